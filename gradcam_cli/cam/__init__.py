@@ -1,0 +1,1 @@
+"""The mathematics of class activation maps, on tensors alone."""

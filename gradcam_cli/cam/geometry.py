@@ -1,0 +1,72 @@
+"""Where in the input a cell of a feature map lies.
+
+A feature map is often drawn as if its cells divided the whole input between them. That
+is right only if every convolution pads its input: without padding the cells stay closer
+together than that, the more so the nearer they are to the border. What always holds is
+that neighbouring cells lie as many pixels apart as the product of the strides up to them
+(Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks",
+Distill, 2019), and that a trained network sees the middle of its input with the middle
+of its map.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+Pitch = tuple[float, float]
+
+_TRANSPOSED_CONVOLUTIONS = ("Conv2DBackpropInput",)
+# A change of size below this comes from padding or cropping, not from resampling.
+_RESAMPLING_RATIO = 1.5
+
+
+def cell_pitch(inputs: tf.Tensor, feature_map: tf.Tensor) -> Pitch:
+    """Finds the distance between neighbouring cells of a feature map.
+
+    Args:
+        inputs: The network's input, (N, height, width, channels), in a graph.
+        feature_map: A tensor (N, rows, columns, channels) computed from it.
+
+    Returns:
+        The vertical and the horizontal distance of two cells, in pixels of the input.
+
+    Raises:
+        ValueError: The feature map isn't computed from these inputs.
+    """
+    pitches: dict[str, Pitch] = {inputs.name: (1.0, 1.0)}
+    for op in inputs.graph.get_operations():
+        found = [pitches[tensor.name] for tensor in op.inputs if tensor.name in pitches]
+        if not found:
+            continue
+        vertical, horizontal = _step(op)
+        pitch = max(found)
+        for tensor in op.outputs:
+            pitches.setdefault(tensor.name, (pitch[0] * vertical, pitch[1] * horizontal))
+    try:
+        return pitches[feature_map.name]
+    except KeyError:
+        raise ValueError("the feature map does not depend on the inputs") from None
+
+
+def _step(op: tf.Operation) -> Pitch:
+    """Says how many cells of an operation's input lie between two of its output."""
+    attributes = op.node_def.attr
+    if "strides" in attributes and len(attributes["strides"].list.i) == 4:
+        strides = attributes["strides"].list.i
+        rows, columns = (2, 3) if attributes["data_format"].s == b"NCHW" else (1, 2)
+        vertical, horizontal = float(strides[rows]), float(strides[columns])
+        if op.type in _TRANSPOSED_CONVOLUTIONS:
+            return 1 / vertical, 1 / horizontal
+        return vertical, horizontal
+    if op.inputs and op.outputs:
+        before, after = op.inputs[0].shape, op.outputs[0].shape
+        if before.rank == after.rank == 4:
+            return _ratio(before[1], after[1]), _ratio(before[2], after[2])
+    return 1.0, 1.0
+
+
+def _ratio(before: int | None, after: int | None) -> float:
+    if not before or not after:
+        return 1.0
+    ratio = before / after
+    return ratio if max(ratio, 1 / ratio) >= _RESAMPLING_RATIO else 1.0

@@ -1,0 +1,34 @@
+"""The command line: parses, calls, prints."""
+
+from __future__ import annotations
+
+import click
+
+from gradcam_cli import __version__
+from gradcam_cli.cli.explain import explain
+from gradcam_cli.cli.group import GradcamGroup
+from gradcam_cli.cli.layers import layers
+from gradcam_cli.cli.models import models
+
+
+@click.group(
+    cls=GradcamGroup,
+    default="explain",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="gradcam")
+def main() -> None:
+    """Shows where an image classifier looked, and why this class.
+
+    \b
+    gradcam photo.jpg              overlay photo_gradcam.png, top classes
+    gradcam photos/ --out maps/    every picture below a folder
+    gradcam explain --help         all options
+
+    A file or folder that has the name of a command is written ./models.
+    """
+
+
+main.add_command(explain)
+main.add_command(layers)
+main.add_command(models)

@@ -1,0 +1,133 @@
+"""How results look: lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gradcam_cli.cli.console import plain_table
+
+if TYPE_CHECKING:
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cam.tap import LayerInfo
+    from gradcam_cli.pipeline import ExplainedTarget, PictureResult, Prediction
+
+_NAME_WIDTH = 22
+_BAR_WIDTH = 16
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_FULL = "█"
+
+
+def layer_table(layers: Iterable[LayerInfo]) -> Table:
+    """Lists layers; those that can't be explained are dimmed, the default is marked."""
+    table = plain_table(
+        ("index", "right"),
+        ("layer", "left"),
+        ("type", "left"),
+        ("output", "left"),
+        ("parameters", "right"),
+        ("", "left"),
+    )
+    for layer in layers:
+        table.add_row(
+            "" if layer.index is None else str(layer.index),
+            Text(layer.path),
+            layer.kind,
+            "" if layer.output_shape is None else format_shape(layer.output_shape),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            "◀ default" if layer.default else "",
+            style="bold green" if layer.default else "" if layer.usable else "dim",
+        )
+    return table
+
+
+def format_shape(shape: tuple[int | None, ...]) -> str:
+    """Writes a shape as 7×7×1280."""
+    return "×".join("?" if size is None else str(size) for size in shape)
+
+
+def result_lines(result: PictureResult, show_classes: int) -> RenderableType:
+    """Shows one explained picture: its classes as bars, and what was written.
+
+    Args:
+        result: A picture without an error.
+        show_classes: How many of the most probable classes are shown, besides those that
+            were explained.
+    """
+    explained = {target.prediction.index: target for target in result.targets}
+    shown = list(result.predictions[:show_classes])
+    known = {prediction.index for prediction in shown}
+    shown += [t.prediction for t in result.targets if t.prediction.index not in known]
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    # Of one width for every picture, so that the bars of a folder stand in one column.
+    table.add_column(width=_NAME_WIDTH, no_wrap=True, overflow="ellipsis")
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for prediction in shown:
+        target = explained.get(prediction.index)
+        table.add_row(
+            Text(prediction.name, style="bold" if target else ""),
+            Text(f"{prediction.index:>4}", style="dim"),
+            Text(_bar(prediction.probability), style="green" if target else "blue"),
+            Text(f"{prediction.probability:6.1%}".replace("%", " %")),
+            _written(target) if target else "",
+        )
+    return Group(
+        Text(str(result.picture.path), style="bold"),
+        Padding(table, (0, 0, 0, 2), expand=False),
+    )
+
+
+def _written(target: ExplainedTarget) -> Text:
+    text = Text(f"→ {target.output}", style="green")
+    if target.heatmap is not None:
+        text.append(f"\n→ {target.heatmap}")
+    if not target.has_evidence:
+        text.append("\nno positive evidence for this class: the map is empty", style="yellow")
+    return text
+
+
+def _bar(fraction: float) -> str:
+    eighths = round(fraction * _BAR_WIDTH * 8)
+    full, part = divmod(eighths, 8)
+    bar = _FULL * full + (_EIGHTHS[part] if part else "")
+    return (bar or _EIGHTHS[1]).ljust(_BAR_WIDTH)
+
+
+def result_json(result: PictureResult, explainer: Explainer) -> str:
+    """Writes one picture's result as a line of JSON."""
+    record: dict[str, Any] = {
+        "image": str(result.picture.path),
+        "model": explainer.classifier.name,
+        "layer": explainer.layer,
+        "method": explainer.method,
+        "predictions": [_prediction_record(prediction) for prediction in result.predictions],
+        "targets": [_target_record(target) for target in result.targets],
+    }
+    if result.error is not None:
+        record["error"] = str(result.error)
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _prediction_record(prediction: Prediction) -> dict[str, Any]:
+    record: dict[str, Any] = {"index": prediction.index, "name": prediction.name}
+    if prediction.wnid is not None:
+        record["wnid"] = prediction.wnid
+    record["probability"] = round(prediction.probability, 6)
+    return record
+
+
+def _target_record(target: ExplainedTarget) -> dict[str, Any]:
+    record = _prediction_record(target.prediction) | {"output": str(target.output)}
+    if target.heatmap is not None:
+        record["heatmap"] = str(target.heatmap)
+    if not target.has_evidence:
+        record["note"] = "no positive evidence for this class"
+    return record

@@ -1,0 +1,233 @@
+"""``gradcam PATH...``: explains pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from gradcam_cli.cli.group import DEBUG, INTERRUPTED
+from gradcam_cli.cli.options import debug_option, model_option, weights_option
+from gradcam_cli.cli.reporter import Reporter
+from gradcam_cli.errors import ImageError
+from gradcam_cli.fitting import FITS, STRIDE, choose_input_size, default_fit
+from gradcam_cli.images import SUFFIXES
+from gradcam_cli.inputs import find_pictures
+from gradcam_cli.method_names import DEFAULT_METHOD, METHOD_TITLES
+from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+
+_FAILED = 1
+_DEFAULT_TOP_K = 5
+
+
+def _complete_colormaps(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from matplotlib import colormaps
+
+    return [CompletionItem(name) for name in colormaps if name.startswith(incomplete)]
+
+
+class _ExplainCommand(click.Command):
+    """Lets ``--heatmap`` stand alone, even before a path."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        values = [*args[1:], ""]
+        args = [
+            "--heatmap=png" if arg == "--heatmap" and value not in ("png", "npy") else arg
+            for arg, value in zip(args, values, strict=True)
+        ]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_ExplainCommand, short_help="Explain pictures (the default command).")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@model_option(
+    help=f"The classifier (see 'gradcam models'). [default: {DEFAULT_MODEL}, or the one model "
+    f"known to have the layer]"
+)
+@weights_option
+@click.option(
+    "-l",
+    "--layer",
+    metavar="NAME",
+    help="The layer to explain, by name or index (see 'gradcam layers'). [default: the last with "
+    "a spatial output]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(list(METHOD_TITLES)),
+    default=DEFAULT_METHOD,
+    show_default=True,
+    help="How the map is computed.",
+)
+@click.option(
+    "-c",
+    "--class",
+    "classes",
+    metavar="CLASS",
+    multiple=True,
+    help="The class to explain: an index, a WordNet id or a name. Can be repeated: an overlay for "
+    "each. [default: the most probable]",
+)
+@click.option(
+    "-k",
+    "--top-k",
+    metavar="K",
+    type=click.IntRange(min=1),
+    help=f"Tell the K most probable classes. [default: {_DEFAULT_TOP_K}; of several pictures, 1]",
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write results here, folders mirrored. [default: beside each picture]",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(FITS),
+    help="How a picture fits the network's input: in its own shape, stretched, its middle, or "
+    "with borders. [default: keep, or squash for networks of one size]",
+)
+@click.option(
+    "--size",
+    metavar="PIXELS",
+    type=click.IntRange(32, 8192),
+    help="Side of the input, for networks that take any; larger gives a finer map. Rounded to a "
+    f"multiple of {STRIDE}.",
+)
+@click.option(
+    "--alpha",
+    metavar="PART",
+    type=click.FloatRange(0, 1),
+    default=DEFAULT_ALPHA,
+    show_default=True,
+    help="How much of the colour shows, 0 to 1.",
+)
+@click.option(
+    "--colormap",
+    metavar="NAME",
+    default=DEFAULT_COLORMAP,
+    show_default=True,
+    shell_complete=_complete_colormaps,
+    help="Any colour map of Matplotlib.",
+)
+@click.option(
+    "--heatmap",
+    type=click.Choice(["png", "npy"]),
+    metavar="[png|npy]",
+    help="Also write the bare map, as 16-bit grey PNG or as NumPy array.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each picture.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
+@click.option("-v", "--verbose", is_flag=True, help="Tell the input size, preprocessing and times.")
+@debug_option
+@click.pass_context
+def explain(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    model: str | None,
+    weights: Path | None,
+    layer: str | None,
+    method: str,
+    classes: tuple[str, ...],
+    top_k: int | None,
+    out: Path | None,
+    fit: str | None,
+    size: int | None,
+    alpha: float,
+    colormap: str,
+    heatmap: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Explains pictures: prints the most probable classes and writes an overlay of each.
+
+    PATH is a picture or a folder, which is searched with all below it. For photo.jpg the
+    overlay is photo_gradcam.png; no file of yours is ever overwritten.
+
+    \b
+    Examples:
+      gradcam photo.jpg
+      gradcam photo.jpg --layer block5_conv4
+      gradcam photo.jpg --model resnet50 --class tabby --class 281 --class n02123045
+      gradcam photos/ --out heatmaps/ --top-k 3 --json
+
+    Exit code: 0 all explained, 1 some failed, 2 wrong usage, 130 interrupted.
+    """
+    started = time.perf_counter()
+    color_table(colormap)
+    pictures = list(find_pictures(paths))
+    if not pictures:
+        raise ImageError(
+            f"no pictures in {', '.join(paths)} (looked for {', '.join(sorted(SUFFIXES))})"
+        )
+    if model is None:
+        model = model_for_layer(layer) if layer is not None else DEFAULT_MODEL
+        if model != DEFAULT_MODEL:
+            click.echo(f"{layer} is a layer of {model}: using that model", err=True)
+
+    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+
+    import_tensorflow(ctx.meta[DEBUG])
+
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.models.loading import load_classifier
+    from gradcam_cli.pipeline import TOP_CLASS, PipelineOptions, explain_pictures
+
+    classifier = load_classifier(model, weights)
+    fit = fit or default_fit(classifier.any_size)
+    options = PipelineOptions(
+        targets=[*dict.fromkeys(map(classifier.labels.find, classes))] or [TOP_CLASS],
+        fit=fit,
+        input_size=choose_input_size(classifier.input_size, classifier.any_size, fit, size),
+        top_k=top_k or _DEFAULT_TOP_K,
+        out=out,
+        colormap=colormap,
+        alpha=alpha,
+        heatmap=heatmap,
+    )
+    explainer = Explainer(classifier, _parse_layer(layer), method)
+    loaded = time.perf_counter()
+
+    reporter = Reporter(
+        explainer,
+        number_of_pictures=len(pictures),
+        show_classes=top_k or (_DEFAULT_TOP_K if len(pictures) == 1 else 1),
+        as_json=as_json,
+        quiet=quiet,
+    )
+    if not quiet and not as_json:
+        reporter.introduce(chosen=layer is None)
+    if verbose:
+        width, height = options.input_size
+        click.echo(
+            f"input {width}×{height} px, fit {fit}, preprocessing {classifier.preprocessing}; "
+            f"ready after {loaded - started:.1f} s",
+            err=True,
+        )
+    try:
+        with reporter.progress():
+            for result in explain_pictures(pictures, explainer, options):
+                reporter.report(result)
+    except KeyboardInterrupt:
+        reporter.summarize("Interrupted: ")
+        ctx.exit(INTERRUPTED)
+    if len(pictures) > 1:
+        reporter.summarize()
+    if reporter.failed:
+        ctx.exit(_FAILED)
+
+
+def _parse_layer(layer: str | None) -> str | int | None:
+    if layer is None:
+        return None
+    try:
+        return int(layer)
+    except ValueError:
+        return layer

@@ -1,0 +1,42 @@
+"""The command group: its default command, and how errors reach the user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+from click_default_group import DefaultGroup
+
+from gradcam_cli.errors import GradcamError
+
+DEBUG = "gradcam_cli.debug"
+INTERRUPTED = 130
+
+
+class GradcamGroup(DefaultGroup):  # type: ignore[misc]
+    """Runs "explain" where no command is named; turns errors into one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; an error is told in one line, unless --debug is given."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if ctx.meta.get(DEBUG) or isinstance(
+                error, (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError)
+            ):
+                raise
+            if isinstance(error, GradcamError):
+                message, code = str(error), error.exit_code
+            else:
+                message = f"{type(error).__name__}: {error} (--debug shows where)"
+                code = GradcamError.exit_code
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(code)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes files too, because the default command takes them."""
+        return [*super().shell_complete(ctx, incomplete), CompletionItem(incomplete, type="file")]

@@ -1,0 +1,42 @@
+"""``gradcam models``: what ``--model`` accepts."""
+
+from __future__ import annotations
+
+import click
+
+from gradcam_cli.cli.options import debug_option
+from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
+
+
+@click.command(short_help="List what --model accepts.")
+@debug_option
+def models() -> None:
+    """Lists the pretrained models that --model accepts.
+
+    All of them tell the 1,000 classes of ImageNet apart. "top-1" is the published
+    accuracy on one centre crop.
+    """
+    from rich.text import Text
+
+    from gradcam_cli.cli.console import plain_table, stdout_console
+
+    table = plain_table(
+        ("model", "left"),
+        ("input", "right"),
+        ("parameters", "right"),
+        ("top-1", "right"),
+        ("weights", "left"),
+        ("", "left"),
+    )
+    for model in CATALOGUE.values():
+        is_default = model.name == DEFAULT_MODEL
+        table.add_row(
+            model.name,
+            f"{model.input_size} px",
+            f"{model.parameters / 1e6:.1f} M",
+            f"{model.top1:.1f} %",
+            Text(model.weights),
+            "◀ default" if is_default else "",
+            style="bold green" if is_default else "",
+        )
+    stdout_console().print(table)

@@ -1,0 +1,107 @@
+"""Tells of results as they come, in the form that the user asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from gradcam_cli.cli.console import stderr_console, stdout_console
+from gradcam_cli.cli.display import result_json, result_lines
+from gradcam_cli.method_names import METHOD_TITLES
+
+if TYPE_CHECKING:
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.pipeline import PictureResult
+
+
+class Reporter:
+    """Prints results on standard output, errors and progress on standard error.
+
+    Attributes:
+        done: How many pictures were explained.
+        failed: How many could not be.
+    """
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        number_of_pictures: int,
+        show_classes: int,
+        as_json: bool,
+        quiet: bool,
+    ) -> None:
+        self.done = 0
+        self.failed = 0
+        self._explainer = explainer
+        self._total = number_of_pictures
+        self._show_classes = show_classes
+        self._as_json = as_json
+        self._quiet = quiet
+        self._started = time.perf_counter()
+        self._stdout = stdout_console()
+        self._stderr = stderr_console()
+        self._progress = Progress(
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("pictures"),
+            TimeRemainingColumn(),
+            console=self._stderr,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=quiet or number_of_pictures == 1 or not self._stderr.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=number_of_pictures)
+        # A live bar and results on the same screen have to go through one console.
+        if self._stdout.is_terminal and not self._progress.disable:
+            self._stdout = self._stderr
+
+    def introduce(self, chosen: bool) -> None:
+        """Says what explains, and by which layer.
+
+        Args:
+            chosen: The layer was chosen here, not by the user.
+        """
+        layer = f"layer {self._explainer.layer}"
+        if chosen:
+            layer += " (the last with a spatial output)"
+        method = METHOD_TITLES[self._explainer.method]
+        self._stdout.print(
+            Text(f"{method} · {self._explainer.classifier.name} · {layer}\n", style="dim")
+        )
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[None]:
+        """Shows a progress bar for folders, where standard error is a terminal."""
+        with self._progress:
+            yield
+
+    def report(self, result: PictureResult) -> None:
+        """Prints what came of one picture."""
+        if result.error is None:
+            self.done += 1
+        else:
+            self.failed += 1
+            self._stderr.print(Text(f"Error: {result.error}", style="red"), soft_wrap=True)
+        if self._as_json:
+            click.echo(result_json(result, self._explainer))
+        elif result.error is None and not self._quiet:
+            self._stdout.print(result_lines(result, self._show_classes), soft_wrap=True)
+        self._progress.advance(self._task)
+
+    def summarize(self, prefix: str = "") -> None:
+        """Prints how many pictures were explained."""
+        if self._quiet:
+            return
+        seconds = time.perf_counter() - self._started
+        failed = f", {self.failed} failed" if self.failed else ""
+        of_total = f" of {self._total}" if self.done + self.failed < self._total else ""
+        click.echo(
+            f"{prefix}{self.done}{of_total} pictures explained{failed} in {seconds:.1f} s", err=True
+        )

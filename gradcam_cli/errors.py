@@ -1,0 +1,55 @@
+"""Every failure a user can meet, by name.
+
+The message of each is one line for the user: what went wrong, with which file or
+option, and what to do next. The command line prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class GradcamError(Exception):
+    """Base of all errors that `gradcam_cli` raises on purpose (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(GradcamError):
+    """An option or argument can't be meant as it stands (exit code 2)."""
+
+    exit_code = 2
+
+
+class ImageError(GradcamError):
+    """A picture can't be read: missing, not a picture, truncated or far too large."""
+
+
+class OutputError(GradcamError):
+    """A result can't be written."""
+
+
+class CheckpointError(GradcamError):
+    """A weights file isn't what it should be, or holds more than tensors."""
+
+
+class WeightsError(GradcamError):
+    """The weights of a model can't be had, or don't belong to that model."""
+
+
+class UnknownModelError(UsageError):
+    """No model goes by the name that was given."""
+
+
+class UnknownLayerError(UsageError):
+    """The model has no layer by the name or index that was given."""
+
+
+class UnusableLayerError(UsageError):
+    """The layer exists, but no Grad-CAM can be drawn from it."""
+
+
+class UnknownClassError(UsageError):
+    """No class, or more than one, goes by what was given."""
+
+
+class UnsupportedModelError(UsageError):
+    """The model isn't an image classifier of a shape that can be explained."""

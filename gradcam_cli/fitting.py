@@ -1,0 +1,196 @@
+"""Fits a picture to a network's input, and maps back onto the picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.errors import UsageError
+
+Box = tuple[float, float, float, float]
+
+FITS = ("keep", "squash", "crop", "pad")
+# Networks are commonly measured on the middle of a picture, this part of its short side.
+CENTRE_CROP = 0.875
+# Sizes of the input that the usual strides divide. In between, padded convolutions see
+# up to half a cell beside the place where their map is drawn.
+STRIDE = 32
+# Beyond this aspect ratio even "keep" squashes, or a strip would have no height left.
+_LONGEST_ASPECT_RATIO = 16.0
+# The mean colour of ImageNet: what the networks know best as "nothing there".
+_FILL = (124, 116, 104)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a picture is laid into a network's input, and the way back.
+
+    The part ``source`` of the picture fills the part ``target`` of the input. Boxes are
+    (left, top, right, bottom); whole pixels have their middle at one half.
+
+    Attributes:
+        picture_size: (width, height) of the picture, in pixels.
+        input_size: (width, height) of the input, in pixels.
+        source: The part of the picture that the network sees, in picture pixels.
+        target: Where in the input that part is, in input pixels.
+    """
+
+    picture_size: tuple[int, int]
+    input_size: tuple[int, int]
+    source: Box
+    target: tuple[int, int, int, int]
+
+    def apply(self, picture: Image.Image) -> np.ndarray:
+        """Lays a picture into the input.
+
+        Args:
+            picture: Mode "RGB", of size `picture_size`.
+
+        Returns:
+            (height, width, 3) uint8.
+        """
+        left, top, right, bottom = self.target
+        seen = picture.resize(
+            (right - left, bottom - top), Image.Resampling.BICUBIC, box=self.source
+        )
+        if seen.size == self.input_size:
+            return np.asarray(seen)
+        canvas = Image.new("RGB", self.input_size, _FILL)
+        canvas.paste(seen, (left, top))
+        return np.asarray(canvas)
+
+    @property
+    def seen(self) -> tuple[int, int, int, int]:
+        """The part of the picture that the network sees, in whole pixels."""
+        left, top, right, bottom = self.source
+        return round(left), round(top), round(right), round(bottom)
+
+    def upsample(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> Image.Image:
+        """Lays a map over the part of the picture that it was computed from.
+
+        Args:
+            heatmap: (rows, columns) float32 in [0, 1], of the network's input.
+            pitch: Vertical and horizontal distance of its cells, in input pixels.
+
+        Returns:
+            Mode "F" of the size of `seen`, in [0, 1], upsampled bicubically.
+        """
+        left, top, right, bottom = self.seen
+        box = [0.0, 0.0, 0.0, 0.0]
+        margins = []
+        for axis, (low, high) in enumerate(((left, right), (top, bottom))):
+            cells = heatmap.shape[1 - axis]
+            # From the picture's pixels to the input's, and on to the cells of the map,
+            # whose middle lies in the middle of the input.
+            scale = (self.target[axis + 2] - self.target[axis]) / (
+                self.source[axis + 2] - self.source[axis]
+            )
+            for end, edge in ((axis, low), (axis + 2, high)):
+                at_input = self.target[axis] + (edge - self.source[axis]) * scale
+                from_middle = at_input - self.input_size[axis] / 2
+                box[end] = from_middle / pitch[1 - axis] + cells / 2
+            # The outermost cells are continued to the border of the picture.
+            margins.append((_cells_beyond(-box[axis]), _cells_beyond(box[axis + 2] - cells)))
+            for end in (axis, axis + 2):
+                box[end] += margins[axis][0]
+        padded = np.pad(heatmap.astype(np.float32), (margins[1], margins[0]), mode="edge")
+        upsampled = Image.fromarray(padded).resize(
+            (right - left, bottom - top),
+            Image.Resampling.BICUBIC,
+            box=(box[0], box[1], box[2], box[3]),
+        )
+        return Image.fromarray(np.asarray(upsampled).clip(0.0, 1.0))
+
+
+def _cells_beyond(distance: float) -> int:
+    return max(0, math.ceil(distance))
+
+
+def default_fit(any_size: bool) -> str:
+    """Names the most accurate fit that shows a network the whole picture."""
+    return "keep" if any_size else "squash"
+
+
+def choose_input_size(
+    native: tuple[int, int], any_size: bool, fit: str, side: int | None = None
+) -> tuple[int, int]:
+    """Chooses the size of a network's input.
+
+    Args:
+        native: (height, width) that the network was trained for, in pixels.
+        any_size: Whether it takes others.
+        fit: One of `FITS`.
+        side: What the user asked for, in pixels; None for the best known size: the native
+            one, or for "keep" one at which objects are as large as in a centre crop.
+
+    Returns:
+        (width, height) in pixels.
+
+    Raises:
+        UsageError: The network takes inputs of its native size only.
+    """
+    height, width = native
+    if not any_size:
+        if fit == "keep":
+            raise UsageError(
+                "--fit keep: this network takes inputs of one shape only; use squash, crop or pad"
+            )
+        if side not in (None, height) or (side and height != width):
+            raise UsageError(f"--size {side}: this network takes inputs of {width}×{height} only")
+        return width, height
+    if side is not None:
+        return _round_to_stride(side), _round_to_stride(side)
+    if fit == "keep":
+        return round(width / CENTRE_CROP), round(height / CENTRE_CROP)
+    return width, height
+
+
+def fit_picture(picture_size: tuple[int, int], fit: str, input_size: tuple[int, int]) -> Fit:
+    """Works out how a picture is laid into a network's input.
+
+    Args:
+        picture_size: (width, height) of the picture, in pixels.
+        fit: "keep" (the whole picture in its own aspect ratio, in an input of that
+            shape), "squash" (the whole picture, stretched to the input), "crop" (the
+            middle of it), or "pad" (the whole picture, with borders).
+        input_size: (width, height) of the input, in pixels. "keep" gives the input the
+            same area and another shape.
+
+    Returns:
+        The fit.
+    """
+    width, height = picture_size
+    whole = (0.0, 0.0, float(width), float(height))
+    if fit == "keep":
+        size = _keep_size(picture_size, input_size[0] * input_size[1])
+        return Fit(picture_size, size, whole, (0, 0, *size))
+    if fit == "squash":
+        return Fit(picture_size, input_size, whole, (0, 0, *input_size))
+    if fit == "crop":
+        scale = CENTRE_CROP * min(width / input_size[0], height / input_size[1])
+        half_width, half_height = input_size[0] * scale / 2, input_size[1] * scale / 2
+        source = (
+            width / 2 - half_width,
+            height / 2 - half_height,
+            width / 2 + half_width,
+            height / 2 + half_height,
+        )
+        return Fit(picture_size, input_size, source, (0, 0, *input_size))
+    scale = min(input_size[0] / width, input_size[1] / height)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (input_size[0] - inner[0]) // 2, (input_size[1] - inner[1]) // 2
+    return Fit(picture_size, input_size, whole, (left, top, left + inner[0], top + inner[1]))
+
+
+def _keep_size(picture_size: tuple[int, int], area: int) -> tuple[int, int]:
+    ratio = picture_size[0] / picture_size[1]
+    ratio = min(max(ratio, 1 / _LONGEST_ASPECT_RATIO), _LONGEST_ASPECT_RATIO)
+    width, height = math.sqrt(area * ratio), math.sqrt(area / ratio)
+    return _round_to_stride(width), _round_to_stride(height)
+
+
+def _round_to_stride(length: float) -> int:
+    return max(STRIDE, round(length / STRIDE) * STRIDE)

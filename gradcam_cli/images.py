@@ -1,0 +1,85 @@
+"""Reads a picture of any common kind as upright RGB."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gradcam_cli.errors import ImageError
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+)
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_MAXIMUM_16_BIT = 65535
+_WHITE = (255, 255, 255, 255)
+
+
+def read_picture(path: str | Path) -> Image.Image:
+    """Reads a picture, turned upright and converted to RGB.
+
+    The first frame of an animation or of a multi-page TIFF is taken; transparent pixels
+    are laid on white; 16-bit grey is scaled to 8 bits; integer and floating-point
+    pictures are scaled from their minimum to their maximum.
+
+    Args:
+        path: A JPEG, PNG, WebP, BMP, TIFF or GIF file.
+
+    Returns:
+        An upright picture of mode "RGB", fully loaded, with its ICC profile (if any, and
+        if the file was RGB) in ``info["icc_profile"]``.
+
+    Raises:
+        ImageError: The file can't be read, is no such picture, is cut short, or has more
+            pixels than Pillow holds to be safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of oddities in metadata, and of large pictures well before the
+            # limit where it refuses them.
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as image:
+                image.load()
+                is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
+                profile = image.info.get("icc_profile") if is_rgb else None
+                picture = _to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise ImageError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path}: is a folder, not a picture") from None
+    except PermissionError:
+        raise ImageError(f"{path}: no permission to read it") from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{path}: not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+        ) from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise ImageError(
+            f"{path}: refused, it has more than {limit:.0f} million pixels; make it smaller first"
+        ) from None
+    # Broken files make Pillow's decoders fail in many ways.
+    except Exception as error:
+        raise ImageError(f"{path}: damaged or cut short ({error})") from error
+    picture.info = {} if profile is None else {"icc_profile": profile}
+    return picture
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _grey_to_rgb(np.asarray(image, np.float32) / _MAXIMUM_16_BIT)
+    if image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, np.float32))
+        spread = float(values.max()) - float(values.min())
+        return _grey_to_rgb((values - values.min()) / spread if spread else values * 0)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey_to_rgb(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.rint(values * 255).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,1 @@
+"""Where classifiers come from, and what the rest needs to know of them."""

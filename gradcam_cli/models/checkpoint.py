@@ -1,0 +1,143 @@
+"""Reads tensors from PyTorch's older checkpoint format, with NumPy alone.
+
+The format (``torch.save`` before the zip container): five pickles one after the other
+(magic number, protocol version, system information, the object, the list of storage
+keys), then each storage in the order of those keys, as a little-endian int64 count
+followed by that many raw numbers.
+
+A pickle is a program, so nothing is looked up by name but what a state dict needs:
+anything else in the stream is refused before it could run.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from gradcam_cli.errors import CheckpointError
+
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+_PROTOCOL_VERSION = 1001
+_STORAGE_DTYPES = {
+    "DoubleStorage": np.dtype("<f8"),
+    "FloatStorage": np.dtype("<f4"),
+    "HalfStorage": np.dtype("<f2"),
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"),
+    "BoolStorage": np.dtype("?"),
+}
+
+
+class _Storage:
+    """A run of numbers that tensors are views of; filled after the pickles are read."""
+
+    def __init__(self, dtype: np.dtype[Any], size: int) -> None:
+        self.dtype = dtype
+        self.size = size
+        self.numbers: np.ndarray | None = None
+
+
+class _Tensor:
+    """Where a tensor lies in its storage, in elements."""
+
+    def __init__(
+        self,
+        storage: _Storage,
+        offset: int,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        *_autograd: object,
+    ) -> None:
+        self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
+
+    def to_array(self) -> np.ndarray:
+        numbers = self.storage.numbers
+        if numbers is None:
+            raise ValueError("a tensor without its storage")
+        itemsize = numbers.dtype.itemsize
+        last = self.offset + sum(
+            (size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True)
+        )
+        if self.offset < 0 or min(self.strides, default=0) < 0 or last >= numbers.size:
+            raise ValueError("a tensor reaches beyond its storage")
+        view = np.lib.stride_tricks.as_strided(
+            numbers[self.offset :],
+            self.shape,
+            [stride * itemsize for stride in self.strides],
+            writeable=False,
+        )
+        return np.ascontiguousarray(view)
+
+
+class _StateDictUnpickler(pickle.Unpickler):
+    """Admits an ordered dict, the rebuilding of tensors and the storage types only."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _Tensor
+        if module == "torch" and name in _STORAGE_DTYPES:
+            return _STORAGE_DTYPES[name]
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a tensor")
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _device, size, view = pid
+        if kind != "storage" or not isinstance(dtype, np.dtype) or view is not None:
+            raise pickle.UnpicklingError(f"it asks for a {kind!r}, which is not a tensor")
+        return self.storages.setdefault(key, _Storage(dtype, size))
+
+
+def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads the state dict of a PyTorch checkpoint in the older, non-zip format.
+
+    Args:
+        path: The ``.pth`` file.
+
+    Returns:
+        Parameter names and their values, in the file's order. Each array has the shape
+        and dtype of its tensor (convolution kernels: (out, in, height, width)).
+
+    Raises:
+        CheckpointError: The file can't be read, is cut short, is not such a checkpoint,
+            or holds anything but tensors.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _read_state_dict(file)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read the weights: {error.strerror}") from error
+    except Exception as error:
+        # A damaged pickle can fail with nearly any type of exception.
+        raise CheckpointError(f"{path}: not a checkpoint of tensors: {error}") from error
+
+
+def _read_state_dict(file: IO[bytes]) -> dict[str, np.ndarray]:
+    if _StateDictUnpickler(file).load() != _MAGIC_NUMBER:
+        raise ValueError("the magic number is missing")
+    if _StateDictUnpickler(file).load() != _PROTOCOL_VERSION:
+        raise ValueError("an unknown protocol version")
+    if not _StateDictUnpickler(file).load()["little_endian"]:
+        raise ValueError("big-endian numbers")
+    unpickler = _StateDictUnpickler(file)
+    state_dict = unpickler.load()
+    for key in _StateDictUnpickler(file).load():
+        storage = unpickler.storages[key]
+        if int.from_bytes(file.read(8), "little", signed=True) != storage.size:
+            raise ValueError("a storage is not of the size it should be")
+        data = file.read(storage.size * storage.dtype.itemsize)
+        storage.numbers = np.frombuffer(data, storage.dtype, storage.size)
+    if not all(isinstance(tensor, _Tensor) for tensor in state_dict.values()):
+        raise ValueError("it holds more than tensors")
+    return {name: tensor.to_array() for name, tensor in state_dict.items()}

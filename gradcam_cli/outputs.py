@@ -1,0 +1,91 @@
+"""Names result files so that nothing of the user's is lost, and writes them whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import IO
+
+from gradcam_cli.errors import OutputError
+from gradcam_cli.inputs import InputPicture
+from gradcam_cli.provenance import read_mark, source_id
+
+
+class OutputNamer:
+    """Gives every input picture file names of its own.
+
+    ``photos/cat.jpg`` becomes ``cat_gradcam.png``. If that name is taken, by another
+    picture of this run, another picture's earlier result or a file of the user's, it
+    becomes ``cat_jpg_gradcam.png``, then ``cat_jpg_2_gradcam.png`` and so on. An earlier
+    result of the same picture is replaced.
+    """
+
+    def __init__(self, out: Path | None = None) -> None:
+        """Takes the folder for all results; None puts each beside its picture."""
+        self._out = out
+        self._given: set[str] = set()
+
+    def name(self, picture: InputPicture, suffixes: Sequence[str]) -> list[Path]:
+        """Names the results of one picture.
+
+        Args:
+            picture: The picture.
+            suffixes: What each name ends in ("_gradcam.png"); the first must be that of a
+                PNG with a mark, which says whose the others are.
+
+        Returns:
+            A path for each suffix, all with the same beginning.
+        """
+        folder = picture.path.parent if self._out is None else self._out / picture.folder
+        for stem in _stems(picture.path):
+            paths = [folder / f"{stem}{suffix}" for suffix in suffixes]
+            keys = {str(path).casefold() for path in paths}
+            if keys.isdisjoint(self._given) and _may_write(paths, picture.path):
+                self._given |= keys
+                return paths
+        raise AssertionError("there is always another name")
+
+
+def _stems(path: Path) -> Iterator[str]:
+    yield path.stem
+    with_suffix = path.name.replace(".", "_")
+    yield with_suffix
+    for number in count(2):
+        yield f"{with_suffix}_{number}"
+
+
+def _may_write(paths: Sequence[Path], source: Path) -> bool:
+    existing = [path for path in paths if path.exists()]
+    if not existing:
+        return True
+    identity = source_id(source, paths[0].parent)
+    own = read_mark(paths[0]) == identity
+    return all(read_mark(path) == identity if path.suffix == ".png" else own for path in existing)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file for writing that appears under its name only when it is complete.
+
+    Raises:
+        OutputError: The file or its folder can't be written.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                yield file
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another folder with "
+            f"--out"
+        ) from error

@@ -1,0 +1,1 @@
+"""Turns maps into pictures; knows no TensorFlow."""

@@ -1,0 +1,102 @@
+"""Turns a map into pictures: the overlay on the original, and the bare map."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.errors import UsageError
+
+DEFAULT_ALPHA = 0.5
+DEFAULT_COLORMAP = "jet"
+_LEVELS = 256
+_MAXIMUM_16_BIT = 65535
+
+
+@cache
+def color_table(colormap: str) -> bytes:
+    """Samples a Matplotlib colour map.
+
+    Args:
+        colormap: A name that Matplotlib knows.
+
+    Returns:
+        256 colours from cold to hot as RGB bytes.
+
+    Raises:
+        UsageError: Matplotlib has no such colour map.
+    """
+    from matplotlib import colormaps
+
+    if colormap not in colormaps:
+        raise UsageError(
+            f"there is no colour map {colormap!r}; try jet, viridis, cividis, inferno or turbo "
+            f"(any name of Matplotlib's works)"
+        )
+    colors = colormaps[colormap].resampled(_LEVELS)(np.arange(_LEVELS), bytes=True)
+    return np.ascontiguousarray(colors[:, :3]).tobytes()
+
+
+def draw_overlay(
+    picture: Image.Image,
+    heat: Image.Image,
+    position: tuple[int, int] = (0, 0),
+    colormap: str = DEFAULT_COLORMAP,
+    alpha: float = DEFAULT_ALPHA,
+) -> Image.Image:
+    """Lays a coloured map over a picture.
+
+    Args:
+        picture: Mode "RGB".
+        heat: Mode "F" in [0, 1]; it may cover a part of the picture only.
+        position: Left and top of that part, in pixels.
+        colormap: A name that Matplotlib knows.
+        alpha: How much of the colour shows: 0 none of it, 1 nothing but it.
+
+    Returns:
+        Mode "RGB" of the picture's size. Outside of the map it is the picture itself.
+
+    Raises:
+        UsageError: Matplotlib has no such colour map.
+    """
+    indices = heat.point(lambda value: value * (_LEVELS - 1) + 0.5).convert("L")
+    indices.putpalette(color_table(colormap))
+    colored = indices.convert("RGB")
+    if colored.size == picture.size:
+        return Image.blend(picture, colored, alpha)
+    overlay = picture.copy()
+    box = (*position, position[0] + heat.width, position[1] + heat.height)
+    overlay.paste(Image.blend(picture.crop(box), colored, alpha), position)
+    return overlay
+
+
+def draw_heatmap(
+    heat: Image.Image, size: tuple[int, int], position: tuple[int, int] = (0, 0)
+) -> np.ndarray:
+    """Lays a bare map into the frame of its picture.
+
+    Args:
+        heat: Mode "F" in [0, 1]; it may cover a part of the picture only.
+        size: (width, height) of the picture.
+        position: Left and top of that part, in pixels.
+
+    Returns:
+        (height, width) float32 in [0, 1]; 0 where the network didn't look.
+    """
+    frame = Image.new("F", size)
+    frame.paste(heat, position)
+    return np.asarray(frame)
+
+
+def heatmap_to_image(heatmap: np.ndarray) -> Image.Image:
+    """Turns a map in [0, 1] into a grey picture of 16 bits, 0 to 65535.
+
+    Args:
+        heatmap: (height, width) float32 in [0, 1].
+
+    Returns:
+        Mode "I;16".
+    """
+    return Image.fromarray(np.rint(heatmap * _MAXIMUM_16_BIT).astype(np.uint16))
