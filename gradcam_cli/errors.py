@@ -53,3 +53,19 @@ class UnknownClassError(UsageError):
 
 class UnsupportedModelError(UsageError):
     """The model isn't an image classifier of a shape that can be explained."""
+
+
+class ModelFileError(GradcamError):
+    """A file isn't a whole model that can be read."""
+
+
+class UnsafeModelError(GradcamError):
+    """A model holds or needs code of its own, and nobody said that it may run."""
+
+
+class LabelsError(UsageError):
+    """The names of the classes can't be read, or aren't those of the model."""
+
+
+class TruthError(GradcamError):
+    """Nobody says what a picture really shows."""

@@ -15,9 +15,9 @@ Box = tuple[float, float, float, float]
 FITS = ("keep", "squash", "crop", "pad")
 # Networks are commonly measured on the middle of a picture, this part of its short side.
 CENTRE_CROP = 0.875
-# Sizes of the input that the usual strides divide. In between, padded convolutions see
-# up to half a cell beside the place where their map is drawn.
-STRIDE = 32
+# The input of a network is most often this many cells of its last map wide.
+_CELLS = 7
+_LARGEST_STRIDE = 32
 # Beyond this aspect ratio even "keep" squashes, or a strip would have no height left.
 _LONGEST_ASPECT_RATIO = 16.0
 # The mean colour of ImageNet: what the networks know best as "nothing there".
@@ -47,20 +47,21 @@ class Fit:
         """Lays a picture into the input.
 
         Args:
-            picture: Mode "RGB", of size `picture_size`.
+            picture: Of size `picture_size`, with 8 bits a channel.
 
         Returns:
-            (height, width, 3) uint8.
+            (height, width, channels) uint8.
         """
         left, top, right, bottom = self.target
         seen = picture.resize(
             (right - left, bottom - top), Image.Resampling.BICUBIC, box=self.source
         )
-        if seen.size == self.input_size:
-            return np.asarray(seen)
-        canvas = Image.new("RGB", self.input_size, _FILL)
-        canvas.paste(seen, (left, top))
-        return np.asarray(canvas)
+        if seen.size != self.input_size:
+            canvas = Image.new("RGB", self.input_size, _FILL).convert(seen.mode)
+            canvas.paste(seen, (left, top))
+            seen = canvas
+        pixels = np.asarray(seen)
+        return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
     @property
     def seen(self) -> tuple[int, int, int, int]:
@@ -109,13 +110,8 @@ def _cells_beyond(distance: float) -> int:
     return max(0, math.ceil(distance))
 
 
-def default_fit(any_size: bool) -> str:
-    """Names the most accurate fit that shows a network the whole picture."""
-    return "keep" if any_size else "squash"
-
-
 def choose_input_size(
-    native: tuple[int, int], any_size: bool, fit: str, side: int | None = None
+    native: tuple[int, int], any_size: bool, fit: str, wanted: tuple[int, int] | None = None
 ) -> tuple[int, int]:
     """Chooses the size of a network's input.
 
@@ -123,8 +119,9 @@ def choose_input_size(
         native: (height, width) that the network was trained for, in pixels.
         any_size: Whether it takes others.
         fit: One of `FITS`.
-        side: What the user asked for, in pixels; None for the best known size: the native
-            one, or for "keep" one at which objects are as large as in a centre crop.
+        wanted: (height, width) that the user asked for, in pixels; None for the best known
+            size: the native one, or for "keep" one at which objects are as large as in a
+            centre crop.
 
     Returns:
         (width, height) in pixels.
@@ -138,17 +135,45 @@ def choose_input_size(
             raise UsageError(
                 "--fit keep: this network takes inputs of one shape only; use squash, crop or pad"
             )
-        if side not in (None, height) or (side and height != width):
-            raise UsageError(f"--size {side}: this network takes inputs of {width}×{height} only")
+        if wanted not in (None, native):
+            raise UsageError(
+                f"--size: this network takes inputs of {height}×{width} (height×width) only"
+            )
         return width, height
-    if side is not None:
-        return _round_to_stride(side), _round_to_stride(side)
+    if wanted is not None:
+        stride = usual_stride(native)
+        return round_to(wanted[1], stride), round_to(wanted[0], stride)
     if fit == "keep":
         return round(width / CENTRE_CROP), round(height / CENTRE_CROP)
     return width, height
 
 
-def fit_picture(picture_size: tuple[int, int], fit: str, input_size: tuple[int, int]) -> Fit:
+def usual_stride(native: tuple[int, int]) -> int:
+    """Guesses the product of the strides of a network from the size of its input.
+
+    Inputs should be multiples of it: in between, padded convolutions see up to half a cell
+    beside the place where their map is drawn.
+
+    Args:
+        native: (height, width) that the network was trained for, in pixels.
+
+    Returns:
+        A power of two, 32 at most.
+    """
+    stride = 1
+    while 2 * stride <= min(min(native) / _CELLS, _LARGEST_STRIDE):
+        stride *= 2
+    return stride
+
+
+def round_to(length: float, stride: int) -> int:
+    """Rounds a length to a multiple of a stride, and to one at least."""
+    return max(stride, round(length / stride) * stride)
+
+
+def fit_picture(
+    picture_size: tuple[int, int], fit: str, input_size: tuple[int, int], stride: int = 1
+) -> Fit:
     """Works out how a picture is laid into a network's input.
 
     Args:
@@ -158,6 +183,7 @@ def fit_picture(picture_size: tuple[int, int], fit: str, input_size: tuple[int, 
             middle of it), or "pad" (the whole picture, with borders).
         input_size: (width, height) of the input, in pixels. "keep" gives the input the
             same area and another shape.
+        stride: Of what the sides of the shape that "keep" chooses are multiples.
 
     Returns:
         The fit.
@@ -165,7 +191,7 @@ def fit_picture(picture_size: tuple[int, int], fit: str, input_size: tuple[int, 
     width, height = picture_size
     whole = (0.0, 0.0, float(width), float(height))
     if fit == "keep":
-        size = _keep_size(picture_size, input_size[0] * input_size[1])
+        size = _keep_size(picture_size, input_size[0] * input_size[1], stride)
         return Fit(picture_size, size, whole, (0, 0, *size))
     if fit == "squash":
         return Fit(picture_size, input_size, whole, (0, 0, *input_size))
@@ -185,12 +211,8 @@ def fit_picture(picture_size: tuple[int, int], fit: str, input_size: tuple[int, 
     return Fit(picture_size, input_size, whole, (left, top, left + inner[0], top + inner[1]))
 
 
-def _keep_size(picture_size: tuple[int, int], area: int) -> tuple[int, int]:
+def _keep_size(picture_size: tuple[int, int], area: int, stride: int) -> tuple[int, int]:
     ratio = picture_size[0] / picture_size[1]
     ratio = min(max(ratio, 1 / _LONGEST_ASPECT_RATIO), _LONGEST_ASPECT_RATIO)
     width, height = math.sqrt(area * ratio), math.sqrt(area / ratio)
-    return _round_to_stride(width), _round_to_stride(height)
-
-
-def _round_to_stride(length: float) -> int:
-    return max(STRIDE, round(length / STRIDE) * STRIDE)
+    return round_to(width, stride), round_to(height, stride)

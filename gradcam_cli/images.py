@@ -21,6 +21,9 @@ _WHITE = (255, 255, 255, 255)
 def read_picture(path: str | Path) -> Image.Image:
     """Reads a picture, turned upright and converted to RGB.
 
+    Its pixels before transparency is laid on white are kept in ``info["rgba"]``, for
+    networks that see opacity too.
+
     The first frame of an animation or of a multi-page TIFF is taken; transparent pixels
     are laid on white; 16-bit grey is scaled to 8 bits; integer and floating-point
     pictures are scaled from their minimum to their maximum.
@@ -45,7 +48,8 @@ def read_picture(path: str | Path) -> Image.Image:
                 image.load()
                 is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
                 profile = image.info.get("icc_profile") if is_rgb else None
-                picture = _to_rgb(ImageOps.exif_transpose(image))
+                upright = ImageOps.exif_transpose(image)
+                picture = _to_rgb(upright)
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -65,7 +69,24 @@ def read_picture(path: str | Path) -> Image.Image:
     except Exception as error:
         raise ImageError(f"{path}: damaged or cut short ({error})") from error
     picture.info = {} if profile is None else {"icc_profile": profile}
+    if upright.has_transparency_data:
+        picture.info["rgba"] = upright.convert("RGBA")
     return picture
+
+
+def to_channels(picture: Image.Image, channels: int) -> Image.Image:
+    """Converts a picture to what a network sees.
+
+    Args:
+        picture: As `read_picture` returns it.
+        channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+
+    Returns:
+        Mode "L", "RGB" or "RGBA".
+    """
+    if channels == 4:
+        return picture.info.get("rgba") or picture.convert("RGBA")
+    return picture.convert("L") if channels == 1 else picture
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

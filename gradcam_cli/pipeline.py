@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.errors import GradcamError, OutputError
 from gradcam_cli.fitting import Fit, fit_picture
-from gradcam_cli.images import read_picture
+from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.method_names import METHOD_TITLES
 from gradcam_cli.outputs import OutputNamer, written_whole
@@ -29,6 +29,7 @@ from gradcam_cli.rendering.overlay import (
     draw_overlay,
     heatmap_to_image,
 )
+from gradcam_cli.truth import Truth
 
 TOP_CLASS = -1
 HEATMAP_FORMATS = ("png", "npy")
@@ -49,21 +50,28 @@ class PipelineOptions:
         fit: One of `gradcam_cli.fitting.FITS`.
         input_size: (width, height) of the network's input in pixels; for the fit "keep"
             its area, in the shape of each picture.
+        stride: Of what the sides of the shapes that "keep" chooses are multiples.
         top_k: How many of the most probable classes are told.
         out: The folder for results; None for beside each picture.
         colormap: A name that Matplotlib knows.
         alpha: How much of the colour shows, 0 to 1.
         heatmap: Also write the bare map: "png" (16-bit grey) or "npy" (float32).
+        truth: What the pictures really show.
+        only_wrong: Draw only what was predicted wrongly, and explain both the class that
+            was predicted and the true one, instead of `targets`.
     """
 
     targets: Sequence[int] = (TOP_CLASS,)
     fit: str = "keep"
     input_size: tuple[int, int] = (256, 256)
+    stride: int = 32
     top_k: int = 5
     out: Path | None = None
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     heatmap: str | None = None
+    truth: Truth | None = None
+    only_wrong: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +104,22 @@ class ExplainedTarget:
 
 @dataclass(frozen=True)
 class PictureResult:
-    """What came of one picture: predictions and results, or an error."""
+    """What came of one picture: predictions and results, or an error.
+
+    Attributes:
+        picture: The picture.
+        predictions: The most probable classes, in their order.
+        targets: The explained classes.
+        truth: What the picture really shows, where that is known.
+        is_wrong: Whether another class was held more probable than the true one.
+        error: Why there is no result.
+    """
 
     picture: InputPicture
     predictions: list[Prediction] = field(default_factory=list)
     targets: list[ExplainedTarget] = field(default_factory=list)
+    truth: Prediction | None = None
+    is_wrong: bool = False
     error: GradcamError | None = None
 
 
@@ -109,6 +128,7 @@ class _Decoded:
     image: Image.Image
     fit: Fit
     inputs: np.ndarray
+    truth: int | None
 
 
 def explain_pictures(
@@ -160,9 +180,17 @@ class _Pipeline:
                 raise
 
     def _decode(self, picture: InputPicture) -> _Decoded:
+        options = self._options
+        truth = None if options.truth is None else options.truth.of(picture)
         image = read_picture(picture.path)
-        fit = fit_picture(image.size, self._options.fit, self._options.input_size)
-        return _Decoded(image, fit, fit.apply(image))
+        fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
+        inputs = fit.apply(to_channels(image, self._explainer.classifier.channels))
+        return _Decoded(image, fit, inputs, truth)
+
+    def _targets(self, decoded: _Decoded) -> list[int]:
+        if self._options.only_wrong and decoded.truth is not None:
+            return [TOP_CLASS, decoded.truth]
+        return list(self._options.targets)
 
     def _explain(
         self, batch: Sequence[tuple[InputPicture, Future[_Decoded]]], pool: ThreadPoolExecutor
@@ -174,9 +202,11 @@ class _Pipeline:
                 by_shape.setdefault(decoded.result().inputs.shape, []).append(position)
         explained: dict[int, tuple[Explanation, int]] = {}
         for positions in by_shape.values():
-            inputs = np.stack([batch[position][1].result().inputs for position in positions])
-            targets = np.tile(np.asarray(self._options.targets, np.int32), (len(inputs), 1))
-            explanation = self._explainer.explain(inputs, targets)
+            group = [batch[position][1].result() for position in positions]
+            explanation = self._explainer.explain(
+                np.stack([decoded.inputs for decoded in group]),
+                np.array([self._targets(decoded) for decoded in group], np.int32),
+            )
             for row, position in enumerate(positions):
                 explained[position] = explanation, row
         futures = []
@@ -184,12 +214,16 @@ class _Pipeline:
             error = decoded.exception()
             if error is None:
                 explanation, row = explained[position]
+                result = self._predict(picture, decoded.result(), explanation, row)
+                if self._options.only_wrong and not result.is_wrong:
+                    futures.append(_done(result))
+                    continue
                 paths = self._namer.name(picture, self._suffixes(explanation.targets[row]))
                 futures.append(
-                    pool.submit(self._draw, picture, decoded.result(), explanation, row, paths)
+                    pool.submit(self._draw, result, decoded.result(), explanation, row, paths)
                 )
             else:
-                futures.append(_failed(picture, error))
+                futures.append(_done(PictureResult(picture, error=_as_own_error(picture, error))))
         return futures
 
     def _suffixes(self, targets: np.ndarray) -> list[str]:
@@ -208,16 +242,28 @@ class _Pipeline:
             )
         ]
 
+    def _predict(
+        self, picture: InputPicture, decoded: _Decoded, explanation: Explanation, row: int
+    ) -> PictureResult:
+        probabilities = explanation.probabilities[row]
+        most_probable = np.argsort(-probabilities, kind="stable")
+        predictions = [
+            self._prediction(index, probabilities) for index in most_probable[: self._options.top_k]
+        ]
+        truth = None if decoded.truth is None else self._prediction(decoded.truth, probabilities)
+        is_wrong = truth is not None and truth.index != most_probable[0]
+        return PictureResult(picture, predictions, truth=truth, is_wrong=is_wrong)
+
     def _draw(
         self,
-        picture: InputPicture,
+        result: PictureResult,
         decoded: _Decoded,
         explanation: Explanation,
         row: int,
         paths: Sequence[Path],
     ) -> PictureResult:
+        picture = result.picture
         probabilities = explanation.probabilities[row]
-        most_probable = np.argsort(-probabilities, kind="stable")[: self._options.top_k]
         targets = []
         files = iter(paths)
         try:
@@ -234,8 +280,7 @@ class _Pipeline:
                 )
         except OutputError as error:
             return PictureResult(picture, error=error)
-        predictions = [self._prediction(index, probabilities) for index in most_probable]
-        return PictureResult(picture, predictions, targets)
+        return replace(result, targets=targets)
 
     def _prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
         labels = self._explainer.classifier.labels
@@ -297,13 +342,18 @@ class _Pipeline:
         )
 
 
-def _failed(picture: InputPicture, error: BaseException) -> Future[PictureResult]:
-    if not isinstance(error, GradcamError):
-        cause, error = error, GradcamError(f"{picture.path}: {error or type(error).__name__}")
-        error.__cause__ = cause
+def _done(result: PictureResult) -> Future[PictureResult]:
     future: Future[PictureResult] = Future()
-    future.set_result(PictureResult(picture, error=error))
+    future.set_result(result)
     return future
+
+
+def _as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:
+    if isinstance(error, GradcamError):
+        return error
+    own = GradcamError(f"{picture.path}: {error or type(error).__name__}")
+    own.__cause__ = error
+    return own
 
 
 def _next_batch_size(size: int, batch: Sequence[tuple[InputPicture, Future[_Decoded]]]) -> int:

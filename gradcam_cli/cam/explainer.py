@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.forward import trace_forward
 from gradcam_cli.cam.geometry import Pitch, cell_pitch
 from gradcam_cli.cam.methods import Method, grad_cam, scale_by_maximum
 from gradcam_cli.cam.tap import choose_tap
@@ -102,9 +101,9 @@ class Explainer:
     def _explain(
         self, inputs: tf.Tensor, targets: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        model = self.classifier.model
-        forward = trace_forward(model, self.classifier.preprocess(inputs))
-        self.layer = choose_tap(model, forward, self._requested_layer)
+        network = self.classifier.network
+        forward = self.classifier.trace(inputs)
+        self.layer = choose_tap(network, forward, self._requested_layer)
         feature_maps = forward.feature_maps[self.layer]
         self.pitch = cell_pitch(forward.inputs, feature_maps)
 

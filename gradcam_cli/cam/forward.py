@@ -1,25 +1,79 @@
-"""One traced pass through a network, with every layer's output within reach.
-
-The layers are reached by recording their calls while the network is traced, not by
-building a second model around them. So it doesn't matter whether a model is functional,
-sequential, subclassed or nested in another: what was called was recorded.
-"""
+"""One traced pass through a network, with every layer's output within reach."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 import tensorflow as tf
-
-if TYPE_CHECKING:
-    import keras
 
 # What may stand between a network's last activation and its output without changing
 # which number belongs to which class.
 _TRANSPARENT_OPS = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "EnsureShape"})
+
+
+@dataclass(frozen=True)
+class LayerNode:
+    """One layer of a network.
+
+    Attributes:
+        path: Its name, after the names of the layers that it is nested in, joined by "/".
+        index: Its place among the outermost layers; None for a nested one.
+        kind: What it does, as a user knows it ("Conv2D").
+        parameters: How many numbers its weights hold.
+        is_transparent: What it returns shows no more than what it was given (pooling,
+            padding, dropout).
+    """
+
+    path: str
+    index: int | None
+    kind: str
+    parameters: int
+    is_transparent: bool
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a network returned in one call, and what its layers returned on the way.
+
+    Attributes:
+        outputs: The network's output, (N, ...).
+        feature_maps: The output of every layer that was called, by its path, in the order
+            in which the calls ended; spatial ones are (N, rows, columns, channels), also
+            in networks that put the channels first. Of a layer that was called several
+            times it is the last output.
+    """
+
+    outputs: tf.Tensor
+    feature_maps: dict[str, tf.Tensor]
+
+
+class Network(Protocol):
+    """What the mathematics needs of a network, wherever it came from."""
+
+    @property
+    def name(self) -> str:
+        """What the network calls itself."""
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of one input, with the channels last; None where any size fits."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers its weights hold."""
+
+    @property
+    def nodes(self) -> Sequence[LayerNode]:
+        """Its layers, those that contain others before their contents."""
+
+    def record(self, inputs: tf.Tensor) -> Recording:
+        """Runs the network for inference, inside a graph, and records it.
+
+        Args:
+            inputs: (N, height, width, channels) float32, as the network wants it.
+        """
 
 
 @dataclass(frozen=True)
@@ -28,78 +82,49 @@ class ForwardPass:
 
     Attributes:
         inputs: What the network was called with, (N, height, width, channels).
-        outputs: What it returned, (N, classes).
-        logits: The scores before the final softmax or sigmoid, (N, classes) float32;
-            the outputs themselves where the network has no such activation.
+        logits: The scores before the final softmax or sigmoid, (N, classes) float32; the
+            outputs themselves where the network has no such activation. A network with a
+            single output unit has two classes: the unit speaks for the second, and its
+            negated logit for the first.
         probabilities: (N, classes) float32 in [0, 1]: the outputs, or the softmax of the
             logits where the network leaves that to its user.
-        feature_maps: The output of every layer by its path (the layers' names joined
-            by "/" from the outermost), in the order of the calls.
+        activation: The operation that ends the network: "Softmax", "Sigmoid" or None.
+        feature_maps: As in `Recording`.
     """
 
     inputs: tf.Tensor
-    outputs: tf.Tensor
     logits: tf.Tensor
     probabilities: tf.Tensor
+    activation: str | None
     feature_maps: dict[str, tf.Tensor]
 
 
-def trace_forward(model: keras.Model, inputs: tf.Tensor) -> ForwardPass:
-    """Calls a model for inference inside a graph and records what its layers return.
+def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
+    """Runs a network for inference inside a graph, and finds its logits.
 
     Args:
-        model: A model with one input and one output.
-        inputs: A symbolic tensor that the model accepts.
+        network: The network.
+        inputs: A symbolic tensor that it accepts.
 
     Returns:
-        The tensors of this pass. The model is left as it was.
+        The tensors of this pass. The network is left as it was.
     """
-    with _recorded_calls(model) as feature_maps:
-        outputs = model(inputs, training=False)
-    logits = _find_logits(outputs)
-    if logits is outputs:
-        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
-    else:
-        probabilities = tf.cast(outputs, tf.float32)
-    return ForwardPass(inputs, outputs, tf.cast(logits, tf.float32), probabilities, feature_maps)
-
-
-def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
-    """Yields every layer inside a model with its path, outermost first."""
-    for layer in model._flatten_layers(include_self=False, recursive=False):
-        path = f"{prefix}{layer.name}"
-        yield path, layer
-        yield from walk_layers(layer, f"{path}/")
-
-
-@contextmanager
-def _recorded_calls(model: keras.Model) -> Iterator[dict[str, tf.Tensor]]:
-    feature_maps: dict[str, tf.Tensor] = {}
-
-    def recording(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def recorded_call(*args: Any, **kwargs: Any) -> Any:
-            result = call(*args, **kwargs)
-            if isinstance(result, tf.Tensor):
-                feature_maps[path] = result
-            return result
-
-        return recorded_call
-
-    layers = list(walk_layers(model))
-    try:
-        for path, layer in layers:
-            layer.call = recording(path, layer.call)
-        yield feature_maps
-    finally:
-        for _, layer in layers:
-            # Uncovers the class's own method again.
-            layer.__dict__.pop("call", None)
-
-
-def _find_logits(outputs: tf.Tensor) -> tf.Tensor:
+    recording = network.record(inputs)
+    outputs, activation = recording.outputs, None
+    logits = tf.cast(outputs, tf.float32)
     tensor = outputs
     while tensor.op.type in _TRANSPARENT_OPS:
         tensor = tensor.op.inputs[0]
     if tensor.op.type in ("Softmax", "Sigmoid"):
-        return tf.reshape(tensor.op.inputs[0], tf.shape(outputs))
-    return outputs
+        activation = tensor.op.type
+        logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
+        logits.set_shape(outputs.shape)
+    if logits.shape[-1] == 1:
+        logits = tf.concat([-logits, logits], axis=-1)
+        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[:, 1:])
+        probabilities = tf.concat([1 - positive, positive], axis=-1)
+    elif activation is None:
+        probabilities = tf.nn.softmax(logits)
+    else:
+        probabilities = tf.cast(outputs, tf.float32)
+    return ForwardPass(inputs, logits, probabilities, activation, recording.feature_maps)

@@ -58,7 +58,7 @@ def _step(op: tf.Operation) -> Pitch:
         if op.type in _TRANSPOSED_CONVOLUTIONS:
             return 1 / vertical, 1 / horizontal
         return vertical, horizontal
-    if op.inputs and op.outputs:
+    if op.inputs and op.outputs and op.type != "Transpose":
         before, after = op.inputs[0].shape, op.outputs[0].shape
         if before.rank == after.rank == 4:
             return _ratio(before[1], after[1]), _ratio(before[2], after[2])

@@ -7,6 +7,7 @@ import click
 from gradcam_cli import __version__
 from gradcam_cli.cli.explain import explain
 from gradcam_cli.cli.group import GradcamGroup
+from gradcam_cli.cli.info import info
 from gradcam_cli.cli.layers import layers
 from gradcam_cli.cli.models import models
 
@@ -30,5 +31,6 @@ def main() -> None:
 
 
 main.add_command(explain)
+main.add_command(info)
 main.add_command(layers)
 main.add_command(models)

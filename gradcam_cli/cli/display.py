@@ -16,6 +16,7 @@ from gradcam_cli.cli.console import plain_table
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cam.tap import LayerInfo
+    from gradcam_cli.models.classifier import Classifier
     from gradcam_cli.pipeline import ExplainedTarget, PictureResult, Prediction
 
 _NAME_WIDTH = 22
@@ -35,21 +36,53 @@ def layer_table(layers: Iterable[LayerInfo]) -> Table:
         ("", "left"),
     )
     for layer in layers:
+        node = layer.node
+        parents, _, name = node.path.rpartition("/")
+        # Indented by how deep it is nested; the whole path can be copied.
+        text = Text("  " * node.path.count("/"))
+        text.append(f"{parents}/" if parents else "", style="dim").append(name)
         table.add_row(
-            "" if layer.index is None else str(layer.index),
-            Text(layer.path),
-            layer.kind,
-            "" if layer.output_shape is None else format_shape(layer.output_shape),
-            f"{layer.parameters:,}" if layer.parameters else "",
+            "" if node.index is None else str(node.index),
+            text,
+            node.kind,
+            "" if layer.output_shape is None else _format_shape(layer.output_shape),
+            f"{node.parameters:,}" if node.parameters else "",
             "◀ default" if layer.default else "",
             style="bold green" if layer.default else "" if layer.usable else "dim",
         )
     return table
 
 
-def format_shape(shape: tuple[int | None, ...]) -> str:
-    """Writes a shape as 7×7×1280."""
+def _format_shape(shape: tuple[int | None, ...]) -> str:
     return "×".join("?" if size is None else str(size) for size in shape)
+
+
+def info_table(classifier: Classifier) -> Table:
+    """Tells what a model takes and returns, and what was chosen for it and why."""
+    layers = classifier.layers()
+    default = next((layer for layer in layers if layer.default), None)
+    height, width = classifier.input_size
+    colors = {1: "grey", 3: "RGB", 4: "RGB and opacity"}[classifier.channels]
+    labels = classifier.labels
+    names = ", ".join(labels.name(index) for index in range(min(3, len(labels))))
+    parameters = classifier.network.parameters
+    rows = {
+        "model": classifier.name,
+        "input": f"{height}×{width} px (height×width), {colors}"
+        + (", or any other size" if classifier.any_size else ""),
+        "preprocessing": f"{classifier.preprocess.mode} ({classifier.preprocess.reason})",
+        "outputs": f"{len(labels)} classes: {names}{', …' if len(labels) > 3 else ''}",
+        "class score": classifier.describe_score(),
+        "default layer": "none"
+        if default is None or default.output_shape is None
+        else f"{default.node.path}, {_format_shape(default.output_shape)}",
+        "parameters": f"{parameters:,}",
+    }
+    table = plain_table(("", "left"), ("", "left"))
+    table.show_header = False
+    for key, value in rows.items():
+        table.add_row(Text(key, style="dim"), Text(value))
+    return table
 
 
 def result_lines(result: PictureResult, show_classes: int) -> RenderableType:
@@ -79,8 +112,14 @@ def result_lines(result: PictureResult, show_classes: int) -> RenderableType:
             Text(f"{prediction.probability:6.1%}".replace("%", " %")),
             _written(target) if target else "",
         )
+    title = Text(str(result.picture.path), style="bold")
+    if result.truth is not None:
+        if result.is_wrong:
+            title.append(f"  ✗ really {result.truth.name}", style="red")
+        else:
+            title.append("  ✓", style="green")
     return Group(
-        Text(str(result.picture.path), style="bold"),
+        title,
         Padding(table, (0, 0, 0, 2), expand=False),
     )
 
@@ -111,6 +150,9 @@ def result_json(result: PictureResult, explainer: Explainer) -> str:
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],
         "targets": [_target_record(target) for target in result.targets],
     }
+    if result.truth is not None:
+        record["truth"] = _prediction_record(result.truth)
+        record["correct"] = not result.is_wrong
     if result.error is not None:
         record["error"] = str(result.error)
     return json.dumps(record, ensure_ascii=False)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG, INTERRUPTED
-from gradcam_cli.cli.options import debug_option, model_option, weights_option
+from gradcam_cli.cli.options import debug_option, model_options
 from gradcam_cli.cli.reporter import Reporter
-from gradcam_cli.errors import ImageError
-from gradcam_cli.fitting import FITS, STRIDE, choose_input_size, default_fit
+from gradcam_cli.errors import ImageError, UsageError
+from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
 from gradcam_cli.method_names import DEFAULT_METHOD, METHOD_TITLES
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+from gradcam_cli.truth import FOLDERS, Truth, labels_from_folders
 
 _FAILED = 1
 _DEFAULT_TOP_K = 5
@@ -45,11 +47,7 @@ class _ExplainCommand(click.Command):
 
 @click.command(cls=_ExplainCommand, short_help="Explain pictures (the default command).")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@model_option(
-    help=f"The classifier (see 'gradcam models'). [default: {DEFAULT_MODEL}, or the one model "
-    f"known to have the layer]"
-)
-@weights_option
+@model_options
 @click.option(
     "-l",
     "--layer",
@@ -94,13 +92,6 @@ class _ExplainCommand(click.Command):
     "with borders. [default: keep, or squash for networks of one size]",
 )
 @click.option(
-    "--size",
-    metavar="PIXELS",
-    type=click.IntRange(32, 8192),
-    help="Side of the input, for networks that take any; larger gives a finer map. Rounded to a "
-    f"multiple of {STRIDE}.",
-)
-@click.option(
     "--alpha",
     metavar="PART",
     type=click.FloatRange(0, 1),
@@ -122,6 +113,18 @@ class _ExplainCommand(click.Command):
     metavar="[png|npy]",
     help="Also write the bare map, as 16-bit grey PNG or as NumPy array.",
 )
+@click.option(
+    "--truth",
+    metavar="folders|FILE.csv",
+    help="What the pictures really show, by the names of their folders or by a table of pictures "
+    "and classes: marks right and wrong predictions.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(["wrong"]),
+    help="With --truth: write the wrongly predicted pictures only, and explain both the predicted "
+    "and the true class.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each picture.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
 @click.option("-v", "--verbose", is_flag=True, help="Tell the input size, preprocessing and times.")
@@ -132,16 +135,23 @@ def explain(
     paths: tuple[str, ...],
     model: str | None,
     weights: Path | None,
+    labels: Path | None,
+    preprocess: str | None,
+    output: str | None,
+    size: tuple[int, int] | None,
+    unsafe: bool,
+    custom_objects: Path | None,
     layer: str | None,
     method: str,
     classes: tuple[str, ...],
     top_k: int | None,
     out: Path | None,
     fit: str | None,
-    size: int | None,
     alpha: float,
     colormap: str,
     heatmap: str | None,
+    truth: str | None,
+    only: str | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -157,6 +167,7 @@ def explain(
       gradcam photo.jpg --layer block5_conv4
       gradcam photo.jpg --model resnet50 --class tabby --class 281 --class n02123045
       gradcam photos/ --out heatmaps/ --top-k 3 --json
+      gradcam photos/ --model my_model.keras --truth folders --only wrong
 
     Exit code: 0 all explained, 1 some failed, 2 wrong usage, 130 interrupted.
     """
@@ -167,6 +178,10 @@ def explain(
         raise ImageError(
             f"no pictures in {', '.join(paths)} (looked for {', '.join(sorted(SUFFIXES))})"
         )
+    if only and not truth:
+        raise UsageError("--only wrong needs --truth to know what is wrong")
+    if only and classes:
+        raise UsageError("--only wrong explains the predicted and the true class; drop --class")
     if model is None:
         model = model_for_layer(layer) if layer is not None else DEFAULT_MODEL
         if model != DEFAULT_MODEL:
@@ -177,20 +192,36 @@ def explain(
     import_tensorflow(ctx.meta[DEBUG])
 
     from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.models.files import is_model_path
     from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.pipeline import TOP_CLASS, PipelineOptions, explain_pictures
 
-    classifier = load_classifier(model, weights)
-    fit = fit or default_fit(classifier.any_size)
+    classifier = load_classifier(
+        model,
+        weights=weights,
+        labels=labels,
+        preprocess=preprocess,
+        output=output,
+        size=size,
+        unsafe=unsafe,
+        custom_objects=custom_objects,
+    )
+    if truth == FOLDERS and classifier.labels.are_numbers:
+        classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
+    fit = fit or classifier.default_fit
+    native, any_size = classifier.input_size, classifier.any_size
     options = PipelineOptions(
         targets=[*dict.fromkeys(map(classifier.labels.find, classes))] or [TOP_CLASS],
         fit=fit,
-        input_size=choose_input_size(classifier.input_size, classifier.any_size, fit, size),
+        input_size=choose_input_size(native, any_size, fit, size),
+        stride=usual_stride(native),
         top_k=top_k or _DEFAULT_TOP_K,
         out=out,
         colormap=colormap,
         alpha=alpha,
         heatmap=heatmap,
+        truth=None if truth is None else Truth(truth, classifier.labels),
+        only_wrong=only is not None,
     )
     explainer = Explainer(classifier, _parse_layer(layer), method)
     loaded = time.perf_counter()
@@ -201,14 +232,17 @@ def explain(
         show_classes=top_k or (_DEFAULT_TOP_K if len(pictures) == 1 else 1),
         as_json=as_json,
         quiet=quiet,
+        only_wrong=options.only_wrong,
     )
     if not quiet and not as_json:
-        reporter.introduce(chosen=layer is None)
+        reporter.introduce(
+            chosen=layer is None,
+            tells_preprocessing=verbose or is_model_path(model) or preprocess is not None,
+        )
     if verbose:
         width, height = options.input_size
         click.echo(
-            f"input {width}×{height} px, fit {fit}, preprocessing {classifier.preprocessing}; "
-            f"ready after {loaded - started:.1f} s",
+            f"input {width}×{height} px, fit {fit}; ready after {loaded - started:.1f} s",
             err=True,
         )
     try:

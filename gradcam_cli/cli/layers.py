@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.options import debug_option, model_option
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, find_model
+from gradcam_cli.cli.options import debug_option, load_to_look_at, model_options
 
 
 @click.command(short_help="List what --layer accepts.")
-@model_option(default=DEFAULT_MODEL, show_default=True, help="The model (see 'gradcam models').")
+@model_options
 @debug_option
 @click.pass_context
-def layers(ctx: click.Context, model: str) -> None:
+def layers(ctx: click.Context, /, **model_parameters: Any) -> None:
     """Lists the layers of a model that --layer accepts.
 
     Those that can be explained have a spatial output, and the class score depends on
-    them. The shapes are for an input of the model's own size.
+    them; the others are dimmed. The shapes are for an input of the model's own size.
+    Layers of a nested model go by its name and theirs: backbone/block5_conv3, or by
+    their name alone where no other layer has it.
 
     \b
-    Example:
+    Examples:
       gradcam layers --model vgg19
+      gradcam layers --model my_model.keras
     """
-    entry = find_model(model)
+    classifier = load_to_look_at(ctx.meta[DEBUG], **model_parameters)
 
-    from gradcam_cli.cli.tensorflow_import import import_tensorflow
-
-    import_tensorflow(ctx.meta[DEBUG])
-
-    from gradcam_cli.cam.tap import list_layers
     from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.display import layer_table
-    from gradcam_cli.models.loading import build_untrained
 
-    infos = list_layers(build_untrained(entry.name), (entry.input_size, entry.input_size, 3))
-    stdout_console().print(layer_table(infos))
+    stdout_console().print(layer_table(classifier.layers()))

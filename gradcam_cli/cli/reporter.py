@@ -26,6 +26,7 @@ class Reporter:
     Attributes:
         done: How many pictures were explained.
         failed: How many could not be.
+        wrong: How many were predicted wrongly, of those whose true class is known.
     """
 
     def __init__(
@@ -35,14 +36,18 @@ class Reporter:
         show_classes: int,
         as_json: bool,
         quiet: bool,
+        only_wrong: bool = False,
     ) -> None:
         self.done = 0
         self.failed = 0
+        self.wrong = 0
+        self._known = 0
         self._explainer = explainer
         self._total = number_of_pictures
         self._show_classes = show_classes
         self._as_json = as_json
         self._quiet = quiet
+        self._only_wrong = only_wrong
         self._started = time.perf_counter()
         self._stdout = stdout_console()
         self._stderr = stderr_console()
@@ -62,19 +67,25 @@ class Reporter:
         if self._stdout.is_terminal and not self._progress.disable:
             self._stdout = self._stderr
 
-    def introduce(self, chosen: bool) -> None:
+    def introduce(self, chosen: bool, tells_preprocessing: bool) -> None:
         """Says what explains, and by which layer.
 
         Args:
             chosen: The layer was chosen here, not by the user.
+            tells_preprocessing: Say what is done to the pictures before the network.
         """
         layer = f"layer {self._explainer.layer}"
         if chosen:
             layer += " (the last with a spatial output)"
         method = METHOD_TITLES[self._explainer.method]
-        self._stdout.print(
-            Text(f"{method} · {self._explainer.classifier.name} · {layer}\n", style="dim")
-        )
+        classifier = self._explainer.classifier
+        self._stdout.print(Text(f"{method} · {classifier.name} · {layer}", style="dim"))
+        if tells_preprocessing:
+            preprocess = classifier.preprocess
+            self._stdout.print(
+                Text(f"preprocessing {preprocess.mode} ({preprocess.reason})", style="dim")
+            )
+        self._stdout.print()
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[None]:
@@ -89,11 +100,15 @@ class Reporter:
         else:
             self.failed += 1
             self._stderr.print(Text(f"Error: {result.error}", style="red"), soft_wrap=True)
+        self._known += result.truth is not None
+        self.wrong += result.is_wrong
+        self._progress.advance(self._task)
+        if self._only_wrong and result.error is None and not result.is_wrong:
+            return
         if self._as_json:
             click.echo(result_json(result, self._explainer))
         elif result.error is None and not self._quiet:
             self._stdout.print(result_lines(result, self._show_classes), soft_wrap=True)
-        self._progress.advance(self._task)
 
     def summarize(self, prefix: str = "") -> None:
         """Prints how many pictures were explained."""
@@ -101,7 +116,9 @@ class Reporter:
             return
         seconds = time.perf_counter() - self._started
         failed = f", {self.failed} failed" if self.failed else ""
+        wrong = f"; {self.wrong} of {self._known} predicted wrongly" if self._known else ""
         of_total = f" of {self._total}" if self.done + self.failed < self._total else ""
         click.echo(
-            f"{prefix}{self.done}{of_total} pictures explained{failed} in {seconds:.1f} s", err=True
+            f"{prefix}{self.done}{of_total} pictures explained{failed} in {seconds:.1f} s{wrong}",
+            err=True,
         )

@@ -2,57 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
+import tensorflow as tf
+
+from gradcam_cli.cam.forward import ForwardPass, Network, trace_forward
+from gradcam_cli.cam.tap import LayerInfo, list_layers
 from gradcam_cli.models.labels import Labels
+from gradcam_cli.models.preprocessing import Preprocessing
 
-if TYPE_CHECKING:
-    import keras
+T = TypeVar("T")
 
-# The modes of ``keras.applications.imagenet_utils.preprocess_input`` by the names used
-# here; a network without an entry does its preprocessing itself.
-PREPROCESSING_MODES = {"caffe": "caffe", "torch": "torch", "-1-1": "tf"}
+_SCORES = {
+    "Softmax": "what goes into the final softmax",
+    "Sigmoid": "what goes into the final sigmoid",
+    None: "the output itself (the model ends without softmax or sigmoid)",
+}
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """An image classifier: a Keras model, what it wants as input and what it returns.
+    """An image classifier: a network, what it wants as input and what it returns.
 
     Attributes:
         name: What the user calls it.
-        model: From (N, height, width, channels) float32 to (N, classes).
+        network: From (N, height, width, channels) float32 to class scores.
         input_size: (height, width) that it was trained for, in pixels.
-        any_size: Whether inputs of other sizes fit, because it ends in global pooling.
-        preprocessing: "none", "caffe", "torch" or "-1-1" (for what RGB in [0, 255] is
-            turned into before the model sees it).
+        channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+        any_size: Whether inputs of other sizes fit.
+        default_fit: The fit (see `gradcam_cli.fitting`) that suits it and shows it the
+            whole picture.
+        preprocess: What is done to values in [0, 255] before the network sees them.
         labels: The names of the classes.
     """
 
     name: str
-    model: keras.Model
+    network: Network
     input_size: tuple[int, int]
+    channels: int
     any_size: bool
-    preprocessing: str
+    default_fit: str
+    preprocess: Preprocessing
     labels: Labels
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
         """(height, width, channels), None where any size fits."""
-        return (None, None, 3) if self.any_size else (*self.input_size, 3)
+        return (*((None, None) if self.any_size else self.input_size), self.channels)
 
-    def preprocess(self, inputs: Any) -> Any:
-        """Turns RGB in [0, 255] into what the model was trained on.
+    def describe_score(self) -> str:
+        """Says in a few words what the class score is that gets explained."""
+        return _SCORES[self._activation()]
+
+    def layers(self) -> list[LayerInfo]:
+        """Lists the layers, as they are for an input of the size it was trained for."""
+        return self._look(lambda forward: list_layers(self.network, forward))
+
+    def _activation(self) -> str | None:
+        return self._look(lambda forward: forward.activation)
+
+    def _look(self, see: Callable[[ForwardPass], T]) -> T:
+        """Traces the network for an input of its own size to see what is inside."""
+        seen: list[T] = []
+
+        def trace(inputs: tf.Tensor) -> tf.Tensor:
+            forward = self.trace(inputs)
+            seen.append(see(forward))
+            return forward.logits
+
+        signature = tf.TensorSpec((None, *self.input_size, self.channels), tf.float32)
+        tf.function(trace, autograph=False).get_concrete_function(signature)
+        return seen[0]
+
+    def trace(self, inputs: tf.Tensor) -> ForwardPass:
+        """Runs the network in the graph that is being traced.
 
         Args:
-            inputs: (N, height, width, 3) float32, a tensor or an array.
-
-        Returns:
-            The same shape and dtype.
+            inputs: (N, height, width, channels) float32 in [0, 255].
         """
-        if self.preprocessing == "none":
-            return inputs
-        from keras.applications import imagenet_utils
-
-        mode = PREPROCESSING_MODES[self.preprocessing]
-        return imagenet_utils.preprocess_input(inputs, mode=mode)
+        return trace_forward(self.network, self.preprocess(inputs))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-from gradcam_cli.errors import UnknownClassError
+from gradcam_cli.errors import LabelsError, UnknownClassError
 
 _LISTED_MATCHES = 8
 
@@ -17,14 +20,19 @@ class Labels:
     """The classes of a classifier by index, name and, for ImageNet, WordNet id."""
 
     def __init__(
-        self, synonyms: Sequence[Sequence[str]], wnids: Sequence[str] | None = None
+        self,
+        synonyms: Sequence[Sequence[str]],
+        wnids: Sequence[str] | None = None,
+        are_numbers: bool = False,
     ) -> None:
         """Takes the classes in the order of the model's outputs.
 
         Args:
             synonyms: The names of each class; the first is the one that is shown.
             wnids: The WordNet id of each class ("n02123045").
+            are_numbers: The names are numbers, for want of better ones.
         """
+        self.are_numbers = are_numbers
         self._synonyms = [tuple(names) for names in synonyms]
         self._wnids = wnids
 
@@ -100,6 +108,67 @@ def imagenet_labels() -> Labels:
     return Labels(
         [names[index].split(", ") for index in indices], [wnids[index] for index in indices]
     )
+
+
+def numbered_labels(classes: int) -> Labels:
+    """Calls classes "class 0", "class 1" and so on, for want of names."""
+    return Labels([[f"class {index}"] for index in range(classes)], are_numbers=True)
+
+
+def read_labels(path: Path, classes: int) -> Labels:
+    """Reads the names of classes from a file.
+
+    Args:
+        path: A text file with one name a line; a .json file with a list of names or a map
+            between indices and names, either way round (as Keras's ``class_indices``); or
+            a .csv file with names, or with indices and names, under a heading or not.
+        classes: How many classes the model has.
+
+    Raises:
+        LabelsError: The file can't be read, or holds another number of names.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+        if path.suffix.lower() == ".json":
+            names = _names_from_json(json.loads(text))
+        elif path.suffix.lower() == ".csv":
+            names = _names_from_csv(text, classes)
+        else:
+            names = [line.strip() for line in text.splitlines() if line.strip()]
+    except OSError as error:
+        raise LabelsError(f"--labels {path}: cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise LabelsError(f"--labels {path}: not a list of class names ({error})") from error
+    if len(names) != classes:
+        raise LabelsError(
+            f"--labels {path}: {len(names)} names, but the model has {classes} classes"
+        )
+    return Labels([[name] for name in names])
+
+
+def _names_from_json(content: Any) -> list[str]:
+    if isinstance(content, list):
+        return [str(name) for name in content]
+    if all(isinstance(value, int) for value in content.values()):
+        content = {index: name for name, index in content.items()}
+    return _in_order({int(index): str(name) for index, name in content.items()})
+
+
+def _names_from_csv(text: str, classes: int) -> list[str]:
+    rows = [row for row in csv.reader(text.splitlines()) if any(row)]
+    if len(rows) == classes + 1:
+        rows = rows[1:]
+    if all(len(row) == 1 for row in rows):
+        return [row[0].strip() for row in rows]
+    # The column of numbers tells the index, whichever it is.
+    column = 0 if rows[0][0].strip().isdigit() else 1
+    return _in_order({int(row[column]): row[1 - column].strip() for row in rows})
+
+
+def _in_order(names: dict[int, str]) -> list[str]:
+    if set(names) != set(range(len(names))):
+        raise ValueError(f"the indices aren't 0 to {len(names) - 1}, each once")
+    return [names[index] for index in range(len(names))]
 
 
 def _normalize(text: str) -> str:

@@ -1,4 +1,4 @@
-"""From a model's name to a classifier that is ready to run."""
+"""From what a user calls a model to a classifier that is ready to run."""
 
 from __future__ import annotations
 
@@ -7,51 +7,164 @@ import sys
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
-from gradcam_cli.errors import UsageError, WeightsError
+from gradcam_cli.cam.forward import Network, trace_forward
+from gradcam_cli.cam.keras_network import KerasNetwork
+from gradcam_cli.errors import UnsupportedModelError, UsageError, WeightsError
 from gradcam_cli.models import efficientnet_lite
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, CatalogueModel, find_model
 from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.models.labels import imagenet_labels
+from gradcam_cli.models.files import is_model_path, read_model
+from gradcam_cli.models.labels import imagenet_labels, numbered_labels, read_labels
+from gradcam_cli.models.preprocessing import (
+    Preprocessing,
+    detect_preprocessing,
+    parse_preprocessing,
+)
 
-WEIGHTS_SUFFIXES = (".h5", ".keras")
+_WEIGHTS_SUFFIXES = (".h5", ".keras")
+_IMAGENET_CLASSES = 1000
+_CHANNELS = frozenset({1, 3, 4})
+# What a model is shown that takes any size and doesn't say which it was trained on.
+_USUAL_SIZE = 224
 
 
-def load_classifier(name: str = DEFAULT_MODEL, weights: Path | None = None) -> Classifier:
-    """Builds a model of the catalogue with its pretrained weights.
+def load_classifier(
+    model: str = DEFAULT_MODEL,
+    *,
+    weights: Path | None = None,
+    labels: Path | None = None,
+    preprocess: str | None = None,
+    output: str | None = None,
+    size: tuple[int, int] | None = None,
+    unsafe: bool = False,
+    custom_objects: Path | None = None,
+) -> Classifier:
+    """Loads a pretrained model by its name, or a user's own from a file.
 
     Args:
-        name: A name that the catalogue knows.
-        weights: A file to read the weights from (.weights.h5, .h5 or .keras); None for
-            the package that carries them or, for the models of ``keras.applications``,
-            Keras's own download at the first use.
+        model: A name that the catalogue knows, or the path of a .keras or .h5 file or of a
+            SavedModel folder.
+        weights: For a model of the catalogue, a file to read its weights from
+            (.weights.h5, .h5 or .keras); None for the package that carries them or, for
+            the models of ``keras.applications``, Keras's own download at the first use.
+        labels: A file with the names of the classes (see `read_labels`); None for those
+            of ImageNet if there are 1,000 classes, else numbers.
+        preprocess: A mode of `Preprocessing` or the name of a model whose preprocessing is
+            wanted; None for the one that the model tells.
+        output: Which of several outputs of a user's model holds the class scores.
+        size: (height, width) of the input, for a user's model that takes any; None for
+            224 px.
+        unsafe: Read a model from a file even if it holds code.
+        custom_objects: A Python file with the code that a user's model needs.
 
     Returns:
-        The classifier, with the labels of ImageNet.
+        The classifier.
 
     Raises:
-        UnknownModelError: The catalogue has no such model.
-        UsageError: The weights file isn't of a kind that can be read.
-        WeightsError: The weights can't be had, or don't fit the model.
+        GradcamError: The model, its weights or its labels can't be had; see
+            `gradcam_cli.errors` for each.
     """
-    entry = find_model(name)
-    return Classifier(
-        name=entry.name,
-        model=_build(entry, None if weights is None else _check_weights_file(weights)),
-        input_size=(entry.input_size, entry.input_size),
-        any_size=entry.any_size,
-        preprocessing=entry.preprocessing,
-        labels=imagenet_labels(),
-    )
+    chosen = None if preprocess is None else parse_preprocessing(preprocess)
+    if is_model_path(model):
+        if weights is not None:
+            raise UsageError("--weights goes with the name of a model; a model file has its own")
+        network = read_model(
+            Path(model), output=output, unsafe=unsafe, custom_objects=custom_objects
+        )
+        return _inspect(model, network, size, chosen, labels)
+    if output is not None:
+        raise UsageError("--output goes with a model file; the named models have one output")
+    entry = find_model(model)
+    if weights is not None:
+        _check_weights_file(weights)
+    return _from_catalogue(entry, _build(entry, weights), chosen, labels)
 
 
-def build_untrained(name: str) -> keras.Model:
+def load_architecture(name: str) -> Classifier:
     """Builds a model of the catalogue without its weights, to look at its layers.
 
     Raises:
         UnknownModelError: The catalogue has no such model.
     """
     entry = find_model(name)
+    return _from_catalogue(entry, _build_untrained(entry), None, None)
+
+
+def _from_catalogue(
+    entry: CatalogueModel, model: keras.Model, preprocess: Preprocessing | None, labels: Path | None
+) -> Classifier:
+    return Classifier(
+        name=entry.name,
+        network=KerasNetwork(model),
+        input_size=(entry.input_size, entry.input_size),
+        channels=3,
+        any_size=entry.any_size,
+        default_fit="keep" if entry.any_size else "squash",
+        preprocess=preprocess or Preprocessing(entry.preprocessing, "what the model wants"),
+        labels=imagenet_labels() if labels is None else read_labels(labels, _IMAGENET_CLASSES),
+    )
+
+
+def _inspect(
+    path: str,
+    network: Network,
+    size: tuple[int, int] | None,
+    preprocess: Preprocessing | None,
+    labels: Path | None,
+) -> Classifier:
+    """Finds out what a user's model wants and returns, by tracing it once."""
+    height, width, channels = _input_shape(path, network)
+    any_size = height is None or width is None
+    input_size = (height or _USUAL_SIZE, width or _USUAL_SIZE)
+    if any_size and size is not None:
+        input_size = size
+    found: list[tuple[int, Preprocessing]] = []
+
+    def trace(inputs: tf.Tensor) -> tf.Tensor:
+        forward = trace_forward(network, inputs)
+        names = (node.path.rpartition("/")[2] for node in network.nodes)
+        found.append((int(forward.logits.shape[-1]), detect_preprocessing(inputs, names, channels)))
+        return forward.logits
+
+    signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
+    tf.function(trace, autograph=False).get_concrete_function(signature)
+    ((classes, detected),) = found
+    if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
+        raise UsageError(
+            f"--preprocess {preprocess.mode}: is for RGB, but the model takes {channels} channels"
+        )
+    if labels is not None:
+        names = read_labels(labels, classes)
+    else:
+        names = imagenet_labels() if classes == _IMAGENET_CLASSES else numbered_labels(classes)
+    return Classifier(
+        name=Path(path).name,
+        network=network,
+        input_size=input_size,
+        channels=channels,
+        any_size=any_size,
+        # What Keras's own loading of folders does, and so most training.
+        default_fit="squash",
+        preprocess=preprocess or detected,
+        labels=names,
+    )
+
+
+def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
+    """Gives (height, width, channels) of the pictures that a model takes."""
+    shape = network.input_shape
+    channels = shape[-1] if len(shape) == 3 else None
+    if channels is None or channels not in _CHANNELS:
+        raise UnsupportedModelError(
+            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
+            f"1, 3 or 4 channels, (None, height, width, channels), can be explained"
+        )
+    return shape[0], shape[1], channels
+
+
+def _build_untrained(entry: CatalogueModel) -> keras.Model:
     if entry.builder is None:
         return efficientnet_lite.build(entry.name)
     return _build_keras(entry, None)
@@ -59,7 +172,7 @@ def build_untrained(name: str) -> keras.Model:
 
 def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
     if weights is not None:
-        model = build_untrained(entry.name)
+        model = _build_untrained(entry)
         _load_weights(model, entry.name, weights)
     elif entry.builder is None:
         model = efficientnet_lite.build(entry.name)
@@ -84,15 +197,14 @@ def _build_keras(entry: CatalogueModel, weights: str | None) -> keras.Model:
         return getattr(keras.applications, str(entry.builder))(weights=weights, **options)
 
 
-def _check_weights_file(path: Path) -> Path:
-    if path.suffix not in WEIGHTS_SUFFIXES:
+def _check_weights_file(path: Path) -> None:
+    if path.suffix not in _WEIGHTS_SUFFIXES:
         raise UsageError(
             f"--weights {path}: not a weights file that can be read; it should end in "
             f".weights.h5, .h5 or .keras"
         )
     if not path.is_file():
         raise UsageError(f"--weights {path}: there is no such file")
-    return path
 
 
 def _load_weights(model: keras.Model, name: str, path: Path) -> None:

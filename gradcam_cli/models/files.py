@@ -1,0 +1,221 @@
+"""Reads a user's own model from whatever file it was saved to."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import tensorflow as tf
+
+from gradcam_cli.cam.forward import Network
+from gradcam_cli.cam.graph_network import GraphNetwork
+from gradcam_cli.cam.keras_network import KerasNetwork
+from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, UnsupportedModelError
+
+_DEFAULT_SIGNATURE = "serving_default"
+# Operations by which a graph reaches files, or Python.
+_UNSAFE_OPS = frozenset(
+    {"EagerPyFunc", "MergeV2Checkpoints", "PyFunc", "PyFuncStateless", "ReadFile", "SaveV2"}
+    | {"WriteFile"}
+)
+_OTHER_FORMATS = {
+    ".json": "describes an architecture without weights",
+    ".yaml": "describes an architecture without weights",
+    ".yml": "describes an architecture without weights",
+    ".pb": "is a part of a SavedModel; give the folder that it lies in",
+    ".pbtxt": "is a text graph without weights",
+    ".tflite": "is a TensorFlow Lite model, which has no gradients",
+    ".onnx": "is an ONNX model",
+    ".pt": "is a PyTorch model",
+    ".pth": "is a PyTorch model",
+    ".ckpt": "is a checkpoint, which holds weights only",
+    ".npz": "holds arrays only",
+}
+
+
+def is_model_path(text: str) -> bool:
+    """Says whether what a user gave as ``--model`` means a file rather than a name."""
+    path = Path(text)
+    return path.exists() or path.suffix.lower() in (".keras", ".h5", ".hdf5", *_OTHER_FORMATS)
+
+
+def read_model(
+    path: Path,
+    *,
+    output: str | None = None,
+    unsafe: bool = False,
+    custom_objects: Path | None = None,
+) -> Network:
+    """Reads a model: a .keras or .h5 file of Keras 3 or 2, or a SavedModel folder.
+
+    Files of Keras 2 are read by Keras 2 (the package tf-keras), as they were written.
+
+    Args:
+        path: The file or folder.
+        output: Which of several outputs holds the class scores.
+        unsafe: Read the file even if it holds code.
+        custom_objects: A Python file with the classes and functions that the model needs.
+            It is run, so it needs `unsafe`.
+
+    Raises:
+        ModelFileError: It isn't a whole model that can be read.
+        UnsafeModelError: It holds code, and `unsafe` isn't set.
+        UnsupportedModelError: It has several inputs.
+    """
+    if custom_objects is not None and not unsafe:
+        raise UnsafeModelError(f"--custom-objects runs the code in {custom_objects}; add --unsafe")
+    if not path.exists():
+        raise ModelFileError(f"--model {path}: there is no such file")
+    if path.is_dir():
+        return _read_saved_model(path, output, unsafe)
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise ModelFileError(
+            f"{path}: {_OTHER_FORMATS[path.suffix.lower()]}; save the whole model from Keras, "
+            f"with model.save('model.keras')"
+        )
+    config, keras_version = _read_config(path)
+    objects = {} if custom_objects is None else _load_objects(custom_objects)
+    model = _load_keras_model(path, config, keras_version, objects, unsafe)
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        names = ", ".join(tensor.name.partition(":")[0] for tensor in inputs)
+        raise UnsupportedModelError(
+            f"{path}: the model has {len(inputs)} inputs ({names}); only models of one picture "
+            f"can be explained"
+        )
+    return KerasNetwork(model, output)
+
+
+def _read_config(path: Path) -> tuple[Any, str]:
+    """Reads the architecture and the version of Keras, without running anything."""
+    weights_only = (
+        f"{path}: holds weights without an architecture; give the model with --model and this "
+        f"file with --weights"
+    )
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                metadata = json.loads(archive.read("metadata.json"))
+                return json.loads(archive.read("config.json")), metadata["keras_version"]
+        if h5py.is_hdf5(path):
+            with h5py.File(path) as file:
+                if "model_config" not in file.attrs:
+                    raise ModelFileError(weights_only)
+                version = file.attrs.get("keras_version", "2")
+                return json.loads(file.attrs["model_config"]), str(version)
+    except GradcamError:
+        raise
+    # A damaged archive can fail in many ways.
+    except Exception as error:
+        raise ModelFileError(f"{path}: damaged, or not a Keras model ({error})") from error
+    raise ModelFileError(
+        f"{path}: not a Keras model, or damaged; it should be a .keras or .h5 file of a whole "
+        f"model, or a SavedModel folder"
+    )
+
+
+def _load_keras_model(
+    path: Path, config: Any, keras_version: str, objects: dict[str, Any], unsafe: bool
+) -> keras.Model:
+    if not unsafe and any(entry["class_name"] == "Lambda" for entry in _entries(config)):
+        raise UnsafeModelError(
+            f"{path}: refused, it has a Lambda layer, which is Python code that would run on your "
+            f"machine; if you trust the file, say so with --unsafe"
+        )
+    library = keras if keras_version.startswith("3") else importlib.import_module("tf_keras")
+    try:
+        return library.models.load_model(path, objects, compile=False, safe_mode=not unsafe)
+    # What is missing or damaged shows in many ways, deep inside of Keras.
+    except Exception as error:
+        custom = ", ".join(sorted(_custom_names(config) - objects.keys()))
+        if custom:
+            raise UnsafeModelError(
+                f"{path}: it needs code of its own ({custom}); give the Python file that defines "
+                f"it with --custom-objects FILE --unsafe"
+            ) from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelFileError(f"{path}: Keras cannot read this model ({reason})") from error
+
+
+def _entries(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields every serialized object in an architecture."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config
+        for value in config.values():
+            yield from _entries(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _entries(value)
+
+
+def _custom_names(config: Any) -> set[str]:
+    """Names the classes and functions in an architecture that aren't Keras's own."""
+    names = set()
+    for entry in _entries(config):
+        name = entry["class_name"]
+        if name == "function":
+            names.add(str(entry.get("config")))
+        elif entry.get("registered_name") or ">" in name:
+            names.add(name.rpartition(">")[2])
+        elif "module" not in entry and "inbound_nodes" in entry and not hasattr(keras.layers, name):
+            names.add(name)
+    return names - {"Functional", "Sequential", "Model"}
+
+
+def _load_objects(path: Path) -> dict[str, Any]:
+    """Runs a Python file and collects what it defines."""
+    if not path.is_file():
+        raise ModelFileError(f"--custom-objects {path}: there is no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ModelFileError(f"--custom-objects {path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelFileError(
+            f"--custom-objects {path}: fails with {type(error).__name__}: {error}"
+        ) from error
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == module.__name__
+    }
+
+
+def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetwork:
+    if not (path / "saved_model.pb").is_file():
+        raise ModelFileError(f"--model {path}: this folder is not a SavedModel (no saved_model.pb)")
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelFileError(f"{path}: damaged, or not a SavedModel ({reason})") from error
+    if not loaded.signatures:
+        raise ModelFileError(f"{path}: the SavedModel has no signature; export it for serving")
+    signatures = loaded.signatures
+    function = signatures.get(_DEFAULT_SIGNATURE) or next(iter(signatures.values()))
+    _, inputs = function.structured_input_signature
+    if len(inputs) != 1:
+        raise UnsupportedModelError(
+            f"{path}: the model has {len(inputs)} inputs ({', '.join(inputs)}); only models of one "
+            f"picture can be explained"
+        )
+    network = GraphNetwork(path.resolve().name, function, output)
+    found = ", ".join(sorted(network.operations & _UNSAFE_OPS))
+    if found and not unsafe:
+        raise UnsafeModelError(
+            f"{path}: refused, its graph reaches files or Python ({found}); if you trust it, say "
+            f"so with --unsafe"
+        )
+    return network

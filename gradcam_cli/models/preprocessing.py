@@ -1,0 +1,142 @@
+"""What is done to RGB in [0, 255] before a network sees it, and how to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import tensorflow as tf
+from keras.applications import imagenet_utils
+
+from gradcam_cli.errors import GradcamError, UsageError
+from gradcam_cli.models.catalogue import find_model
+
+# The modes of ``keras.applications.imagenet_utils.preprocess_input`` by the names here.
+_KERAS_MODES = {"caffe": "caffe", "torch": "torch", "-1-1": "tf"}
+PREPROCESSINGS = ("none", "0-1", *_KERAS_MODES)
+_MAXIMUM = 255.0
+
+# Layers that give away from which family of keras.applications a network was made, even
+# if it was cut and given a new head. The first family of which all are found is it.
+_FAMILIES: list[tuple[str, frozenset[str], str]] = [
+    ("Xception", frozenset({"block1_conv1", "block1_conv1_bn"}), "-1-1"),
+    ("VGG", frozenset({"block1_conv1", "block1_conv2", "block1_pool"}), "caffe"),
+    ("ResNetV2", frozenset({"conv1_conv", "conv2_block1_preact_bn"}), "-1-1"),
+    ("ResNet", frozenset({"conv1_conv", "conv2_block1_1_conv", "conv2_block1_add"}), "caffe"),
+    ("DenseNet", frozenset({"conv2_block1_concat"}), "torch"),
+    ("MobileNetV2", frozenset({"Conv1", "bn_Conv1", "expanded_conv_depthwise"}), "-1-1"),
+    ("MobileNet", frozenset({"conv1", "conv_dw_1"}), "-1-1"),
+    ("InceptionResNetV2", frozenset({"mixed_5b"}), "-1-1"),
+    ("InceptionV3", frozenset({"mixed0"}), "-1-1"),
+    ("NASNet", frozenset({"stem_conv1", "stem_bn1"}), "-1-1"),
+]
+
+_ARITHMETIC_OPS = frozenset({"Mul", "Sub", "Div", "RealDiv", "DivNoNan", "AddV2", "Add", "Rsqrt"})
+# Up to here an operation belongs to what prepares the input; from here on, to the network.
+_PREPARING_OPS = frozenset(
+    {
+        "Cast",
+        "ConcatV2",
+        "EnsureShape",
+        "Identity",
+        "MirrorPad",
+        "Pack",
+        "Pad",
+        "PadV2",
+        "Reshape",
+        "ResizeBilinear",
+        "ReverseV2",
+        "StridedSlice",
+        "Transpose",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to the input, and why.
+
+    Attributes:
+        mode: "none", "0-1" (divided by 255), "-1-1" (divided by 127.5, less 1), "caffe"
+            (BGR, the mean of ImageNet subtracted) or "torch" (0-1, normalised by mean and
+            deviation of ImageNet).
+        reason: Where the choice comes from, in a few words for the user.
+    """
+
+    mode: str
+    reason: str
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Prepares a batch.
+
+        Args:
+            inputs: (N, height, width, channels) float32 in [0, 255], RGB for 3 channels.
+
+        Returns:
+            The same shape and dtype.
+        """
+        if self.mode == "none":
+            return inputs
+        if self.mode == "0-1":
+            return inputs / _MAXIMUM
+        if self.mode == "-1-1":
+            return inputs / (_MAXIMUM / 2) - 1.0
+        return imagenet_utils.preprocess_input(
+            inputs, data_format="channels_last", mode=_KERAS_MODES[self.mode]
+        )
+
+
+def parse_preprocessing(text: str) -> Preprocessing:
+    """Understands what a user gave as ``--preprocess``.
+
+    Args:
+        text: A mode of `Preprocessing`, or the name of a model in the catalogue.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text in PREPROCESSINGS:
+        return Preprocessing(text, "as you said")
+    try:
+        model = find_model(text)
+    except GradcamError:
+        raise UsageError(
+            f"--preprocess {text}: not one of {', '.join(PREPROCESSINGS)}, nor a model that "
+            f"'gradcam models' lists"
+        ) from None
+    return Preprocessing(model.preprocessing, f"as for {model.name}")
+
+
+def detect_preprocessing(
+    inputs: tf.Tensor, layer_names: Iterable[str], channels: int
+) -> Preprocessing:
+    """Reads off a network what it wants.
+
+    Args:
+        inputs: Its input in the graph that it was traced in.
+        layer_names: The names of its layers, without those that they are nested in.
+        channels: How many channels its input has.
+
+    Returns:
+        "none" if it computes with its input before the first layer with weights; what its
+        family in ``keras.applications`` wants if its layers' names tell that; else "0-1".
+    """
+    if _rescales(inputs):
+        return Preprocessing("none", "the model rescales its input itself")
+    if channels == 3:
+        names = set(layer_names)
+        for family, telling, mode in _FAMILIES:
+            if telling <= names:
+                return Preprocessing(mode, f"its layers are those of {family}")
+    return Preprocessing("0-1", "a guess: nothing in the model tells; --preprocess sets it")
+
+
+def _rescales(inputs: tf.Tensor) -> bool:
+    pending = [inputs]
+    while pending:
+        for op in pending.pop().consumers():
+            if op.type in _ARITHMETIC_OPS:
+                return True
+            if op.type in _PREPARING_OPS:
+                pending.extend(op.outputs)
+    return False

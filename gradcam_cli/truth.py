@@ -1,0 +1,88 @@
+"""What pictures really show: the classes that a network should have found."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradcam_cli.errors import TruthError, UnknownClassError, UsageError
+from gradcam_cli.inputs import InputPicture
+from gradcam_cli.models.labels import Labels
+
+FOLDERS = "folders"
+
+
+class Truth:
+    """The true class of each picture, from its folder's name or from a table."""
+
+    def __init__(self, source: str, labels: Labels) -> None:
+        """Reads the source of the truth.
+
+        Args:
+            source: "folders" (a picture's class is the name of its folder) or the path of
+                a CSV file with a picture and its class in each row, under a heading or
+                not. Pictures are named by their path, from the table's folder or the
+                current one, or by their file name alone.
+            labels: The classes.
+
+        Raises:
+            UsageError: The table can't be read.
+        """
+        self._labels = labels
+        self._table = None if source == FOLDERS else _read_table(Path(source))
+
+    def of(self, picture: InputPicture) -> int:
+        """Gives the index of the class that a picture really shows.
+
+        Raises:
+            TruthError: The table lacks the picture, or there is no such class.
+        """
+        if self._table is None:
+            name = picture.path.resolve().parent.name
+            where = "its folder's name"
+        else:
+            name = self._table.get(str(picture.path.resolve())) or self._table.get(
+                picture.path.name, ""
+            )
+            where = "the table of --truth"
+            if not name:
+                raise TruthError(f"{picture.path}: {where} doesn't have this picture")
+        try:
+            return self._labels.find(name)
+        except UnknownClassError as error:
+            raise TruthError(f"{picture.path}: {where} is no class of the model: {error}") from None
+
+
+def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Labels:
+    """Names classes by the folders of their pictures, in alphabetical order as Keras does.
+
+    Args:
+        pictures: All pictures.
+        labels: What the classes are called so far.
+
+    Returns:
+        The new labels; the old ones if there are more or fewer folders than classes.
+    """
+    names = sorted({picture.path.resolve().parent.name for picture in pictures})
+    return Labels([[name] for name in names]) if len(names) == len(labels) else labels
+
+
+def _read_table(path: Path) -> dict[str, str]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"--truth {path}: cannot be read ({error})") from error
+    if any(len(row) < 2 for row in rows) or not rows:
+        raise UsageError(f"--truth {path}: each row should hold a picture and its class")
+    table = {}
+    file_names = Counter(Path(row[0].strip()).name for row in rows)
+    for name, label, *_ in rows:
+        file_path = Path(name.strip())
+        if file_names[file_path.name] == 1:
+            table[file_path.name] = label.strip()
+        for folder in (path.parent, Path()):
+            table[str((folder / file_path).resolve())] = label.strip()
+    return table
