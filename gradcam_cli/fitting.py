@@ -140,12 +140,11 @@ def choose_input_size(
                 f"--size: this network takes inputs of {height}×{width} (height×width) only"
             )
         return width, height
-    if wanted is not None:
-        stride = usual_stride(native)
-        return round_to(wanted[1], stride), round_to(wanted[0], stride)
-    if fit == "keep":
+    if wanted is None and fit == "keep":
         return round(width / CENTRE_CROP), round(height / CENTRE_CROP)
-    return width, height
+    stride = usual_stride(native)
+    height, width = wanted or native
+    return round_to(width, stride), round_to(height, stride)
 
 
 def usual_stride(native: tuple[int, int]) -> int:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from gradcam_cli.cam.geometry import Pitch, cell_pitch
 from gradcam_cli.cam.methods import Method, grad_cam, scale_by_maximum
 from gradcam_cli.cam.tap import choose_tap
+from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.method_names import DEFAULT_METHOD
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ class Explainer:
             # The sum over the batch keeps the inputs apart: each score depends on one.
             scores = tf.gather(forward.logits, targets[:, number], batch_dims=1)
             gradients = tf.gradients(scores, feature_maps)[0]
+            if gradients is None:
+                raise UnusableLayerError(
+                    f"no gradient of the class score reaches layer {self.layer}; choose a later one"
+                )
             maps.append(
                 METHODS[self.method](
                     tf.cast(feature_maps, tf.float32), tf.cast(gradients, tf.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import tensorflow as tf
@@ -97,6 +98,21 @@ class ForwardPass:
     probabilities: tf.Tensor
     activation: str | None
     feature_maps: dict[str, tf.Tensor]
+
+    def score_depends_on(self, tensor: tf.Tensor) -> bool:
+        """Says whether a tensor of this pass is on the way to the logits."""
+        return tensor.name in self._on_the_way
+
+    @cached_property
+    def _on_the_way(self) -> set[str]:
+        found = {self.logits.name}
+        pending = [self.logits]
+        while pending:
+            for tensor in pending.pop().op.inputs:
+                if tensor.name not in found:
+                    found.add(tensor.name)
+                    pending.append(tensor)
+        return found
 
 
 def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:

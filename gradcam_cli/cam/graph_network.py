@@ -19,6 +19,8 @@ from gradcam_cli.cam.forward import LayerNode, Recording
 from gradcam_cli.cam.keras_network import choose_output
 
 _PREFIX = "saved_model"
+# What Keras 3 adds to every name in a model that it exports, having called it before.
+_SECOND_CALL = "_1"
 _TRANSPARENT_OPS = frozenset({"MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad"})
 # The operations that say what a scope is; any other is named by its last operation.
 _TELLING_OPS = ("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
@@ -94,15 +96,22 @@ def _spatial_scopes(graph: tf.Graph, input_name: str) -> dict[str, tuple[str, st
         output = op.outputs[0] if op.outputs else None
         if output is None or output.shape.rank != 4 or not output.dtype.is_floating:
             continue
+        if op.type == "Identity":
+            continue
         scope = op.name.rpartition("/")[0] or op.name
         kind, _ = scopes.pop(scope, (op.type, ""))
         scopes[scope] = kind if kind in _TELLING_OPS else op.type, output.name
-    return _without_common_prefix(scopes)
+    return _without_common_parts(scopes)
 
 
-def _without_common_prefix(scopes: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Leaves out the outer scopes that all nested ones share."""
+def _without_common_parts(scopes: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Leaves out the outer scopes, and the ending of names, that all share."""
     parents = [path.rpartition("/")[0] for path in scopes if "/" in path]
     prefix = f"{posixpath.commonpath(parents)}/" if parents else ""
-    short = {path.removeprefix(prefix): value for path, value in scopes.items()}
+    paths = [path.removeprefix(prefix) for path in scopes]
+    if all(name.endswith(_SECOND_CALL) for path in paths for name in path.split("/")):
+        paths = [
+            "/".join(name.removesuffix(_SECOND_CALL) for name in path.split("/")) for path in paths
+        ]
+    short = dict(zip(paths, scopes.values(), strict=True))
     return short if len(short) == len(scopes) else scopes

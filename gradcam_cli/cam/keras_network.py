@@ -116,8 +116,16 @@ class KerasNetwork:
         if self.channels_first:
             inputs = tf.transpose(inputs, _TO_CHANNELS_FIRST)
         with self._recorded_calls() as feature_maps:
-            outputs = self.model(inputs, training=False)
+            outputs = self.model(self._packed(inputs), training=False)
         return Recording(choose_output(self._named(outputs), self._output), feature_maps)
+
+    def _packed(self, inputs: tf.Tensor) -> Any:
+        """Puts the input into the structure that the model was made with."""
+        try:
+            structure = self.model.input
+        except (AttributeError, ValueError):
+            return inputs
+        return tf.nest.map_structure(lambda _: inputs, structure)
 
     def _named(self, outputs: Any) -> dict[str, tf.Tensor]:
         if isinstance(outputs, dict):
@@ -151,14 +159,17 @@ class KerasNetwork:
             return recorded_call
 
         layers = list(walk_layers(self.model))
+        # Most layers have their method from their class, a few of Keras 2 one of their own.
+        own_calls = [layer.__dict__.get("call") for _, layer in layers]
         try:
             for path, layer in layers:
                 layer.call = recording(path, layer.call)
             yield feature_maps
         finally:
-            for _, layer in layers:
-                # Uncovers the class's own method again.
+            for (_, layer), own_call in zip(layers, own_calls, strict=True):
                 layer.__dict__.pop("call", None)
+                if own_call is not None:
+                    layer.call = own_call
 
 
 def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:

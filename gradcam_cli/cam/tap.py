@@ -42,7 +42,7 @@ def list_layers(network: Network, forward: ForwardPass) -> list[LayerInfo]:
         usable = (
             feature_map is not None
             and is_spatial(feature_map)
-            and _score_depends_on(forward, feature_map)
+            and forward.score_depends_on(feature_map)
         )
         shape = None if feature_map is None else tuple(feature_map.shape[1:])
         infos.append(LayerInfo(node, shape, usable, node.path == default))
@@ -78,7 +78,7 @@ def choose_tap(network: Network, forward: ForwardPass, layer: str | int | None) 
             f"layer {path} has no spatial output (its output is "
             f"{format_shape(tuple(feature_map.shape[1:]))}), so it knows no places to show{usable}"
         )
-    if not _score_depends_on(forward, feature_map):
+    if not forward.score_depends_on(feature_map):
         raise UnusableLayerError(f"the class score does not depend on layer {path}{usable}")
     return path
 
@@ -102,7 +102,7 @@ def default_tap(network: Network, forward: ForwardPass) -> str:
     for path, feature_map in reversed(forward.feature_maps.items()):
         if nodes[path].is_transparent or innermost[feature_map.name] != path:
             continue
-        if is_spatial(feature_map) and _score_depends_on(forward, feature_map):
+        if is_spatial(feature_map) and forward.score_depends_on(feature_map):
             return path
     raise UnusableLayerError(
         f"{network.name} has no layer with a spatial output, so Grad-CAM has nothing to show"
@@ -117,10 +117,6 @@ def is_spatial(feature_map: tf.Tensor) -> bool:
 def format_shape(shape: tuple[int | None, ...]) -> str:
     """Writes a shape as 7×7×1280."""
     return "×".join("?" if size is None else str(size) for size in shape) or "a single number"
-
-
-def _score_depends_on(forward: ForwardPass, feature_map: tf.Tensor) -> bool:
-    return tf.gradients(forward.logits, feature_map)[0] is not None
 
 
 def _path_at(network: Network, index: int) -> str:

@@ -62,8 +62,9 @@ _KERAS = [
         preprocessing,
         parameters,
         top1,
-        # The VGG networks flatten their last map, and so fix its size.
-        any_size=not builder.startswith("VGG"),
+        # The VGG networks flatten their last map, and so fix its size; the NASNets pad
+        # differently for each size.
+        any_size=not builder.startswith(("VGG", "NASNet")),
     )
     for builder, input_size, preprocessing, parameters, top1 in [
         ("VGG16", 224, "caffe", 138_357_544, 71.3),

@@ -12,7 +12,7 @@ from gradcam_cli.errors import GradcamError, UsageError
 from gradcam_cli.models.catalogue import find_model
 
 # The modes of ``keras.applications.imagenet_utils.preprocess_input`` by the names here.
-_KERAS_MODES = {"caffe": "caffe", "torch": "torch", "-1-1": "tf"}
+_KERAS_MODES = {"-1-1": "tf", "caffe": "caffe", "torch": "torch"}
 PREPROCESSINGS = ("none", "0-1", *_KERAS_MODES)
 _MAXIMUM = 255.0
 
