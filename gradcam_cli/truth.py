@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +22,8 @@ class Truth:
         Args:
             source: "folders" (a picture's class is the name of its folder) or the path of
                 a CSV file with a picture and its class in each row, under a heading or
-                not. Pictures are named by their path, from the table's folder or the
-                current one, or by their file name alone.
+                not. Pictures are named by their path, from the table's folder, the
+                current one or the one that is searched, or by their file name alone.
             labels: The classes.
 
         Raises:
@@ -43,14 +42,14 @@ class Truth:
             name = picture.path.resolve().parent.name
             where = "its folder's name"
         else:
-            name = self._table.get(str(picture.path.resolve())) or self._table.get(
-                picture.path.name, ""
-            )
+            below = picture.folder / picture.path.name
+            keys = (picture.path.resolve(), below, Path(picture.path.name))
+            name = next((self._table[key] for key in keys if key in self._table), "")
             where = "the table of --truth"
             if not name:
                 raise TruthError(f"{picture.path}: {where} doesn't have this picture")
         try:
-            return self._labels.find(name)
+            return self._labels.find(name, by_part=False)
         except UnknownClassError as error:
             raise TruthError(f"{picture.path}: {where} is no class of the model: {error}") from None
 
@@ -69,7 +68,7 @@ def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Lab
     return Labels([[name] for name in names]) if len(names) == len(labels) else labels
 
 
-def _read_table(path: Path) -> dict[str, str]:
+def _read_table(path: Path) -> dict[Path, str]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file) if any(row)]
@@ -78,11 +77,8 @@ def _read_table(path: Path) -> dict[str, str]:
     if any(len(row) < 2 for row in rows) or not rows:
         raise UsageError(f"--truth {path}: each row should hold a picture and its class")
     table = {}
-    file_names = Counter(Path(row[0].strip()).name for row in rows)
     for name, label, *_ in rows:
-        file_path = Path(name.strip())
-        if file_names[file_path.name] == 1:
-            table[file_path.name] = label.strip()
-        for folder in (path.parent, Path()):
-            table[str((folder / file_path).resolve())] = label.strip()
+        picture = Path(name.strip())
+        for key in (picture, picture.resolve(), (path.parent / picture).resolve()):
+            table[key] = label.strip()
     return table

@@ -72,7 +72,7 @@ def test_truth_by_folders_and_only_wrong(run_gradcam, color_model, photos, tmp_p
 def test_truth_by_a_table(run_gradcam, color_model, photos, tmp_path):
     (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
     table = tmp_path / "truth.csv"
-    table.write_text("file,class\nphotos/blue/0.png,blue\n1.png,red\nred/2.png,red\n3.png,purple\n")
+    table.write_text("file,class\nphotos/blue/0.png,blue\n1.png,red\nred/3.png,purple\n")
     done = run_gradcam(
         "photos", "-m", color_model, "--labels", "labels.txt", "--truth", table, "--json"
     )

@@ -47,13 +47,14 @@ class Labels:
         """Gives the WordNet id of the class with this index, where classes have one."""
         return None if self._wnids is None else self._wnids[index]
 
-    def find(self, text: str) -> int:
+    def find(self, text: str, by_part: bool = True) -> int:
         """Finds the class that a user means.
 
         Args:
             text: An index, a WordNet id, or a name in any case, with spaces or
                 underscores: a class's own name, else another name for it, else a part
                 of one.
+            by_part: Whether a part of a name will do.
 
         Returns:
             The index of the class.
@@ -78,7 +79,11 @@ class Labels:
         for matches in (
             [index for index, synonyms in enumerate(names) if wanted == synonyms[0]],
             [index for index, synonyms in enumerate(names) if wanted in synonyms],
-            [index for index, synonyms in enumerate(names) if any(wanted in s for s in synonyms)],
+            [
+                index
+                for index, synonyms in enumerate(names)
+                if by_part and any(wanted in synonym for synonym in synonyms)
+            ],
         ):
             if len(matches) == 1:
                 return matches[0]
