@@ -1,6 +1,6 @@
 """Runs the command line: ``python -m gradcam_cli``."""
 
-from gradcam_cli.cli import main
+from gradcam_cli.cli.entry import run
 
 if __name__ == "__main__":
-    main()
+    run()
