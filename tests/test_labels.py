@@ -1,0 +1,94 @@
+import pytest
+
+from gradcam_cli.errors import UnknownClassError
+from gradcam_cli.models.labels import Labels, imagenet_labels
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    return imagenet_labels()
+
+
+def test_imagenet_has_its_thousand_classes_in_order(imagenet):
+    assert len(imagenet) == 1000
+    known = {
+        0: ("n01440764", "tench"),
+        281: ("n02123045", "tabby"),
+        999: ("n15075141", "toilet tissue"),
+    }
+    for index, (wnid, name) in known.items():
+        assert imagenet.wnid(index) == wnid
+        assert imagenet.name(index) == name
+    wnids = [imagenet.wnid(index) for index in range(1000)]
+    # The classes of ImageNet are numbered in the order of their ids.
+    assert wnids == sorted(set(wnids))
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("281", 281),
+        ("n02123045", 281),
+        ("N02123045", 281),
+        ("tabby", 281),
+        ("TABBY", 281),
+        ("Tabby Cat", 281),
+        ("tabby_cat", 281),
+        ("  tabby   cat ", 281),
+        ("Egyptian cat", 285),
+        ("egyptian_cat", 285),
+        ("lesser panda", 387),
+        ("red panda", 387),
+        ("alsatian", 235),
+        ("0", 0),
+        ("999", 999),
+        ("capuchin", 378),
+    ],
+)
+def test_finds_a_class_by_index_id_and_name(imagenet, text, index):
+    assert imagenet.find(text) == index
+
+
+def test_a_whole_name_wins_over_parts_of_other_names(imagenet):
+    # "tiger" is also in "tiger cat", "tiger shark" and "tiger beetle".
+    assert imagenet.name(imagenet.find("tiger")) == "tiger"
+
+
+@pytest.mark.parametrize("text", ["1000", "-1", "99999999999"])
+def test_tells_the_range_of_indices(imagenet, text):
+    with pytest.raises(UnknownClassError, match="from 0 to 999"):
+        imagenet.find(text)
+
+
+def test_lists_several_matches_with_their_numbers(imagenet):
+    with pytest.raises(UnknownClassError) as error:
+        imagenet.find("crane")
+    message = str(error.value)
+    assert "134" in message
+    assert "517" in message
+    assert "2 classes" in message
+    with pytest.raises(UnknownClassError, match="more"):
+        imagenet.find("terrier")
+
+
+def test_a_wrong_name_gets_close_ones(imagenet):
+    with pytest.raises(UnknownClassError, match="tabby"):
+        imagenet.find("tabbi")
+    with pytest.raises(UnknownClassError, match="no class is called 'xqzwv'"):
+        imagenet.find("xqzwv")
+
+
+@pytest.mark.parametrize("text", ["", "   ", "n00000000", "3.5"])
+def test_refuses_what_means_no_class(imagenet, text):
+    with pytest.raises(UnknownClassError):
+        imagenet.find(text)
+
+
+def test_classes_without_wordnet_ids():
+    labels = Labels([["cat"], ["dog", "hound"]])
+    assert len(labels) == 2
+    assert labels.wnid(0) is None
+    assert labels.find("hound") == 1
+    assert labels.find("DOG") == 1
+    with pytest.raises(UnknownClassError):
+        labels.find("n02123045")

@@ -1,0 +1,145 @@
+import keras
+import pytest
+from keras import layers
+
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.errors import UnknownLayerError, UnusableLayerError
+from gradcam_cli.models.loading import load_architecture
+
+
+@pytest.fixture(scope="module")
+def classifier(small_model, classify):
+    return classify(small_model())
+
+
+def test_default_is_the_last_layer_with_a_spatial_output(classifier, explainer):
+    assert Explainer(classifier).layer == "last"
+    assert explainer.layer == "top_activation"
+
+
+def test_default_of_vgg_is_its_last_convolution():
+    # As in the paper; the pooling after it shows the same, coarser.
+    with keras.StatelessScope(initialize_variables=False):
+        vgg16 = load_architecture("vgg16")
+    assert [info.node.path for info in vgg16.layers() if info.default] == ["block5_conv3"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [layers.MaxPooling2D],
+        [lambda: layers.Dropout(0.2)],
+        [lambda: layers.SpatialDropout2D(0.2)],
+        [lambda: layers.ZeroPadding2D(1), lambda: layers.AveragePooling2D(2)],
+        [layers.Identity],
+    ],
+)
+def test_pooling_padding_and_dropout_are_passed_over(classify, after):
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Conv2D(4, 3, name="wanted")(inputs)
+    for make in after:
+        x = make()(x)
+    outputs = layers.Dense(3)(layers.Flatten()(x))
+    assert Explainer(classify(keras.Model(inputs, outputs))).layer == "wanted"
+
+
+@pytest.mark.parametrize(
+    ("layer", "path"),
+    [("first", "first"), ("last", "last"), (1, "first"), (-3, "last"), (3, "last")],
+)
+def test_a_layer_goes_by_name_and_index(classifier, layer, path):
+    assert Explainer(classifier, layer).layer == path
+
+
+def test_a_wrong_name_gets_close_ones(classifier, builtin):
+    with pytest.raises(UnknownLayerError, match="close to it: first"):
+        Explainer(classifier, "frist")
+    with pytest.raises(UnknownLayerError, match=r"'top_activatio'.*top_activation"):
+        Explainer(builtin, "top_activatio")
+    with pytest.raises(UnknownLayerError, match="gradcam layers"):
+        Explainer(classifier, "zzzz")
+
+
+@pytest.mark.parametrize("index", [6, -7, 10**9])
+def test_a_wrong_index_gets_the_range(classifier, index):
+    with pytest.raises(UnknownLayerError, match="from -6 to 5"):
+        Explainer(classifier, index)
+
+
+@pytest.mark.parametrize("layer", ["gap", "scores", -1])
+def test_a_layer_without_places_is_refused(classifier, layer):
+    with pytest.raises(UnusableLayerError, match="no spatial output"):
+        Explainer(classifier, layer)
+
+
+def test_a_pooled_map_of_one_cell_is_refused(classify):
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, name="wanted")(inputs)
+    x = layers.GlobalAveragePooling2D(keepdims=True, name="pooled")(x)
+    x = layers.Conv2D(3, 1, name="scores")(x)
+    classifier = classify(keras.Model(inputs, layers.Softmax()(layers.Flatten()(x))))
+    assert Explainer(classifier).layer == "wanted"
+    for layer in ("pooled", "scores"):
+        with pytest.raises(UnusableLayerError, match="no spatial output"):
+            Explainer(classifier, layer)
+
+
+def test_any_size_networks_also_refuse_layers_without_places(classify):
+    # The squeeze of squeeze-and-excitation: rows and columns are known to be one.
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, name="wanted")(inputs)
+    squeezed = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+    x = layers.Multiply(name="excite")([x, squeezed])
+    outputs = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+    classifier = classify(keras.Model(inputs, outputs), any_size=True)
+    assert Explainer(classifier).layer == "excite"
+    with pytest.raises(UnusableLayerError, match="no spatial output"):
+        Explainer(classifier, "squeeze")
+
+
+def test_a_layer_that_the_score_does_not_depend_on_is_refused(classify):
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, name="used")(inputs)
+    unused = layers.Conv2D(4, 3, name="unused")(inputs)
+    stopped = layers.Lambda(keras.ops.stop_gradient, name="stopped")(
+        layers.Conv2D(4, 3, name="before")(inputs)
+    )
+    x = layers.Add()([x, stopped, layers.Lambda(lambda t: t * 0, name="zero")(unused)])
+    outputs = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+    classifier = classify(keras.Model(inputs, outputs))
+    with pytest.raises(UnusableLayerError, match="layer before"):
+        Explainer(classifier, "before")
+    assert Explainer(classifier, "used").layer == "used"
+
+
+def test_the_input_layer_is_refused_with_a_reason(classifier):
+    with pytest.raises(UnusableLayerError, match="picture"):
+        Explainer(classifier, "picture")
+
+
+def test_a_network_without_places_is_refused(classify):
+    inputs = keras.Input((4, 4, 3))
+    outputs = layers.Dense(3)(layers.Flatten()(inputs))
+    with pytest.raises(UnusableLayerError, match="no layer with a spatial output"):
+        Explainer(classify(keras.Model(inputs, outputs)))
+
+
+def test_lists_every_layer_with_what_can_be_explained(classifier):
+    infos = {info.node.path: info for info in classifier.layers()}
+    assert list(infos) == ["picture", "first", "pool", "last", "gap", "scores"]
+    assert [info.node.index for info in infos.values()] == list(range(6))
+    assert {path for path, info in infos.items() if info.usable} >= {"first", "pool", "last"}
+    assert not infos["gap"].usable
+    assert not infos["scores"].usable
+    assert [path for path, info in infos.items() if info.default] == ["last"]
+    assert infos["first"].output_shape == (16, 16, 4)
+    assert infos["last"].output_shape == (8, 8, 5)
+    assert infos["scores"].output_shape == (3,)
+    assert infos["first"].node.parameters == 3 * 3 * 3 * 4 + 4
+    assert infos["first"].node.kind == "Conv2D"
+    for path, info in infos.items():
+        if info.usable:
+            assert Explainer(classifier, path).layer == path
+        else:
+            with pytest.raises(UnusableLayerError):
+                Explainer(classifier, path)
