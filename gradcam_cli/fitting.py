@@ -67,7 +67,7 @@ class Fit:
     def seen(self) -> tuple[int, int, int, int]:
         """The part of the picture that the network sees, in whole pixels."""
         left, top, right, bottom = self.source
-        return round(left), round(top), round(right), round(bottom)
+        return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
 
     def upsample(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> Image.Image:
         """Lays a map over the part of the picture that it was computed from.

@@ -12,7 +12,7 @@ from typing import IO
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.inputs import InputPicture
-from gradcam_cli.provenance import read_mark, source_id
+from gradcam_cli.provenance import is_companion, is_result_of
 
 
 class OutputNamer:
@@ -59,12 +59,14 @@ def _stems(path: Path) -> Iterator[str]:
 
 
 def _may_write(paths: Sequence[Path], source: Path) -> bool:
-    existing = [path for path in paths if path.exists()]
-    if not existing:
-        return True
-    identity = source_id(source, paths[0].parent)
-    own = read_mark(paths[0]) == identity
-    return all(read_mark(path) == identity if path.suffix == ".png" else own for path in existing)
+    # A link that leads nowhere is the user's too.
+    existing = [path for path in paths if os.path.lexists(path)]
+    return all(
+        is_result_of(path, source)
+        if path.suffix == ".png"
+        else is_result_of(paths[0], source) and is_companion(path, paths[0])
+        for path in existing
+    )
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -31,28 +32,51 @@ def source_id(source: Path, folder: Path) -> str:
     return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
 
 
-def mark(source: Path, folder: Path, title: str) -> PngImagePlugin.PngInfo:
-    """Makes the text chunks for a PNG written to a folder."""
+def mark(
+    source: Path, folder: Path, title: str, companions: Iterable[Path] = ()
+) -> PngImagePlugin.PngInfo:
+    """Makes the text chunks for a PNG that is written.
+
+    Args:
+        source: The picture that was explained.
+        folder: Where the PNG will lie.
+        title: What it shows, for people.
+        companions: Files without room for a mark that are written with it.
+    """
     info = PngImagePlugin.PngInfo()
     info.add_text("Title", title)
-    info.add_text("Source", source.name)
+    # File names may hold bytes that are no text.
+    info.add_text("Source", source.name.encode("utf-8", "backslashreplace").decode())
     info.add_text("Software", f"gradcam {__version__}")
-    info.add_text(_KEY, source_id(source, folder))
+    info.add_text(_KEY, " ".join([source_id(source, folder), *map(_name_id, companions)]))
     return info
 
 
-def read_mark(path: Path) -> str | None:
-    """Reads the `source_id` in a PNG; None for any other file."""
+def is_result_of(path: Path, source: Path) -> bool:
+    """Says whether a PNG is the tool's own, made from this picture."""
+    return _read_mark(path)[:1] == [source_id(source, path.parent)]
+
+
+def is_companion(path: Path, result: Path) -> bool:
+    """Says whether a file was written together with a PNG of the tool's own."""
+    return _name_id(path) in _read_mark(result)[1:]
+
+
+def _name_id(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+
+
+def _read_mark(path: Path) -> list[str]:
     try:
         with Image.open(path, formats=("PNG",)) as image:
-            return image.info.get(_KEY)
+            return str(image.info.get(_KEY, "")).split()
     # A file that can't be read isn't known to be the tool's own.
     except Exception:
-        return None
+        return []
 
 
 def is_own_result(path: Path) -> bool:
     """Says whether a file is a picture that the tool wrote, whatever it is of."""
     # Looking into every picture of a large folder would take long.
     named_so = OVERLAY_SUFFIX in path.stem or HEATMAP_SUFFIX in path.stem
-    return named_so and read_mark(path) is not None
+    return named_so and bool(_read_mark(path))

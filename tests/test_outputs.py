@@ -7,7 +7,7 @@ from PIL import Image
 from gradcam_cli.errors import OutputError
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.outputs import OutputNamer, written_whole
-from gradcam_cli.provenance import mark, read_mark, source_id
+from gradcam_cli.provenance import is_result_of, mark
 
 OVERLAY = ["_gradcam.png"]
 
@@ -108,8 +108,8 @@ def test_the_mark_follows_results_that_move_with_their_pictures(tmp_path):
         (tmp_path / folder).mkdir()
     write_result("one/a_gradcam.png", "one/a.jpg")
     os.rename("one/a_gradcam.png", "two/a_gradcam.png")
-    assert read_mark(Path("two/a_gradcam.png")) == source_id(Path("two/a.jpg"), Path("two"))
-    assert read_mark(Path("two/missing.png")) is None
+    assert is_result_of(Path("two/a_gradcam.png"), Path("two/a.jpg"))
+    assert not is_result_of(Path("two/missing.png"), Path("two/a.jpg"))
 
 
 def test_a_file_appears_whole(tmp_path):

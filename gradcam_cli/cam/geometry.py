@@ -16,6 +16,9 @@ import tensorflow as tf
 Pitch = tuple[float, float]
 
 _TRANSPOSED_CONVOLUTIONS = ("Conv2DBackpropInput",)
+# What changes the shape of a tensor, but not how far its cells lie apart in the input; the
+# last two put the cells of dilated convolutions in order.
+_REARRANGING_OPS = frozenset({"Transpose", "SpaceToBatchND", "BatchToSpaceND"})
 # A change of size below this comes from padding or cropping, not from resampling.
 _RESAMPLING_RATIO = 1.5
 
@@ -34,21 +37,27 @@ def cell_pitch(inputs: tf.Tensor, feature_map: tf.Tensor) -> Pitch:
         ValueError: The feature map isn't computed from these inputs.
     """
     pitches: dict[str, Pitch] = {inputs.name: (1.0, 1.0)}
+    # The last spatial shape on the way to each tensor: some resampling reshapes to more
+    # dimensions and back.
+    shapes = {inputs.name: inputs.shape}
     for op in inputs.graph.get_operations():
-        found = [pitches[tensor.name] for tensor in op.inputs if tensor.name in pitches]
+        found = [tensor.name for tensor in op.inputs if tensor.name in pitches]
         if not found:
             continue
-        vertical, horizontal = _step(op)
-        pitch = max(found)
+        source = max(found, key=pitches.__getitem__)
         for tensor in op.outputs:
-            pitches.setdefault(tensor.name, (pitch[0] * vertical, pitch[1] * horizontal))
+            vertical, horizontal = _step(op, shapes[source], tensor.shape)
+            pitch = pitches[source]
+            pitches[tensor.name] = pitch[0] * vertical, pitch[1] * horizontal
+            is_map = tensor.shape.rank == 4 and op.type not in _REARRANGING_OPS
+            shapes[tensor.name] = tensor.shape if is_map else shapes[source]
     try:
         return pitches[feature_map.name]
     except KeyError:
         raise ValueError("the feature map does not depend on the inputs") from None
 
 
-def _step(op: tf.Operation) -> Pitch:
+def _step(op: tf.Operation, before: tf.TensorShape, after: tf.TensorShape) -> Pitch:
     """Says how many cells of an operation's input lie between two of its output."""
     attributes = op.node_def.attr
     if "strides" in attributes and len(attributes["strides"].list.i) == 4:
@@ -58,10 +67,8 @@ def _step(op: tf.Operation) -> Pitch:
         if op.type in _TRANSPOSED_CONVOLUTIONS:
             return 1 / vertical, 1 / horizontal
         return vertical, horizontal
-    if op.inputs and op.outputs and op.type != "Transpose":
-        before, after = op.inputs[0].shape, op.outputs[0].shape
-        if before.rank == after.rank == 4:
-            return _ratio(before[1], after[1]), _ratio(before[2], after[2])
+    if op.type not in _REARRANGING_OPS and before.rank == after.rank == 4:
+        return _ratio(before[1], after[1]), _ratio(before[2], after[2])
     return 1.0, 1.0
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _NAME_WIDTH = 22
 _BAR_WIDTH = 16
+# A line of a class without its files: indent, name, index, bar, probability and gaps.
+_CLASS_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _BAR_WIDTH + 2 + 8 + 2
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _FULL = "█"
 
@@ -85,13 +88,15 @@ def info_table(classifier: Classifier) -> Table:
     return table
 
 
-def result_lines(result: PictureResult, show_classes: int) -> RenderableType:
+def result_lines(result: PictureResult, show_classes: int, width: int) -> RenderableType:
     """Shows one explained picture: its classes as bars, and what was written.
 
     Args:
         result: A picture without an error.
         show_classes: How many of the most probable classes are shown, besides those that
             were explained.
+        width: How many characters fit in a line. Where a file's name doesn't fit beside
+            its class, it gets a line of its own.
     """
     explained = {target.prediction.index: target for target in result.targets}
     shown = list(result.predictions[:show_classes])
@@ -102,7 +107,12 @@ def result_lines(result: PictureResult, show_classes: int) -> RenderableType:
     table.add_column(width=_NAME_WIDTH, no_wrap=True, overflow="ellipsis")
     for _ in range(3):
         table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    room = width - _CLASS_WIDTH
+    beside = all(
+        cell_len(line) <= room for t in result.targets for line in _written(t).plain.split("\n")
+    )
+    if beside:
+        table.add_column(no_wrap=True)
     for prediction in shown:
         target = explained.get(prediction.index)
         table.add_row(
@@ -110,9 +120,9 @@ def result_lines(result: PictureResult, show_classes: int) -> RenderableType:
             Text(f"{prediction.index:>4}", style="dim"),
             Text(_bar(prediction.probability), style="green" if target else "blue"),
             Text(f"{prediction.probability:6.1%}".replace("%", " %")),
-            _written(target) if target else "",
+            *([_written(target) if target else ""] if beside else []),
         )
-    title = Text(str(result.picture.path), style="bold")
+    title = Text(printable(str(result.picture.path)), style="bold")
     if result.truth is not None:
         if result.is_wrong:
             title.append(f"  ✗ really {result.truth.name}", style="red")
@@ -121,13 +131,14 @@ def result_lines(result: PictureResult, show_classes: int) -> RenderableType:
     return Group(
         title,
         Padding(table, (0, 0, 0, 2), expand=False),
+        *([] if beside else [Padding(_written(t), (0, 0, 0, 2)) for t in result.targets]),
     )
 
 
 def _written(target: ExplainedTarget) -> Text:
-    text = Text(f"→ {target.output}", style="green")
+    text = Text(f"→ {printable(str(target.output))}", style="green")
     if target.heatmap is not None:
-        text.append(f"\n→ {target.heatmap}")
+        text.append(f"\n→ {printable(str(target.heatmap))}")
     if not target.has_evidence:
         text.append("\nno positive evidence for this class: the map is empty", style="yellow")
     return text
@@ -155,7 +166,12 @@ def result_json(result: PictureResult, explainer: Explainer) -> str:
         record["correct"] = not result.is_wrong
     if result.error is not None:
         record["error"] = str(result.error)
-    return json.dumps(record, ensure_ascii=False)
+    return printable(json.dumps(record, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    """Writes the bytes of a file name that are no text as escapes, as JSON reads them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _prediction_record(prediction: Prediction) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -37,10 +38,9 @@ class _ExplainCommand(click.Command):
     """Lets ``--heatmap`` stand alone, even before a path."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        values = [*args[1:], ""]
         args = [
             "--heatmap=png" if arg == "--heatmap" and value not in ("png", "npy") else arg
-            for arg, value in zip(args, values, strict=True)
+            for arg, value in pairwise([*args, ""])
         ]
         return super().parse_args(ctx, args)
 
@@ -242,7 +242,8 @@ def explain(
     if verbose:
         width, height = options.input_size
         click.echo(
-            f"input {width}×{height} px, fit {fit}; ready after {loaded - started:.1f} s",
+            f"input {width}×{height} px{', in the shape of each picture' * (fit == 'keep')}, "
+            f"fit {fit}; ready after {loaded - started:.1f} s",
             err=True,
         )
     try:

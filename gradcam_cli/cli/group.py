@@ -37,6 +37,17 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
             click.echo(f"Error: {message}", err=True)
             ctx.exit(code)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Lets "--" come first, before a file whose name begins with a hyphen."""
+        if args[:1] == ["--"]:
+            args = [self.default_cmd_name, *args]
+        return list(super().parse_args(ctx, args))
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Completes files too, because the default command takes them."""
-        return [*super().shell_complete(ctx, incomplete), CompletionItem(incomplete, type="file")]
+        """Completes what the default command takes too: options and files."""
+        completed = super().shell_complete(ctx, incomplete)
+        default = self.get_command(ctx, self.default_cmd_name)
+        if incomplete.startswith("-"):
+            own = click.Context(default, parent=ctx, info_name=default.name, resilient_parsing=True)
+            return [*completed, *default.shell_complete(own, incomplete)]
+        return [*completed, CompletionItem(incomplete, type="file")]

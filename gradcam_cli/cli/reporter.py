@@ -108,7 +108,8 @@ class Reporter:
         if self._as_json:
             click.echo(result_json(result, self._explainer))
         elif result.error is None and not self._quiet:
-            self._stdout.print(result_lines(result, self._show_classes), soft_wrap=True)
+            lines = result_lines(result, self._show_classes, self._stdout.width)
+            self._stdout.print(lines, soft_wrap=True)
 
     def summarize(self, prefix: str = "") -> None:
         """Prints how many pictures were explained."""

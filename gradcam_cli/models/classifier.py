@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.cam.tap import LayerInfo, list_layers
+from gradcam_cli.fitting import choose_input_size
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
 
@@ -72,7 +73,8 @@ class Classifier:
             seen.append(see(forward))
             return forward.logits
 
-        signature = tf.TensorSpec((None, *self.input_size, self.channels), tf.float32)
+        size = choose_input_size(self.input_size, self.any_size, "squash")[::-1]
+        signature = tf.TensorSpec((None, *size, self.channels), tf.float32)
         tf.function(trace, autograph=False).get_concrete_function(signature)
         return seen[0]
 

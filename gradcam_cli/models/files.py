@@ -19,6 +19,7 @@ from gradcam_cli.cam.forward import Network
 from gradcam_cli.cam.graph_network import GraphNetwork
 from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, UnsupportedModelError
+from gradcam_cli.models.catalogue import is_model_name
 
 _DEFAULT_SIGNATURE = "serving_default"
 # Operations by which a graph reaches files, or Python.
@@ -44,6 +45,8 @@ _OTHER_FORMATS = {
 def is_model_path(text: str) -> bool:
     """Says whether what a user gave as ``--model`` means a file rather than a name."""
     path = Path(text)
+    if is_model_name(text):
+        return False
     return path.exists() or path.suffix.lower() in (".keras", ".h5", ".hdf5", *_OTHER_FORMATS)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.forward import Network, trace_forward
@@ -25,6 +27,7 @@ from gradcam_cli.models.preprocessing import (
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_CLASSES = 1000
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _CHANNELS = frozenset({1, 3, 4})
 # What a model is shown that takes any size and doesn't say which it was trained on.
 _USUAL_SIZE = 224
@@ -174,6 +177,8 @@ def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
     if weights is not None:
         model = _build_untrained(entry)
         _load_weights(model, entry.name, weights)
+        if str(entry.builder).startswith("EfficientNetB"):
+            _complete_normalization(model)
     elif entry.builder is None:
         model = efficientnet_lite.build(entry.name)
         efficientnet_lite.load_pretrained(model)
@@ -182,8 +187,9 @@ def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
             model = _build_keras(entry, "imagenet")
         # Keras reports a failed download with a bare Exception.
         except Exception as error:
+            reason = getattr(error.__context__, "reason", None) or _first_line(error)
             raise WeightsError(
-                f"{entry.name}: its weights could not be downloaded ({_first_line(error)}); "
+                f"{entry.name}: its weights could not be downloaded ({reason}); "
                 f"give a file that has them with --weights FILE, or use the built-in model with "
                 f"--model {DEFAULT_MODEL}"
             ) from error
@@ -192,9 +198,30 @@ def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
 
 def _build_keras(entry: CatalogueModel, weights: str | None) -> keras.Model:
     options = {"input_tensor": keras.Input((None, None, 3))} if entry.any_size else {}
-    # Keras tells of a download on standard output, which is for results.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(_DownloadMessages()):
         return getattr(keras.applications, str(entry.builder))(weights=weights, **options)
+
+
+class _DownloadMessages(io.TextIOBase):
+    """Takes what Keras says of a download to standard error, once there is one.
+
+    Keras announces it on standard output, which is for results, and before it knows
+    whether there is a connection.
+    """
+
+    def __init__(self) -> None:
+        self._announced = False
+
+    def write(self, text: str) -> int:
+        """Drops the announcement; the progress bar that follows says the rest."""
+        if self._announced:
+            sys.stderr.write(text)
+        self._announced = self._announced or "\n" in text
+        return len(text)
+
+    def flush(self) -> None:
+        """Shows the progress at once."""
+        sys.stderr.flush()
 
 
 def _check_weights_file(path: Path) -> None:
@@ -216,6 +243,18 @@ def _load_weights(model: keras.Model, name: str, path: Path) -> None:
             f"{path}: these are not weights of {name} ({_first_line(error)}); check the file "
             f"and --model"
         ) from error
+
+
+def _complete_normalization(model: keras.Model) -> None:
+    """Puts in what Keras adds to EfficientNetB0 to B7 only when it downloads their weights.
+
+    With those weights it divides by the square root of ImageNet's deviation once more,
+    after the Normalization layer. A network without them has no statistics there.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization) and np.any(layer.adapt_mean):
+            layer.adapt_variance.assign(layer.adapt_variance * _IMAGENET_DEVIATION)
+            layer.finalize_state()
 
 
 def _first_line(error: Exception) -> str:
