@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from gradcam_cli.errors import UnknownLayerError, UnknownModelError
+from gradcam_cli.fitting import choose_input_size
 from gradcam_cli.models.catalogue import (
     _MODELS_BY_LAYER,
     CATALOGUE,
@@ -145,13 +146,18 @@ def test_is_the_network_that_the_pretrained_weights_belong_to(name):
         keras.backend.clear_session()  # Layers without a name of their own are numbered.
         ours = load_architecture(name).network.model
     assert [w.shape for w in ours.weights] == [w.shape for w in native.weights]
-    # At its own size it must also give maps of the size that the trained network had.
-    last = [layer for layer in native.layers if len(layer.output.shape) == 4][-1].name
-    part = keras.Model(ours.inputs, ours.get_layer(last).output)
-    expected = native.get_layer(last).output.shape
-    size = entry.input_size
+    # At the size that it is shown it must also pad as one that was built for that size.
+    size, _ = choose_input_size((entry.input_size,) * 2, entry.any_size, "squash")
+    with keras.StatelessScope(initialize_variables=False):
+        fixed = getattr(keras.applications, entry.builder)(
+            weights=None, input_tensor=keras.Input((size, size, 3))
+        )
+    last = [layer for layer in fixed.layers if len(layer.output.shape) == 4][-1].name
+    keras.backend.clear_session()
+    part = keras.Model(ours.inputs, ours.layers[fixed.layers.index(fixed.get_layer(last))].output)
+    expected = fixed.get_layer(last).output.shape
     assert part.compute_output_shape((None, size, size, 3)) == tuple(expected)
-    del native, ours, part
+    del native, ours, part, fixed
     keras.backend.clear_session()
     gc.collect()
 

@@ -16,9 +16,22 @@ import tensorflow as tf
 Pitch = tuple[float, float]
 
 _TRANSPOSED_CONVOLUTIONS = ("Conv2DBackpropInput",)
-# What changes the shape of a tensor, but not how far its cells lie apart in the input; the
-# last two put the cells of dilated convolutions in order.
-_REARRANGING_OPS = frozenset({"Transpose", "SpaceToBatchND", "BatchToSpaceND"})
+# What tells by the change of shape alone how it resamples.
+_RESAMPLING_OPS = frozenset(
+    {
+        "DepthToSpace",
+        "PartitionedCall",
+        "Reshape",
+        "ResizeArea",
+        "ResizeBicubic",
+        "ResizeBilinear",
+        "ResizeNearestNeighbor",
+        "ScaleAndTranslate",
+        "SpaceToDepth",
+        "StatefulPartitionedCall",
+        "StridedSlice",
+    }
+)
 # A change of size below this comes from padding or cropping, not from resampling.
 _RESAMPLING_RATIO = 1.5
 
@@ -46,10 +59,13 @@ def cell_pitch(inputs: tf.Tensor, feature_map: tf.Tensor) -> Pitch:
             continue
         source = max(found, key=pitches.__getitem__)
         for tensor in op.outputs:
+            if tensor.shape.rank == 4 and list(tensor.shape[1:]).count(1) >= 2:
+                # A single cell, as that of attention beside the maps, lies nowhere.
+                continue
             vertical, horizontal = _step(op, shapes[source], tensor.shape)
             pitch = pitches[source]
             pitches[tensor.name] = pitch[0] * vertical, pitch[1] * horizontal
-            is_map = tensor.shape.rank == 4 and op.type not in _REARRANGING_OPS
+            is_map = tensor.shape.rank == 4 and op.type != "Transpose"
             shapes[tensor.name] = tensor.shape if is_map else shapes[source]
     try:
         return pitches[feature_map.name]
@@ -67,7 +83,7 @@ def _step(op: tf.Operation, before: tf.TensorShape, after: tf.TensorShape) -> Pi
         if op.type in _TRANSPOSED_CONVOLUTIONS:
             return 1 / vertical, 1 / horizontal
         return vertical, horizontal
-    if op.type not in _REARRANGING_OPS and before.rank == after.rank == 4:
+    if op.type in _RESAMPLING_OPS and before.rank == after.rank == 4:
         return _ratio(before[1], after[1]), _ratio(before[2], after[2])
     return 1.0, 1.0
 
