@@ -25,6 +25,24 @@ _FILL = (124, 116, 104)
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where a map lies on a picture, in what it takes to draw it there.
+
+    Attributes:
+        position: Left and top of the drawn map, in pixels of the picture.
+        size: Its (width, height), in pixels of the picture.
+        margins: How many cells are added to the map at (top, bottom) and (left, right),
+            which continue its outermost cells to the border of the picture.
+        box: The part of the map with these margins that fills `size`, in cells.
+    """
+
+    position: tuple[int, int]
+    size: tuple[int, int]
+    margins: tuple[tuple[int, int], tuple[int, int]]
+    box: Box
+
+
+@dataclass(frozen=True)
 class Fit:
     """How a picture is laid into a network's input, and the way back.
 
@@ -69,6 +87,49 @@ class Fit:
         left, top, right, bottom = self.source
         return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
 
+    def scaled_to(self, picture_size: tuple[int, int]) -> Fit:
+        """Gives the fit of the same picture in another size.
+
+        Args:
+            picture_size: (width, height) in pixels, of the same shape.
+        """
+        horizontal = picture_size[0] / self.picture_size[0]
+        vertical = picture_size[1] / self.picture_size[1]
+        left, top, right, bottom = self.source
+        source = (left * horizontal, top * vertical, right * horizontal, bottom * vertical)
+        return Fit(picture_size, self.input_size, source, self.target)
+
+    def place(self, cells: tuple[int, int], pitch: tuple[float, float]) -> Placement:
+        """Finds where a map lies on the part of the picture that it was computed from.
+
+        Args:
+            cells: (rows, columns) of the map of the network's input.
+            pitch: Vertical and horizontal distance of its cells, in input pixels.
+        """
+        left, top, right, bottom = self.seen
+        box = [0.0, 0.0, 0.0, 0.0]
+        margins = []
+        for axis, (low, high) in enumerate(((left, right), (top, bottom))):
+            count = cells[1 - axis]
+            # From the picture's pixels to the input's, and on to the cells of the map,
+            # whose middle lies in the middle of the input.
+            scale = (self.target[axis + 2] - self.target[axis]) / (
+                self.source[axis + 2] - self.source[axis]
+            )
+            for end, edge in ((axis, low), (axis + 2, high)):
+                at_input = self.target[axis] + (edge - self.source[axis]) * scale
+                from_middle = at_input - self.input_size[axis] / 2
+                box[end] = from_middle / pitch[1 - axis] + count / 2
+            margins.append((_cells_beyond(-box[axis]), _cells_beyond(box[axis + 2] - count)))
+            for end in (axis, axis + 2):
+                box[end] += margins[axis][0]
+        return Placement(
+            (left, top),
+            (right - left, bottom - top),
+            (margins[1], margins[0]),
+            (box[0], box[1], box[2], box[3]),
+        )
+
     def upsample(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> Image.Image:
         """Lays a map over the part of the picture that it was computed from.
 
@@ -79,29 +140,11 @@ class Fit:
         Returns:
             Mode "F" of the size of `seen`, in [0, 1], upsampled bicubically.
         """
-        left, top, right, bottom = self.seen
-        box = [0.0, 0.0, 0.0, 0.0]
-        margins = []
-        for axis, (low, high) in enumerate(((left, right), (top, bottom))):
-            cells = heatmap.shape[1 - axis]
-            # From the picture's pixels to the input's, and on to the cells of the map,
-            # whose middle lies in the middle of the input.
-            scale = (self.target[axis + 2] - self.target[axis]) / (
-                self.source[axis + 2] - self.source[axis]
-            )
-            for end, edge in ((axis, low), (axis + 2, high)):
-                at_input = self.target[axis] + (edge - self.source[axis]) * scale
-                from_middle = at_input - self.input_size[axis] / 2
-                box[end] = from_middle / pitch[1 - axis] + cells / 2
-            # The outermost cells are continued to the border of the picture.
-            margins.append((_cells_beyond(-box[axis]), _cells_beyond(box[axis + 2] - cells)))
-            for end in (axis, axis + 2):
-                box[end] += margins[axis][0]
-        padded = np.pad(heatmap.astype(np.float32), (margins[1], margins[0]), mode="edge")
+        rows, columns = heatmap.shape
+        placement = self.place((rows, columns), pitch)
+        padded = np.pad(heatmap.astype(np.float32), placement.margins, mode="edge")
         upsampled = Image.fromarray(padded).resize(
-            (right - left, bottom - top),
-            Image.Resampling.BICUBIC,
-            box=(box[0], box[1], box[2], box[3]),
+            placement.size, Image.Resampling.BICUBIC, box=placement.box
         )
         return Image.fromarray(np.asarray(upsampled).clip(0.0, 1.0))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradcam_cli.images import SUFFIXES
-from gradcam_cli.provenance import is_own_result
+from gradcam_cli.provenance import RESULTS_FOLDER_MARK, is_own_result
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ def find_pictures(paths: Iterable[str | Path]) -> Iterator[InputPicture]:
 
 def _find_below(root: Path) -> Iterator[InputPicture]:
     for folder, subfolders, names in os.walk(root):
+        if RESULTS_FOLDER_MARK in names:
+            subfolders.clear()
+            continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)

@@ -13,6 +13,10 @@ from gradcam_cli import __version__
 
 OVERLAY_SUFFIX = "_gradcam"
 HEATMAP_SUFFIX = "_heatmap"
+FIGURE_SUFFIX = f"{OVERLAY_SUFFIX}_figure"
+COMPOSITE_SUFFIX = f"{OVERLAY_SUFFIX}_composite"
+# A file by this name says that a folder holds nothing but results.
+RESULTS_FOLDER_MARK = ".gradcam-report"
 _KEY = "gradcam-source"
 
 

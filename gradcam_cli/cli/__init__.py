@@ -10,6 +10,7 @@ from gradcam_cli.cli.group import GradcamGroup
 from gradcam_cli.cli.info import info
 from gradcam_cli.cli.layers import layers
 from gradcam_cli.cli.models import models
+from gradcam_cli.cli.show import show
 
 
 @click.group(
@@ -24,6 +25,7 @@ def main() -> None:
     \b
     gradcam photo.jpg              overlay photo_gradcam.png, top classes
     gradcam photos/ --out maps/    every picture below a folder
+    gradcam show photo.jpg         in a window or in the terminal
     gradcam explain --help         all options
 
     A file or folder that has the name of a command is written ./models.
@@ -34,3 +36,4 @@ main.add_command(explain)
 main.add_command(info)
 main.add_command(layers)
 main.add_command(models)
+main.add_command(show)

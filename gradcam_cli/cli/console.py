@@ -9,11 +9,22 @@ from rich.table import Table
 
 # Where nobody's terminal sets a width, lines are left whole.
 _WIDTH_OF_FILES = 240
+_PICTURE_WIDTH = 80
 
 
 def stdout_console() -> Console:
     """Makes the console for results."""
     return _console(stderr=False)
+
+
+def picture_console() -> Console:
+    """Makes the console for pictures, which are nothing without their colours."""
+    console = stdout_console()
+    if console.is_terminal:
+        return console
+    return Console(
+        force_terminal=True, color_system="truecolor", width=_PICTURE_WIDTH, height=_PICTURE_WIDTH
+    )
 
 
 def stderr_console() -> Console:

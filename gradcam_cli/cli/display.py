@@ -13,12 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcam_cli.cli.console import plain_table
+from gradcam_cli.regions import simplify_outline
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cam.tap import LayerInfo
     from gradcam_cli.models.classifier import Classifier
-    from gradcam_cli.pipeline import ExplainedTarget, PictureResult, Prediction
+    from gradcam_cli.records import ExplainedTarget, PictureResult, Prediction
+    from gradcam_cli.regions import Region
 
 _NAME_WIDTH = 22
 _BAR_WIDTH = 16
@@ -94,14 +96,16 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Render
     Args:
         result: A picture without an error.
         show_classes: How many of the most probable classes are shown, besides those that
-            were explained.
+            have a file of their own.
         width: How many characters fit in a line. Where a file's name doesn't fit beside
             its class, it gets a line of its own.
     """
-    explained = {target.prediction.index: target for target in result.targets}
+    # Without any file all are meant, which a report or a window shows.
+    with_files = [target for target in result.targets if target.output is not None]
+    explained = {target.prediction.index: target for target in with_files or result.targets}
     shown = list(result.predictions[:show_classes])
     known = {prediction.index for prediction in shown}
-    shown += [t.prediction for t in result.targets if t.prediction.index not in known]
+    shown += [target.prediction for target in with_files if target.prediction.index not in known]
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     # Of one width for every picture, so that the bars of a folder stand in one column.
     table.add_column(width=_NAME_WIDTH, no_wrap=True, overflow="ellipsis")
@@ -128,20 +132,32 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Render
             title.append(f"  ✗ really {result.truth.name}", style="red")
         else:
             title.append("  ✓", style="green")
-    return Group(
+    lines: list[RenderableType] = [
         title,
         Padding(table, (0, 0, 0, 2), expand=False),
-        *([] if beside else [Padding(_written(t), (0, 0, 0, 2)) for t in result.targets]),
-    )
+    ]
+    if not beside:
+        lines += [Padding(_written(target), (0, 0, 0, 2)) for target in explained.values()]
+    lines += [
+        Text(f"  → {printable(str(path))}", style="green")
+        for path in (result.composite, result.figure)
+        if path is not None
+    ]
+    return Group(*lines)
 
 
 def _written(target: ExplainedTarget) -> Text:
-    text = Text(f"→ {printable(str(target.output))}", style="green")
-    if target.heatmap is not None:
-        text.append(f"\n→ {printable(str(target.heatmap))}")
+    lines = [
+        Text(f"→ {printable(str(path))}", style="green")
+        for path in (target.output, target.heatmap)
+        if path is not None
+    ]
+    if target.region is not None and target.region.box is not None:
+        left, top, right, bottom = target.region.box
+        lines.append(Text(f"box {left}, {top} to {right}, {bottom}", style="dim"))
     if not target.has_evidence:
-        text.append("\nno positive evidence for this class: the map is empty", style="yellow")
-    return text
+        lines.append(Text("no positive evidence for this class: the map is empty", style="yellow"))
+    return Text("\n").join(lines)
 
 
 def _bar(fraction: float) -> str:
@@ -164,6 +180,10 @@ def result_json(result: PictureResult, explainer: Explainer) -> str:
     if result.truth is not None:
         record["truth"] = _prediction_record(result.truth)
         record["correct"] = not result.is_wrong
+    if result.composite is not None:
+        record["composite"] = str(result.composite)
+    if result.figure is not None:
+        record["figure"] = str(result.figure)
     if result.error is not None:
         record["error"] = str(result.error)
     return printable(json.dumps(record, ensure_ascii=False))
@@ -183,9 +203,19 @@ def _prediction_record(prediction: Prediction) -> dict[str, Any]:
 
 
 def _target_record(target: ExplainedTarget) -> dict[str, Any]:
-    record = _prediction_record(target.prediction) | {"output": str(target.output)}
+    record = _prediction_record(target.prediction)
+    if target.output is not None:
+        record["output"] = str(target.output)
     if target.heatmap is not None:
         record["heatmap"] = str(target.heatmap)
+    if target.region is not None:
+        record["region"] = _region_record(target.region)
     if not target.has_evidence:
         record["note"] = "no positive evidence for this class"
     return record
+
+
+def _region_record(region: Region) -> dict[str, Any]:
+    # Tenths of a pixel are finer than anything that a map can tell.
+    outlines = [simplify_outline(line).round(1).tolist() for line in region.outlines]
+    return {"threshold": region.threshold, "box": region.box, "outlines": outlines}

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG, INTERRUPTED
-from gradcam_cli.cli.options import debug_option, model_options
+from gradcam_cli.cli.options import debug_option, model_options, parse_layer
 from gradcam_cli.cli.reporter import Reporter
+from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
 from gradcam_cli.errors import ImageError, UsageError
 from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
 from gradcam_cli.method_names import DEFAULT_METHOD, METHOD_TITLES
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.records import HEATMAP_FORMATS, TOP_CLASS, PipelineOptions
+from gradcam_cli.regions import DEFAULT_THRESHOLD
+from gradcam_cli.rendering.figure import FIGURE_FORMATS
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+from gradcam_cli.rendering.report import (
+    ReportOptions,
+    ReportPicture,
+    ReportWriter,
+    check_may_replace,
+)
 from gradcam_cli.truth import FOLDERS, Truth, labels_from_folders
 
 _FAILED = 1
 _DEFAULT_TOP_K = 5
+_DEFAULT_EACH = 3
+_PATHS_IN_TITLE = 3
 
 
 def _complete_colormaps(
@@ -35,13 +50,18 @@ def _complete_colormaps(
 
 
 class _ExplainCommand(click.Command):
-    """Lets ``--heatmap`` stand alone, even before a path."""
+    """Lets options whose value may be left out stand alone, even before a path."""
+
+    _values_of: ClassVar = {"--heatmap": HEATMAP_FORMATS, "--figure": FIGURE_FORMATS}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         args = [
-            "--heatmap=png" if arg == "--heatmap" and value not in ("png", "npy") else arg
+            f"{arg}={self._values_of[arg][0]}"
+            if arg in self._values_of and value not in self._values_of[arg]
+            else arg
             for arg, value in pairwise([*args, ""])
         ]
+        remember_given(ctx, args)
         return super().parse_args(ctx, args)
 
 
@@ -109,7 +129,7 @@ class _ExplainCommand(click.Command):
 )
 @click.option(
     "--heatmap",
-    type=click.Choice(["png", "npy"]),
+    type=click.Choice(HEATMAP_FORMATS),
     metavar="[png|npy]",
     help="Also write the bare map, as 16-bit grey PNG or as NumPy array.",
 )
@@ -124,6 +144,40 @@ class _ExplainCommand(click.Command):
     type=click.Choice(["wrong"]),
     help="With --truth: write the wrongly predicted pictures only, and explain both the predicted "
     "and the true class.",
+)
+@click.option(
+    "--figure",
+    type=click.Choice(FIGURE_FORMATS),
+    metavar="[png|pdf|svg]",
+    help="Also write a labelled figure: the original and the overlays side by side.",
+)
+@click.option(
+    "--each",
+    is_flag=True,
+    help=f"An overlay for each of the K most probable classes (K is {_DEFAULT_EACH} unless "
+    f"--top-k says otherwise), and one picture in which each class has its own hue.",
+)
+@click.option("--contour", is_flag=True, help="Outline the region above the threshold.")
+@click.option("--box", is_flag=True, help="Draw the box of that region's largest connected part.")
+@click.option(
+    "--threshold",
+    metavar="PART",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=DEFAULT_THRESHOLD,
+    show_default=True,
+    help="Where the region begins, as a part of the map's maximum.",
+)
+@click.option(
+    "--report",
+    metavar="FILE.html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a gallery of all pictures: one page that needs no server and no network. "
+    "Overlays are then written only where --out or another option asks for files.",
+)
+@click.option(
+    "--report-assets",
+    is_flag=True,
+    help="Put the pictures of the report into a folder beside it, for thousands of them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each picture.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
@@ -152,6 +206,13 @@ def explain(
     heatmap: str | None,
     truth: str | None,
     only: str | None,
+    figure: str | None,
+    each: bool,
+    contour: bool,
+    box: bool,
+    threshold: float,
+    report: Path | None,
+    report_assets: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -168,11 +229,17 @@ def explain(
       gradcam photo.jpg --model resnet50 --class tabby --class 281 --class n02123045
       gradcam photos/ --out heatmaps/ --top-k 3 --json
       gradcam photos/ --model my_model.keras --truth folders --only wrong
+      gradcam photo.jpg --each --contour --figure pdf
+      gradcam photos/ --report out/report.html
 
     Exit code: 0 all explained, 1 some failed, 2 wrong usage, 130 interrupted.
     """
     started = time.perf_counter()
     color_table(colormap)
+    if report is not None:
+        check_may_replace(report)
+    elif report_assets:
+        raise click.UsageError("--report-assets needs --report FILE.html")
     pictures = list(find_pictures(paths))
     if not pictures:
         raise ImageError(
@@ -194,7 +261,7 @@ def explain(
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.models.files import is_model_path
     from gradcam_cli.models.loading import load_classifier
-    from gradcam_cli.pipeline import TOP_CLASS, PipelineOptions, explain_pictures
+    from gradcam_cli.pipeline import explain_pictures
 
     classifier = load_classifier(
         model,
@@ -210,8 +277,19 @@ def explain(
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     fit = fit or classifier.default_fit
     native, any_size = classifier.input_size, classifier.any_size
+    targets = [*dict.fromkeys(map(classifier.labels.find, classes))]
+    files_for = None
+    if not targets:
+        several = each or report is not None
+        number = min(top_k or _DEFAULT_EACH, len(classifier.labels)) if several else 1
+        targets = [TOP_CLASS - rank for rank in range(number)]
+        # A report can switch between classes; the files are still what they are without it.
+        if not each and only is None:
+            files_for = 1
+    if report is not None and not any((out, each, heatmap, figure, contour, box)):
+        files_for = 0
     options = PipelineOptions(
-        targets=[*dict.fromkeys(map(classifier.labels.find, classes))] or [TOP_CLASS],
+        targets=targets,
         fit=fit,
         input_size=choose_input_size(native, any_size, fit, size),
         stride=usual_stride(native),
@@ -222,8 +300,15 @@ def explain(
         heatmap=heatmap,
         truth=None if truth is None else Truth(truth, classifier.labels),
         only_wrong=only is not None,
+        figure=figure,
+        composite=each,
+        contour=contour,
+        box=box,
+        threshold=threshold,
+        files_for=files_for,
+        report=report is not None,
     )
-    explainer = Explainer(classifier, _parse_layer(layer), method)
+    explainer = Explainer(classifier, parse_layer(layer), method)
     loaded = time.perf_counter()
 
     reporter = Reporter(
@@ -246,11 +331,39 @@ def explain(
             f"fit {fit}; ready after {loaded - started:.1f} s",
             err=True,
         )
-    try:
-        with reporter.progress():
-            for result in explain_pictures(pictures, explainer, options):
-                reporter.report(result)
-    except KeyboardInterrupt:
+    with contextlib.ExitStack() as stack:
+        gallery = None
+        if report is not None:
+            gallery = stack.enter_context(
+                ReportWriter(
+                    report,
+                    ReportOptions(
+                        title=_title(paths),
+                        subtitle=reporter.introduction,
+                        arguments=repeated_arguments(ctx, model, fit),
+                        colormap=colormap,
+                        alpha=alpha,
+                        assets=report_assets,
+                    ),
+                )
+            )
+        interrupted = False
+        try:
+            with reporter.progress():
+                for result in explain_pictures(pictures, explainer, options):
+                    reporter.report(result)
+                    if gallery is not None and result.error is not None:
+                        gallery.add(
+                            ReportPicture(str(result.picture.path), error=str(result.error))
+                        )
+                    elif gallery is not None and result.card is not None:
+                        gallery.add(result.card)
+        except KeyboardInterrupt:
+            interrupted = True
+        if gallery is not None:
+            gallery.write()
+            reporter.tell_report(gallery.path)
+    if interrupted:
         reporter.summarize("Interrupted: ")
         ctx.exit(INTERRUPTED)
     if len(pictures) > 1:
@@ -259,10 +372,7 @@ def explain(
         ctx.exit(_FAILED)
 
 
-def _parse_layer(layer: str | None) -> str | int | None:
-    if layer is None:
-        return None
-    try:
-        return int(layer)
-    except ValueError:
-        return layer
+def _title(paths: Sequence[str]) -> str:
+    names = [Path(path).resolve().name or path for path in paths[:_PATHS_IN_TITLE]]
+    more = len(paths) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")

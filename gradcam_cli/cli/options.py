@@ -116,6 +116,16 @@ debug_option = click.option(
 )
 
 
+def parse_layer(layer: str | None) -> str | int | None:
+    """Takes a number for the index of a layer, and all else for its name."""
+    if layer is None:
+        return None
+    try:
+        return int(layer)
+    except ValueError:
+        return layer
+
+
 def load_to_look_at(
     show_messages: bool, *, model: str | None, weights: Path | None, **others: Any
 ) -> Classifier:

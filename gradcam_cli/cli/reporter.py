@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,7 @@ from gradcam_cli.method_names import METHOD_TITLES
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.pipeline import PictureResult
+    from gradcam_cli.records import PictureResult
 
 
 class Reporter:
@@ -67,6 +68,12 @@ class Reporter:
         if self._stdout.is_terminal and not self._progress.disable:
             self._stdout = self._stderr
 
+    @property
+    def introduction(self) -> str:
+        """What explains, and by which layer."""
+        method = METHOD_TITLES[self._explainer.method]
+        return f"{method} · {self._explainer.classifier.name} · layer {self._explainer.layer}"
+
     def introduce(self, chosen: bool, tells_preprocessing: bool) -> None:
         """Says what explains, and by which layer.
 
@@ -74,14 +81,10 @@ class Reporter:
             chosen: The layer was chosen here, not by the user.
             tells_preprocessing: Say what is done to the pictures before the network.
         """
-        layer = f"layer {self._explainer.layer}"
-        if chosen:
-            layer += " (the last with a spatial output)"
-        method = METHOD_TITLES[self._explainer.method]
-        classifier = self._explainer.classifier
-        self._stdout.print(Text(f"{method} · {classifier.name} · {layer}", style="dim"))
+        note = " (the last with a spatial output)" if chosen else ""
+        self._stdout.print(Text(f"{self.introduction}{note}", style="dim"))
         if tells_preprocessing:
-            preprocess = classifier.preprocess
+            preprocess = self._explainer.classifier.preprocess
             self._stdout.print(
                 Text(f"preprocessing {preprocess.mode} ({preprocess.reason})", style="dim")
             )
@@ -110,6 +113,11 @@ class Reporter:
         elif result.error is None and not self._quiet:
             lines = result_lines(result, self._show_classes, self._stdout.width)
             self._stdout.print(lines, soft_wrap=True)
+
+    def tell_report(self, path: Path) -> None:
+        """Says where the report of all pictures is."""
+        if not self._quiet:
+            click.echo(f"→ {path} ({path.stat().st_size / 1e6:.1f} MB)", err=self._as_json)
 
     def summarize(self, prefix: str = "") -> None:
         """Prints how many pictures were explained."""

@@ -1,0 +1,147 @@
+"""``gradcam show IMAGE``: a picture explained on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradcam_cli.cli.group import DEBUG
+from gradcam_cli.cli.options import debug_option, model_options, parse_layer
+from gradcam_cli.errors import UsageError
+from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
+from gradcam_cli.inputs import InputPicture
+from gradcam_cli.method_names import DEFAULT_METHOD, METHOD_TITLES
+from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.records import TOP_CLASS, PipelineOptions
+from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+from gradcam_cli.rendering.terminal import TERMINAL_KINDS
+
+_TOP_K = 5
+_WINDOW = "window"
+
+
+@click.command(short_help="Show a picture in a window or in the terminal.")
+@click.argument("image", type=click.Path(path_type=Path))
+@model_options
+@click.option("-l", "--layer", metavar="NAME", help="The layer to explain.")
+@click.option(
+    "--method",
+    type=click.Choice(list(METHOD_TITLES)),
+    default=DEFAULT_METHOD,
+    show_default=True,
+    help="How the map is computed.",
+)
+@click.option(
+    "-c",
+    "--class",
+    "classes",
+    metavar="CLASS",
+    multiple=True,
+    help="The class to explain. Can be repeated. [default: the most probable]",
+)
+@click.option("--fit", type=click.Choice(FITS), help="How the picture fits the network's input.")
+@click.option("--alpha", type=click.FloatRange(0, 1), default=DEFAULT_ALPHA, show_default=True)
+@click.option("--colormap", metavar="NAME", default=DEFAULT_COLORMAP, show_default=True)
+@click.option("--contour", is_flag=True, help="Outline the region above 15 % of the maximum.")
+@click.option("--box", is_flag=True, help="Draw the box of its largest connected part.")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice([_WINDOW, *TERMINAL_KINDS]),
+    help="Where to show it. [default: a window where there is a display, else what the terminal "
+    "can do]",
+)
+@debug_option
+@click.pass_context
+def show(
+    ctx: click.Context,
+    /,
+    image: Path,
+    model: str | None,
+    layer: str | None,
+    method: str,
+    classes: tuple[str, ...],
+    fit: str | None,
+    alpha: float,
+    colormap: str,
+    contour: bool,
+    box: bool,
+    kind: str | None,
+    **model_details: Any,
+) -> None:
+    """Explains one picture on the screen and writes nothing.
+
+    Where there is a display a window opens with the figure. Terminals that can show pictures
+    (kitty, iTerm2 and those with sixel graphics) show it inline; all others draw the overlay
+    from coloured half blocks.
+
+    \b
+    Examples:
+      gradcam show photo.jpg
+      gradcam show photo.jpg --class tabby --as blocks
+    """
+    color_table(colormap)
+
+    from gradcam_cli.rendering.window import can_open_window
+
+    if kind == _WINDOW and not can_open_window():
+        raise UsageError(
+            "--as window: there is no display here, or no toolkit that Matplotlib can use on it "
+            "(python3-tk is one)"
+        )
+
+    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+
+    import_tensorflow(ctx.meta[DEBUG])
+
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cli.console import picture_console, stdout_console
+    from gradcam_cli.cli.display import result_lines
+    from gradcam_cli.drawing import figure_of
+    from gradcam_cli.models.loading import load_classifier
+    from gradcam_cli.pipeline import explain_pictures
+    from gradcam_cli.rendering.figure import SCREEN, render_figure
+    from gradcam_cli.rendering.terminal import detect_terminal, print_picture
+    from gradcam_cli.rendering.window import open_window
+
+    model = model or (DEFAULT_MODEL if layer is None else model_for_layer(layer))
+    classifier = load_classifier(model, **model_details)
+    fit = fit or classifier.default_fit
+    native, any_size = classifier.input_size, classifier.any_size
+    options = PipelineOptions(
+        targets=[*dict.fromkeys(map(classifier.labels.find, classes))] or [TOP_CLASS],
+        fit=fit,
+        input_size=choose_input_size(native, any_size, fit, model_details["size"]),
+        stride=usual_stride(native),
+        top_k=_TOP_K,
+        colormap=colormap,
+        alpha=alpha,
+        contour=contour,
+        box=box,
+        files_for=0,
+        panels=True,
+    )
+    explainer = Explainer(classifier, parse_layer(layer), method)
+    picture = InputPicture(image, Path())
+    (result,) = explain_pictures([picture], explainer, options)
+    if result.error is not None:
+        raise result.error
+
+    console = stdout_console()
+    console.print(result_lines(result, _TOP_K, console.width))
+    console = picture_console()
+    if kind is None:
+        kind = _WINDOW if can_open_window() else detect_terminal()
+    if kind == "blocks":
+        # Letters of a figure would be a blur at this size: the lines above name the classes.
+        for panel in result.panels[0][1:]:
+            if panel is not None:
+                print_picture(console, panel.image, kind)
+        return
+    figure = figure_of(result.panels, picture, [explainer], colormap, SCREEN)
+    if kind == _WINDOW:
+        open_window(figure, image.name)
+    else:
+        print_picture(console, render_figure(figure), kind)

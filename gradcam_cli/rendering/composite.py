@@ -1,0 +1,114 @@
+"""Several classes in one picture: each in its own hue, with a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from gradcam_cli.rendering.fonts import load_font
+
+Color = tuple[int, int, int]
+
+# Okabe and Ito's hues, which most colour-blind people tell apart ("Color Universal
+# Design", 2008), those that differ most first.
+HUES: tuple[Color, ...] = (
+    (230, 120, 0),
+    (0, 114, 200),
+    (0, 168, 120),
+    (204, 100, 170),
+    (240, 218, 50),
+    (86, 190, 240),
+)
+# How decidedly the strongest class takes a place; 1 would mix all of them into grey.
+_DECISION = 12
+# So much colour leaves the picture, so that the hues are the classes' alone.
+_FADING = 0.85
+# How much of the picture a maximum covers, and how fast the hue comes up below it.
+_COVER = 0.85
+_STEEPNESS = 0.8
+_BAND_COLOR = (250, 250, 250)
+_TEXT_COLOR = (28, 28, 32)
+_MUTED_COLOR = (104, 104, 112)
+
+
+@dataclass(frozen=True)
+class CompositeClass:
+    """One class of a composite.
+
+    Attributes:
+        name: What the legend calls it.
+        detail: What the legend says after it ("89 %").
+        heat: Its map, mode "F" in [0, 1]; all of one size.
+    """
+
+    name: str
+    detail: str
+    heat: Image.Image
+
+
+def draw_composite(
+    picture: Image.Image,
+    classes: Sequence[CompositeClass],
+    position: tuple[int, int] = (0, 0),
+) -> Image.Image:
+    """Shows which part of a picture speaks for which class.
+
+    Every place has the hue of the class whose map is highest there, each in relation to
+    its own maximum; where two are about as high their hues mix. The hue covers the
+    picture as much as the map is high.
+
+    Args:
+        picture: Mode "RGB".
+        classes: Those that are shown. Beyond six, hues come again.
+        position: Left and top of the maps in the picture, in pixels.
+
+    Returns:
+        Mode "RGB", as wide as the picture, with the legend below it.
+    """
+    faded = Image.blend(picture, picture.convert("L").convert("RGB"), _FADING)
+    heats = np.stack([np.asarray(entry.heat) for entry in classes])
+    weights = heats**_DECISION
+    weights /= np.maximum(weights.sum(axis=0), np.finfo(np.float32).tiny)
+    hues = np.asarray([_hue(number) for number in range(len(classes))], np.float32)
+    colors = np.tensordot(weights, hues, axes=(0, 0))
+    cover = Image.fromarray(
+        np.rint(heats.max(axis=0) ** _STEEPNESS * _COVER * 255).astype(np.uint8)
+    )
+    faded.paste(Image.fromarray(np.rint(colors).astype(np.uint8)), position, cover)
+    return _with_legend(faded, classes)
+
+
+def _hue(number: int) -> Color:
+    return HUES[number % len(HUES)]
+
+
+def _with_legend(picture: Image.Image, classes: Sequence[CompositeClass]) -> Image.Image:
+    size = max(11, round(picture.width / 42))
+    font, margin = load_font(size), size
+    row_height = round(size * 1.75)
+    places: list[tuple[int, int]] = []
+    x, y = margin, round(margin * 0.8)
+    for entry in classes:
+        width = round(size * 1.5 + font.getlength(f"{entry.name}  {entry.detail}"))
+        if x > margin and x + width > picture.width - margin:
+            x, y = margin, y + row_height
+        places.append((x, y))
+        x += width + margin * 2
+    canvas = Image.new(
+        "RGB", (picture.width, picture.height + y + row_height + margin // 2), _BAND_COLOR
+    )
+    canvas.paste(picture)
+    draw = ImageDraw.Draw(canvas)
+    for number, (entry, (x, y)) in enumerate(zip(classes, places, strict=True)):
+        top = picture.height + y
+        swatch = (x, top + size * 0.2, x + size * 0.95, top + size * 1.15)
+        draw.rounded_rectangle(swatch, size * 0.22, fill=_hue(number))
+        text_x = x + size * 1.5
+        middle = top + size * 0.68
+        draw.text((text_x, middle), entry.name, _TEXT_COLOR, font, anchor="lm")
+        text_x += font.getlength(f"{entry.name}  ")
+        draw.text((text_x, middle), entry.detail, _MUTED_COLOR, font, anchor="lm")
+    return canvas

@@ -1,0 +1,210 @@
+"""The figure known from papers: original and overlays side by side, labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.rendering.fonts import load_font
+from gradcam_cli.rendering.overlay import DEFAULT_COLORMAP, color_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIGURE_FORMATS = ("png", "pdf", "svg")
+# Dots per inch.
+PRINT = 300
+SCREEN = 110
+# A row of pictures in inches, at the width of a page with two columns of text.
+_PANEL_AREA = 8.0
+_PANEL_GAP = 0.16
+_MARGIN = 0.22
+_TITLE_HEIGHT = 0.62
+_CAPTION_HEIGHT = 0.42
+_DETAIL_HEIGHT = 0.17
+_COLORBAR_WIDTH = 0.13
+_COLORBAR_SPACE = 0.78
+_MOST_COLUMNS = 4
+_FONT = "DejaVu Sans"
+_POINTS_PER_INCH = 72
+# In pixels: large enough that rounding doesn't matter.
+_MEASURED_AT = 100
+_TEXT_COLOR = "#1c1c20"
+_MUTED_COLOR = "#68686f"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a figure.
+
+    Attributes:
+        image: Mode "RGB".
+        title: What it is, above it.
+        detail: More of it, below the title.
+    """
+
+    image: Image.Image
+    title: str
+    detail: str = ""
+
+
+def arrange(
+    panels: Sequence[Panel | None], columns: int = _MOST_COLUMNS
+) -> list[list[Panel | None]]:
+    """Breaks panels into rows of at most so many columns, as evenly as they go."""
+    rows = -(-len(panels) // columns)
+    width = -(-len(panels) // rows)
+    return [list(panels[start : start + width]) for start in range(0, len(panels), width)]
+
+
+def draw_figure(
+    title: str,
+    subtitle: str,
+    rows: Sequence[Sequence[Panel | None]],
+    colormap: str = DEFAULT_COLORMAP,
+    dots_per_inch: int = PRINT,
+) -> Figure:
+    """Lays panels out in a labelled grid with a colour bar.
+
+    Matplotlib's objects are used without pyplot, so it works in threads and without a
+    display.
+
+    Args:
+        title: The headline.
+        subtitle: The line below it.
+        rows: The panels; rows may differ in length, and None leaves a place empty. All
+            have the shape of the first.
+        colormap: The colour map of the overlays, a name that Matplotlib knows.
+        dots_per_inch: `PRINT`, or `SCREEN` for a size that fits one.
+
+    Returns:
+        A figure, to be written with `save_figure`.
+
+    Raises:
+        UsageError: Matplotlib has no such colour map.
+    """
+    from matplotlib.figure import Figure
+
+    color_table(colormap)
+    columns = max(map(len, rows))
+    panels = [panel for row in rows for panel in row if panel is not None]
+    ratio = panels[0].image.width / panels[0].image.height
+    panel_height = float(np.clip((_PANEL_AREA / ratio) ** 0.5, 1.2, 4.2))
+    panel_width = panel_height * ratio
+    caption = _CAPTION_HEIGHT
+    if any(panel.detail for panel in panels):
+        caption += _DETAIL_HEIGHT
+    height = _TITLE_HEIGHT + len(rows) * (panel_height + caption) + _MARGIN
+    width = columns * (panel_width + _PANEL_GAP) + _COLORBAR_SPACE + 2 * _MARGIN
+    figure = Figure(figsize=(width, height), dpi=dots_per_inch, facecolor="white")
+
+    def place(left: float, top: float, width_: float, height_: float) -> Axes:
+        inches = (left, height - top - height_, width_, height_)
+        return figure.add_axes((np.asarray(inches) / (width, height, width, height)).tolist())
+
+    def write(left: float, top: float, text: str, size: float, room: float, bold: bool) -> None:
+        figure.text(
+            left / width,
+            1 - top / height,
+            _shortened(text, size, room, bold),
+            fontsize=size,
+            fontfamily=_FONT,
+            fontweight="bold" if bold else "normal",
+            color=_TEXT_COLOR if bold else _MUTED_COLOR,
+            verticalalignment="top",
+            # Names are text, even with a dollar sign.
+            parse_math=False,
+        )
+
+    whole = width - 2 * _MARGIN
+    write(_MARGIN, _MARGIN, title, 13, whole, bold=True)
+    write(_MARGIN, _MARGIN + 0.27, subtitle, 8.5, whole, bold=False)
+    top = _MARGIN + _TITLE_HEIGHT
+    for row in rows:
+        for column, panel in enumerate(row):
+            if panel is None:
+                continue
+            left = _MARGIN + column * (panel_width + _PANEL_GAP)
+            write(left, top + 0.02, panel.title, 9, panel_width, bold=True)
+            write(left, top + 0.2, panel.detail, 7.5, panel_width, bold=False)
+            axes = place(left, top + caption - 0.16, panel_width, panel_height)
+            shown = _reduced(panel.image, (panel_width, panel_height), dots_per_inch)
+            axes.imshow(np.asarray(shown), interpolation="none", aspect="auto")
+            axes.set_axis_off()
+        top += panel_height + caption
+    bar_left = _MARGIN + columns * (panel_width + _PANEL_GAP) + 0.04
+    bar_top = _MARGIN + _TITLE_HEIGHT + caption - 0.16
+    _draw_color_bar(place(bar_left, bar_top, _COLORBAR_WIDTH, panel_height), colormap)
+    return figure
+
+
+def save_figure(
+    figure: Figure, file: IO[bytes], format_: str, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a figure, sharp at print size.
+
+    Args:
+        figure: From `draw_figure`.
+        file: Open for writing.
+        format_: One of `FIGURE_FORMATS`.
+        metadata: For a PNG the arguments of Pillow's ``save``; for the others Matplotlib's
+            ``metadata``.
+    """
+    if format_ == "png":
+        figure.savefig(file, format="png", pil_kwargs=dict(metadata or {}))
+    else:
+        # Without a date the same figure is the same file (but for the ids in an SVG).
+        dateless = {"CreationDate" if format_ == "pdf" else "Date": None}
+        figure.savefig(file, format=format_, metadata={**dateless, **(metadata or {})})
+
+
+def render_figure(figure: Figure) -> Image.Image:
+    """Turns a figure into a picture of its dots per inch.
+
+    Returns:
+        Mode "RGB".
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _draw_color_bar(axes: Axes, colormap: str) -> None:
+    colors = np.frombuffer(color_table(colormap), np.uint8).reshape(-1, 1, 3)
+    axes.imshow(colors, origin="lower", aspect="auto", extent=(0, 1, 0, 1))
+    axes.yaxis.tick_right()
+    axes.yaxis.set_label_position("right")
+    axes.set_xticks([])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=7.5, fontfamily=_FONT)
+    axes.set_ylabel(
+        "part of the maximum", fontsize=7.5, fontfamily=_FONT, color=_MUTED_COLOR, labelpad=2
+    )
+    axes.tick_params(length=2, width=0.5, colors=_MUTED_COLOR, pad=2)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _reduced(image: Image.Image, inches: tuple[float, float], dots_per_inch: int) -> Image.Image:
+    """Leaves no more pixels than are shown, so that PDF and SVG stay small."""
+    size = round(inches[0] * dots_per_inch), round(inches[1] * dots_per_inch)
+    if image.width <= size[0] and image.height <= size[1]:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _shortened(text: str, size: float, inches: float, bold: bool) -> str:
+    """Cuts text to the room that it has."""
+    font = load_font(_MEASURED_AT, bold)
+    room = inches * _POINTS_PER_INCH / size * _MEASURED_AT
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(f"{text}…") > room:
+        text = text[:-1].rstrip()
+    return f"{text}…"

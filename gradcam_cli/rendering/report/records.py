@@ -1,0 +1,150 @@
+"""What a report shows of one picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.fitting import Placement
+
+# Enough for the large view on common screens.
+_PREVIEW_SIDE = 960
+_PREVIEW_QUALITY = 80
+# Larger profiles are those of printers and scanners; a picture's own is far smaller.
+_LARGEST_PROFILE = 8192
+_MAXIMUM_16_BIT = 65535
+
+
+@dataclass(frozen=True)
+class ReportClass:
+    """One class and how probable it is, in [0, 1]."""
+
+    index: int
+    name: str
+    wnid: str | None
+    probability: float
+
+
+@dataclass(frozen=True)
+class ReportMap:
+    """A bare map, which the page colours and lays over the picture itself.
+
+    Attributes:
+        target: The class that was explained.
+        method: What the page calls the method.
+        arguments: Of the command that computes this map, besides the class, as they go to
+            a shell ("--method gradcam", "--layer conv").
+        cells: (rows, columns) float32 in [0, 1], before upsampling.
+        placement: Where it lies on the preview.
+    """
+
+    target: ReportClass
+    method: str
+    arguments: Sequence[str]
+    cells: np.ndarray
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class ReportPicture:
+    """What a report shows of one picture.
+
+    Attributes:
+        path: The file as the user would name it.
+        preview: What `make_preview` gave; None if the picture couldn't be explained.
+        predictions: The most probable classes, the first of which it is filed under.
+        maps: One for each class and method; the first is shown first.
+        truth: The name of the true class, where it is known.
+        correct: Whether the first prediction is right, where that is known.
+        error: Why it couldn't be explained.
+    """
+
+    path: str
+    preview: Preview | None = None
+    predictions: Sequence[ReportClass] = ()
+    maps: Sequence[ReportMap] = ()
+    truth: str | None = None
+    correct: bool | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture in the size of a screen.
+
+    Attributes:
+        data: A WebP file.
+        size: (width, height) in pixels.
+    """
+
+    data: bytes = field(repr=False)
+    size: tuple[int, int]
+
+
+def make_preview(picture: Image.Image, side: int = _PREVIEW_SIDE) -> Preview:
+    """Reduces a picture to the size of a screen and encodes it.
+
+    Args:
+        picture: Mode "RGB".
+        side: The longer side that it is reduced to, in pixels.
+    """
+    scale = min(1.0, side / max(picture.size))
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    profile = picture.info.get("icc_profile")
+    if profile is not None and len(profile) > _LARGEST_PROFILE:
+        profile = None
+    reduced = picture if scale == 1 else picture.resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    reduced.save(buffer, "WEBP", quality=_PREVIEW_QUALITY, method=3, icc_profile=profile)
+    return Preview(buffer.getvalue(), size)
+
+
+def picture_record(picture: ReportPicture) -> dict[str, Any]:
+    """Turns a picture into what the script of the page reads, without its preview."""
+    record: dict[str, Any] = {"path": picture.path, "argument": shlex.quote(_as_path(picture.path))}
+    if picture.error is not None:
+        return record | {"error": picture.error}
+    assert picture.preview is not None
+    record["size"] = picture.preview.size
+    record["predictions"] = [_class_record(prediction) for prediction in picture.predictions]
+    record["maps"] = [_map_record(entry) for entry in picture.maps]
+    if picture.truth is not None:
+        record["truth"] = picture.truth
+    if picture.correct is not None:
+        record["correct"] = picture.correct
+    return record
+
+
+def _as_path(path: str) -> str:
+    """Keeps a file name with a leading dash from being taken for an option."""
+    return f"./{path}" if path.startswith("-") else path
+
+
+def _class_record(entry: ReportClass) -> dict[str, Any]:
+    record = {"index": entry.index, "name": entry.name, "p": round(entry.probability, 6)}
+    return record if entry.wnid is None else record | {"wnid": entry.wnid}
+
+
+def _map_record(entry: ReportMap) -> dict[str, Any]:
+    cells = np.rint(np.clip(entry.cells, 0, 1) * _MAXIMUM_16_BIT).astype("<u2")
+    (top, bottom), (left, right) = entry.placement.margins
+    return {
+        "target": _class_record(entry.target),
+        "empty": not entry.cells.any(),
+        "method": entry.method,
+        "arguments": list(entry.arguments),
+        "rows": cells.shape[0],
+        "columns": cells.shape[1],
+        "cells": base64.b64encode(cells.tobytes()).decode(),
+        "position": entry.placement.position,
+        "size": entry.placement.size,
+        "margins": [top, bottom, left, right],
+        "box": entry.placement.box,
+    }

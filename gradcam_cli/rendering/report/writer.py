@@ -1,0 +1,222 @@
+"""Writes a report: one page, and beside it the pictures where there are many."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from gradcam_cli import __version__
+from gradcam_cli.errors import OutputError
+from gradcam_cli.outputs import written_whole
+from gradcam_cli.provenance import RESULTS_FOLDER_MARK
+from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+from gradcam_cli.rendering.report.records import Preview, ReportPicture, picture_record
+
+if TYPE_CHECKING:
+    import jinja2
+
+# Offered after the run's own. Colour-blind readers are best served by the last two.
+_COLORMAPS = ("jet", "turbo", "inferno", "viridis", "cividis")
+_GENERATOR = "gradcam"
+_ASSETS_SUFFIX = "_files"
+# How far into a page its generator is named.
+_HEAD = 2048
+_ASSET_NAME = re.compile(r"[0-9a-f]{24}\.webp")
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report says besides its pictures.
+
+    Attributes:
+        title: The headline.
+        subtitle: The line below it.
+        arguments: Of the commands that reproduce the pictures, as they go to a shell: what
+            all have in common ("--model resnet50", "--fit pad").
+        colormap: The colour map that is shown first, a name that Matplotlib knows.
+        alpha: How much of the colour shows at first, 0 to 1.
+        assets: Put the pictures into a folder beside the page instead of into it.
+    """
+
+    title: str
+    subtitle: str = ""
+    arguments: Sequence[str] = ()
+    colormap: str = DEFAULT_COLORMAP
+    alpha: float = DEFAULT_ALPHA
+    assets: bool = False
+
+
+def check_may_replace(path: Path) -> None:
+    """Makes sure that a report may be written under a name.
+
+    Raises:
+        OutputError: There is something else under it, or it can't be read.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file for the report, like report.html")
+    if not path.exists():
+        return
+    try:
+        with open(path, "rb") as file:
+            own = f'name="generator" content="{_GENERATOR} '.encode() in file.read(_HEAD)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    if not own:
+        raise OutputError(
+            f"{path}: exists and is not a report of this tool; choose another name for the report"
+        )
+
+
+class ReportWriter:
+    """Collects pictures for a report and writes it, with little of them in memory.
+
+    The page shows the pictures by class and confidence, and colours and blends their maps
+    by itself. It loads nothing from elsewhere and needs no server.
+
+    Example:
+        >>> with ReportWriter(Path("report.html"), ReportOptions("Cats")) as report:
+        ...     for result in explain_pictures(pictures, explainer, options):
+        ...         report.add(result.card)
+        ...     report.write()
+
+    Attributes:
+        path: The page.
+    """
+
+    def __init__(self, path: Path, options: ReportOptions) -> None:
+        """Makes sure that the report may be written.
+
+        Args:
+            path: The page. A report of this tool under that name is replaced.
+            options: What it says.
+
+        Raises:
+            OutputError: There is something else under that name or that of the folder, or
+                it can't be written.
+            UsageError: Matplotlib has no such colour map.
+        """
+        self.path = path
+        self._options = options
+        self._records: list[dict[str, Any]] = []
+        self._spooled = 0
+        self._written: set[str] = set()
+        self._assets = path.with_name(f"{path.stem}{_ASSETS_SUFFIX}")
+        self._previews: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, see __exit__
+        color_table(options.colormap)
+        check_may_replace(path)
+        if options.assets:
+            self._prepare_assets()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._previews.close()
+
+    def add(self, picture: ReportPicture) -> None:
+        """Adds a picture at the end.
+
+        Raises:
+            OutputError: Its preview can't be written.
+        """
+        record = picture_record(picture)
+        if picture.preview is not None:
+            if self._options.assets:
+                record["file"] = self._write_asset(picture.preview)
+            else:
+                record["preview"] = self._spool(picture.preview)
+        self._records.append(record)
+
+    def write(self) -> None:
+        """Writes the page with all that was added.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        self._previews.seek(0)
+        previews: Iterator[str] = (line.rstrip(b"\n").decode("ascii") for line in self._previews)
+        with written_whole(self.path) as file:
+            for chunk in self._render(previews):
+                file.write(chunk.encode("utf-8", "replace"))
+        if self._options.assets:
+            self._remove_unused_assets()
+
+    def _render(self, previews: Iterator[str]) -> Iterator[str]:
+        from markupsafe import Markup
+
+        style, script = _read("page.css"), _read("page.js")
+        names = dict.fromkeys((self._options.colormap, *_COLORMAPS))
+        return _load_template().generate(
+            title=self._options.title,
+            subtitle=self._options.subtitle,
+            generator=f"{_GENERATOR} {__version__}",
+            style=Markup(style),  # noqa: S704, they come with this package
+            script=Markup(script),  # noqa: S704
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            previews=previews,
+            data={
+                "pictures": self._records,
+                "arguments": list(self._options.arguments),
+                "colormap": self._options.colormap,
+                "alpha": self._options.alpha,
+                "colormaps": [(name, _to_text(color_table(name))) for name in names],
+            },
+        )
+
+    def _spool(self, preview: Preview) -> int:
+        number = self._spooled
+        self._spooled += 1
+        self._previews.write(f"data:image/webp;base64,{_to_text(preview.data)}\n".encode("ascii"))
+        return number
+
+    def _prepare_assets(self) -> None:
+        mark = self._assets / RESULTS_FOLDER_MARK
+        if self._assets.exists() and not mark.exists():
+            raise OutputError(
+                f"{self._assets}: is not a folder of this tool; choose another name for the report"
+            )
+        with written_whole(mark) as file:
+            file.write(b"The pictures of a report. gradcam writes and removes them.\n")
+
+    def _write_asset(self, preview: Preview) -> str:
+        # By its content, so that a report being written doesn't change the one before it.
+        name = f"{hashlib.sha256(preview.data).hexdigest()[:24]}.webp"
+        if name not in self._written:
+            self._written.add(name)
+            with written_whole(self._assets / name) as file:
+                file.write(preview.data)
+        return f"{quote(os.fsencode(self._assets.name))}/{name}"
+
+    def _remove_unused_assets(self) -> None:
+        for path in self._assets.iterdir():
+            if _ASSET_NAME.fullmatch(path.name) and path.name not in self._written:
+                path.unlink(missing_ok=True)
+
+
+def _load_template() -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_read("page.html"))
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return _to_text(hashlib.sha256(text.encode()).digest())
+
+
+def _to_text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
