@@ -322,7 +322,7 @@ def test_two_thousand_pictures_stay_responsive(large_report, open_page):
         )
     # Far above what a quiet machine needs, far below what a person would call stuck.
     assert max(times.values()) < 1000, times
-    assert sorted(times.values())[len(times) // 2] < 300, times
+    assert sorted(times.values())[len(times) // 2] < 400, times
 
 
 def test_pictures_far_from_the_screen_hold_no_pixels(large_report, open_page):
