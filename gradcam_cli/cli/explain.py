@@ -351,13 +351,13 @@ def explain(
         try:
             with reporter.progress():
                 for result in explain_pictures(pictures, explainer, options):
-                    reporter.report(result)
                     if gallery is not None and result.error is not None:
                         gallery.add(
                             ReportPicture(str(result.picture.path), error=str(result.error))
                         )
                     elif gallery is not None and result.card is not None:
                         gallery.add(result.card)
+                    reporter.report(result)
         except KeyboardInterrupt:
             interrupted = True
         if gallery is not None:
