@@ -19,7 +19,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.fitting import Fit, fit_picture
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
-from gradcam_cli.method_names import METHOD_TITLES
+from gradcam_cli.method_names import METHODS
 from gradcam_cli.outputs import OutputNamer, written_whole
 from gradcam_cli.provenance import HEATMAP_SUFFIX, OVERLAY_SUFFIX, mark
 from gradcam_cli.rendering.overlay import (
@@ -349,7 +349,7 @@ class _Pipeline:
         prediction: Prediction,
         companions: Iterable[Path] = (),
     ) -> PngImagePlugin.PngInfo:
-        title = METHOD_TITLES[self._explainer.method]
+        title = METHODS[self._explainer.method].title
         return mark(
             picture.path,
             path.parent,

@@ -17,7 +17,7 @@ from gradcam_cli.errors import ImageError, UsageError
 from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
-from gradcam_cli.method_names import DEFAULT_METHOD, METHOD_TITLES
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
 from gradcam_cli.truth import FOLDERS, Truth, labels_from_folders
@@ -51,16 +51,35 @@ class _ExplainCommand(click.Command):
 @click.option(
     "-l",
     "--layer",
+    "layers",
     metavar="NAME",
-    help="The layer to explain, by name or index (see 'gradcam layers'). [default: the last with "
-    "a spatial output]",
+    multiple=True,
+    help="The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: their "
+    "maps are fused. [default: the last with a spatial output]",
+)
+@click.option(
+    "--fuse",
+    "fusion",
+    type=click.Choice(["mean", "max"]),
+    default="mean",
+    show_default=True,
+    help="How the maps of several layers become one.",
 )
 @click.option(
     "--method",
-    type=click.Choice(list(METHOD_TITLES)),
-    default=DEFAULT_METHOD,
+    "methods",
+    metavar="NAME",
+    type=click.Choice(list(METHODS)),
+    multiple=True,
+    default=[DEFAULT_METHOD],
     show_default=True,
-    help="How the map is computed.",
+    help="How the map is computed (see 'gradcam methods'). Can be repeated: a sheet that compares "
+    "them.",
+)
+@click.option(
+    "--smooth",
+    is_flag=True,
+    help="Average the maps of brighter, darker and mirrored copies; takes six times as long.",
 )
 @click.option(
     "-c",
@@ -141,8 +160,10 @@ def explain(
     size: tuple[int, int] | None,
     unsafe: bool,
     custom_objects: Path | None,
-    layer: str | None,
-    method: str,
+    layers: tuple[str, ...],
+    fusion: str,
+    methods: tuple[str, ...],
+    smooth: bool,
     classes: tuple[str, ...],
     top_k: int | None,
     out: Path | None,
@@ -166,6 +187,7 @@ def explain(
       gradcam photo.jpg
       gradcam photo.jpg --layer block5_conv4
       gradcam photo.jpg --model resnet50 --class tabby --class 281 --class n02123045
+      gradcam photo.jpg --method gradcam --method layercam --class tabby --class lynx
       gradcam photos/ --out heatmaps/ --top-k 3 --json
       gradcam photos/ --model my_model.keras --truth folders --only wrong
 
@@ -182,10 +204,13 @@ def explain(
         raise UsageError("--only wrong needs --truth to know what is wrong")
     if only and classes:
         raise UsageError("--only wrong explains the predicted and the true class; drop --class")
+    methods = tuple(dict.fromkeys(methods))
+    if len(methods) > 1:
+        _check_comparison(heatmap=heatmap is not None, truth=truth is not None)
     if model is None:
-        model = model_for_layer(layer) if layer is not None else DEFAULT_MODEL
+        model = model_for_layer(layers[0]) if layers else DEFAULT_MODEL
         if model != DEFAULT_MODEL:
-            click.echo(f"{layer} is a layer of {model}: using that model", err=True)
+            click.echo(f"{layers[0]} is a layer of {model}: using that model", err=True)
 
     from gradcam_cli.cli.tensorflow_import import import_tensorflow
 
@@ -223,11 +248,20 @@ def explain(
         truth=None if truth is None else Truth(truth, classifier.labels),
         only_wrong=only is not None,
     )
-    explainer = Explainer(classifier, _parse_layer(layer), method)
+    explainers = [
+        Explainer(
+            classifier,
+            [_parse_layer(layer) for layer in layers] or None,
+            method,
+            fusion=fusion,
+            smoothing=smooth,
+        )
+        for method in methods
+    ]
     loaded = time.perf_counter()
 
     reporter = Reporter(
-        explainer,
+        explainers,
         number_of_pictures=len(pictures),
         show_classes=top_k or (_DEFAULT_TOP_K if len(pictures) == 1 else 1),
         as_json=as_json,
@@ -236,7 +270,7 @@ def explain(
     )
     if not quiet and not as_json:
         reporter.introduce(
-            chosen=layer is None,
+            chosen=not layers,
             tells_preprocessing=verbose or is_model_path(model) or preprocess is not None,
         )
     if verbose:
@@ -246,9 +280,15 @@ def explain(
             f"fit {fit}; ready after {loaded - started:.1f} s",
             err=True,
         )
+    if len(explainers) == 1:
+        results = explain_pictures(pictures, explainers[0], options)
+    else:
+        from gradcam_cli.comparison import compare_pictures
+
+        results = compare_pictures(pictures, explainers, options)
     try:
         with reporter.progress():
-            for result in explain_pictures(pictures, explainer, options):
+            for result in results:
                 reporter.report(result)
     except KeyboardInterrupt:
         reporter.summarize("Interrupted: ")
@@ -259,9 +299,13 @@ def explain(
         ctx.exit(_FAILED)
 
 
-def _parse_layer(layer: str | None) -> str | int | None:
-    if layer is None:
-        return None
+def _check_comparison(**options: bool) -> None:
+    for option, is_given in options.items():
+        if is_given:
+            raise UsageError(f"--{option} goes with one --method; several make a sheet")
+
+
+def _parse_layer(layer: str) -> str | int:
     try:
         return int(layer)
     except ValueError:
