@@ -170,6 +170,7 @@ class GradCAM:
             self._functions[key] = MapFunction(
                 self._method,
                 self._score,
+                self._path,
                 self._layer_output,
                 inputs.shape[1:],
                 targets.shape[1:],

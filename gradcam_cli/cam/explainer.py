@@ -200,6 +200,7 @@ class Explainer:
                         one_hot,
                         forward,
                         scores,
+                        path,
                         forward.feature_maps[path],
                         self._score,
                     )
@@ -244,6 +245,7 @@ class Explainer:
             self._map_functions[path] = MapFunction(
                 self._method,
                 self._score,
+                path,
                 lambda forward: forward.feature_maps[path],
                 self.classifier.input_shape,
                 (self._classes,),

@@ -27,6 +27,7 @@ class MapFunction:
         self,
         method: Method,
         scorer: Scorer,
+        layer: str,
         layer_output: LayerOutput,
         input_shape: Sequence[int | None],
         target_shape: Sequence[int | None],
@@ -37,7 +38,8 @@ class MapFunction:
         Args:
             method: The method.
             scorer: Runs the network inside a graph.
-            layer_output: Finds the output of the explained layer in a pass.
+            layer: The path of the explained layer.
+            layer_output: Finds its output in a pass.
             input_shape: The shape of one input.
             target_shape: The shape of one input's targets.
             batch_size: How many changed inputs go through the network at once, in methods
@@ -45,6 +47,7 @@ class MapFunction:
         """
         self._method = method
         self._scorer = scorer
+        self._layer = layer
         self._layer_output = layer_output
         self._input_shape = input_shape
         self._target_shape = target_shape
@@ -77,6 +80,7 @@ class MapFunction:
         if self._opened is None:
             self._opened = OpenedNetwork(
                 self._scorer,
+                self._layer,
                 self._layer_output,
                 self._input_shape,
                 self._target_shape,
@@ -88,4 +92,6 @@ class MapFunction:
         assert isinstance(self._method, InGraphMethod)
         forward, scores = self._scorer(inputs, targets)
         output = self._layer_output(forward)
-        return self._method.maps(TappedPass(inputs, targets, forward, scores, output, self._scorer))
+        return self._method.maps(
+            TappedPass(inputs, targets, forward, scores, self._layer, output, self._scorer)
+        )

@@ -24,6 +24,7 @@ class OpenedNetwork:
     def __init__(
         self,
         scorer: Scorer,
+        layer: str,
         layer_output: Callable[[ForwardPass], tf.Tensor],
         input_shape: Sequence[int | None],
         classes: Sequence[int | None],
@@ -33,7 +34,8 @@ class OpenedNetwork:
 
         Args:
             scorer: Runs it inside a graph.
-            layer_output: Finds the output of the layer, A, in a pass.
+            layer: The path of the layer.
+            layer_output: Finds its output, A, in a pass.
             input_shape: The shape of one input.
             classes: The shape of one input's targets.
             batch_size: How many inputs are to go through the network at once.
@@ -45,7 +47,7 @@ class OpenedNetwork:
             forward, self._scores = scorer(inputs, targets)
             self._inputs, self._targets = inputs, targets
             self._layer_output = layer_output(forward)
-            self._gradients = differentiate(self._scores, self._layer_output)
+            self._gradients = differentiate(self._scores, self._layer_output, layer)
             return self._scores
 
         self._whole = tf.compat.v1.wrap_function(

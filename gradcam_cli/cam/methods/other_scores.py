@@ -76,7 +76,7 @@ class ShapleyCam(InGraphMethod):
         log_probabilities = to_log(forward.logits)
         utility = tapped.scores + tf.reduce_sum(log_probabilities * tapped.targets, axis=-1)
         output = tapped.layer_output
-        gradients = differentiate(utility, output)
+        gradients = differentiate(utility, output, tapped.layer)
         hessian_times_output = tf.gradients(gradients, output, grad_ys=output)[0]
         slopes = tf.cast(gradients - hessian_times_output / 2, tf.float32)
         weights = tf.reduce_mean(slopes, spatial_axes(slopes), keepdims=True)

@@ -35,6 +35,7 @@ class TappedPass:
         targets: The explained class of each input, one-hot, (N, classes) float32.
         forward: The pass itself, with the scores of all classes.
         scores: y^c, (N,) float32.
+        layer: The path of the explained layer.
         layer_output: A as the network computed it, (N, ..., K), in the network's dtype.
         scorer: Runs the network once more in the same graph.
     """
@@ -43,6 +44,7 @@ class TappedPass:
     targets: tf.Tensor
     forward: ForwardPass
     scores: tf.Tensor
+    layer: str
     layer_output: tf.Tensor
     scorer: Scorer
 
@@ -63,7 +65,7 @@ class TappedPass:
         Raises:
             UnusableLayerError: Something between the layer and the scores has no gradient.
         """
-        return tf.cast(differentiate(scores, self.layer_output), tf.float32)
+        return tf.cast(differentiate(scores, self.layer_output, self.layer), tf.float32)
 
 
 class InGraphMethod(ABC):
@@ -132,8 +134,16 @@ class PerturbationMethod(ABC):
         """
 
 
-def differentiate(scores: tf.Tensor, layer_output: tf.Tensor) -> tf.Tensor:
+def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.Tensor:
     """Differentiates scores by a layer's output, inside their graph.
+
+    Args:
+        scores: (N,), each depending on its own input alone.
+        layer_output: (N, ..., K).
+        layer: The path of the layer.
+
+    Returns:
+        The shape and dtype of the layer's output.
 
     Raises:
         UnusableLayerError: Something between the layer and the scores has no gradient.
@@ -141,7 +151,7 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor) -> tf.Tensor:
     (gradients,) = tf.gradients(scores, layer_output)
     if gradients is None:
         raise UnusableLayerError(
-            "no gradient of the class score reaches the layer; choose a later one"
+            f"no gradient of the class score reaches layer {layer}; choose a later one"
         )
     return gradients
 
