@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, draw_
 _MAXIMUM = 255.0
 # Drawn larger than this, a small input's overlay shows its map, not its pixels.
 _SMALLEST_SIDE = 128
+_TAG = "gradcam"
+# What ``tf.summary.image`` would write; that needs TensorBoard itself to be installed.
+_IMAGE_SUMMARY = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images"),
+    data_class="DATA_CLASS_BLOB_SEQUENCE",
+)
 
 
 class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
@@ -139,10 +146,17 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def _log(self, folder: Path, overlays: Sequence[Image.Image], epoch: int) -> None:
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(folder / "gradcam"))
-        images = np.stack([np.asarray(overlay) for overlay in overlays])
+        width, height = overlays[0].size
+        values = [str(width), str(height), *(_to_png(overlay) for overlay in overlays)]
         with self._writer.as_default():
-            tf.summary.image("gradcam", images, step=epoch, max_outputs=len(images))
+            tf.summary.write(_TAG, tf.constant(values), epoch, _IMAGE_SUMMARY)
         self._writer.flush()
+
+
+def _to_png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _to_picture(values: np.ndarray) -> Image.Image:
