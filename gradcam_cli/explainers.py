@@ -21,7 +21,12 @@ from gradcam_cli.cam.methods import make_method
 from gradcam_cli.cam.methods.protocol import Report, report_nothing
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
-from gradcam_cli.errors import UnknownLayerError, UnusableLayerError, UsageError
+from gradcam_cli.errors import (
+    UnknownClassError,
+    UnknownLayerError,
+    UnusableLayerError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -144,11 +149,19 @@ class GradCAM:
 
         Returns:
             (rows, columns) float32 in [0, 1], scaled from the map's minimum to its maximum.
+
+        Raises:
+            UnknownClassError: The model has no class of this index.
         """
         inputs = tf.cast(image, tf.float32)
         if inputs.shape.rank < len(self._network.input_shape) + 1:
             inputs = inputs[None]
-        targets = tf.one_hot([class_index], self._classes(inputs))
+        classes = self._classes(inputs)
+        if not 0 <= class_index < classes:
+            raise UnknownClassError(
+                f"there is no class {class_index}: the model's classes go from 0 to {classes - 1}"
+            )
+        targets = tf.one_hot([class_index], classes)
         heatmap = self._maps(inputs, targets)[0].numpy()
         low, high = heatmap.min(), heatmap.max()
         return np.asarray((heatmap - low) / (high - low + eps), np.float32)

@@ -163,13 +163,10 @@ def explain_image(
         model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing
     )
     classifier = explainer.classifier
-    if target is None:
-        target = TOP_CLASS
-    elif isinstance(target, str):
-        target = classifier.labels.find(target)
+    index = TOP_CLASS if target is None else classifier.labels.find(str(target))
     fitted = fit_for(classifier, picture.size, fit)
     (explanation,) = explain_picture(
-        picture, fitted, explainer, [int(target)], top_k, source, colormap, alpha
+        picture, fitted, explainer, [index], top_k, source, colormap, alpha
     )
     return explanation
 

@@ -6,13 +6,15 @@ import pytest
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.cam.methods.input_gradients import full_gradient
 from gradcam_cli.cam.scaling import scale_sparse
 from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
-from gradcam_cli.errors import UsageError
+from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.fitting import Fit
 from gradcam_cli.images import read_picture
 from gradcam_cli.method_names import METHODS
+from gradcam_cli.models.loading import inspect_network, load_classifier
 
 PICTURES = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype(np.float32)
 SMALL_PARAMETERS = {"smoothgradcam++": {"samples": 2}, "groupcam": {"groups": 2}}
@@ -20,9 +22,6 @@ SMALL_PARAMETERS = {"smoothgradcam++": {"samples": 2}, "groupcam": {"groups": 2}
 
 @pytest.fixture(scope="module")
 def classifier():
-    from gradcam_cli.cam.keras_network import KerasNetwork
-    from gradcam_cli.models.loading import inspect_network
-
     keras.utils.set_random_seed(7)
     conv = {"padding": "same", "activation": "relu"}
     inputs = keras.Input((16, 16, 3))
@@ -149,6 +148,15 @@ def test_input_and_biases_explain_a_logit_completely(builtin, samples):
     np.testing.assert_allclose(total, score[0], rtol=1e-3)
 
 
+def test_fullgrad_refuses_channels_before_places():
+    inputs = keras.Input((3, 8, 8))
+    x = keras.layers.Conv2D(4, 3, data_format="channels_first", activation="relu")(inputs)
+    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
+    network = KerasNetwork(keras.Model(inputs, keras.layers.Dense(2)(x)))
+    with pytest.raises(UnsupportedModelError, match="FullGrad can't tell places"):
+        Explainer(inspect_network("first", network), method="fullgrad")
+
+
 def test_sparse_maps_are_scaled_to_their_percentile():
     maps = np.zeros((1, 1, 20, 20), np.float32)
     maps[0, 0, 0, :4] = 100, 10, 8, 4
@@ -159,8 +167,6 @@ def test_sparse_maps_are_scaled_to_their_percentile():
 
 
 def test_perturbing_a_saved_model(classifier, tmp_path):
-    from gradcam_cli.models.loading import load_classifier
-
     classifier.network.model.export(tmp_path / "saved", verbose=False)
     saved = load_classifier(str(tmp_path / "saved"), preprocess="none")
     for method in ("ablationcam", "fullgrad", "guidedgradcam"):

@@ -12,7 +12,7 @@ from numpy_network import CLASSES, HEIGHT, WIDTH, NumpyNetwork, random_inputs
 
 import gradcam_cli
 from gradcam_cli import GradCAM, HiResCAM, ScoreCAM, SmoothGradCAMPP
-from gradcam_cli.errors import UnknownLayerError, UnusableLayerError, UsageError
+from gradcam_cli.errors import UnknownClassError, UnknownLayerError, UnusableLayerError, UsageError
 from gradcam_cli.method_names import METHODS
 
 EXPLAINERS = [
@@ -194,6 +194,8 @@ def test_compute_heatmap_scales_from_minimum_to_maximum(model):
     assert (found.min(), found.max()) == (0, pytest.approx(1))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_array_equal(explainer.compute_heatmap(x[0], 1), found)
+    with pytest.raises(UnknownClassError, match="from 0 to 3"):
+        explainer.compute_heatmap(x, 4)
     # A large eps shows that it is added to what is divided by.
     spread = heatmap.max() - heatmap.min()
     halved = explainer.compute_heatmap(x, 1, eps=spread)
@@ -283,8 +285,9 @@ def test_parameters_reach_the_method(model):
     few = SmoothGradCAMPP(model, conv_layer="conv2", samples=1, noise=0.0)(x, ONE_HOT[:1])
     plain = gradcam_cli.GradCAMPP(model, conv_layer="conv2")(x, ONE_HOT[:1])
     np.testing.assert_allclose(few, plain, atol=1e-5)
-    with pytest.raises(TypeError, match="sampels"):
-        SmoothGradCAMPP(model, sampels=1)
+    for explainer in (SmoothGradCAMPP, GradCAM):
+        with pytest.raises(TypeError, match="sampels"):
+            explainer(model, sampels=1)
 
 
 def test_the_weights_may_change_and_the_model_is_left_alone():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from typing import Any
 
 from gradcam_cli.cam.methods.protocol import FormulaMethod, InGraphMethod, PerturbationMethod
@@ -29,11 +30,14 @@ def make_method(name: str, **parameters: Any) -> Method:
         **parameters: The method's own parameters, where it has any.
 
     Raises:
-        UsageError: There is no such method, or it has no such parameter.
+        UsageError: There is no such method.
+        TypeError: It has no such parameter.
     """
     module, _, attribute = find_method(name).implementation.partition(".")
     found = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
     if isinstance(found, type):
         method: Method = found(**parameters)
         return method
+    # Fails here rather than at the first map.
+    inspect.signature(found).bind_partial(**parameters)
     return FormulaMethod(functools.partial(found, **parameters) if parameters else found)

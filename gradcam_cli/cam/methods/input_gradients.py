@@ -9,9 +9,11 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.gradients import grad_cam
 from gradcam_cli.cam.methods.protocol import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.errors import UnsupportedModelError
 
 _GUIDED_RELU = "GradcamGuidedRelu"
 _RELU6_LIMIT = 6.0
+_CHANNELS_FIRST = b"NCHW"
 
 
 class FullGrad(InGraphMethod):
@@ -62,6 +64,9 @@ def full_gradient(inputs: tf.Tensor, scores: tf.Tensor) -> Iterator[tf.Tensor]:
     Yields:
         The input's contributions, then those of each bias, in the shape of the tensor
         that it is added to, float32.
+
+    Raises:
+        UnsupportedModelError: The network puts the channels first.
     """
     biased = list(_biased_tensors(inputs))
     gradients = tf.gradients(scores, [inputs, *(tensor for tensor, _ in biased)])
@@ -80,6 +85,11 @@ def _biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         if not any(dependent):
             continue
         reached.update(tensor.name for tensor in op.outputs)
+        if op.node_def.attr["data_format"].s == _CHANNELS_FIRST:
+            raise UnsupportedModelError(
+                "FullGrad can't tell places from channels in a model that puts the channels "
+                "first; choose another method"
+            )
         output = op.outputs[0] if op.outputs else None
         if op.type in ("Add", "AddV2", "BiasAdd", "Sub") and not all(dependent):
             bias = op.inputs[dependent.index(False)]
