@@ -29,7 +29,7 @@ def test_methods_are_listed_with_their_papers():
     listed = CliRunner().invoke(main, ["methods"]).stdout
     for name, info in METHODS.items():
         (line,) = [line for line in listed.splitlines() if line.split()[0] == name]
-        assert info.title in line
+        assert info.summary in line
         assert info.paper in line
     assert listed.count("default") == 1
 

@@ -16,12 +16,14 @@ def methods() -> None:
 
     from gradcam_cli.cli.console import plain_table, stdout_console
 
-    table = plain_table(("method", "left"), ("", "left"), ("", "left"), ("paper", "left"))
+    table = plain_table(("method", "left"), ("", "left"), ("paper", "left"))
+    # Where a line is too long for the terminal, names stay whole and the rest is wrapped.
+    for column in table.columns[1:]:
+        column.no_wrap = False
     for name, info in METHODS.items():
         is_default = name == DEFAULT_METHOD
         table.add_row(
             name,
-            info.title,
             Text(info.summary + ("  ◀ default" if is_default else "")),
             Text(info.paper),
             style="bold green" if is_default else "",
