@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.cam.explainer import Explainer, Explanation
+from gradcam_cli.cam.explainer import Explainer, Explanation, describe
 from gradcam_cli.inputs import InputPicture
-from gradcam_cli.method_names import METHOD_TITLES
+from gradcam_cli.method_names import METHODS
 from gradcam_cli.outputs import OutputNamer, written_whole
 from gradcam_cli.provenance import (
     COMPOSITE_SUFFIX,
@@ -204,7 +204,7 @@ class PictureWriter:
     def _panel(self, overlay: Image.Image, prediction: Prediction, explainer: Explainer) -> Panel:
         detail = ""
         if self._others:
-            detail = f"{METHOD_TITLES[explainer.method]} · {explainer.layer}"
+            detail = f"{METHODS[explainer.method].title} · {explainer.layer}"
         return Panel(overlay, f"{prediction.name} · {_percent(prediction.probability)}", detail)
 
     def _number_with_files(self, targets: int) -> int:
@@ -306,7 +306,7 @@ class PictureWriter:
 
     def _title(self, prediction: Prediction) -> str:
         return (
-            f"{METHOD_TITLES[self._explainer.method]} of {prediction.name} ({prediction.index}), "
+            f"{METHODS[self._explainer.method].title} of {prediction.name} ({prediction.index}), "
             f"{self._explainer.classifier.name} layer {self._explainer.layer}"
         )
 
@@ -326,7 +326,7 @@ class PictureWriter:
                 ReportMap(
                     _report_class(target.prediction),
                     self._report_title(explainer),
-                    (f"--method {explainer.method}", f"--layer {shlex.quote(explainer.layer)}"),
+                    _reproducing(explainer),
                     heatmap,
                     fit.place(heatmap.shape, explainer.pitch),
                 )
@@ -341,7 +341,7 @@ class PictureWriter:
 
     def _report_title(self, explainer: Explainer) -> str:
         """Names a method, and its layer where there are several."""
-        title = METHOD_TITLES[explainer.method]
+        title = METHODS[explainer.method].title
         layers = {one.layer for one in (self._explainer, *self._others)}
         return f"{title} · {explainer.layer}" if len(layers) > 1 else title
 
@@ -362,15 +362,19 @@ def figure_of(
         colormap: The colour map of the overlays.
         dots_per_inch: See `draw_figure`.
     """
-    methods = dict.fromkeys(METHOD_TITLES[explainer.method] for explainer in explainers)
-    layers = dict.fromkeys(explainer.layer for explainer in explainers)
     return draw_figure(
         picture.path.name.encode("utf-8", "backslashreplace").decode(),
-        f"{', '.join(methods)} · {explainers[0].classifier.name} · layer {', '.join(layers)}",
+        describe(explainers),
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,
         dots_per_inch,
     )
+
+
+def _reproducing(explainer: Explainer) -> tuple[str, ...]:
+    """Gives the options that make a map of this method and these layers again."""
+    layers = [f"--layer {shlex.quote(layer)}" for layer in explainer.layers]
+    return (f"--method {explainer.method}", *layers)
 
 
 def _report_class(prediction: Prediction) -> ReportClass:

@@ -398,14 +398,14 @@ def test_augmentation_does_nothing_and_rescaling_is_seen(saved, pictures):
 )
 def test_preprocessing_is_read_off_a_backbone(builder, mode):
     from gradcam_cli.cam.keras_network import KerasNetwork
-    from gradcam_cli.models.loading import _inspect
+    from gradcam_cli.models.loading import inspect_network
 
     backbone = getattr(keras.applications, builder)(
         weights=None, include_top=False, input_shape=(96, 96, 3)
     )
     inputs = keras.Input((96, 96, 3))
     model = keras.Model(inputs, head(backbone(inputs)))
-    classifier = _inspect("model", KerasNetwork(model), None, None, None)
+    classifier = inspect_network("model", KerasNetwork(model), None, None, None)
     assert classifier.preprocess.mode == mode
 
 

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.forward import ForwardPass
 from gradcam_cli.cam.geometry import Pitch, cell_pitch
-from gradcam_cli.cam.methods import Method, grad_cam, scale_by_maximum
+from gradcam_cli.cam.map_function import MapFunction
+from gradcam_cli.cam.methods import make_method
+from gradcam_cli.cam.methods.protocol import InGraphMethod, Report, TappedPass
+from gradcam_cli.cam.scaling import (
+    FUSIONS,
+    fuse,
+    scale_by_maximum,
+    scale_sparse,
+    smooth,
+    smoothing_runs,
+)
 from gradcam_cli.cam.tap import choose_tap
-from gradcam_cli.errors import UnusableLayerError
-from gradcam_cli.method_names import DEFAULT_METHOD
+from gradcam_cli.cam.upsampling import upsample_at_pitch
+from gradcam_cli.errors import UsageError
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
 
-METHODS: dict[str, Method] = {
-    "gradcam": grad_cam,
-}
+LayerChoice = str | int | None
+_INPUT_PITCH: Pitch = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -38,43 +50,100 @@ class Explanation:
     maps: np.ndarray
 
 
+def describe(explainers: Sequence[Explainer]) -> str:
+    """Names methods, model and layers in one line, each once."""
+    methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
+    layers = dict.fromkeys(explainer.layer for explainer in explainers)
+    return (
+        f"{', '.join(methods)} · {explainers[0].classifier.name} · "
+        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
+    )
+
+
 class Explainer:
-    """Explains what a classifier sees with one method, at one layer.
+    """Explains what a classifier sees with one method, at one layer or several.
 
     The pass forward, the gradients and the maps are one traced function, so that a batch
-    costs little more than the network alone.
+    costs little more than the network alone. Methods that run the network many times do
+    so in batches.
 
     Attributes:
         classifier: What is explained.
-        layer: The path of the explained layer.
+        layer: The path of the explained layer; of several, joined by " + ".
         method: The name of the method.
         pitch: Vertical and horizontal distance of two cells of a map, in input pixels.
+        report: Told of progress by methods that run the network many times: how many more
+            runs are done, and how many the batch takes. None if nobody wants to know.
     """
 
     def __init__(
         self,
         classifier: Classifier,
-        layer: str | int | None = None,
+        layer: LayerChoice | Sequence[LayerChoice] = None,
         method: str = DEFAULT_METHOD,
+        *,
+        fusion: str = "mean",
+        smoothing: bool = False,
+        batch_size: int = 32,
+        **parameters: Any,
     ) -> None:
         """Chooses the layer and traces the network once.
 
         Args:
             classifier: What is to be explained.
             layer: A layer's name, path or index; None for the last with a spatial output.
-            method: A key of `METHODS`.
+                Of several, the maps are fused, at the size of the input.
+            method: A key of `gradcam_cli.method_names.METHODS`.
+            fusion: How the maps of several layers are fused: "mean" or "max".
+            smoothing: Average the maps of brighter, darker and mirrored copies.
+            batch_size: How many changed inputs go through the network at once, in methods
+                that change them.
+            **parameters: The method's own parameters, where it has any.
 
         Raises:
             UnknownLayerError: There is no such layer.
             UnusableLayerError: Nothing can be drawn from that layer.
+            UsageError: There is no such method, or it has no use for a layer.
         """
         self.classifier = classifier
         self.method = method
         self.layer: str
         self.pitch: Pitch
-        self._requested_layer = layer
+        self.report: Report | None = None
+        self._fusion = fusion
+        self._smoothing = smoothing
+        self._batch_size = batch_size
+        self._method = make_method(method, **parameters)
+        self._requested_layers: list[LayerChoice]
+        if isinstance(layer, Sequence) and not isinstance(layer, str):
+            self._requested_layers = list(layer)
+        else:
+            self._requested_layers = [layer]
+        if fusion not in FUSIONS:
+            raise UsageError(f"there is no fusion {fusion!r}, only {', '.join(FUSIONS)}")
+        if not self._method.needs_layer and self._requested_layers != [None]:
+            raise UsageError(f"{method} explains all layers together; leave out the layer")
+        self._paths: list[str]
+        self._pitches: list[Pitch]
+        self._classes: int
+        self._map_functions: dict[str, MapFunction] = {}
         self._function = tf.function(self._explain, autograph=False)
         self._function.get_concrete_function(*self._signature(1))
+
+    @property
+    def layers(self) -> list[str]:
+        """The paths of the explained layers; empty for a method that explains all."""
+        return self._paths if self._method.needs_layer else []
+
+    @property
+    def needs_layer(self) -> bool:
+        """Whether the choice of a layer means anything to the method."""
+        return self._method.needs_layer
+
+    @property
+    def runs_many_times(self) -> bool:
+        """Whether the method runs the network so often that it tells of its progress."""
+        return not isinstance(self._method, InGraphMethod)
 
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> Explanation:
         """Explains a batch.
@@ -88,10 +157,13 @@ class Explainer:
         Returns:
             Probabilities, resolved targets and maps, as NumPy arrays.
         """
-        targets = np.asarray(targets, np.int32)
-        function = self._function.get_concrete_function(*self._signature(targets.shape[1]))
-        tensors = function(tf.cast(inputs, tf.float32), tf.constant(targets))
-        return Explanation(*(tensor.numpy() for tensor in tensors))
+        tensor = tf.cast(inputs, tf.float32)
+        probabilities, resolved, *maps = self._call(tensor, tf.constant(targets, tf.int32))
+        if self._smoothing:
+            maps = [smooth(lambda changed: self._maps(changed, resolved), tensor)]
+        elif not maps:
+            maps = [self._perturb(tensor, resolved)]
+        return Explanation(probabilities.numpy(), resolved.numpy(), maps[0].numpy())
 
     def _signature(self, targets: int) -> tuple[tf.TensorSpec, tf.TensorSpec]:
         return (
@@ -99,31 +171,116 @@ class Explainer:
             tf.TensorSpec((None, targets), tf.int32),
         )
 
-    def _explain(
-        self, inputs: tf.Tensor, targets: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _call(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        function = self._function.get_concrete_function(*self._signature(targets.shape[1]))
+        tensors: tuple[tf.Tensor, ...] = function(inputs, targets)
+        return tensors
+
+    def _maps(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        if isinstance(self._method, InGraphMethod):
+            return self._call(inputs, targets)[2]
+        return self._perturb(inputs, targets)
+
+    def _perturb(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        report = self._reporter(inputs, targets)
+        maps = []
+        for number in range(targets.shape[1]):
+            one_hot = tf.one_hot(targets[:, number], self._classes)
+            of_layers = [self._map_function(path)(inputs, one_hot, report) for path in self._paths]
+            maps.append(self._combine(of_layers, inputs))
+        return tf.stack(maps, axis=1)
+
+    def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        forward = self._forward(inputs)
         network = self.classifier.network
-        forward = self.classifier.trace(inputs)
-        self.layer = choose_tap(network, forward, self._requested_layer)
-        feature_maps = forward.feature_maps[self.layer]
-        self.pitch = cell_pitch(forward.inputs, feature_maps)
+        self._paths = [choose_tap(network, forward, layer) for layer in self._requested_layers]
+        self._pitches = [cell_pitch(inputs, forward.feature_maps[path]) for path in self._paths]
+        self._classes = forward.logits.shape[-1]
+        self._describe()
 
         _, ranking = tf.math.top_k(forward.logits, tf.shape(forward.logits)[-1])
         ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
         targets = tf.where(targets < 0, ranked, targets)
+        if not isinstance(self._method, InGraphMethod):
+            return forward.probabilities, targets
 
         maps = []
         for number in range(targets.shape[1]):
-            # The sum over the batch keeps the inputs apart: each score depends on one.
-            scores = tf.gather(forward.logits, targets[:, number], batch_dims=1)
-            gradients = tf.gradients(scores, feature_maps)[0]
-            if gradients is None:
-                raise UnusableLayerError(
-                    f"no gradient of the class score reaches layer {self.layer}; choose a later one"
+            one_hot = tf.one_hot(targets[:, number], forward.logits.shape[-1])
+            scores = _class_scores(forward, one_hot)
+            of_layers = [
+                self._method.maps(
+                    TappedPass(
+                        inputs,
+                        one_hot,
+                        forward,
+                        scores,
+                        path,
+                        forward.feature_maps[path],
+                        self._score,
+                    )
                 )
-            maps.append(
-                METHODS[self.method](
-                    tf.cast(feature_maps, tf.float32), tf.cast(gradients, tf.float32)
-                )
+                for path in self._paths
+            ]
+            maps.append(self._combine(of_layers, inputs))
+        return forward.probabilities, targets, tf.stack(maps, axis=1)
+
+    def _forward(self, inputs: tf.Tensor) -> ForwardPass:
+        return self.classifier.trace(inputs)
+
+    def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+        forward = self._forward(inputs)
+        return forward, _class_scores(forward, targets)
+
+    def _describe(self) -> None:
+        """Says of which layers, and how far apart, the cells of the maps are."""
+        self.layer = " + ".join(self._paths)
+        if not self._method.needs_layer:
+            self.layer = "all"
+        at_input_size = self._method.at_input_size or len(self._paths) > 1
+        self.pitch = _INPUT_PITCH if at_input_size else self._pitches[0]
+
+    def _combine(self, of_layers: list[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+        """Makes one map for each input of those of its layers, scaled to a maximum of 1."""
+        # What speaks against the class isn't shown.
+        scale = scale_sparse if self._method.is_sparse else scale_by_maximum
+        scaled = [scale(tf.nn.relu(maps)) for maps in of_layers]
+        if len(scaled) == 1:
+            return scaled[0]
+        if not self._method.at_input_size:
+            size = tf.shape(inputs)[1:3]
+            scaled = [
+                upsample_at_pitch(maps, size, pitch)
+                for maps, pitch in zip(scaled, self._pitches, strict=True)
+            ]
+        return fuse(scaled, self._fusion)
+
+    def _map_function(self, path: str) -> MapFunction:
+        if path not in self._map_functions:
+            self._map_functions[path] = MapFunction(
+                self._method,
+                self._score,
+                path,
+                lambda forward: forward.feature_maps[path],
+                self.classifier.input_shape,
+                (self._classes,),
+                self._batch_size,
             )
-        return forward.probabilities, targets, scale_by_maximum(tf.stack(maps, axis=1))
+        return self._map_functions[path]
+
+    def _reporter(self, inputs: tf.Tensor, targets: tf.Tensor) -> Report:
+        """Adds up the runs of all classes, layers and smoothing copies of a batch."""
+        calls = len(self._paths) * targets.shape[1]
+        if self._smoothing:
+            calls *= smoothing_runs(inputs)
+
+        def report(done: int, total: int) -> None:
+            if self.report is not None:
+                self.report(done, total * calls)
+
+        return report
+
+
+def _class_scores(forward: ForwardPass, targets: tf.Tensor) -> tf.Tensor:
+    # Each score depends on its own input, so that one gradient of their sum tells them apart.
+    return tf.reduce_sum(forward.logits * targets, axis=-1)

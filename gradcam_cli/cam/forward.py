@@ -137,7 +137,7 @@ def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
         logits.set_shape(outputs.shape)
     if logits.shape[-1] == 1:
         logits = tf.concat([-logits, logits], axis=-1)
-        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[:, 1:])
+        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[..., 1:])
         probabilities = tf.concat([1 - positive, positive], axis=-1)
     elif activation is None:
         probabilities = tf.nn.softmax(logits)

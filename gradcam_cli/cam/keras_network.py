@@ -41,15 +41,19 @@ _TO_CHANNELS_FIRST = (0, 3, 1, 2)
 class KerasNetwork:
     """A model of Keras 3, or of Keras 2 by the package tf-keras."""
 
-    def __init__(self, model: keras.Model, output: str | None = None) -> None:
+    def __init__(
+        self, model: keras.Model, output: str | None = None, *, classes_only: bool = True
+    ) -> None:
         """Takes a model with one input.
 
         Args:
             model: The model; it is never changed.
             output: Which of several outputs holds the class scores.
+            classes_only: Refuse outputs that aren't one score for each class.
         """
         self.model = model
         self._output = output
+        self._classes_only = classes_only
 
     @property
     def name(self) -> str:
@@ -117,7 +121,10 @@ class KerasNetwork:
             inputs = tf.transpose(inputs, _TO_CHANNELS_FIRST)
         with self._recorded_calls() as feature_maps:
             outputs = self.model(self._packed(inputs), training=False)
-        return Recording(choose_output(self._named(outputs), self._output), feature_maps)
+        named = self._named(outputs)
+        if self._classes_only:
+            return Recording(choose_output(named, self._output), feature_maps)
+        return Recording(next(iter(named.values())), feature_maps)
 
     def _packed(self, inputs: tf.Tensor) -> Any:
         """Puts the input into the structure that the model was made with."""

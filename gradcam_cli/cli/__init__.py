@@ -9,6 +9,7 @@ from gradcam_cli.cli.explain import explain
 from gradcam_cli.cli.group import GradcamGroup
 from gradcam_cli.cli.info import info
 from gradcam_cli.cli.layers import layers
+from gradcam_cli.cli.methods import methods
 from gradcam_cli.cli.models import models
 from gradcam_cli.cli.show import show
 
@@ -35,5 +36,6 @@ def main() -> None:
 main.add_command(explain)
 main.add_command(info)
 main.add_command(layers)
+main.add_command(methods)
 main.add_command(models)
 main.add_command(show)

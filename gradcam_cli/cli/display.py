@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -167,13 +167,14 @@ def _bar(fraction: float) -> str:
     return (bar or _EIGHTHS[1]).ljust(_BAR_WIDTH)
 
 
-def result_json(result: PictureResult, explainer: Explainer) -> str:
+def result_json(result: PictureResult, explainers: Sequence[Explainer]) -> str:
     """Writes one picture's result as a line of JSON."""
+    methods = [explainer.method for explainer in explainers]
     record: dict[str, Any] = {
         "image": str(result.picture.path),
-        "model": explainer.classifier.name,
-        "layer": explainer.layer,
-        "method": explainer.method,
+        "model": explainers[0].classifier.name,
+        "layer": explainers[0].layer,
+        "method": methods[0] if len(methods) == 1 else methods,
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],
         "targets": [_target_record(target) for target in result.targets],
     }

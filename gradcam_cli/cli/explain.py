@@ -21,7 +21,7 @@ from gradcam_cli.errors import ImageError, UsageError
 from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
-from gradcam_cli.method_names import DEFAULT_METHOD, METHOD_TITLES
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.records import HEATMAP_FORMATS, TOP_CLASS, PipelineOptions
 from gradcam_cli.regions import DEFAULT_THRESHOLD
@@ -71,16 +71,35 @@ class _ExplainCommand(click.Command):
 @click.option(
     "-l",
     "--layer",
+    "layers",
     metavar="NAME",
-    help="The layer to explain, by name or index (see 'gradcam layers'). [default: the last with "
-    "a spatial output]",
+    multiple=True,
+    help="The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: their "
+    "maps are fused. [default: the last with a spatial output]",
+)
+@click.option(
+    "--fuse",
+    "fusion",
+    type=click.Choice(["mean", "max"]),
+    default="mean",
+    show_default=True,
+    help="How the maps of several layers become one.",
 )
 @click.option(
     "--method",
-    type=click.Choice(list(METHOD_TITLES)),
-    default=DEFAULT_METHOD,
+    "methods",
+    metavar="NAME",
+    type=click.Choice(list(METHODS)),
+    multiple=True,
+    default=[DEFAULT_METHOD],
     show_default=True,
-    help="How the map is computed.",
+    help="How the map is computed (see 'gradcam methods'). Can be repeated: a sheet that compares "
+    "them.",
+)
+@click.option(
+    "--smooth",
+    is_flag=True,
+    help="Average the maps of brighter, darker and mirrored copies; takes six times as long.",
 )
 @click.option(
     "-c",
@@ -195,8 +214,10 @@ def explain(
     size: tuple[int, int] | None,
     unsafe: bool,
     custom_objects: Path | None,
-    layer: str | None,
-    method: str,
+    layers: tuple[str, ...],
+    fusion: str,
+    methods: tuple[str, ...],
+    smooth: bool,
     classes: tuple[str, ...],
     top_k: int | None,
     out: Path | None,
@@ -227,6 +248,7 @@ def explain(
       gradcam photo.jpg
       gradcam photo.jpg --layer block5_conv4
       gradcam photo.jpg --model resnet50 --class tabby --class 281 --class n02123045
+      gradcam photo.jpg --method gradcam --method layercam --class tabby --class lynx
       gradcam photos/ --out heatmaps/ --top-k 3 --json
       gradcam photos/ --model my_model.keras --truth folders --only wrong
       gradcam photo.jpg --each --contour --figure pdf
@@ -249,10 +271,20 @@ def explain(
         raise UsageError("--only wrong needs --truth to know what is wrong")
     if only and classes:
         raise UsageError("--only wrong explains the predicted and the true class; drop --class")
+    methods = tuple(dict.fromkeys(methods))
+    compares = len(methods) > 1 and not (figure or report)
+    if compares:
+        _check_comparison(
+            heatmap=heatmap is not None,
+            truth=truth is not None,
+            each=each,
+            contour=contour,
+            box=box,
+        )
     if model is None:
-        model = model_for_layer(layer) if layer is not None else DEFAULT_MODEL
+        model = model_for_layer(layers[0]) if layers else DEFAULT_MODEL
         if model != DEFAULT_MODEL:
-            click.echo(f"{layer} is a layer of {model}: using that model", err=True)
+            click.echo(f"{layers[0]} is a layer of {model}: using that model", err=True)
 
     from gradcam_cli.cli.tensorflow_import import import_tensorflow
 
@@ -308,11 +340,19 @@ def explain(
         files_for=files_for,
         report=report is not None,
     )
-    explainer = Explainer(classifier, parse_layer(layer), method)
+    choices = [[parse_layer(layer) for layer in layers] or None]
+    if (figure or report) and len(layers) > 1:
+        # A figure and a report show the layers beside what they are fused to.
+        choices += [[parse_layer(layer)] for layer in layers]
+    explainers = [
+        Explainer(classifier, choice, method, fusion=fusion, smoothing=smooth)
+        for method in methods
+        for choice in choices
+    ]
     loaded = time.perf_counter()
 
     reporter = Reporter(
-        explainer,
+        explainers,
         number_of_pictures=len(pictures),
         show_classes=top_k or (_DEFAULT_TOP_K if len(pictures) == 1 else 1),
         as_json=as_json,
@@ -321,7 +361,7 @@ def explain(
     )
     if not quiet and not as_json:
         reporter.introduce(
-            chosen=layer is None,
+            chosen=not layers,
             tells_preprocessing=verbose or is_model_path(model) or preprocess is not None,
         )
     if verbose:
@@ -331,6 +371,12 @@ def explain(
             f"fit {fit}; ready after {loaded - started:.1f} s",
             err=True,
         )
+    if compares:
+        from gradcam_cli.comparison import compare_pictures
+
+        results = compare_pictures(pictures, explainers, options)
+    else:
+        results = explain_pictures(pictures, explainers[0], options, explainers[1:])
     with contextlib.ExitStack() as stack:
         gallery = None
         if report is not None:
@@ -350,7 +396,7 @@ def explain(
         interrupted = False
         try:
             with reporter.progress():
-                for result in explain_pictures(pictures, explainer, options):
+                for result in results:
                     if gallery is not None and result.error is not None:
                         gallery.add(
                             ReportPicture(str(result.picture.path), error=str(result.error))
@@ -370,6 +416,14 @@ def explain(
         reporter.summarize()
     if reporter.failed:
         ctx.exit(_FAILED)
+
+
+def _check_comparison(**options: bool) -> None:
+    for option, is_given in options.items():
+        if is_given:
+            raise UsageError(
+                f"--{option} goes with one --method, or with --figure; several methods make a sheet"
+            )
 
 
 def _title(paths: Sequence[str]) -> str:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from gradcam_cli.cli.console import stderr_console, stdout_console
 from gradcam_cli.cli.display import result_json, result_lines
-from gradcam_cli.method_names import METHOD_TITLES
+from gradcam_cli.method_names import METHODS
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
@@ -32,7 +39,7 @@ class Reporter:
 
     def __init__(
         self,
-        explainer: Explainer,
+        explainers: Sequence[Explainer],
         number_of_pictures: int,
         show_classes: int,
         as_json: bool,
@@ -43,7 +50,7 @@ class Reporter:
         self.failed = 0
         self.wrong = 0
         self._known = 0
-        self._explainer = explainer
+        self._explainers = explainers
         self._total = number_of_pictures
         self._show_classes = show_classes
         self._as_json = as_json
@@ -55,15 +62,21 @@ class Reporter:
         self._progress = Progress(
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("pictures"),
+            TextColumn("{task.description}"),
             TimeRemainingColumn(),
             console=self._stderr,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
-            disable=quiet or number_of_pictures == 1 or not self._stderr.is_terminal,
+            disable=quiet
+            or not self._stderr.is_terminal
+            or (number_of_pictures == 1 and not any(e.runs_many_times for e in explainers)),
         )
-        self._task = self._progress.add_task("", total=number_of_pictures)
+        self._task = self._progress.add_task(
+            "pictures", total=number_of_pictures, visible=number_of_pictures > 1
+        )
+        for explainer in explainers:
+            explainer.report = self._follow_runs(METHODS[explainer.method].title)
         # A live bar and results on the same screen have to go through one console.
         if self._stdout.is_terminal and not self._progress.disable:
             self._stdout = self._stderr
@@ -71,8 +84,9 @@ class Reporter:
     @property
     def introduction(self) -> str:
         """What explains, and by which layer."""
-        method = METHOD_TITLES[self._explainer.method]
-        return f"{method} · {self._explainer.classifier.name} · layer {self._explainer.layer}"
+        from gradcam_cli.cam.explainer import describe
+
+        return describe(self._explainers)
 
     def introduce(self, chosen: bool, tells_preprocessing: bool) -> None:
         """Says what explains, and by which layer.
@@ -81,10 +95,12 @@ class Reporter:
             chosen: The layer was chosen here, not by the user.
             tells_preprocessing: Say what is done to the pictures before the network.
         """
-        note = " (the last with a spatial output)" if chosen else ""
+        note = ""
+        if chosen and self._explainers[0].needs_layer:
+            note = " (the last with a spatial output)"
         self._stdout.print(Text(f"{self.introduction}{note}", style="dim"))
         if tells_preprocessing:
-            preprocess = self._explainer.classifier.preprocess
+            preprocess = self._explainers[0].classifier.preprocess
             self._stdout.print(
                 Text(f"preprocessing {preprocess.mode} ({preprocess.reason})", style="dim")
             )
@@ -95,6 +111,21 @@ class Reporter:
         """Shows a progress bar for folders, where standard error is a terminal."""
         with self._progress:
             yield
+
+    def _follow_runs(self, title: str) -> Callable[[int, int], None]:
+        """Makes a bar for a method that runs the network many times."""
+        task: TaskID | None = None
+
+        def follow(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                task = self._progress.add_task(f"runs of {title}", total=total)
+            self._progress.advance(task, done)
+            if self._progress.tasks[self._progress.task_ids.index(task)].finished:
+                self._progress.remove_task(task)
+                task = None
+
+        return follow
 
     def report(self, result: PictureResult) -> None:
         """Prints what came of one picture."""
@@ -109,7 +140,7 @@ class Reporter:
         if self._only_wrong and result.error is None and not result.is_wrong:
             return
         if self._as_json:
-            click.echo(result_json(result, self._explainer))
+            click.echo(result_json(result, self._explainers))
         elif result.error is None and not self._quiet:
             lines = result_lines(result, self._show_classes, self._stdout.width)
             self._stdout.print(lines, soft_wrap=True)

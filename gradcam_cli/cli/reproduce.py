@@ -11,7 +11,7 @@ GIVEN = "gradcam_cli.given"
 # What a report's page fills in for each picture, and what says nothing about a map.
 _NOT_REPEATED = frozenset(
     {
-        *("paths", "classes", "layer", "method", "colormap", "alpha"),
+        *("paths", "classes", "layers", "methods", "colormap", "alpha"),
         *("out", "top_k", "heatmap", "figure", "each", "report", "report_assets"),
         *("truth", "only", "as_json", "quiet", "verbose", "debug"),
     }

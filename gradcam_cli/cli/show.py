@@ -12,7 +12,7 @@ from gradcam_cli.cli.options import debug_option, model_options, parse_layer
 from gradcam_cli.errors import UsageError
 from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
 from gradcam_cli.inputs import InputPicture
-from gradcam_cli.method_names import DEFAULT_METHOD, METHOD_TITLES
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.records import TOP_CLASS, PipelineOptions
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
@@ -28,7 +28,7 @@ _WINDOW = "window"
 @click.option("-l", "--layer", metavar="NAME", help="The layer to explain.")
 @click.option(
     "--method",
-    type=click.Choice(list(METHOD_TITLES)),
+    type=click.Choice(list(METHODS)),
     default=DEFAULT_METHOD,
     show_default=True,
     help="How the map is computed.",

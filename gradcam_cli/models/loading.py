@@ -76,7 +76,7 @@ def load_classifier(
         network = read_model(
             Path(model), output=output, unsafe=unsafe, custom_objects=custom_objects
         )
-        return _inspect(model, network, size, chosen, labels)
+        return inspect_network(model, network, size, chosen, labels)
     if output is not None:
         raise UsageError("--output goes with a model file; the named models have one output")
     entry = find_model(model)
@@ -110,14 +110,26 @@ def _from_catalogue(
     )
 
 
-def _inspect(
+def inspect_network(
     path: str,
     network: Network,
-    size: tuple[int, int] | None,
-    preprocess: Preprocessing | None,
-    labels: Path | None,
+    size: tuple[int, int] | None = None,
+    preprocess: Preprocessing | None = None,
+    labels: Path | None = None,
 ) -> Classifier:
-    """Finds out what a user's model wants and returns, by tracing it once."""
+    """Finds out what a user's model wants and returns, by tracing it once.
+
+    Args:
+        path: Where it comes from; its last part names the classifier.
+        network: The model.
+        size: As for `load_classifier`, like the rest.
+        preprocess: What is done to the pictures; None for what the model tells.
+        labels: A file with the names of the classes.
+
+    Raises:
+        UnsupportedModelError: It isn't a classifier of pictures.
+        UsageError: The preprocessing doesn't go with it.
+    """
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
     input_size = (height or _USUAL_SIZE, width or _USUAL_SIZE)

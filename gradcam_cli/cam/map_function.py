@@ -1,0 +1,97 @@
+"""Computes maps of any method, at one layer of any network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from gradcam_cli.cam.forward import ForwardPass
+from gradcam_cli.cam.methods import Method
+from gradcam_cli.cam.methods.protocol import (
+    InGraphMethod,
+    Report,
+    Scorer,
+    TappedPass,
+    report_nothing,
+)
+from gradcam_cli.cam.opened_network import OpenedNetwork
+
+LayerOutput = Callable[[ForwardPass], tf.Tensor]
+
+
+class MapFunction:
+    """A function from inputs and one-hot targets to maps."""
+
+    def __init__(
+        self,
+        method: Method,
+        scorer: Scorer,
+        layer: str,
+        layer_output: LayerOutput,
+        input_shape: Sequence[int | None],
+        target_shape: Sequence[int | None],
+        batch_size: int,
+    ) -> None:
+        """Traces the network at the first call.
+
+        Args:
+            method: The method.
+            scorer: Runs the network inside a graph.
+            layer: The path of the explained layer.
+            layer_output: Finds its output in a pass.
+            input_shape: The shape of one input.
+            target_shape: The shape of one input's targets.
+            batch_size: How many changed inputs go through the network at once, in methods
+                that change them.
+        """
+        self._method = method
+        self._scorer = scorer
+        self._layer = layer
+        self._layer_output = layer_output
+        self._input_shape = input_shape
+        self._target_shape = target_shape
+        self._batch_size = batch_size
+        self._opened: OpenedNetwork | None = None
+        self._function = tf.function(
+            self._trace,
+            input_signature=[
+                tf.TensorSpec((None, *input_shape), tf.float32),
+                tf.TensorSpec((None, *target_shape), tf.float32),
+            ],
+            autograph=False,
+        )
+
+    def __call__(
+        self, inputs: tf.Tensor, targets: tf.Tensor, report: Report = report_nothing
+    ) -> tf.Tensor:
+        """Computes the maps of a batch.
+
+        Args:
+            inputs: (N, ..., channels) float32.
+            targets: (N, classes) float32, one-hot.
+            report: Told of progress, by methods that run the network many times.
+
+        Returns:
+            (N, ...) float32 without the channels; below zero is what speaks against a class.
+        """
+        if isinstance(self._method, InGraphMethod):
+            return self._function(inputs, targets)
+        if self._opened is None:
+            self._opened = OpenedNetwork(
+                self._scorer,
+                self._layer,
+                self._layer_output,
+                self._input_shape,
+                self._target_shape,
+                self._batch_size,
+            )
+        return self._method.explain(self._opened, inputs, targets, report)
+
+    def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        assert isinstance(self._method, InGraphMethod)
+        forward, scores = self._scorer(inputs, targets)
+        output = self._layer_output(forward)
+        return self._method.maps(
+            TappedPass(inputs, targets, forward, scores, self._layer, output, self._scorer)
+        )

@@ -1,0 +1,79 @@
+r"""Methods that look for the main pattern in the feature maps themselves.
+
+They take and return what those of `gradcam_cli.cam.methods.gradients` do. Eigen-CAM and
+FEM know no class: their map is the same whichever is asked for. So in the cascading
+randomization of Adebayo et al. (2018, arXiv 1810.03292) they fail by the letter: random
+weights above the explained layer change nothing. Random weights in or below it do.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from gradcam_cli.cam.methods.protocol import spatial_axes
+
+
+def eigen_cam(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    r"""Eigen-CAM (Muhammad and Yeasin, 2020, arXiv 2008.00299).
+
+    With the feature maps as a matrix of cells by channels:
+
+    .. math::
+        A = U \Sigma V^\top, \quad L = A V_1
+
+    The sign, which a singular vector leaves open, is the one in which the map goes along
+    with the sum of the feature maps. It knows no class, and so doesn't notice random
+    weights above its layer (see the module).
+    """
+    return _first_component(feature_maps)
+
+
+def eigen_grad_cam(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    r"""Eigen-Grad-CAM: Eigen-CAM of the feature maps times their gradients.
+
+    It has no paper of its own; Gildenblat's pytorch-grad-cam (2021) made it known.
+
+    .. math::
+        \frac{\partial y^c}{\partial A} \odot A = U \Sigma V^\top, \quad
+        L^c = \mathrm{ReLU}\Big(\Big(\frac{\partial y^c}{\partial A} \odot A\Big) V_1\Big)
+
+    The sign is the one in which the map goes along with HiResCAM's. It depends on the
+    class, and passes the cascading randomization.
+    """
+    return _first_component(feature_maps * gradients)
+
+
+def fem(feature_maps: tf.Tensor, gradients: tf.Tensor, k: float = 1.0) -> tf.Tensor:
+    r"""FEM, feature-based explanation (Fuad et al., 2020, IPTA).
+
+    The paper is "Features Understanding in 3D CNNs for Actions Recognition in Video".
+
+    With the mean :math:`\mu_k` and the standard deviation :math:`\sigma_k` of each feature
+    map, what is rare and strong in it counts, as much as the whole map is active:
+
+    .. math::
+        L = \sum_k \mu_k \, [A^k > \mu_k + K \sigma_k]
+
+    It knows no class, and so doesn't notice random weights above its layer (see the
+    module).
+
+    Args:
+        feature_maps: A, (N, ..., K) float32.
+        gradients: Not used.
+        k: How many standard deviations above its mean a cell must be.
+    """
+    axes = spatial_axes(feature_maps)
+    means = tf.reduce_mean(feature_maps, axes, keepdims=True)
+    deviations = tf.math.reduce_std(feature_maps, axes, keepdims=True)
+    strong = tf.cast(feature_maps > means + k * deviations, tf.float32)
+    return tf.reduce_sum(means * strong, axis=-1)
+
+
+def _first_component(values: tf.Tensor) -> tf.Tensor:
+    shape = tf.shape(values)
+    cells = tf.reshape(values, (shape[0], -1, values.shape[-1]))
+    _, _, right = tf.linalg.svd(cells, full_matrices=False)
+    projection = tf.einsum("nik,nk->ni", cells, right[:, :, 0])
+    sums = tf.reduce_sum(cells, axis=-1)
+    sign = tf.sign(tf.reduce_sum(projection * sums, axis=1, keepdims=True))
+    return tf.reshape(projection * sign, shape[:-1])

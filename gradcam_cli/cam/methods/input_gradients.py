@@ -1,0 +1,163 @@
+"""Methods that follow the gradient down to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from gradcam_cli.cam.methods.gradients import grad_cam
+from gradcam_cli.cam.methods.protocol import InGraphMethod, TappedPass, spatial_axes
+from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.errors import UnsupportedModelError
+
+_GUIDED_RELU = "GradcamGuidedRelu"
+_RELU6_LIMIT = 6.0
+_CHANNELS_FIRST = b"NCHW"
+
+
+class FullGrad(InGraphMethod):
+    r"""FullGrad (Srinivas and Fleuret, 2019, arXiv 1905.00780, equation 5).
+
+    The gradient times the input, and the gradient times every bias b on the way (those of
+    batch normalization with them), where each is added:
+
+    .. math::
+        L^c = \psi\Big(\frac{\partial y^c}{\partial x} \odot x\Big)
+            + \sum_l \sum_k \psi\Big(\frac{\partial y^c}{\partial b_l} \odot b_l\Big)^k, \quad
+        \psi = \mathrm{upsample} \circ \mathrm{rescale} \circ |\cdot|
+
+    Rescaled to a minimum of 0 and a maximum of 1 is each layer as a whole, as in the
+    authors' program: channel by channel, those that hardly contribute would count as much
+    as the rest. Upsampling is bilinear. The biases of layers without spatial output have
+    no place in the map. For networks of ReLU, ReLU6, linear layers and pooling, input and
+    bias terms together sum up to y^c; other activations leave a rest.
+
+    It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
+    """
+
+    needs_layer = False
+    at_input_size = True
+
+    def maps(self, tapped: TappedPass) -> tf.Tensor:
+        """Sums up what input and biases contribute in each place."""
+        inputs = tapped.inputs
+        size = tf.shape(inputs)[1:-1]
+        total = tf.zeros(tf.shape(inputs)[:-1])
+        for term in full_gradient(inputs, tapped.scores):
+            if term.shape.rank == inputs.shape.rank:
+                strength = tf.reduce_sum(_rescale(tf.abs(term)), axis=-1)
+                total += upsample(strength, size, "bilinear")
+        return total
+
+
+def full_gradient(inputs: tf.Tensor, scores: tf.Tensor) -> Iterator[tf.Tensor]:
+    """Splits scores into what the input and each bias contribute.
+
+    Whatever the network adds that doesn't depend on the input is a bias; so is what a
+    ReLU6 returns where it is saturated.
+
+    Args:
+        inputs: (N, ..., channels) float32, in a graph.
+        scores: (N,) float32, computed from them.
+
+    Yields:
+        The input's contributions, then those of each bias, in the shape of the tensor
+        that it is added to, float32.
+
+    Raises:
+        UnsupportedModelError: The network puts the channels first.
+    """
+    biased = list(_biased_tensors(inputs))
+    gradients = tf.gradients(scores, [inputs, *(tensor for tensor, _ in biased)])
+    yield gradients[0] * inputs
+    for (_, bias), gradient in zip(biased, gradients[1:], strict=True):
+        # Operations that the scores don't depend on are in the graph as well.
+        if gradient is not None:
+            yield tf.cast(gradient, tf.float32) * tf.cast(bias, tf.float32)
+
+
+def _biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Finds the tensors that a bias goes into, in order, each with that bias."""
+    reached = {inputs.name}
+    for op in inputs.graph.get_operations():
+        dependent = [tensor.name in reached for tensor in op.inputs]
+        if not any(dependent):
+            continue
+        reached.update(tensor.name for tensor in op.outputs)
+        if op.node_def.attr["data_format"].s == _CHANNELS_FIRST:
+            raise UnsupportedModelError(
+                "FullGrad can't tell places from channels in a model that puts the channels "
+                "first; choose another method"
+            )
+        output = op.outputs[0] if op.outputs else None
+        if op.type in ("Add", "AddV2", "BiasAdd", "Sub") and not all(dependent):
+            bias = op.inputs[dependent.index(False)]
+            yield output, -bias if op.type == "Sub" and dependent[0] else bias
+        elif op.type.startswith("FusedBatchNorm"):
+            _, scale, offset, mean, variance = op.inputs
+            yield output, offset - mean * scale * tf.math.rsqrt(variance + op.get_attr("epsilon"))
+        elif op.type == "Relu6":
+            is_saturated = tf.greater_equal(output, _RELU6_LIMIT)
+            yield output, tf.where(is_saturated, output, tf.zeros_like(output))
+
+
+class GuidedGradCam(InGraphMethod):
+    r"""Guided Grad-CAM (Selvaraju et al., 2017, arXiv 1610.02391, section 3.3).
+
+    Grad-CAM, upsampled bilinearly, times guided backpropagation (Springenberg et al.,
+    2015, arXiv 1412.6806), in which ReLUs pass back what is positive alone:
+
+    .. math::
+        L^c = \mathrm{upsample}(L^c_\mathrm{Grad-CAM}) \odot
+            \max_\mathrm{channels} \Big|\frac{\partial y^c}{\partial x}\Big|_\mathrm{guided}
+
+    Only ReLU and ReLU6 are guided; through other activations the plain gradient flows.
+
+    It fails the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292), as
+    they showed. Guided backpropagation nearly restores the edges of the input, whatever
+    the weights of the upper layers (Nie et al., 2018, arXiv 1805.07039): in the built-in
+    network it stays the same when these are random. Don't take the fine detail for what
+    the network looked at. (In a network of a few layers it does notice.)
+    """
+
+    at_input_size = True
+    is_sparse = True
+
+    def maps(self, tapped: TappedPass) -> tf.Tensor:
+        """Multiplies the two maps."""
+        inputs = tapped.inputs
+        coarse = grad_cam(tapped.feature_maps, tapped.gradients_of(tapped.scores))
+        coarse = upsample(tf.nn.relu(coarse), tf.shape(inputs)[1:-1], "bilinear")
+        return coarse * tf.reduce_max(tf.abs(guided_gradients(tapped)), axis=-1)
+
+
+def guided_gradients(tapped: TappedPass) -> tf.Tensor:
+    """Computes guided backpropagation down to the input.
+
+    Returns:
+        (N, ..., channels) float32, of the shape of the inputs.
+    """
+    graph = tapped.inputs.graph
+    existing = len(graph.get_operations())
+    _, scores = tapped.scorer(tapped.inputs, tapped.targets)
+    for op in graph.get_operations()[existing:]:
+        if op.type in ("Relu", "Relu6"):
+            op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_GUIDED_RELU.encode()))
+    return tf.gradients(scores, tapped.inputs)[0]
+
+
+@tf.RegisterGradient(_GUIDED_RELU)  # type: ignore[untyped-decorator]
+def _guided_relu_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
+    output = op.outputs[0]
+    passes = output > 0
+    if op.type == "Relu6":
+        passes &= output < _RELU6_LIMIT
+    return tf.nn.relu(gradient) * tf.cast(passes, gradient.dtype)
+
+
+def _rescale(values: tf.Tensor) -> tf.Tensor:
+    axes = [*spatial_axes(values), -1]
+    low = tf.reduce_min(values, axes, keepdims=True)
+    high = tf.reduce_max(values, axes, keepdims=True)
+    return tf.math.divide_no_nan(values - low, high - low)

@@ -1,0 +1,83 @@
+"""Methods that explain another score than that of the class alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from gradcam_cli.cam.methods.gradients import grad_cam
+from gradcam_cli.cam.methods.protocol import (
+    InGraphMethod,
+    TappedPass,
+    differentiate,
+    spatial_axes,
+)
+
+
+@dataclass(frozen=True)
+class FinerCam(InGraphMethod):
+    r"""Finer-CAM (Zhang et al., 2025, arXiv 2501.11309): Grad-CAM of a difference.
+
+    What sets class c apart from the classes d that are most like it, those with the
+    closest scores:
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k A^k\Big), \quad
+        \alpha_k = \frac{1}{Z} \sum_{i,j} \frac{\partial}{\partial A^k_{ij}}
+            \Big(y^c - \gamma \, \frac{1}{|D|} \sum_{d \in D} y^d\Big)
+
+    It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
+
+    Attributes:
+        gamma: How much of the other classes' scores is taken away, 0 (Grad-CAM) to 1.
+        references: The number |D| of classes to compare with; all the others where a
+            network has no more.
+    """
+
+    gamma: float = 0.6
+    references: int = 3
+
+    def maps(self, tapped: TappedPass) -> tf.Tensor:
+        """Explains the difference of the scores."""
+        logits = tapped.forward.logits
+        distances = tf.abs(logits - tapped.scores[:, None])
+        # The class isn't to be compared with itself.
+        distances = tf.where(tapped.targets > 0, distances.dtype.max, distances)
+        references = min(self.references, max(1, logits.shape[-1] - 1))
+        _, similar = tf.math.top_k(-distances, references)
+        other_scores = tf.gather(logits, similar, batch_dims=1)
+        difference = tapped.scores - self.gamma * tf.reduce_mean(other_scores, axis=-1)
+        return grad_cam(tapped.feature_maps, tapped.gradients_of(difference))
+
+
+class ShapleyCam(InGraphMethod):
+    r"""ShapleyCAM (Cai, 2025, arXiv 2501.06261).
+
+    The Shapley values of the feature maps for the utility u, to second order. H is the
+    Hessian of u by A:
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k A^k\Big), \quad
+        \alpha_k = \frac{1}{Z} \sum_{i,j} \Big(\frac{\partial u}{\partial A}
+            - \tfrac{1}{2} H A\Big)^k_{ij}, \quad
+        u = y^c + \log p^c
+
+    u is the paper's ReST (residual softmax target-class) utility, with the probability
+    :math:`p^c` after softmax, or sigmoid where the network has that. It passes the
+    cascading randomization of Adebayo et al.
+    (2018, arXiv 1810.03292).
+    """
+
+    def maps(self, tapped: TappedPass) -> tf.Tensor:
+        """Differentiates twice."""
+        forward = tapped.forward
+        to_log = tf.math.log_sigmoid if forward.activation == "Sigmoid" else tf.nn.log_softmax
+        log_probabilities = to_log(forward.logits)
+        utility = tapped.scores + tf.reduce_sum(log_probabilities * tapped.targets, axis=-1)
+        output = tapped.layer_output
+        gradients = differentiate(utility, output, tapped.layer)
+        hessian_times_output = tf.gradients(gradients, output, grad_ys=output)[0]
+        slopes = tf.cast(gradients - hessian_times_output / 2, tf.float32)
+        weights = tf.reduce_mean(slopes, spatial_axes(slopes), keepdims=True)
+        return tf.reduce_sum(weights * tapped.feature_maps, axis=-1)

@@ -1,0 +1,253 @@
+"""Methods that change the input or the feature maps and see what the score does.
+
+All but Score-CAM pass the cascading randomization of Adebayo et al. (2018, arXiv
+1810.03292).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
+from gradcam_cli.cam.methods.protocol import PerturbationMethod, Report, spatial_axes
+from gradcam_cli.cam.upsampling import upsample
+
+if TYPE_CHECKING:
+    from gradcam_cli.cam.opened_network import OpenedNetwork
+
+
+class ScoreCam(PerturbationMethod):
+    r"""Score-CAM (Wang et al., 2020, arXiv 1910.01279, algorithm 1).
+
+    Each feature map, upsampled and scaled from its minimum to its maximum into [0, 1],
+    masks the input; what score the network still gives is the map's weight:
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_k \alpha^c_k A^k\Big), \quad
+        \alpha^c_k = \frac{e^{S_k}}{\sum_l e^{S_l}}, \quad
+        S_k = y^c(x \odot H^k) - y^c(0), \quad
+        H^k = s(\mathrm{upsample}(A^k))
+
+    The score of the empty input, 0, is the same for all k and cancels in alpha. Upsampling
+    is bilinear. It costs a pass forward for each feature map.
+
+    Of the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292) it hardly
+    notices random weights above its layer: where the scores differ little, the weights
+    are nearly alike, and the map is near the mean of the feature maps. Random weights in
+    or below its layer it does notice.
+    """
+
+    def explain(
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+    ) -> tf.Tensor:
+        """Masks each input with each of its feature maps."""
+        feature_maps = network.feature_maps(inputs)
+        channels = feature_maps.shape[-1]
+        maps = []
+        for row in range(inputs.shape[0]):
+            masks = tf.transpose(feature_maps[row], _channels_before_cells(feature_maps))
+            scores = []
+            for chunk in _chunks(channels, network.batch_size):
+                seen = upsample(masks[chunk], tf.shape(inputs)[1:-1], "bilinear")
+                masked = inputs[row] * _scale_to_unit(seen, 1)[..., None]
+                scores.append(network.scores(masked, _repeat(targets[row], masked)))
+                report(len(masked), channels * len(inputs))
+            weights = tf.nn.softmax(tf.concat(scores, axis=0))
+            maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
+        return tf.stack(maps)
+
+
+@dataclass(frozen=True)
+class GroupCam(PerturbationMethod):
+    r"""Group-CAM (Zhang et al., 2021, arXiv 2103.13859): Score-CAM with few masks.
+
+    Neighbouring feature maps, weighted as in Grad-CAM, are summed up in G groups. Of each
+    sum what is above its 70th percentile :math:`p`, scaled into [0, 1], is a mask. It
+    keeps a part of the input, the rest is blurred (:math:`\tilde x`):
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_g \alpha^c_g H^g\Big), \quad
+        \alpha^c_g = y^c(x \odot H^g + \tilde x \odot (1 - H^g)) - y^c(\tilde x), \quad
+        H^g = s(M^g \, [M^g > p(M^g)]), \quad
+        M^g = \mathrm{ReLU}\Big(\sum_{k \in g} w^c_k A^k\Big)
+
+    The blur is the paper's: Gaussian, with a standard deviation of 50 and a width of 51
+    pixels for inputs of 224. It costs G + 1 passes forward and one back.
+
+    Attributes:
+        groups: G; each feature map by itself where there are no more.
+        percentile: What part of each mask is left out, 0 to 100.
+    """
+
+    groups: int = 32
+    percentile: float = 70.0
+
+    def explain(
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+    ) -> tf.Tensor:
+        """Masks each input with each group of its feature maps."""
+        feature_maps, gradients = network.evidence(inputs, targets)
+        weights = tf.reduce_mean(gradients, spatial_axes(gradients), keepdims=True)
+        parts = np.array_split(np.arange(feature_maps.shape[-1]), self.groups)
+        parts = [part for part in parts if len(part)]
+        sums = [
+            tf.reduce_sum(tf.gather(weights * feature_maps, part, axis=-1), -1) for part in parts
+        ]
+        masks = tf.nn.relu(tf.stack(sums, axis=1))
+        masks = _scale_to_unit(_keep_above(masks, self.percentile), 2)
+        blurred = blur(inputs)
+        maps = []
+        for row in range(inputs.shape[0]):
+            scores = [network.scores(blurred[row : row + 1], targets[row : row + 1])]
+            for chunk in _chunks(len(parts), network.batch_size):
+                seen = upsample(masks[row, chunk], tf.shape(inputs)[1:-1], "bilinear")[..., None]
+                mixed = inputs[row] * seen + blurred[row] * (1 - seen)
+                scores.append(network.scores(mixed, _repeat(targets[row], mixed)))
+                report(len(mixed), len(parts) * len(inputs))
+            baseline, *of_groups = scores
+            gains = tf.concat(of_groups, axis=0) - baseline
+            maps.append(tf.tensordot(gains, masks[row], axes=1))
+        return tf.stack(maps)
+
+
+class AblationCam(PerturbationMethod):
+    r"""Ablation-CAM (Desai and Ramaswamy, 2020, WACV, doi 10.1109/WACV45572.2020.9093360).
+
+    What part of the score is lost when a feature map is set to zero is its weight:
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_k w^c_k A^k\Big), \quad
+        w^c_k = \frac{y^c - y^c_{A^k = 0}}{|y^c|}
+
+    The paper divides by the score itself, which is meant to be positive; its sign would
+    turn the map of a negative score inside out. It costs a pass through the layers after
+    the explained one for each feature map.
+    """
+
+    def explain(
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+    ) -> tf.Tensor:
+        """Sets each feature map of each input to zero."""
+        feature_maps = network.feature_maps(inputs)
+        complete = network.scores(inputs, targets)
+        channels = feature_maps.shape[-1]
+        maps = []
+        for row in range(inputs.shape[0]):
+            scores = []
+            for chunk in _chunks(channels, network.batch_size):
+                kept = 1 - tf.one_hot(tf.range(channels)[chunk], channels)
+                kept = tf.reshape(kept, (-1, *(1 for _ in spatial_axes(feature_maps)), channels))
+                ablated = feature_maps[row] * kept
+                scores.append(
+                    network.scores_with(
+                        _repeat(inputs[row], ablated), _repeat(targets[row], ablated), ablated
+                    )
+                )
+                report(len(ablated), channels * len(inputs))
+            losses = complete[row] - tf.concat(scores, axis=0)
+            weights = tf.math.divide_no_nan(losses, tf.abs(complete[row]))
+            maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
+        return tf.stack(maps)
+
+
+@dataclass(frozen=True)
+class SmoothGradCamPlusPlus(PerturbationMethod):
+    r"""Smooth Grad-CAM++ (Omeiza et al., 2019, arXiv 1908.01224).
+
+    Grad-CAM++ with each derivative of order p, :math:`D_p`, averaged over n copies of the
+    input with Gaussian noise:
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_k w^c_k A^k\Big), \quad
+        w^c_k = \sum_{i,j} \alpha^{kc}_{ij} \, \mathrm{ReLU}(\bar D_1), \quad
+        \alpha^{kc}_{ij} = \frac{\bar D_2}{2 \bar D_2 + \sum_{a,b} A^k_{ab} \bar D_3}, \quad
+        \bar D_p = \frac{1}{n} \sum_{m=1}^{n}
+            \Big(\frac{\partial y^c}{\partial A^k_{ij}}\Big)^p \Big|_{x + \epsilon_m}
+
+    A is that of the input without noise, and the powers stand for the derivatives as in
+    Grad-CAM++. The noise is the same at every call. It costs n passes forward and back.
+
+    Attributes:
+        samples: n.
+        noise: The standard deviation of the noise, as a part of each input's range.
+    """
+
+    samples: int = 8
+    noise: float = 0.15
+
+    def explain(
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+    ) -> tf.Tensor:
+        """Averages the derivatives over noisy copies of the batch."""
+        axes = [*spatial_axes(inputs), -1]
+        span = tf.reduce_max(inputs, axes, keepdims=True) - tf.reduce_min(
+            inputs, axes, keepdims=True
+        )
+        powers = [tf.constant(0.0)] * 3
+        for sample in range(self.samples):
+            # The same for each input, so that no map depends on what else is in the batch.
+            noise = tf.random.stateless_normal(tf.shape(inputs)[1:], seed=(0, sample))
+            _, gradients = network.evidence(inputs + noise * self.noise * span, targets)
+            powers = [
+                total + gradients**order / self.samples for order, total in enumerate(powers, 1)
+            ]
+            report(len(inputs), self.samples * len(inputs))
+        return weigh_by_higher_derivatives(network.feature_maps(inputs), *powers)
+
+
+def blur(inputs: tf.Tensor) -> tf.Tensor:
+    """Blurs inputs so that no object is left, as Group-CAM does.
+
+    Args:
+        inputs: (N, ..., channels) float32.
+
+    Returns:
+        The same shape. At the borders the mean is over what there is.
+    """
+    for axis in spatial_axes(inputs):
+        length = inputs.shape[axis]
+        deviation, radius = 50 / 224 * length, 25 / 224 * length
+        positions = np.arange(length)
+        distances = np.abs(positions[:, None] - positions)
+        kernel = np.exp(-(distances**2) / (2 * deviation**2)) * (distances <= radius)
+        kernel /= kernel.sum(axis=1, keepdims=True)
+        blurred = tf.tensordot(tf.constant(kernel, tf.float32), inputs, axes=[[1], [axis]])
+        order = [*range(1, axis + 1), 0, *range(axis + 1, inputs.shape.rank)]
+        inputs = tf.transpose(blurred, order)
+    return inputs
+
+
+def _keep_above(masks: tf.Tensor, percentile: float) -> tf.Tensor:
+    """Sets to zero what isn't above a percentile of its mask."""
+    cells = tf.reshape(masks, (*masks.shape[:2], -1)).numpy()
+    thresholds = np.percentile(cells, percentile, axis=-1)
+    thresholds = thresholds.reshape(*masks.shape[:2], *(1 for _ in masks.shape[2:]))
+    return tf.where(masks > tf.constant(thresholds, tf.float32), masks, tf.zeros_like(masks))
+
+
+def _scale_to_unit(masks: tf.Tensor, first_axis: int) -> tf.Tensor:
+    """Scales each mask to [0, 1], over the axes from one on; constant ones become zeros."""
+    axes = list(range(first_axis, masks.shape.rank))
+    low = tf.reduce_min(masks, axes, keepdims=True)
+    high = tf.reduce_max(masks, axes, keepdims=True)
+    return tf.math.divide_no_nan(masks - low, high - low)
+
+
+def _channels_before_cells(feature_maps: tf.Tensor) -> list[int]:
+    rank = feature_maps.shape.rank - 1
+    return [rank - 1, *range(rank - 1)]
+
+
+def _repeat(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Repeats one input's value for each row of a batch."""
+    return tf.repeat(value[None], len(like), axis=0)
+
+
+def _chunks(total: int, size: int) -> Iterator[slice]:
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))

@@ -1,0 +1,87 @@
+"""Brings maps into [0, 1], fuses those of several layers, and smooths them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+# As in the test-time augmentation of pytorch-grad-cam, which made the idea known for maps.
+_BRIGHTNESS = (0.9, 1.0, 1.1)
+FUSIONS = ("mean", "max")
+# One of so many cells is brighter than the 99.5th percentile.
+_BRIGHTEST = 200
+
+
+def scale_by_maximum(maps: tf.Tensor, spatial_rank: int = 2) -> tf.Tensor:
+    """Scales each map to a maximum of 1; a map without a positive value stays all zeros.
+
+    Args:
+        maps: (..., rows, columns) float, not negative.
+        spatial_rank: How many axes, the last ones, a map has.
+
+    Returns:
+        The same shape and dtype, in [0, 1].
+    """
+    axes = list(range(-spatial_rank, 0))
+    return tf.math.divide_no_nan(maps, tf.reduce_max(maps, axes, keepdims=True))
+
+
+def scale_sparse(maps: tf.Tensor) -> tf.Tensor:
+    """Scales each map to its 99.5th percentile, or its maximum where that is 0.
+
+    Args:
+        maps: (..., rows, columns) float, not negative.
+
+    Returns:
+        The same shape and dtype, in [0, 1]; what is above the percentile is 1.
+    """
+    shape = tf.shape(maps)
+    cells = tf.reshape(maps, tf.concat((shape[:-2], [-1]), axis=0))
+    brightest = tf.math.top_k(cells, 1 + tf.shape(cells)[-1] // _BRIGHTEST).values
+    low, high = brightest[..., -1], brightest[..., 0]
+    limits = tf.where(low > 0, low, high)[..., None, None]
+    return tf.minimum(tf.math.divide_no_nan(maps, limits), 1.0)
+
+
+def fuse(maps: Sequence[tf.Tensor], fusion: str) -> tf.Tensor:
+    """Fuses maps of several layers.
+
+    Args:
+        maps: Each (..., rows, columns) in [0, 1], all of one shape.
+        fusion: One of `FUSIONS`: the mean, or in each place the maximum, as
+            Jiang et al. fuse LayerCAM's (2021, IEEE TIP 30).
+
+    Returns:
+        The same shape, scaled to a maximum of 1 again.
+    """
+    reduce = tf.reduce_mean if fusion == "mean" else tf.reduce_max
+    return scale_by_maximum(reduce(tf.stack(maps), axis=0))
+
+
+def smooth(explain: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+    """Averages the maps of brighter, darker and mirrored copies of the inputs.
+
+    Args:
+        explain: From inputs to maps (..., columns), not negative; each map is scaled
+            before it counts.
+        inputs: (N, ..., columns, channels) float32. Only pictures and volumes are
+            mirrored: time has a direction.
+
+    Returns:
+        What ``explain`` returns, in [0, 1], scaled to a maximum of 1.
+    """
+    spatial_rank = inputs.shape.rank - 2
+    total: tf.Tensor = 0.0
+    for mirrored in (False, True) if spatial_rank > 1 else (False,):
+        for factor in _BRIGHTNESS:
+            changed = inputs * factor
+            maps = explain(tf.reverse(changed, [-2]) if mirrored else changed)
+            maps = scale_by_maximum(maps, spatial_rank)
+            total += tf.reverse(maps, [-1]) if mirrored else maps
+    return scale_by_maximum(total, spatial_rank)
+
+
+def smoothing_runs(inputs: tf.Tensor) -> int:
+    """Says how many copies of its inputs `smooth` explains."""
+    return len(_BRIGHTNESS) * (2 if inputs.shape.rank > 3 else 1)

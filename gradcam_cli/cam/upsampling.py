@@ -1,0 +1,65 @@
+"""Upsamples maps with any number of spatial axes."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from gradcam_cli.cam.geometry import Pitch
+
+
+def upsample(maps: tf.Tensor, size: tf.Tensor, method: str = "bicubic") -> tf.Tensor:
+    """Resizes maps, dividing the new size evenly between their cells.
+
+    Args:
+        maps: (N, ...) float32, with at least one spatial axis.
+        size: (spatial axes,) int32, the new length of each.
+        method: "bicubic" or "bilinear", as in ``tf.image.resize``, which gives the same.
+
+    Returns:
+        (N, *size) float32. Bicubic values can lie a little outside of the old range.
+    """
+    # One axis after the other: both kernels are products of a kernel for each axis.
+    for axis in range(1, maps.shape.rank):
+        maps = _resize_axis(maps, axis, size[axis - 1], method)
+    return maps
+
+
+def upsample_at_pitch(maps: tf.Tensor, size: tf.Tensor, pitch: Pitch) -> tf.Tensor:
+    """Upsamples maps so that each cell lies where the network saw it.
+
+    The middle of a map lies on the middle of the input; outermost cells are continued.
+
+    Args:
+        maps: (N, rows, columns) float32.
+        size: (2,) int32, height and width of the input in pixels.
+        pitch: Vertical and horizontal distance of two cells, in pixels of the input.
+
+    Returns:
+        (N, height, width) float32 in the range of ``maps``.
+    """
+    low, high = tf.reduce_min(maps), tf.reduce_max(maps)
+    for axis in (1, 2):
+        cells, length = tf.shape(maps)[axis], size[axis - 1]
+        reached = tf.cast(length, tf.float32) / pitch[axis - 1]
+        missing = (reached - tf.cast(cells, tf.float32)) / 2
+        margin = tf.maximum(tf.cast(tf.math.ceil(missing), tf.int32), 0)
+        rows = tf.clip_by_value(tf.range(-margin, cells + margin), 0, cells - 1)
+        padded = tf.gather(maps, rows, axis=axis)
+        covered = tf.cast(cells + 2 * margin, tf.float32) * pitch[axis - 1]
+        covered = tf.cast(tf.round(covered), tf.int32)
+        resized = _resize_axis(padded, axis, covered, "bicubic")
+        start = (covered - length) // 2
+        maps = tf.gather(resized, tf.range(start, start + length), axis=axis)
+    return tf.clip_by_value(maps, low, high)
+
+
+def _resize_axis(maps: tf.Tensor, axis: int, length: tf.Tensor, method: str) -> tf.Tensor:
+    shape = tf.shape(maps)
+    before, after = shape[:axis], shape[axis + 1 :]
+    columns = tf.reduce_prod(after)
+    images = tf.reshape(maps, (-1, shape[axis], columns, 1))
+    images = tf.image.resize(images, (length, columns), method=method)
+    resized = tf.reshape(images, tf.concat((before, [length], after), axis=0))
+    static = maps.shape.as_list()
+    resized.set_shape([*static[:axis], None, *static[axis + 1 :]])
+    return resized

@@ -1,0 +1,31 @@
+"""``gradcam methods``: what ``--method`` accepts."""
+
+from __future__ import annotations
+
+import click
+
+from gradcam_cli.cli.options import debug_option
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
+
+
+@click.command(short_help="List what --method accepts.")
+@debug_option
+def methods() -> None:
+    """Lists the methods that --method accepts, each with the paper that it comes from."""
+    from rich.text import Text
+
+    from gradcam_cli.cli.console import plain_table, stdout_console
+
+    table = plain_table(("method", "left"), ("", "left"), ("paper", "left"))
+    # Where a line is too long for the terminal, names stay whole and the rest is wrapped.
+    for column in table.columns[1:]:
+        column.no_wrap = False
+    for name, info in METHODS.items():
+        is_default = name == DEFAULT_METHOD
+        table.add_row(
+            name,
+            Text(info.summary + ("  ◀ default" if is_default else "")),
+            Text(info.paper),
+            style="bold green" if is_default else "",
+        )
+    stdout_console().print(table)

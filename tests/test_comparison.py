@@ -1,0 +1,115 @@
+"""Several methods, layers and smoothing on the command line, and the sheet that compares."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from gradcam_cli.cli import main
+from gradcam_cli.method_names import METHODS
+from gradcam_cli.provenance import is_own_result
+from gradcam_cli.rendering.sheet import draw_sheet
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch, samples):
+    monkeypatch.chdir(tmp_path)
+    for name in ("dog", "cat"):
+        Image.open(samples / f"{name}.jpg").resize((300, 225)).save(f"{name}.jpg")
+
+    def run(*args):
+        return CliRunner().invoke(main, [str(arg) for arg in args])
+
+    return run
+
+
+def test_methods_are_listed_with_their_papers():
+    listed = CliRunner().invoke(main, ["methods"]).stdout
+    for name, info in METHODS.items():
+        (line,) = [line for line in listed.splitlines() if line.split()[0] == name]
+        assert info.summary in line
+        assert info.paper in line
+    assert listed.count("default") == 1
+
+
+def test_several_methods_make_a_sheet(invoke, tmp_path):
+    done = invoke("dog.jpg", "cat.jpg", "gone.jpg", "--method", "gradcam", "--method", "eigencam",
+                  "--class", "235", "--class", "tabby", "--json")  # fmt: skip
+    assert done.exit_code == 1
+    dog, cat, gone = map(json.loads, done.stdout.splitlines())
+    assert dog["method"] == ["gradcam", "eigencam"]
+    assert [target["index"] for target in dog["targets"]] == [235, 281]
+    assert {target["output"] for target in dog["targets"]} == {"dog_gradcam_methods.png"}
+    assert cat["predictions"][0]["index"] in (281, 282, 285)
+    assert "no such file" in gone["error"]
+    assert is_own_result(tmp_path / "dog_gradcam_methods.png")
+    with Image.open(tmp_path / "dog_gradcam_methods.png") as sheet:
+        assert "Grad-CAM, Eigen-CAM" in sheet.text["Title"]
+        # Two columns and two rows of 300×225, and the labels before and above them.
+        assert sheet.width > 600
+        assert sheet.height > 450
+        pixels = np.asarray(sheet).astype(int)
+    # Grad-CAM tells the classes apart, Eigen-CAM doesn't.
+    difference = np.abs(pixels[-474:-249] - pixels[-237:-12])
+    gradcam, eigencam = difference[:, -624:-324], difference[:, -312:-12]
+    assert eigencam.max() == 0
+    assert gradcam.max() > 60
+
+
+def test_an_earlier_sheet_is_replaced_and_not_explained(invoke, tmp_path):
+    arguments = [".", "--method", "gradcam", "--method", "fem", "--quiet"]
+    assert invoke(*arguments).exit_code == 0
+    assert invoke(*arguments).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cat.jpg", "cat_gradcam_methods.png", "dog.jpg", "dog_gradcam_methods.png"
+    ]  # fmt: skip
+
+
+def test_what_a_sheet_cannot_have(invoke):
+    for option in (["--heatmap"], ["--truth", "folders"]):
+        done = invoke("dog.jpg", "--method", "gradcam", "--method", "fem", *option)
+        assert done.exit_code == 2
+        assert done.stderr == f"Error: {option[0]} goes with one --method; several make a sheet\n"
+    done = invoke("dog.jpg", "--method", "gradcan")
+    assert done.exit_code == 2
+    assert "'gradcan' is not one of" in done.stderr
+
+
+def test_layers_are_fused_and_smoothed(invoke):
+    heatmaps = {}
+    for name, options in {
+        "plain": [],
+        "fused": ["-l", "block5c_add", "-l", "top_activation", "--fuse", "max"],
+        "smooth": ["--smooth"],
+    }.items():
+        done = invoke(
+            "dog.jpg", "--method", "layercam", "--heatmap", "npy", "--json", "-o", name, *options
+        )
+        assert done.exit_code == 0, done.output
+        record = json.loads(done.stdout)
+        heatmaps[name] = np.load(record["targets"][0]["heatmap"])
+        assert heatmaps[name].shape == (225, 300)
+        if name == "fused":
+            assert record["layer"] == "block5c_add + top_activation"
+    assert np.corrcoef(heatmaps["plain"].ravel(), heatmaps["smooth"].ravel())[0, 1] > 0.9
+    # The earlier layer adds detail that the last one doesn't have.
+    detail = {name: np.abs(np.diff(heat)).mean() for name, heat in heatmaps.items()}
+    assert detail["fused"] > 1.2 * detail["plain"]
+
+
+def test_a_sheet_puts_cells_in_rows_and_columns():
+    colors = [["red", "green"], ["blue", "yellow"]]
+    cells = [[Image.new("RGB", (90, 60), color) for color in row] for row in colors]
+    sheet = draw_sheet(
+        ["A", "A title that is far too long for its column"], [("x", "1 %")] * 2, cells
+    )
+    found = np.asarray(sheet)
+    for row, names in enumerate(colors):
+        for column, name in enumerate(names):
+            where = np.argwhere((found == np.asarray(Image.new("RGB", (1, 1), name))).all(-1))
+            assert len(where) >= 90 * 60
+            (top, left), (bottom, right) = where.min(0), where.max(0)
+            assert (bottom - top, right - left) == (59, 89)
+            assert (top > 100, left > 300) == (row == 1, column == 1)

@@ -1,0 +1,374 @@
+"""Every method against an independent reading of its paper, in NumPy, and by hand."""
+
+import numpy as np
+import numpy_network
+import pytest
+import tensorflow as tf
+from numpy_network import CELLS, CLASSES, HEIGHT, WIDTH, K, NumpyNetwork, bilinear, random_inputs
+
+import gradcam_cli
+from gradcam_cli.cam.methods import make_method
+from gradcam_cli.cam.methods.components import eigen_cam, eigen_grad_cam, fem
+from gradcam_cli.cam.methods.gradients import (
+    grad_cam,
+    grad_cam_plus_plus,
+    hires_cam,
+    layer_cam,
+    xgrad_cam,
+)
+from gradcam_cli.errors import UsageError
+from gradcam_cli.method_names import METHODS
+
+TARGETS = [2, 0, 3]
+ONE_HOT = np.eye(CLASSES)[TARGETS]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return numpy_network.build()
+
+
+def maps_of(model, method, inputs=None, targets=ONE_HOT, **options):
+    """The maps before the ReLU, at the size that the method gives them."""
+    classes = {explainer.method: explainer for explainer in _explainers()}
+    explainer = classes[method](model, conv_layer="conv2", batch_size=4, **options)
+    inputs = random_inputs(3) if inputs is None else inputs
+    return explainer._maps(tf.cast(inputs, tf.float32), tf.cast(targets, tf.float32)).numpy()
+
+
+def _explainers():
+    found = [getattr(gradcam_cli, name) for name in dir(gradcam_cli) if name[0].isupper()]
+    return [explainer for explainer in found if hasattr(explainer, "method")]
+
+
+def networks(model, inputs=None):
+    inputs = random_inputs(3) if inputs is None else inputs
+    return [
+        (NumpyNetwork(model, x.astype(np.float32)), weights)
+        for x, weights in zip(inputs, ONE_HOT, strict=True)
+    ]
+
+
+def assert_equal_maps(actual, expected):
+    assert actual.shape == np.shape(expected)
+    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())
+    # A network in which nothing happens would prove nothing.
+    assert np.ptp(expected) > 0
+
+
+def test_every_method_has_a_class_of_its_own_and_the_paper():
+    assert {explainer.method for explainer in _explainers()} == set(METHODS)
+    assert len(_explainers()) == len(METHODS) == 16
+    for name, info in METHODS.items():
+        make_method(name)
+        assert "20" in info.paper, name
+
+
+def test_an_unknown_method_is_refused_with_a_suggestion():
+    with pytest.raises(UsageError, match="close to it: gradcam"):
+        make_method("gradcm")
+
+
+def test_the_numpy_network_is_the_keras_one(model):
+    inputs = random_inputs(3)
+    for probabilities, (network, _) in zip(
+        model(inputs.astype(np.float32)).numpy(), networks(model), strict=True
+    ):
+        np.testing.assert_allclose(network.probabilities, probabilities, rtol=1e-4)
+
+
+def test_grad_cam(model):
+    expected = []
+    for network, c in networks(model):
+        alpha = network.gradient(c).mean((0, 1))
+        expected.append(sum(alpha[k] * network.a[:, :, k] for k in range(K)))
+    assert_equal_maps(maps_of(model, "gradcam"), expected)
+
+
+def test_grad_cam_plus_plus(model):
+    expected = []
+    for network, c in networks(model):
+        exponential = np.exp(network.y @ c)
+        g = network.gradient(c)
+        first, second, third = (exponential * g**n for n in (1, 2, 3))
+        total = np.zeros(CELLS)
+        for k in range(K):
+            weight = 0.0
+            for i in range(CELLS[0]):
+                for j in range(CELLS[1]):
+                    below = 2 * second[i, j, k] + network.a[:, :, k].sum() * third[i, j, k]
+                    if below:
+                        weight += second[i, j, k] / below * max(first[i, j, k], 0)
+            total += weight * network.a[:, :, k]
+        expected.append(total / exponential)
+    assert_equal_maps(maps_of(model, "gradcam++"), expected)
+
+
+def test_xgrad_cam(model):
+    expected = []
+    for network, c in networks(model):
+        g = network.gradient(c)
+        total = np.zeros(CELLS)
+        for k in range(K):
+            share = network.a[:, :, k] / (network.a[:, :, k].sum() or 1)
+            total += (share * g[:, :, k]).sum() * network.a[:, :, k]
+        expected.append(total)
+    assert_equal_maps(maps_of(model, "xgradcam"), expected)
+
+
+def test_hires_cam(model):
+    expected = [(network.gradient(c) * network.a).sum(-1) for network, c in networks(model)]
+    assert_equal_maps(maps_of(model, "hirescam"), expected)
+
+
+def test_layer_cam(model):
+    expected = [
+        (np.maximum(network.gradient(c), 0) * network.a).sum(-1) for network, c in networks(model)
+    ]
+    assert_equal_maps(maps_of(model, "layercam"), expected)
+
+
+def principal(values):
+    """The first component by the eigenvectors of the covariance of the channels."""
+    cells = values.reshape(-1, K)
+    _, vectors = np.linalg.eigh(cells.T @ cells)
+    projection = cells @ vectors[:, -1]
+    if projection @ cells.sum(1) < 0:
+        projection = -projection
+    return projection.reshape(CELLS)
+
+
+def test_eigen_cam(model):
+    expected = [principal(network.a) for network, _ in networks(model)]
+    assert_equal_maps(maps_of(model, "eigencam"), expected)
+
+
+def test_eigen_grad_cam(model):
+    expected = [principal(network.gradient(c) * network.a) for network, c in networks(model)]
+    assert_equal_maps(maps_of(model, "eigengradcam"), expected)
+
+
+def test_fem(model):
+    expected = []
+    for network, _ in networks(model):
+        total = np.zeros(CELLS)
+        for k in range(K):
+            channel = network.a[:, :, k]
+            total += channel.mean() * (channel > channel.mean() + 1.5 * channel.std())
+        expected.append(total)
+    assert_equal_maps(maps_of(model, "fem", k=1.5), expected)
+
+
+def to_unit(values):
+    spread = np.ptp(values)
+    return (values - values.min()) / spread if spread else values * 0
+
+
+def test_score_cam(model):
+    expected = []
+    for network, c in networks(model):
+        baseline = NumpyNetwork(model, network.x * 0).y @ c
+        gains = []
+        for k in range(K):
+            mask = to_unit(bilinear(network.a[:, :, k], (HEIGHT, WIDTH)))
+            gains.append(NumpyNetwork(model, network.x * mask[:, :, None]).y @ c - baseline)
+        alpha = np.exp(gains) / np.exp(gains).sum()
+        expected.append(network.a @ alpha)
+    assert_equal_maps(maps_of(model, "scorecam"), expected)
+
+
+def numpy_blur(x):
+    for axis in (0, 1):
+        length = x.shape[axis]
+        result = np.zeros_like(x)
+        for to in range(length):
+            weights = np.array(
+                [
+                    np.exp(-((to - at) ** 2) / (2 * (50 / 224 * length) ** 2))
+                    if abs(to - at) <= 25 / 224 * length
+                    else 0
+                    for at in range(length)
+                ]
+            )
+            line = np.tensordot(weights / weights.sum(), x, axes=([0], [axis]))
+            result.swapaxes(0, axis)[to] = line
+        x = result
+    return x
+
+
+def test_group_cam(model):
+    expected = []
+    for network, c in networks(model):
+        weights = network.gradient(c).mean((0, 1))
+        blurred = numpy_blur(network.x)
+        baseline = NumpyNetwork(model, blurred).y @ c
+        total = np.zeros(CELLS)
+        for group in ([0, 1], [2, 3], [4]):
+            mask = np.maximum((network.a * weights)[:, :, group].sum(-1), 0)
+            mask = to_unit(np.where(mask > np.percentile(mask, 60), mask, 0))
+            seen = bilinear(mask, (HEIGHT, WIDTH))[:, :, None]
+            kept = network.x * seen + blurred * (1 - seen)
+            total += (NumpyNetwork(model, kept).y @ c - baseline) * mask
+        expected.append(total)
+    assert_equal_maps(maps_of(model, "groupcam", groups=3, percentile=60), expected)
+
+
+def test_ablation_cam(model):
+    expected = []
+    for network, c in networks(model):
+        complete = network.y @ c
+        total = np.zeros(CELLS)
+        for k in range(K):
+            without = network.a.copy()
+            without[:, :, k] = 0
+            ablated = NumpyNetwork(model, network.x, without).y @ c
+            total += (complete - ablated) / abs(complete) * network.a[:, :, k]
+        expected.append(total)
+    assert_equal_maps(maps_of(model, "ablationcam"), expected)
+
+
+def test_ablation_cam_reaches_what_lies_beside_the_layer():
+    # A shortcut around the ablated layer goes on as it was: y = mean(A + 10 x).
+    import keras
+
+    inputs = keras.Input((2, 2, 1))
+    ablated = keras.layers.Conv2D(1, 1, use_bias=False, name="conv2")(inputs)
+    doubled = keras.layers.Rescaling(10.0)(inputs)
+    summed = keras.layers.Add()([ablated, doubled])
+    outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(summed))
+    model = keras.Model(inputs, outputs)
+    weights = [[[[[3.0]]]], [[1.0, 0.0]], [0.0, 0.0]]
+    model.set_weights([np.array(weight) for weight in weights])
+    x = np.arange(4.0).reshape(1, 2, 2, 1)
+    # y = 13 · 1.5 = 19.5; without A, 10 · 1.5 = 15; A = 3 x.
+    expected = (19.5 - 15) / 19.5 * 3 * x[..., 0]
+    np.testing.assert_allclose(maps_of(model, "ablationcam", x, [[1.0, 0.0]]), expected, rtol=1e-5)
+
+
+def test_smooth_grad_cam_plus_plus(model):
+    samples, noise = 3, 0.2
+    expected = []
+    for network, c in networks(model):
+        g = []
+        for sample in range(samples):
+            normal = tf.random.stateless_normal(network.x.shape, (0, sample)).numpy()
+            noisy = network.x + normal * noise * np.ptp(network.x)
+            g.append(NumpyNetwork(model, noisy).gradient(c))
+        first, second, third = (np.mean(np.power(g, n), axis=0) for n in (1, 2, 3))
+        below = 2 * second + network.a.sum((0, 1)) * third
+        alpha = np.divide(second, below, out=np.zeros_like(second), where=below != 0)
+        weights = (alpha * np.maximum(first, 0)).sum((0, 1))
+        expected.append(network.a @ weights)
+    actual = maps_of(model, "smoothgradcam++", samples=samples, noise=noise)
+    assert_equal_maps(actual, expected)
+
+
+def test_fullgrad(model):
+    expected = []
+    for network, c in networks(model):
+        at_x = network.gradient_by_input(c)
+        terms = [
+            at_x * network.x,
+            network.at_z1 * network.b1,
+            network.at_z2 * network.b2,
+            network.at_z3 * network.b3,
+        ]
+        # Input and biases explain the score completely.
+        of_dense = network.b @ c
+        assert sum(term.sum() for term in terms) + of_dense == pytest.approx(network.y @ c)
+        total = np.zeros((HEIGHT, WIDTH))
+        for term in terms:
+            strength = to_unit(np.abs(term))
+            for channel in range(strength.shape[-1]):
+                total += bilinear(strength[:, :, channel], (HEIGHT, WIDTH))
+        expected.append(total)
+    assert_equal_maps(maps_of(model, "fullgrad"), expected)
+
+
+def test_guided_grad_cam(model):
+    expected = []
+    for network, c in networks(model):
+        alpha = network.gradient(c).mean((0, 1))
+        coarse = bilinear(np.maximum(network.a @ alpha, 0), (HEIGHT, WIDTH))
+        fine = np.abs(network.gradient_by_input(c, guided=True)).max(-1)
+        expected.append(coarse * fine)
+    assert_equal_maps(maps_of(model, "guidedgradcam"), expected)
+
+
+def test_finer_cam(model):
+    expected = []
+    for network, c in networks(model):
+        target = int(np.argmax(c))
+        by_distance = np.argsort(np.abs(network.y - network.y[target]))
+        similar = [d for d in by_distance if d != target][:2]
+        weights = c - 0.6 * np.eye(CLASSES)[similar].mean(0)
+        alpha = network.gradient(weights).mean((0, 1))
+        expected.append(network.a @ alpha)
+    assert_equal_maps(maps_of(model, "finercam", gamma=0.6, references=2), expected)
+
+
+def test_finer_cam_without_comparison_is_grad_cam(model):
+    np.testing.assert_allclose(
+        maps_of(model, "finercam", gamma=0.0), maps_of(model, "gradcam"), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_shapley_cam(model):
+    expected = []
+    for network, c in networks(model):
+        p = network.probabilities
+        jacobian = np.stack([network.gradient(row) for row in np.eye(CLASSES)])
+        # u = y_c + log p_c = 2 y_c - log Σ exp(y)
+        slope = np.tensordot(2 * c - p, jacobian, axes=1)
+        # Between the kinks of the ReLUs y is linear in A, so H = -Jᵀ (diag p - p pᵀ) J.
+        along_a = (jacobian * network.a).sum((1, 2, 3))
+        hessian_a = -np.tensordot(p * along_a - p * (p @ along_a), jacobian, axes=1)
+        alpha = (slope - hessian_a / 2).mean((0, 1))
+        expected.append(network.a @ alpha)
+    assert_equal_maps(maps_of(model, "shapleycam"), expected)
+
+
+# Two maps of two cells: A¹ = (1, 3), A² = (2, 0), with gradients (1, -1) and (2, 4).
+A = tf.constant([[[[1.0, 2.0], [3.0, 0.0]]]])
+G = tf.constant([[[[1.0, 2.0], [-1.0, 4.0]]]])
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        # α = (0, 3): 3 A².
+        (grad_cam, [6.0, 0.0]),
+        # 1·1 + 2·2 and -1·3 + 4·0.
+        (hires_cam, [5.0, -3.0]),
+        (layer_cam, [5.0, 0.0]),
+        # α = ((1·1 - 1·3) / 4, 2·2 / 2) = (-1/2, 2).
+        (xgrad_cam, [3.5, -1.5]),
+        # α¹ = 1 / (2 + 4·1) where positive: w¹ = 1/6; α² = 1 / (2 + 2 g):
+        # w² = 2/6 + 4/10 = 11/15.
+        (grad_cam_plus_plus, [1 / 6 + 22 / 15, 1 / 2]),
+        # Means (2, 1), deviations (1, 1): nothing is more than one above its mean...
+        (fem, [0.0, 0.0]),
+        # ...but with half a deviation the second cell is in A¹ and the first in A².
+        (lambda a, g: fem(a, g, k=0.5), [1.0, 2.0]),
+    ],
+)
+def test_by_hand(formula, expected):
+    np.testing.assert_allclose(formula(A, G)[0, 0], expected, rtol=1e-6)
+
+
+def test_eigen_cam_of_one_pattern_is_that_pattern():
+    # Both maps are multiples of (3, 4): the only component is it, with length 5 · |(1, 2)|.
+    a = tf.constant([[[[3.0, 6.0], [4.0, 8.0]]]])
+    np.testing.assert_allclose(eigen_cam(a, a)[0, 0], np.sqrt(5) * np.array([3, 4]), rtol=1e-5)
+
+
+def test_eigen_grad_cam_keeps_the_sign_of_evidence():
+    a = tf.constant([[[[3.0, 6.0], [4.0, 8.0]]]])
+    against = eigen_grad_cam(a, -tf.ones_like(a))
+    np.testing.assert_allclose(against[0, 0], -np.sqrt(5) * np.array([3, 4]), rtol=1e-5)
+
+
+def test_methods_stay_finite_where_nothing_is_active():
+    zeros = tf.zeros((1, 2, 2, 3))
+    for formula in (grad_cam, grad_cam_plus_plus, xgrad_cam, eigen_cam, eigen_grad_cam, fem):
+        assert not formula(zeros, zeros).numpy().any()
