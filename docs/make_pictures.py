@@ -24,6 +24,7 @@ from gradcam_cli.cli import main as gradcam
 
 DOCS = Path(__file__).resolve().parent
 SAMPLES = DOCS.parent / "sample_images"
+STRIP = ("bee", "red-panda", "macaw", "crab")
 WIDTH = 1280
 QUALITY = 84
 CHROMIUM_ARGUMENTS = [
@@ -39,6 +40,8 @@ def make_pictures(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
+        run(".", "--out", made)
+        join([made / f"{name}_gradcam.png" for name in STRIP], out / "overlays.jpg")
         run("dog.jpg", "--out", made, "--figure", "--contour", "--box", "--threshold", 0.3)
         run("bridge.jpg", "--out", made, "--each", "--top-k", 2, "--figure")
         terminal = run("macaw.jpg", "--as", "blocks", command="show")
@@ -56,6 +59,21 @@ def run(picture: str, *arguments: object, command: str = "explain") -> str:
     with contextlib.redirect_stdout(printed), contextlib.chdir(SAMPLES):
         gradcam([command, picture, *map(str, arguments)], standalone_mode=False)
     return printed.getvalue()
+
+
+def join(sources: list[Path], target: Path, gap: int = 8) -> None:
+    """Sets pictures of one height side by side across a page."""
+    pictures = [Image.open(source) for source in sources]
+    ratios = [picture.width / picture.height for picture in pictures]
+    height = round((WIDTH - gap * (len(pictures) - 1)) / sum(ratios))
+    strip = Image.new("RGB", (WIDTH, height), "white")
+    left = 0
+    for picture, ratio in zip(pictures, ratios, strict=True):
+        strip.paste(
+            picture.resize((round(height * ratio), height), Image.Resampling.LANCZOS), (left, 0)
+        )
+        left += round(height * ratio) + gap
+    strip.save(target, quality=QUALITY, optimize=True)
 
 
 def shrink(source: Path, target: Path, width: int = WIDTH) -> None:

@@ -362,6 +362,10 @@ def figure_of(
         colormap: The colour map of the overlays.
         dots_per_inch: See `draw_figure`.
     """
+    original, *overlays = rows[0]
+    if len(overlays) == 1:
+        # Of a single class, the methods and layers stand side by side.
+        rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
         picture.path.name.encode("utf-8", "backslashreplace").decode(),
         describe(explainers),

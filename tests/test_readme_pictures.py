@@ -30,7 +30,7 @@ def made(tmp_path_factory):
 def test_readme_shows_every_picture():
     readme = (ROOT / "README.md").read_text("utf-8")
     names = {path.name for path in PICTURES.iterdir()}
-    assert len(names) == 6
+    assert len(names) == 7
     assert [name for name in names if f"docs/pictures/{name}" not in readme] == []
 
 
