@@ -71,7 +71,8 @@ def test_what_a_sheet_cannot_have(invoke):
     for option in (["--heatmap"], ["--truth", "folders"]):
         done = invoke("dog.jpg", "--method", "gradcam", "--method", "fem", *option)
         assert done.exit_code == 2
-        assert done.stderr == f"Error: {option[0]} goes with one --method; several make a sheet\n"
+        assert done.stderr.startswith(f"Error: {option[0]} goes with one --method")
+        assert done.stderr.count("\n") == 1
     done = invoke("dog.jpg", "--method", "gradcan")
     assert done.exit_code == 2
     assert "'gradcan' is not one of" in done.stderr
