@@ -149,6 +149,16 @@ class Fit:
         return Image.fromarray(np.asarray(upsampled).clip(0.0, 1.0))
 
 
+def mean_color(channels: int) -> tuple[int, ...]:
+    """Gives the colour of "nothing there", in [0, 255].
+
+    Args:
+        channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+    """
+    pixel = Image.new("RGB", (1, 1), _FILL).convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
+    return tuple(np.asarray(pixel).ravel().tolist())
+
+
 def _cells_beyond(distance: float) -> int:
     return max(0, math.ceil(distance))
 

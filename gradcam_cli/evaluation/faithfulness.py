@@ -1,0 +1,318 @@
+r"""Faithfulness: does a map show what the network used?
+
+Every function takes a model, inputs, target classes and maps, and returns one value for
+each input, which `gradcam_cli.evaluation.measurement.Measurement` averages. Common to all:
+
+* model: a `Classifier` (inputs in [0, 255], scores are probabilities), a Keras model or any
+  function from inputs to (N, classes), whose outputs are the scores.
+* inputs: (N, height, width, channels), uint8 or float, as the model wants them.
+* targets: (N,) int, or one-hot (N, classes).
+* maps: (N, height, width) float, of the size of the inputs, larger where it matters more.
+* baseline: what a removed pixel becomes: a number, a colour, or an array of the inputs'
+  shape. None is 0 for a Keras model, as in Xplique, and for a `Classifier` the mean colour
+  of ImageNet, which normalisation makes 0, as in pytorch-grad-cam, torchcam and the
+  program of RISE. Black, the 0 of pixels, would be a colour that the network has seen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradcam_cli.evaluation.scores import TargetScores, class_indices, scores_of
+
+Baseline = float | np.ndarray | None
+
+STEPS = 10
+GRID = 9
+SUBSET_SHARE = 0.2
+SUBSETS = 200
+_EPSILON = 1e-8
+
+
+def average_drop(
+    model: Any, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray, baseline: Baseline = None
+) -> np.ndarray:
+    r"""Average Drop (Chattopadhay et al., 2018, arXiv 1710.11063, section 5.1).
+
+    What is lost of the class score Y when the input is faded by its map M, scaled from its
+    minimum to its maximum:
+
+    .. math::
+        \frac{\max(0, Y - O)}{Y}, \quad O = f(M \odot x + (1 - M) \odot b)
+
+    The paper speaks of the picture times the map; torchcam, pytorch-grad-cam and Xplique
+    multiply what the network sees, so that 0 is grey for most networks, and so do we. The
+    drop is divided by Y, as in the paper, torchcam and Xplique; pytorch-grad-cam doesn't.
+
+    Returns:
+        (N,) float64 in [0, 1]; lower is better. The paper gives per cent.
+    """
+    return _faded(model, inputs, targets, maps, baseline)["average_drop"]
+
+
+def increase_in_confidence(
+    model: Any, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray, baseline: Baseline = None
+) -> np.ndarray:
+    r"""Increase in Confidence (Chattopadhay et al., 2018, arXiv 1710.11063, section 5.1).
+
+    Whether the class is more probable in the faded input than in the whole one,
+    :math:`[O > Y]`, as in `average_drop`. The mean is the share of such inputs.
+
+    Returns:
+        (N,) float64, 0 or 1; higher is better.
+    """
+    return _faded(model, inputs, targets, maps, baseline)["increase_in_confidence"]
+
+
+def average_gain(
+    model: Any, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray, baseline: Baseline = None
+) -> np.ndarray:
+    r"""Average Gain (Zhang et al., 2024, Opti-CAM, arXiv 2301.07002).
+
+    What is gained, of what there was to be gained, as in `average_drop`:
+
+    .. math::
+        \frac{\max(0, O - Y)}{1 - Y}
+
+    Returns:
+        (N,) float64 in [0, 1] for scores in [0, 1]; higher is better.
+    """
+    return _faded(model, inputs, targets, maps, baseline)["average_gain"]
+
+
+def fading_figures(before: np.ndarray, after: np.ndarray) -> dict[str, np.ndarray]:
+    """Computes the three figures of faded inputs from the scores alone.
+
+    Args:
+        before: (N,) the scores of the inputs.
+        after: (N,) the scores of the same, faded by their maps.
+
+    Returns:
+        "average_drop", "increase_in_confidence" and "average_gain", each (N,).
+    """
+    return {
+        "average_drop": np.maximum(before - after, 0) / (before + _EPSILON),
+        "increase_in_confidence": (after > before).astype(np.float64),
+        "average_gain": np.maximum(after - before, 0) / (1 - before + _EPSILON),
+    }
+
+
+def fade(inputs: np.ndarray, maps: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Fades inputs by their maps, scaled from their minimum to their maximum.
+
+    Returns:
+        Float32 of the shape of ``inputs``. An even map fades everything.
+    """
+    maps = np.abs(np.asarray(maps, np.float32))
+    low = maps.min(axis=(1, 2), keepdims=True)
+    high = maps.max(axis=(1, 2), keepdims=True)
+    mask = ((maps - low) / (high - low + np.float32(_EPSILON)))[..., None]
+    return np.asarray(inputs, np.float32) * mask + (1 - mask) * baseline
+
+
+def deletion(
+    model: Any,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    baseline: Baseline = None,
+    steps: int = STEPS,
+) -> np.ndarray:
+    """Deletion (Petsiuk et al., 2018, RISE, arXiv 1806.07421, section 4.2).
+
+    The area under the class score, by the trapezoidal rule, as the input's pixels become
+    the baseline, the most important first. A good map makes the score fall at once.
+
+    10 steps of a tenth of the pixels each, as in Xplique; the paper takes one for each row
+    of the picture. Pixels of the same importance go in reading order.
+
+    Returns:
+        (N,) float64 in [0, 1] for scores in [0, 1]; lower is better.
+    """
+    scorer = scores_of(model)
+    ends = _baselines(scorer, inputs, baseline)
+    return _area(_replace_by_rank(scorer, inputs, targets, maps, (inputs, ends), steps))
+
+
+def insertion(
+    model: Any,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    baseline: Baseline = None,
+    steps: int = STEPS,
+) -> np.ndarray:
+    """Insertion (Petsiuk et al., 2018, RISE, arXiv 1806.07421, section 4.2).
+
+    The area under the class score as the input's pixels appear on the baseline, the most
+    important first, in the steps of `deletion`. The paper starts from a blurred copy of
+    the picture, Xplique and we from the baseline; a blurred copy can be given as such.
+
+    Returns:
+        (N,) float64 in [0, 1] for scores in [0, 1]; higher is better.
+    """
+    scorer = scores_of(model)
+    starts = _baselines(scorer, inputs, baseline)
+    return _area(_replace_by_rank(scorer, inputs, targets, maps, (starts, inputs), steps))
+
+
+def mu_fidelity(
+    model: Any,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    baseline: Baseline = None,
+    grid: int = GRID,
+    share: float = SUBSET_SHARE,
+    subsets: int = SUBSETS,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""MuFidelity (Bhatt et al., 2020, arXiv 2005.00631, definition 3).
+
+    How well the importance of a random set S of pixels, summed up, tells what the class
+    score loses when they become the baseline:
+
+    .. math::
+        \mathrm{corr}_S\Big(\sum_{i \in S} M_i, \; f(x) - f(x_{[x_S = b]})\Big)
+
+    As in Xplique, the sets are of cells of a grid, each taken with the same chance, and
+    the correlation is Spearman's; the paper draws sets of one size and takes Pearson's.
+    All inputs of a size share their sets, which are the same for a seed.
+
+    Args:
+        model: See the module, like the rest.
+        inputs: See the module.
+        targets: See the module.
+        maps: See the module.
+        baseline: See the module.
+        grid: Into how many cells each side is cut.
+        share: The chance of a cell to be in a set.
+        subsets: How many sets are drawn.
+        seed: Of the random numbers.
+
+    Returns:
+        (N,) float64 in [-1, 1]; higher is better. 0 where the score or the map doesn't
+        change at all.
+    """
+    subset_masks = draw_subsets(inputs.shape[1:3], grid, share, subsets, seed)
+    losses = subset_losses(model, inputs, targets, subset_masks, baseline)
+    return correlate_subsets(losses, subset_masks, maps)
+
+
+def draw_subsets(
+    size: tuple[int, int],
+    grid: int = GRID,
+    share: float = SUBSET_SHARE,
+    subsets: int = SUBSETS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Draws the sets of pixels of `mu_fidelity`.
+
+    Args:
+        size: (height, width) of the inputs in pixels.
+        grid: As for `mu_fidelity`, like the rest.
+        share: The chance of a cell.
+        subsets: How many sets.
+        seed: Of the random numbers.
+
+    Returns:
+        (subsets, height, width) bool, true in the set.
+    """
+    rng = np.random.default_rng(seed)
+    cells = rng.random((subsets, grid, grid)) < share
+    rows, columns = (np.arange(length) * grid // length for length in size)
+    return cells[:, rows][:, :, columns]
+
+
+def subset_losses(
+    model: Any,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    subsets: np.ndarray,
+    baseline: Baseline = None,
+) -> np.ndarray:
+    """Computes what the class score loses without each set of pixels; no map is needed.
+
+    Returns:
+        (N, subsets) float64.
+    """
+    scorer = scores_of(model)
+    targets = class_indices(targets)
+    ends = _baselines(scorer, inputs, baseline)
+    before = scorer(inputs, targets)
+    losses = np.empty((len(inputs), len(subsets)))
+    for number, (image, end, target) in enumerate(zip(inputs, ends, targets, strict=True)):
+        changed = np.where(subsets[..., None], end, image)
+        losses[number] = before[number] - scorer(changed, np.full(len(subsets), target))
+    return losses
+
+
+def correlate_subsets(losses: np.ndarray, subsets: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Correlates what sets of pixels cost with what maps say of them.
+
+    Args:
+        losses: (N, subsets), from `subset_losses`.
+        subsets: (subsets, height, width) bool.
+        maps: (N, height, width).
+
+    Returns:
+        (N,) float64 in [-1, 1].
+    """
+    flat = subsets.reshape(len(subsets), -1).astype(np.float32)
+    importance = np.asarray(maps, np.float32).reshape(len(maps), -1) @ flat.T
+    return np.array(
+        [rank_correlation(a, b) for a, b in zip(losses, importance, strict=True)], np.float64
+    )
+
+
+def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
+    """Computes Spearman's rank correlation; 0 where one of both doesn't vary."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(values) == 0 or np.ptp(others) == 0:
+        return 0.0
+    return float(spearmanr(np.ravel(values), np.ravel(others)).statistic)
+
+
+def _faded(
+    model: Any, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray, baseline: Baseline
+) -> dict[str, np.ndarray]:
+    scorer = scores_of(model)
+    targets = class_indices(targets)
+    faded = fade(inputs, maps, _baselines(scorer, inputs, baseline))
+    return fading_figures(scorer(inputs, targets), scorer(faded, targets))
+
+
+def _baselines(scorer: TargetScores, inputs: np.ndarray, baseline: Baseline) -> np.ndarray:
+    chosen = scorer.baseline if baseline is None else np.asarray(baseline, np.float32)
+    return np.broadcast_to(chosen, inputs.shape)
+
+
+def _replace_by_rank(
+    scorer: TargetScores,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    steps: int,
+) -> np.ndarray:
+    """Goes from one input to another, the most important pixels first: (N, steps + 1)."""
+    targets = class_indices(targets)
+    pixels = inputs.shape[1] * inputs.shape[2]
+    # So many pixels are replaced after each step.
+    counts = np.linspace(0, pixels, steps + 1).astype(np.int64)
+    scores = np.empty((len(inputs), steps + 1))
+    for number, heat in enumerate(np.asarray(maps)):
+        order = np.argsort(-heat.ravel(), kind="stable")
+        rank = np.empty(pixels, np.int64)
+        rank[order] = np.arange(pixels)
+        replaced = (rank < counts[:, None]).reshape(-1, *heat.shape, 1)
+        changed = np.where(replaced, ends[1][number], ends[0][number])
+        scores[number] = scorer(changed, np.full(steps + 1, targets[number]))
+    return scores
+
+
+def _area(curves: np.ndarray) -> np.ndarray:
+    return np.asarray((curves[:, :-1] + curves[:, 1:]).mean(axis=1) / 2)

@@ -1,0 +1,98 @@
+"""What can be said of maps by themselves, and of how they bear a little noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+RADIUS = 0.1
+NEIGHBOURS = 20
+
+# From inputs (N, height, width, channels) and classes (N,) to maps (N, height, width).
+Explain = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def sparseness(maps: np.ndarray) -> np.ndarray:
+    r"""Sparseness (Chalasani et al., 2020, arXiv 1810.06583): the Gini index.
+
+    With the n absolute values in rising order:
+
+    .. math::
+        \frac{2 \sum_i i \, |M|_{(i)}}{n \sum_i |M|_{(i)}} - \frac{n + 1}{n}
+
+    Args:
+        maps: (N, height, width) float.
+
+    Returns:
+        (N,) float64, from 0 (even) to nearly 1 (all in one pixel). An empty map has 0.
+    """
+    values = np.sort(np.abs(np.asarray(maps, np.float64)).reshape(len(maps), -1), axis=1)
+    n = values.shape[1]
+    totals = values.sum(axis=1)
+    weighted = 2 * (values * np.arange(1, n + 1)).sum(axis=1)
+    safe = np.where(totals > 0, totals, 1.0)
+    return np.where(totals > 0, weighted / (n * safe) - (n + 1) / n, 0.0)
+
+
+def complexity(maps: np.ndarray) -> np.ndarray:
+    r"""Complexity (Bhatt et al., 2020, arXiv 2005.00631, definition 4): the entropy.
+
+    .. math::
+        -\sum_i p_i \ln p_i, \quad p_i = \frac{|M_i|}{\sum_j |M_j|}
+
+    Args:
+        maps: (N, height, width) float.
+
+    Returns:
+        (N,) float64 in nats, from 0 (all in one pixel) to ln(height * width) (even). An
+        empty map, which says nothing, has the entropy of an even one.
+    """
+    values = np.abs(np.asarray(maps, np.float64)).reshape(len(maps), -1)
+    empty = values.sum(axis=1) == 0
+    values = np.where(empty[:, None], 1.0, values)
+    shares = values / values.sum(axis=1, keepdims=True)
+    logarithms = np.log(np.where(shares > 0, shares, 1.0))
+    return np.asarray(-(shares * logarithms).sum(axis=1))
+
+
+def average_stability(
+    explain: Explain,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    radius: float = RADIUS,
+    neighbours: int = NEIGHBOURS,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""Average Stability (Bhatt et al., 2020, arXiv 2005.00631, definition 2).
+
+    How far the map moves, in the mean, when a little noise is added to the input:
+
+    .. math::
+        \operatorname{mean}_\epsilon \, \lVert M(x + \epsilon) - M(x) \rVert_2
+
+    As in Xplique, the noise is even between 0 and the radius, the same for all inputs of
+    a size, and the distance that of Euclid; the paper leaves both open.
+
+    Args:
+        explain: From inputs (N, height, width, channels) and classes (N,) to maps.
+        inputs: (N, height, width, channels).
+        targets: (N,) int.
+        maps: (N, height, width), what ``explain`` says of the inputs.
+        radius: Of the noise, in the units of the inputs: 0.1 for values in [0, 1], 25.5
+            for pixels in [0, 255].
+        neighbours: How many noisy copies of each input are explained.
+        seed: Of the noise.
+
+    Returns:
+        (N,) float64, 0 or more; lower is better.
+    """
+    rng = np.random.default_rng(seed)
+    noise = rng.uniform(0, radius, (neighbours, *inputs.shape[1:])).astype(np.float32)
+    distances = np.empty(len(inputs))
+    for number, image in enumerate(np.asarray(inputs, np.float32)):
+        moved = explain(image + noise, np.full(neighbours, targets[number]))
+        differences = (moved - maps[number]).reshape(neighbours, -1).astype(np.float64)
+        distances[number] = np.sqrt((differences**2).sum(axis=1)).mean()
+    return distances

@@ -1,0 +1,117 @@
+r"""ROAD: remove and debias (Rong et al., 2022, arXiv 2202.00449)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from gradcam_cli.evaluation.scores import class_indices, scores_of
+
+PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
+# Equation 3 of the paper: the neighbours at a side, and those at a corner.
+_SIDE, _CORNER = 1 / 6, 1 / 12
+_NEIGHBOURS = np.array(
+    [[_CORNER, _SIDE, _CORNER], [_SIDE, 0, _SIDE], [_CORNER, _SIDE, _CORNER]], np.float32
+)
+# Of the range of values; it hides that a place was filled in.
+_NOISE = 0.01
+_SMALLEST_SIDE = 4
+_RELAXATIONS = 16
+
+
+def road(
+    model: Any,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    percentiles: tuple[float, ...] = PERCENTILES,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""ROAD, with the most and the least important pixels removed (arXiv 2202.00449).
+
+    Removed pixels are filled in from their surroundings, so that the network can't tell
+    by their outline what was there. As pytorch-grad-cam's ROADCombined:
+
+    .. math::
+        \frac{1}{2} \operatorname{mean}_p \big(f(x_{\text{least important } p\,\%
+        \text{ removed}}) - f(x_{\text{most important } p\,\% \text{ removed}})\big)
+
+    A map with a positive value says which pixels the class needs. The paper reports both
+    curves apart; the difference is what stays of them when the map says nothing.
+
+    Args:
+        model: As in `gradcam_cli.evaluation.faithfulness`, like the rest.
+        inputs: (N, height, width, channels).
+        targets: (N,) int, or one-hot.
+        maps: (N, height, width).
+        percentiles: How much is removed, in per cent.
+        seed: Of the noise.
+
+    Returns:
+        (N,) float64 in [-0.5, 0.5] for scores in [0, 1]; higher is better.
+    """
+    scorer = scores_of(model)
+    targets = class_indices(targets)
+    rng = np.random.default_rng(seed)
+    results = np.empty(len(inputs))
+    count = len(percentiles)
+    for number, (image, heat) in enumerate(zip(inputs, maps, strict=True)):
+        known = np.concatenate([_kept(heat, percentiles), _kept(-heat, percentiles)])
+        image = np.asarray(image, np.float32)
+        filled = fill_in(np.broadcast_to(image, (2 * count, *image.shape)), known)
+        noise = rng.standard_normal(filled.shape, np.float32) * _NOISE * scorer.value_range
+        changed = np.where(known[..., None], image, filled + noise)
+        scores = scorer(changed, np.full(len(changed), targets[number]))
+        results[number] = (scores[count:].mean() - scores[:count].mean()) / 2
+    return results
+
+
+def fill_in(images: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Fills in what isn't known: each pixel is the weighted mean of its eight neighbours.
+
+    That is a large system of linear equations. Here it is solved roughly at a small size,
+    and the solution improved at each larger one, which ends within the noise that is added
+    and is much faster than to solve it exactly.
+
+    Args:
+        images: (N, height, width, channels) float32.
+        known: (N, height, width) bool.
+
+    Returns:
+        (N, height, width, channels) float32.
+    """
+    channels = images.shape[-1]
+    weights = tf.tile(tf.constant(_NEIGHBOURS)[..., None, None], (1, 1, channels, 1))
+    levels = [(tf.constant(images, tf.float32), tf.cast(known[..., None], tf.float32))]
+    while min(levels[-1][0].shape[1:3]) > _SMALLEST_SIDE:
+        levels.append(_halve(*levels[-1]))
+    image, mask = levels[-1]
+    total = tf.reduce_sum(mask, (1, 2), keepdims=True)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(image * mask, (1, 2), keepdims=True), total)
+    solution = tf.broadcast_to(mean, tf.shape(image))
+    for image, mask in reversed(levels):
+        solution = tf.image.resize(solution, image.shape[1:3])
+        inside = tf.nn.depthwise_conv2d(tf.ones_like(image[:1]), weights, [1] * 4, "SAME")
+        solution = image * mask + solution * (1 - mask)
+        given, free = image * mask, (1 - mask) / inside
+        for _ in range(_RELAXATIONS):
+            around = tf.nn.depthwise_conv2d(solution, weights, [1] * 4, "SAME")
+            solution = given + around * free
+    return np.asarray(solution)
+
+
+def _kept(heat: np.ndarray, percentiles: tuple[float, ...]) -> np.ndarray:
+    """Says which pixels stay when the most important ones are removed: (P, rows, columns)."""
+    pixels = heat.size
+    rank = np.empty(pixels, np.int64)
+    rank[np.argsort(-heat.ravel(), kind="stable")] = np.arange(pixels)
+    removed = np.round(np.array(percentiles) / 100 * pixels)
+    return np.reshape(rank >= removed[:, None], (len(percentiles), *heat.shape))
+
+
+def _halve(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    known = tf.nn.avg_pool2d(mask, 2, 2, "SAME")
+    values = tf.nn.avg_pool2d(image * mask, 2, 2, "SAME")
+    return tf.math.divide_no_nan(values, known), tf.cast(known > 0, tf.float32)
