@@ -69,3 +69,7 @@ class LabelsError(UsageError):
 
 class TruthError(GradcamError):
     """Nobody says what a picture really shows."""
+
+
+class AnnotationError(GradcamError):
+    """Nobody says where the objects of a picture are, or not in a way that can be read."""

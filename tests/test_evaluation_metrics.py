@@ -198,7 +198,7 @@ def test_stability_by_hand():
     # The root of the expected square of what even noise adds is a little above the mean.
     assert found == pytest.approx(np.sqrt((weights**2).sum() * 0.3**2 / 3), rel=0.01)
     steady = evaluation.average_stability(
-        lambda inputs, targets: np.ones(inputs.shape[:3]), inputs, targets, np.ones((3, 6, 5))
+        lambda inputs, _: np.ones(inputs.shape[:3]), inputs, targets, np.ones((3, 6, 5))
     )
     assert steady.tolist() == [0, 0, 0]
 

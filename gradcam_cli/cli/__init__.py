@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from gradcam_cli import __version__
+from gradcam_cli.cli.best_layer import best_layer
+from gradcam_cli.cli.evaluate import evaluate
 from gradcam_cli.cli.explain import explain
 from gradcam_cli.cli.group import GradcamGroup
 from gradcam_cli.cli.info import info
@@ -27,12 +29,15 @@ def main() -> None:
     gradcam photo.jpg              overlay photo_gradcam.png, top classes
     gradcam photos/ --out maps/    every picture below a folder
     gradcam show photo.jpg         in a window or in the terminal
+    gradcam evaluate photos/       can the maps be trusted?
     gradcam explain --help         all options
 
     A file or folder that has the name of a command is written ./models.
     """
 
 
+main.add_command(best_layer)
+main.add_command(evaluate)
 main.add_command(explain)
 main.add_command(info)
 main.add_command(layers)

@@ -28,7 +28,7 @@ def random_maps(number: int, size: tuple[int, int], rng: np.random.Generator) ->
         np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))
         for grid in cells
     ]
-    return np.clip(np.stack(maps), 0.0, 1.0)
+    return np.stack(maps).clip(0.0, 1.0)
 
 
 def centre_gaussian_maps(number: int, size: tuple[int, int]) -> np.ndarray:

@@ -109,7 +109,7 @@ def fade(inputs: np.ndarray, maps: np.ndarray, baseline: np.ndarray) -> np.ndarr
     low = maps.min(axis=(1, 2), keepdims=True)
     high = maps.max(axis=(1, 2), keepdims=True)
     mask = ((maps - low) / (high - low + np.float32(_EPSILON)))[..., None]
-    return np.asarray(inputs, np.float32) * mask + (1 - mask) * baseline
+    return np.asarray(np.asarray(inputs, np.float32) * mask + (1 - mask) * baseline)
 
 
 def deletion(

@@ -1,0 +1,120 @@
+"""``gradcam best-layer PATH...``: which layer of a model should be explained."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from gradcam_cli.cli.group import DEBUG
+from gradcam_cli.cli.measuring import (
+    measuring_options,
+    parse_layer,
+    prepare,
+    progress_bar,
+    tell_errors,
+)
+from gradcam_cli.cli.options import debug_option
+from gradcam_cli.errors import UsageError
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
+from gradcam_cli.metric_names import ALL_METRICS, RANKING_METRICS
+
+_FAILED = 1
+
+
+@click.command(name="best-layer", short_help="Rank the layers of a model by how true maps are.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--method",
+    metavar="NAME",
+    type=click.Choice([name for name in METHODS if name != "fullgrad"]),
+    default=DEFAULT_METHOD,
+    show_default=True,
+    help="How the map is computed (see 'gradcam methods').",
+)
+@click.option(
+    "-l",
+    "--layer",
+    "layers",
+    metavar="NAME",
+    multiple=True,
+    help="Compare these layers. Can be repeated. [default: the last layer of every shape of "
+    "output]",
+)
+@measuring_options
+@debug_option
+@click.pass_context
+def best_layer(
+    ctx: click.Context,
+    /,
+    paths: tuple[str, ...],
+    method: str,
+    layers: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    metrics: tuple[str, ...],
+    **parameters: Any,
+) -> None:
+    """Ranks the layers of a model by how well their maps show what the network used.
+
+    Each layer gets its place in every figure (see 'gradcam evaluate'); the mean of the
+    places ranks them. Ten pictures tell more than one.
+
+    \b
+    Examples:
+      gradcam best-layer photos/
+      gradcam best-layer photos/ --model my_model.keras --method layercam
+
+    Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted.
+    """
+    started = time.perf_counter()
+    metrics = metrics or RANKING_METRICS
+    if not any(ALL_METRICS[name].is_faithfulness for name in metrics):
+        raise UsageError(f"--metric: layers are ranked by faithfulness ({RANKING_METRICS[0]}, …)")
+    measuring = prepare(ctx.meta[DEBUG], paths, layers, metrics=metrics, **parameters)
+
+    from rich.text import Text
+
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cli.console import stdout_console
+    from gradcam_cli.cli.evaluation_display import ranking_table
+    from gradcam_cli.evaluation.files import evaluation_record
+    from gradcam_cli.evaluation.folder import evaluate_pictures
+    from gradcam_cli.evaluation.verdict import candidate_layers, rank_rows, verdicts
+
+    classifier = measuring.classifier
+    chosen = [parse_layer(layer) for layer in layers] or candidate_layers(classifier)
+    explainers = [Explainer(classifier, layer, method) for layer in dict.fromkeys(chosen)]
+    rows = len(explainers) + 2
+    options = replace(measuring.options, metrics=metrics)
+    with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
+        evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)
+    ranking = rank_rows(evaluation)
+    best, _ = ranking[0]
+    (sentence,) = verdicts(replace(evaluation, rows=[best, *evaluation.baselines]))
+    if as_json:
+        record = evaluation_record(evaluation, [sentence])
+        record["ranking"] = [{"layer": row.layer, "mean_place": place} for row, place in ranking]
+        click.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        console = stdout_console()
+        number = len(evaluation.pictures)
+        console.print(
+            Text(
+                f"{METHODS[method].title} · {classifier.name} · {number} "
+                f"picture{'s' * (number != 1)} · mean ± half of the 95 % confidence interval",
+                style="dim",
+            )
+        )
+        console.print()
+        console.print(ranking_table(ranking, evaluation.metrics))
+        console.print()
+        console.print(sentence)
+        if not quiet:
+            click.echo(f"({time.perf_counter() - started:.0f} s)", err=True)
+    tell_errors(evaluation.errors)
+    if evaluation.errors:
+        ctx.exit(_FAILED)

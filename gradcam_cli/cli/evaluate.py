@@ -1,0 +1,260 @@
+"""``gradcam evaluate PATH...``: measures whether maps show what the network used."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradcam_cli.cli.group import DEBUG
+from gradcam_cli.cli.measuring import (
+    Measuring,
+    in_folder,
+    measuring_options,
+    parse_layer,
+    prepare,
+    progress_bar,
+    tell_errors,
+)
+from gradcam_cli.cli.options import debug_option
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
+from gradcam_cli.metric_names import ALL_METRICS
+
+if TYPE_CHECKING:
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.evaluation.folder import Evaluation
+    from gradcam_cli.evaluation.sanity import SanityCheck
+
+_FAILED = 1
+
+
+@click.command(short_help="Measure whether maps show what the network used.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--method",
+    "methods",
+    metavar="NAME",
+    type=click.Choice(list(METHODS)),
+    multiple=True,
+    default=[DEFAULT_METHOD],
+    show_default=True,
+    help="How the map is computed (see 'gradcam methods'). Can be repeated.",
+)
+@click.option(
+    "-l",
+    "--layer",
+    "layers",
+    metavar="NAME",
+    multiple=True,
+    help="The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: each "
+    "is measured. [default: the last with a spatial output]",
+)
+@click.option(
+    "--annotations",
+    metavar="FOLDER|FILE.json",
+    type=click.Path(path_type=Path),
+    help="Where the objects are, for the metrics of localisation: a folder of Pascal VOC or "
+    "ImageNet XML files or mask PNGs, or a COCO file.",
+)
+@click.option(
+    "--sanity",
+    is_flag=True,
+    help="Also draw how the maps change as the layers' weights are shuffled, the last first.",
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Write tables and plots here. [default: the current folder]",
+)
+@measuring_options
+@debug_option
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    /,
+    paths: tuple[str, ...],
+    methods: tuple[str, ...],
+    layers: tuple[str, ...],
+    annotations: Path | None,
+    sanity: bool,
+    out: Path,
+    as_json: bool,
+    quiet: bool,
+    **parameters: Any,
+) -> None:
+    """Measures whether maps show what the network used.
+
+    Prints a table with the figures of each method and layer and 95 % confidence intervals,
+    the best of each column marked, beside those of a random map and of a Gaussian in the
+    middle; says in plain language what they mean; and writes them as
+    evaluation_gradcam.csv, evaluation_gradcam_pictures.csv and evaluation_gradcam.png.
+
+    \b
+    Examples:
+      gradcam evaluate photos/
+      gradcam evaluate photos/ --method gradcam --method layercam --layer block5c_add
+      gradcam evaluate photos/ --annotations photos/boxes/ --metric deletion
+      gradcam evaluate photos/ --method gradcam --method guidedgradcam --sanity
+
+    Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted.
+    """
+    started = time.perf_counter()
+    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+
+    import_tensorflow(ctx.meta[DEBUG])
+
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.evaluation.annotations import Annotations
+    from gradcam_cli.evaluation.files import ResultFiles, evaluation_record
+    from gradcam_cli.evaluation.folder import evaluate_pictures
+    from gradcam_cli.evaluation.verdict import verdicts
+
+    files = ResultFiles(out, "evaluation")
+    sanity_files = ResultFiles(out, "sanity") if sanity else None
+    measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
+    options = measuring.options
+    if annotations is not None:
+        options = replace(
+            options, annotations=Annotations(annotations, measuring.classifier.labels)
+        )
+    explainers = []
+    for method in dict.fromkeys(methods):
+        for layer in dict.fromkeys(layers) or [None]:
+            explainer = Explainer(
+                measuring.classifier, None if layer is None else parse_layer(layer), method
+            )
+            explainers.append(explainer)
+    rows = len(explainers) + 2
+    with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
+        evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)
+    sentences = verdicts(evaluation)
+    _write(files, evaluation, Path(paths[0]))
+    written = [files.table, files.details, files.plot]
+    check = None
+    if sanity_files is not None:
+        check = _check(measuring, explainers, quiet)
+        _write_check(sanity_files, check, evaluation, Path(paths[0]))
+        written += [sanity_files.table, sanity_files.plot]
+    if as_json:
+        record = evaluation_record(evaluation, sentences)
+        if check is not None:
+            record["sanity"] = _sanity_record(check)
+        click.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        _show(evaluation, sentences, check)
+        if not quiet:
+            seconds = time.perf_counter() - started
+            click.echo(f"→ {in_folder(written)}  ({seconds:.0f} s)", err=True)
+    tell_errors(evaluation.errors)
+    if evaluation.errors:
+        ctx.exit(_FAILED)
+
+
+def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | None) -> None:
+    from rich.text import Text
+
+    from gradcam_cli.cli.console import stdout_console
+    from gradcam_cli.cli.evaluation_display import metric_tables
+
+    console = stdout_console()
+    number = len(evaluation.pictures)
+    console.print(
+        Text(
+            f"{evaluation.model} · {number} picture{'s' * (number != 1)} · mean ± half of the "
+            f"95 % confidence interval · ★ best method",
+            style="dim",
+        )
+    )
+    for table in metric_tables(evaluation, console.width):
+        console.print()
+        console.print(table)
+    console.print()
+    for sentence in sentences:
+        console.print(sentence)
+    if check is not None:
+        from gradcam_cli.evaluation.sanity import sanity_verdicts
+
+        console.print()
+        for sentence in sanity_verdicts(check):
+            console.print(sentence)
+
+
+def _write(files: Any, evaluation: Evaluation, source: Path) -> None:
+    from gradcam_cli.evaluation.files import picture_rows, summary_rows
+    from gradcam_cli.evaluation.verdict import best_rows
+    from gradcam_cli.rendering.evaluation_plot import PlottedValue, plot_metrics
+
+    title = f"{evaluation.model}, {len(evaluation.pictures)} pictures, 95 % confidence intervals"
+    panels: dict[str, list[PlottedValue | None]] = {}
+    for name in evaluation.metrics:
+        metric = ALL_METRICS[name]
+        best = best_rows(evaluation, name)
+        factor = 100 if metric.is_share else 1
+        panels[metric.heading] = []
+        for row in evaluation.rows:
+            measured = row.measurements.get(name)
+            if measured is None:
+                panels[metric.heading].append(None)
+                continue
+            low, high = measured.interval
+            panels[metric.heading].append(
+                PlottedValue(factor * measured.mean, (factor * low, factor * high), row in best)
+            )
+    rows = [(row.name, row.is_baseline) for row in evaluation.rows]
+    files.write_plot(plot_metrics(title, rows, panels), source, title)
+    files.write_table(files.table, summary_rows(evaluation))
+    files.write_table(files.details, picture_rows(evaluation))
+
+
+def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> SanityCheck:
+    from gradcam_cli.evaluation.folder import load_inputs
+    from gradcam_cli.evaluation.sanity import MODES, check_sanity, number_of_steps
+
+    batches = load_inputs(measuring.pictures, measuring.classifier, measuring.options)
+    total = len(MODES) * len(explainers) * number_of_steps(explainers[0])
+    with progress_bar("randomizations", total, quiet) as advance:
+        return check_sanity(explainers, batches, report=advance)
+
+
+def _write_check(files: Any, check: SanityCheck, evaluation: Evaluation, source: Path) -> None:
+    from gradcam_cli.evaluation.files import sanity_rows
+    from gradcam_cli.rendering.evaluation_plot import plot_sanity
+
+    curves: dict[str, dict[str, list[float]]] = {}
+    for measure, title in (("rank_correlation", "rank correlation"), ("ssim", "SSIM")):
+        for curve in check.curves:
+            values = getattr(curve, measure).mean(axis=1).tolist()
+            heading = f"{title}, {curve.mode} randomization"
+            curves.setdefault(heading, {})[f"{curve.title} · {curve.layer}"] = values
+    title = (
+        f"{evaluation.model}: how like the original maps stay, {len(evaluation.pictures)} pictures"
+    )
+    names = [layer.rpartition("/")[2] for layer in check.layers]
+    files.write_plot(plot_sanity(title, names, curves), source, title)
+    files.write_table(files.table, sanity_rows(check))
+
+
+def _sanity_record(check: SanityCheck) -> dict[str, Any]:
+    from gradcam_cli.evaluation.sanity import sanity_verdicts
+
+    return {
+        "layers": check.layers,
+        "curves": [
+            {
+                "method": curve.method,
+                "layer": curve.layer,
+                "mode": curve.mode,
+                "rank_correlation": curve.rank_correlation.mean(axis=1).round(6).tolist(),
+                "ssim": curve.ssim.mean(axis=1).round(6).tolist(),
+            }
+            for curve in check.curves
+        ],
+        "verdicts": sanity_verdicts(check),
+    }

@@ -1,0 +1,175 @@
+"""What the commands that measure maps share: options, models, pictures, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradcam_cli.cli.options import model_options
+from gradcam_cli.errors import ImageError
+from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
+from gradcam_cli.images import SUFFIXES
+from gradcam_cli.inputs import InputPicture, find_pictures
+from gradcam_cli.metric_names import METRICS
+from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+
+if TYPE_CHECKING:
+    from gradcam_cli.errors import GradcamError
+    from gradcam_cli.evaluation.folder import EvaluationOptions
+    from gradcam_cli.models.classifier import Classifier
+
+_OPTIONS = (
+    click.option(
+        "-c",
+        "--class",
+        "wanted_class",
+        metavar="CLASS",
+        help="The class to explain: an index, a WordNet id or a name. [default: the most "
+        "probable of each picture]",
+    ),
+    click.option(
+        "--metric",
+        "metrics",
+        metavar="NAME",
+        type=click.Choice(list(METRICS)),
+        multiple=True,
+        help=f"What is measured: {', '.join(METRICS)}. Can be repeated.",
+    ),
+    click.option(
+        "--fit",
+        type=click.Choice(FITS),
+        help="How a picture fits the network's input. [default: keep, or squash for networks of "
+        "one size]",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+)
+
+
+def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say what is measured, on which model."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return model_options(command)
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is measured: pictures, a classifier, and how they come together."""
+
+    pictures: list[InputPicture]
+    classifier: Classifier
+    options: EvaluationOptions
+
+
+def prepare(
+    show_messages: bool,
+    paths: Sequence[str],
+    layers: Sequence[str],
+    *,
+    model: str | None,
+    wanted_class: str | None,
+    metrics: Sequence[str],
+    fit: str | None,
+    size: tuple[int, int] | None,
+    **model_parameters: Any,
+) -> Measuring:
+    """Finds the pictures and loads the classifier.
+
+    Args:
+        show_messages: Let TensorFlow write to standard error.
+        paths: As the user gave them.
+        layers: The layers that the user named, which may tell the model.
+        model: As the user gave it, like the rest.
+        wanted_class: The class to explain.
+        metrics: What is measured; all if there is none.
+        fit: How pictures fit the input.
+        size: Of the input.
+        model_parameters: The rest of `model_options`.
+    """
+    pictures = list(find_pictures(paths))
+    if not pictures:
+        raise ImageError(
+            f"no pictures in {', '.join(paths)} (looked for {', '.join(sorted(SUFFIXES))})"
+        )
+    if model is None:
+        model = model_for_layer(layers[0]) if layers else DEFAULT_MODEL
+
+    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+
+    import_tensorflow(show_messages)
+
+    from gradcam_cli.evaluation.folder import EvaluationOptions
+    from gradcam_cli.models.loading import load_classifier
+    from gradcam_cli.pipeline import TOP_CLASS
+
+    classifier = load_classifier(model, size=size, **model_parameters)
+    fit = fit or classifier.default_fit
+    native = classifier.input_size
+    return Measuring(
+        pictures,
+        classifier,
+        EvaluationOptions(
+            metrics=tuple(name for name in METRICS if name in metrics) or tuple(METRICS),
+            target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
+            fit=fit,
+            input_size=choose_input_size(native, classifier.any_size, fit, size),
+            stride=usual_stride(native),
+        ),
+    )
+
+
+@contextmanager
+def progress_bar(description: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Shows a bar on standard error, where that is a terminal.
+
+    Yields:
+        A function that moves it on.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from gradcam_cli.cli.console import stderr_console
+
+    console = stderr_console()
+    progress = Progress(
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    )
+    with progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def tell_errors(errors: Sequence[GradcamError]) -> None:
+    """Prints why pictures weren't measured."""
+    for error in errors:
+        click.echo(click.style(f"Error: {error}", fg="red"), err=True)
+
+
+def parse_layer(layer: str) -> str | int:
+    """Reads a layer's name, or its index."""
+    try:
+        return int(layer)
+    except ValueError:
+        return layer
+
+
+def in_folder(files: Sequence[Path]) -> str:
+    """Names files for a line that says where they are."""
+    return ", ".join(str(file) for file in files)

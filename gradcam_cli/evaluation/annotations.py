@@ -1,0 +1,231 @@
+"""Where objects are: Pascal VOC and ImageNet XML, COCO JSON, and masks."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.errors import AnnotationError, UnknownClassError, UsageError
+from gradcam_cli.inputs import InputPicture
+from gradcam_cli.models.labels import Labels
+
+# (left, top, right, bottom) in pixels of the picture; its first pixel goes from 0 to 1.
+Box = tuple[float, float, float, float]
+
+_MASK_NAMES = ("{}.png", "{}_mask.png", "{}_segmentation.png")
+# The border of an object in the masks of Pascal VOC: neither object nor background.
+_VOID = 255
+_LARGEST_DIFFERENCE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedObject:
+    """Where an object is in its picture, and what it is.
+
+    Attributes:
+        box: Around it.
+        class_name: What the annotation calls it; None for a mask.
+        class_index: The model's class of that name; None if it has none.
+        mask: (height, width) bool, its pixels; None if only the box is known.
+    """
+
+    box: Box
+    class_name: str | None = None
+    class_index: int | None = None
+    mask: np.ndarray | None = None
+
+    def cover(self, size: tuple[int, int]) -> np.ndarray:
+        """Marks its pixels: those of the mask, or whose middle lies in the box.
+
+        Args:
+            size: (height, width) of the picture.
+
+        Returns:
+            (height, width) bool.
+        """
+        if self.mask is not None:
+            return self.mask
+        rows, columns = (np.arange(length) + 0.5 for length in size)
+        left, top, right, bottom = self.box
+        return np.outer((rows >= top) & (rows < bottom), (columns >= left) & (columns < right))
+
+    def distance(self, x: float, y: float) -> float:
+        """Tells how far a point is from it, in pixels; 0 for a point on it."""
+        if self.mask is not None:
+            rows, columns = np.nonzero(self.mask)
+            beyond = np.hypot(
+                np.maximum(np.abs(columns + 0.5 - x) - 0.5, 0),
+                np.maximum(np.abs(rows + 0.5 - y) - 0.5, 0),
+            )
+            return float(beyond.min(initial=np.inf))
+        left, top, right, bottom = self.box
+        return float(np.hypot(max(left - x, 0, x - right), max(top - y, 0, y - bottom)))
+
+
+class Annotations:
+    """The objects of pictures, from a COCO file or from a folder with a file for each."""
+
+    def __init__(self, path: Path, labels: Labels) -> None:
+        """Looks what there is.
+
+        Args:
+            path: A COCO .json file; or a folder where ``cat.jpg`` has a ``cat.xml``
+                (Pascal VOC or ImageNet) or a mask ``cat.png`` or ``cat_mask.png``, in the
+                same folders as the pictures or in none. In a mask 0 is background, all
+                else is object, but in one with a palette 255 is the border, as in VOC's.
+            labels: The classes of the model, to which the annotations' names are matched:
+                by WordNet id or by the whole name.
+
+        Raises:
+            UsageError: It is neither, or not COCO's format.
+        """
+        self._path = path
+        self._labels = labels
+        self._indices: dict[str, int | None] = {}
+        self._coco: dict[str, tuple[tuple[int, int], list[tuple[str, Box]]]] | None = None
+        if path.is_file():
+            self._coco = _read_coco(path)
+        elif not path.is_dir():
+            raise UsageError(f"--annotations {path}: there is no such file or folder")
+
+    def of(self, picture: InputPicture, size: tuple[int, int]) -> list[AnnotatedObject]:
+        """Finds the objects of a picture.
+
+        Args:
+            picture: The picture.
+            size: (width, height) of it in pixels; boxes that were drawn in a larger or
+                smaller copy are scaled.
+
+        Returns:
+            The objects; difficult ones and crowds are left out.
+
+        Raises:
+            AnnotationError: There is no annotation, or it belongs to another picture.
+        """
+        if self._coco is not None:
+            keys = ((picture.folder / picture.path.name).as_posix(), picture.path.name)
+            entry = next((self._coco[key] for key in keys if key in self._coco), None)
+            if entry is None:
+                raise AnnotationError(f"{picture.path}: {self._path} doesn't have this picture")
+            return self._scale(picture, *entry, size)
+        stem = picture.path.stem
+        for folder in (self._path / picture.folder, self._path):
+            path = folder / f"{stem}.xml"
+            if path.is_file():
+                return self._scale(picture, *_read_xml(path), size)
+            for name in _MASK_NAMES:
+                path = folder / name.format(stem)
+                if path.is_file() and path.resolve() != picture.path.resolve():
+                    return [_read_mask(path, size)]
+        raise AnnotationError(
+            f"{picture.path}: no {stem}.xml and no mask {stem}.png or {stem}_mask.png in "
+            f"{self._path}"
+        )
+
+    def _scale(
+        self,
+        picture: InputPicture,
+        drawn_in: tuple[int, int],
+        boxes: list[tuple[str, Box]],
+        size: tuple[int, int],
+    ) -> list[AnnotatedObject]:
+        horizontal = size[0] / drawn_in[0] if drawn_in[0] else 1.0
+        vertical = size[1] / drawn_in[1] if drawn_in[1] else 1.0
+        if abs(horizontal / vertical - 1) > _LARGEST_DIFFERENCE:
+            raise AnnotationError(
+                f"{picture.path}: is {size[0]}×{size[1]} px, but its annotation was made for "
+                f"{drawn_in[0]}×{drawn_in[1]} px; turn the picture's pixels upright first"
+            )
+        factors = np.array([horizontal, vertical, horizontal, vertical])
+        objects = []
+        for name, box in boxes:
+            left, top, right, bottom = (float(value) for value in np.array(box) * factors)
+            objects.append(
+                AnnotatedObject((left, top, right, bottom), name, self._class_index(name))
+            )
+        if not objects:
+            raise AnnotationError(f"{picture.path}: its annotation has no object")
+        return objects
+
+    def _class_index(self, name: str) -> int | None:
+        if name not in self._indices:
+            try:
+                # A number would be an index, which names of classes aren't.
+                index = None if name.strip().isdigit() else self._labels.find(name, by_part=False)
+            except UnknownClassError:
+                index = None
+            self._indices[name] = index
+        return self._indices[name]
+
+
+def _read_xml(path: Path) -> tuple[tuple[int, int], list[tuple[str, Box]]]:
+    try:
+        # Python's parser fetches nothing and limits how far entities can expand.
+        root = ET.parse(path).getroot()  # noqa: S314
+        size = (
+            int(root.findtext("size/width", "0")),
+            int(root.findtext("size/height", "0")),
+        )
+        boxes = []
+        for element in root.iter("object"):
+            if element.findtext("difficult", "0").strip() == "1":
+                continue
+            left, top, right, bottom = (
+                float(element.findtext(f"bndbox/{side}") or "")
+                for side in ("xmin", "ymin", "xmax", "ymax")
+            )
+            # Both formats count pixels from 1, and the last one belongs to the object.
+            boxes.append((element.findtext("name", ""), (left - 1, top - 1, right, bottom)))
+    except (OSError, ET.ParseError, ValueError) as error:
+        raise AnnotationError(f"{path}: not an annotation of Pascal VOC ({error})") from error
+    return size, boxes
+
+
+def _read_coco(path: Path) -> dict[str, tuple[tuple[int, int], list[tuple[str, Box]]]]:
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+        names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        boxes: dict[int, list[tuple[str, Box]]] = defaultdict(list)
+        for annotation in content["annotations"]:
+            if annotation.get("iscrowd"):
+                continue
+            left, top, width, height = (float(value) for value in annotation["bbox"])
+            box = (left, top, left + width, top + height)
+            boxes[annotation["image_id"]].append((names[annotation["category_id"]], box))
+        return {
+            Path(image["file_name"]).as_posix(): (
+                (int(image.get("width", 0)), int(image.get("height", 0))),
+                boxes[image["id"]],
+            )
+            for image in content["images"]
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"--annotations {path}: not a file of COCO's format ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _read_mask(path: Path, size: tuple[int, int]) -> AnnotatedObject:
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            # The numbers of a palette are the classes; its colours mean nothing.
+            plain = image if image.mode in ("P", "L", "1", "I;16", "I") else image.convert("L")
+            plain = plain.convert("L") if plain.mode == "1" else plain
+            values = np.asarray(plain.resize(size, Image.Resampling.NEAREST))
+    # Broken files make Pillow's decoders fail in many ways.
+    except Exception as error:
+        raise AnnotationError(f"{path}: not a mask that can be read ({error})") from error
+    mask = values > 0
+    if plain.mode == "P":
+        mask &= values != _VOID
+    if not mask.any():
+        raise AnnotationError(f"{path}: the mask is empty")
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    return AnnotatedObject(box, mask=mask)

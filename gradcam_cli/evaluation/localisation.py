@@ -1,0 +1,164 @@
+"""Localisation: does the heat lie on the object? At the size of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradcam_cli.evaluation.annotations import AnnotatedObject, Box
+
+# Section 4.1 of the Grad-CAM paper: what counts as hot, and what counts as found.
+HOT_SHARE = 0.15
+FOUND_IOU = 0.5
+TOLERANCE = 15
+
+
+def pointing_game(
+    heat: np.ndarray, objects: Sequence[AnnotatedObject], tolerance: float = TOLERANCE
+) -> float:
+    """The pointing game (Zhang et al., 2016, arXiv 1608.00507, section 4.2).
+
+    Whether the hottest point lies on an object or within 15 pixels of it, as in the paper
+    and its program. Of equally hot points it is the first in reading order.
+
+    Args:
+        heat: (height, width) float, the map at the size of the picture.
+        objects: What is to be found, all of the same class.
+        tolerance: In pixels.
+
+    Returns:
+        0 or 1. An empty map misses.
+    """
+    if not heat.any():
+        return 0.0
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    return float(any(known.distance(column + 0.5, row + 0.5) <= tolerance for known in objects))
+
+
+def energy_pointing_game(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
+    r"""The energy-based pointing game (Wang et al., 2020, arXiv 1910.01279, section 4.3).
+
+    The share of the heat that lies on the objects:
+
+    .. math::
+        \frac{\sum_{\text{objects}} M}{\sum M}
+
+    Args:
+        heat: (height, width) float, 0 or more, at the size of the picture.
+        objects: All of the same class; where they overlap counts once.
+
+    Returns:
+        In [0, 1]; 0 for an empty map.
+    """
+    inside = np.zeros(heat.shape, bool)
+    for known in objects:
+        inside |= known.cover(heat.shape)
+    total = float(heat.sum(dtype=np.float64))
+    return float(heat[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0
+
+
+def heat_box(heat: np.ndarray, share: float = HOT_SHARE) -> Box | None:
+    """Draws a box around the heat (Selvaraju et al., 2017, arXiv 1610.02391, section 4.1).
+
+    What reaches 15 % of the map's maximum is hot; the box is that of the largest connected
+    segment, connected by sides.
+
+    Args:
+        heat: (height, width) float.
+        share: Of the maximum.
+
+    Returns:
+        (left, top, right, bottom) in pixels; None for an empty map.
+    """
+    from scipy.ndimage import find_objects, label
+
+    if not heat.max() > 0:
+        return None
+    segments, _ = label(heat >= share * heat.max())
+    largest = int(np.bincount(segments.ravel())[1:].argmax())
+    rows, columns = find_objects(segments)[largest]
+    return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
+
+
+def box_iou(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
+    """How well the box around the heat fits: intersection over union.
+
+    Args:
+        heat: (height, width) float, at the size of the picture.
+        objects: All of the same class; of several the one that fits best counts, as in
+            ImageNet's localisation challenge.
+
+    Returns:
+        In [0, 1]; 0 for an empty map.
+    """
+    box = heat_box(heat)
+    return 0.0 if box is None else max(_overlap(box, known.box) for known in objects)
+
+
+def localisation_error(
+    heat: np.ndarray,
+    objects: Sequence[AnnotatedObject],
+    class_index: int,
+    probabilities: np.ndarray,
+    guesses: int,
+) -> float:
+    """The localisation error of the Grad-CAM paper's Table 1 (arXiv 1610.02391).
+
+    That of ImageNet's challenge: a picture is right if the true class is among the
+    guesses, the most probable classes, and the box of its heat overlaps with an object of
+    it by a half (Russakovsky et al., 2015, arXiv 1409.0575, section 4.2).
+
+    Args:
+        heat: (height, width) float, the map of the true class.
+        objects: All of that class.
+        class_index: The true class.
+        probabilities: (classes,) of the picture.
+        guesses: 1 or 5.
+
+    Returns:
+        1 if it is wrong, 0 if it is right.
+    """
+    guessed = np.argsort(-probabilities, kind="stable")[:guesses]
+    is_right = class_index in guessed and box_iou(heat, objects) >= FOUND_IOU
+    return float(not is_right)
+
+
+def localise(
+    heat: np.ndarray,
+    objects: Sequence[AnnotatedObject],
+    class_index: int | None,
+    probabilities: np.ndarray,
+) -> dict[str, float]:
+    """Computes all of these for the objects of one class.
+
+    Args:
+        heat: (height, width) float, the map of that class.
+        objects: Where they are.
+        class_index: The class; None if the model has none of that name, and then there is
+            no localisation error.
+        probabilities: (classes,) of the picture.
+
+    Returns:
+        By the names of `gradcam_cli.metric_names.LOCALISATION_METRICS`.
+    """
+    figures = {
+        "pointing_game": pointing_game(heat, objects),
+        "energy_pointing_game": energy_pointing_game(heat, objects),
+        "box_iou": box_iou(heat, objects),
+    }
+    if class_index is not None:
+        for guesses in (1, 5):
+            figures[f"localisation_error_top_{guesses}"] = localisation_error(
+                heat, objects, class_index, probabilities, guesses
+            )
+    return figures
+
+
+def _overlap(box: Box, other: Box) -> float:
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    union = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)) - width * height
+    return width * height / union

@@ -1,0 +1,103 @@
+"""What makes the maps that are measured: a method at a layer, or nothing at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.upsampling import upsample_at_pitch
+from gradcam_cli.evaluation.baselines import centre_gaussian_maps, random_maps
+from gradcam_cli.method_names import METHODS
+
+RANDOM = "random map"
+CENTRE = "centre Gaussian"
+
+
+class MapSource(Protocol):
+    """One row of the table."""
+
+    @property
+    def method(self) -> str:
+        """The name of the method, or of the baseline."""
+
+    @property
+    def layer(self) -> str | None:
+        """The layer that is explained; None for a baseline."""
+
+    @property
+    def title(self) -> str:
+        """What the method is called."""
+
+    def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Makes maps.
+
+        Args:
+            inputs: (N, height, width, channels), in [0, 255].
+            targets: (N,) int.
+
+        Returns:
+            (N, height, width) float32 in [0, 1].
+        """
+
+
+@dataclass(frozen=True)
+class ExplainerMaps:
+    """The maps of a method at a layer, upsampled to the input."""
+
+    explainer: Explainer
+
+    @property
+    def method(self) -> str:
+        """The name of the method."""
+        return self.explainer.method
+
+    @property
+    def layer(self) -> str:
+        """The layer that is explained."""
+        return self.explainer.layer
+
+    @property
+    def title(self) -> str:
+        """What the method's authors call it."""
+        return METHODS[self.method].title
+
+    def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Explains inputs; see `MapSource`."""
+        explanation = self.explainer.explain(inputs, np.asarray(targets, np.int32)[:, None])
+        maps = explanation.maps[:, 0]
+        if maps.shape[1:] == inputs.shape[1:3]:
+            return maps
+        size = tf.constant(inputs.shape[1:3], tf.int32)
+        upsampled: np.ndarray = upsample_at_pitch(maps, size, self.explainer.pitch).numpy()
+        return upsampled
+
+
+@dataclass(frozen=True)
+class RandomMaps:
+    """Maps of chance, another one at each call."""
+
+    method: str = RANDOM
+    layer: None = None
+    title: str = RANDOM
+    _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Draws maps; see `MapSource`."""
+        return random_maps(len(inputs), inputs.shape[1:3], self._rng)
+
+
+@dataclass(frozen=True)
+class CentreMaps:
+    """Maps that are warm in the middle."""
+
+    method: str = CENTRE
+    layer: None = None
+    title: str = CENTRE
+
+    def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Makes maps; see `MapSource`."""
+        return centre_gaussian_maps(len(inputs), inputs.shape[1:3])

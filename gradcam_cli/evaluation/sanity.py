@@ -1,0 +1,216 @@
+"""Sanity checks for maps (Adebayo et al., 2018, arXiv 1810.03292).
+
+A map that stays as it is when the network loses what it learned explains the picture, not
+the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.keras_network import KerasNetwork, walk_layers
+from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.evaluation.faithfulness import rank_correlation
+from gradcam_cli.evaluation.map_sources import ExplainerMaps
+from gradcam_cli.evaluation.measurement import Measurement
+
+if TYPE_CHECKING:
+    import keras
+
+CASCADING = "cascading"
+INDEPENDENT = "independent"
+MODES = (CASCADING, INDEPENDENT)
+STEPS = 12
+# More alike than this, with nothing learned left in the network, isn't like the paper's
+# passing methods.
+_STILL_ALIKE = 0.5
+
+Report = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class SanityCurve:
+    """How like the original maps stay, in one mode of losing layers, for one method.
+
+    Attributes:
+        method: The name of the method.
+        layer: The layer that it explains.
+        title: What its authors call it.
+        mode: "cascading" (each step loses more layers) or "independent" (each step loses
+            its layers alone).
+        rank_correlation: (steps + 1, N), Spearman's, in [-1, 1]; the first is 1.
+        ssim: (steps + 1, N), structural similarity, in [-1, 1]; the first is 1.
+    """
+
+    method: str
+    layer: str
+    title: str
+    mode: str
+    rank_correlation: np.ndarray
+    ssim: np.ndarray
+
+
+@dataclass(frozen=True)
+class SanityCheck:
+    """The curves of several methods.
+
+    Attributes:
+        layers: What is lost at each step, that nearest to the output first: the name of
+            the last of its layers.
+        curves: Of every method and mode.
+    """
+
+    layers: list[str]
+    curves: list[SanityCurve]
+
+
+def check_sanity(
+    explainers: Sequence[Explainer],
+    batches: Sequence[np.ndarray],
+    steps: int = STEPS,
+    report: Report | None = None,
+) -> SanityCheck:
+    """Randomizes a network from its output to its input and compares the maps.
+
+    What a layer learned is destroyed by shuffling each of its weights, which leaves their
+    distribution as it was: with the fresh weights of the paper a network that relies on
+    the statistics of batch normalization would return constants, and any map would pass.
+    The layers are put together in steps, the last layer in one of its own.
+
+    Args:
+        explainers: The methods, all with the same classifier, which must be a Keras model.
+            Its weights are changed, and given back at the end.
+        batches: Inputs (N, height, width, channels) in [0, 255], a batch for each shape.
+            The most probable class is explained, and stays that of the trained network.
+        steps: How many, at most.
+        report: Told how many steps more are done, of 2 * steps for each method.
+
+    Raises:
+        UnsupportedModelError: The network isn't a Keras model, or has no weights.
+    """
+    network = explainers[0].classifier.network
+    if not isinstance(network, KerasNetwork):
+        raise UnsupportedModelError(
+            "--sanity needs a .keras or .h5 model: the layers of a SavedModel can't be changed"
+        )
+    groups = _steps_of(network.model, steps)
+    sources = [ExplainerMaps(explainer) for explainer in explainers]
+    top = np.array([[-1]])
+    targets = [
+        explainers[0].explain(batch, np.repeat(top, len(batch), 0)).targets[:, 0]
+        for batch in batches
+    ]
+
+    def explain(source: ExplainerMaps) -> list[np.ndarray]:
+        return [source.explain(*pair) for pair in zip(batches, targets, strict=True)]
+
+    originals = [explain(source) for source in sources]
+    curves = []
+    for mode in MODES:
+        found: list[list[np.ndarray]] = [[_compare(maps, maps)] for maps in originals]
+        with _given_back(network.model):
+            for number, group in enumerate(groups):
+                with _given_back(network.model, mode == INDEPENDENT):
+                    _shuffle(group, number)
+                    for source, original, similar in zip(sources, originals, found, strict=True):
+                        similar.append(_compare(original, explain(source)))
+                        if report is not None:
+                            report(1)
+        for source, similar in zip(sources, found, strict=True):
+            ranks, structures = np.stack(similar, axis=1)
+            curves.append(
+                SanityCurve(source.method, source.layer, source.title, mode, ranks, structures)
+            )
+    return SanityCheck([group[-1][0] for group in groups], curves)
+
+
+def number_of_steps(explainer: Explainer, steps: int = STEPS) -> int:
+    """Tells how many steps `check_sanity` takes for each mode and method."""
+    network = explainer.classifier.network
+    return len(_steps_of(network.model, steps)) if isinstance(network, KerasNetwork) else 0
+
+
+def sanity_verdicts(check: SanityCheck) -> list[str]:
+    """Says in a sentence for each method whether it notices what the network lost."""
+    sentences = []
+    for curve in check.curves:
+        if curve.mode != CASCADING:
+            continue
+        first, last = (
+            Measurement(curve.rank_correlation[1]),
+            Measurement(curve.rank_correlation[-1]),
+        )
+        notices = last.mean < _STILL_ALIKE
+        sentences.append(
+            f"{curve.title} · {curve.layer}: with nothing learned left, its maps correlate "
+            f"{last.mean:.2f} ±{last.margin:.2f} with the originals ({first.mean:.2f} without "
+            f"the last layer): "
+            + (
+                "it shows what the network learned."
+                if notices
+                else "it hardly notices. It shows the picture, not the network."
+            )
+        )
+    return sentences
+
+
+def _steps_of(model: keras.Model, steps: int) -> list[list[tuple[str, keras.Layer]]]:
+    """Puts layers together, the last ones first; within a step they keep their order."""
+    units: list[list[tuple[str, keras.Layer]]] = []
+    for path, layer in walk_layers(model):
+        inner = [child for _, child in walk_layers(layer) if child.weights]
+        if inner or not layer.weights:
+            continue
+        if any(len(weight.shape) > 1 for weight in layer.trainable_weights) or not layer.trainable:
+            units.append([(path, layer)])
+        elif units:
+            # Batch normalization goes with the convolution before it.
+            units[-1].append((path, layer))
+    if not units:
+        raise UnsupportedModelError(f"{model.name}: has no layer with weights to randomize")
+    last, rest = units[-1], units[:-1]
+    parts = np.array_split(np.arange(len(rest)), min(steps - 1, len(rest))) if rest else []
+    grouped = [[named for number in part for named in rest[number]] for part in parts]
+    return [last, *reversed(grouped)]
+
+
+def _shuffle(layers: Sequence[tuple[str, keras.Layer]], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _, layer in layers:
+        layer.set_weights(
+            [
+                rng.permutation(weight.ravel()).reshape(weight.shape)
+                for weight in layer.get_weights()
+            ]
+        )
+
+
+@contextmanager
+def _given_back(model: keras.Model, is_wanted: bool = True) -> Iterator[None]:
+    weights = model.get_weights() if is_wanted else []
+    try:
+        yield
+    finally:
+        if is_wanted:
+            model.set_weights(weights)
+
+
+def _compare(originals: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:
+    """Compares maps: (2, N), rank correlation and structural similarity."""
+    ranks = [
+        rank_correlation(a, b)
+        for batch, other in zip(originals, others, strict=True)
+        for a, b in zip(batch, other, strict=True)
+    ]
+    structures = [
+        tf.image.ssim(batch[..., None], other[..., None], max_val=1.0).numpy()
+        for batch, other in zip(originals, others, strict=True)
+    ]
+    return np.stack([np.array(ranks), np.concatenate(structures)])

@@ -1,0 +1,153 @@
+"""The metrics by the names that users type, without the mathematics behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """A metric as it is listed.
+
+    Attributes:
+        title: What stands above its column.
+        summary: What it tells, in a few words.
+        paper: Where it was published.
+        higher_is_better: Or lower.
+        is_share: Of something, and so told in per cent.
+        is_faithfulness: Whether it asks the network, so that a map that knows nothing of
+            the network should be beaten by it.
+    """
+
+    title: str
+    summary: str
+    paper: str
+    higher_is_better: bool
+    is_share: bool = False
+    is_faithfulness: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The title with its unit, and an arrow to the better end."""
+        unit = " %" if self.is_share else ""
+        return f"{self.title}{unit} {'↑' if self.higher_is_better else '↓'}"
+
+
+_GRAD_CAM_PP = "Chattopadhay et al. 2018, arXiv 1710.11063"
+_RISE = "Petsiuk et al. 2018, arXiv 1806.07421"
+_BHATT = "Bhatt et al. 2020, arXiv 2005.00631"
+
+METRICS = {
+    "average_drop": MetricInfo(
+        "Drop",
+        "confidence lost when the picture is faded by its map",
+        _GRAD_CAM_PP,
+        higher_is_better=False,
+        is_share=True,
+        is_faithfulness=True,
+    ),
+    "increase_in_confidence": MetricInfo(
+        "Increase",
+        "pictures that are more sure of their class when faded",
+        _GRAD_CAM_PP,
+        higher_is_better=True,
+        is_share=True,
+        is_faithfulness=True,
+    ),
+    "average_gain": MetricInfo(
+        "Gain",
+        "confidence won when the picture is faded by its map",
+        "Zhang et al. 2024, arXiv 2301.07002",
+        higher_is_better=True,
+        is_share=True,
+        is_faithfulness=True,
+    ),
+    "deletion": MetricInfo(
+        "Deletion",
+        "area under the confidence as the hottest pixels go first",
+        _RISE,
+        higher_is_better=False,
+        is_faithfulness=True,
+    ),
+    "insertion": MetricInfo(
+        "Insertion",
+        "area under the confidence as the hottest pixels come first",
+        _RISE,
+        higher_is_better=True,
+        is_faithfulness=True,
+    ),
+    "road": MetricInfo(
+        "ROAD",
+        "confidence without the coldest less that without the hottest pixels, filled in",
+        "Rong et al. 2022, arXiv 2202.00449",
+        higher_is_better=True,
+        is_faithfulness=True,
+    ),
+    "mu_fidelity": MetricInfo(
+        "MuFidelity",
+        "rank correlation of the map with what random parts cost",
+        _BHATT,
+        higher_is_better=True,
+        is_faithfulness=True,
+    ),
+    "stability": MetricInfo(
+        "Stability",
+        "how far the map moves under a little noise",
+        _BHATT,
+        higher_is_better=False,
+    ),
+    "sparseness": MetricInfo(
+        "Sparseness",
+        "how unevenly the map is spread (Gini index)",
+        "Chalasani et al. 2020, arXiv 1810.06583",
+        higher_is_better=True,
+    ),
+    "complexity": MetricInfo(
+        "Complexity",
+        "how widely the map is spread (entropy)",
+        _BHATT,
+        higher_is_better=False,
+    ),
+}
+
+LOCALISATION_METRICS = {
+    "pointing_game": MetricInfo(
+        "Pointing",
+        "maps whose hottest point lies on the object",
+        "Zhang et al. 2016, arXiv 1608.00507",
+        higher_is_better=True,
+        is_share=True,
+    ),
+    "energy_pointing_game": MetricInfo(
+        "Energy",
+        "heat that lies on the object",
+        "Wang et al. 2020, arXiv 1910.01279",
+        higher_is_better=True,
+        is_share=True,
+    ),
+    "box_iou": MetricInfo(
+        "Box IoU",
+        "overlap of the object's box with that of the heat above 15 %",
+        "Selvaraju et al. 2017, arXiv 1610.02391",
+        higher_is_better=True,
+        is_share=True,
+    ),
+    "localisation_error_top_1": MetricInfo(
+        "Error top-1",
+        "pictures where the class or its box is wrong",
+        "Selvaraju et al. 2017, arXiv 1610.02391",
+        higher_is_better=False,
+        is_share=True,
+    ),
+    "localisation_error_top_5": MetricInfo(
+        "Error top-5",
+        "the same, with five guesses for the class",
+        "Selvaraju et al. 2017, arXiv 1610.02391",
+        higher_is_better=False,
+        is_share=True,
+    ),
+}
+
+ALL_METRICS = METRICS | LOCALISATION_METRICS
+# What ranks layers: one figure each for what is kept, removed and filled in.
+RANKING_METRICS = ("average_drop", "deletion", "insertion", "road", "mu_fidelity")
