@@ -12,12 +12,11 @@ import click
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import (
     measuring_options,
-    parse_layer,
     prepare,
     progress_bar,
     tell_errors,
 )
-from gradcam_cli.cli.options import debug_option
+from gradcam_cli.cli.options import debug_option, parse_layer
 from gradcam_cli.errors import UsageError
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.metric_names import ALL_METRICS, RANKING_METRICS

@@ -13,19 +13,18 @@ import click
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import (
     Measuring,
-    in_folder,
     measuring_options,
-    parse_layer,
     prepare,
     progress_bar,
     tell_errors,
 )
-from gradcam_cli.cli.options import debug_option
+from gradcam_cli.cli.options import debug_option, parse_layer
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.metric_names import ALL_METRICS
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.evaluation.files import ResultFiles
     from gradcam_cli.evaluation.folder import Evaluation
     from gradcam_cli.evaluation.sanity import SanityCheck
 
@@ -116,8 +115,8 @@ def evaluate(
     from gradcam_cli.evaluation.folder import evaluate_pictures
     from gradcam_cli.evaluation.verdict import verdicts
 
-    files = ResultFiles(out, "evaluation")
-    sanity_files = ResultFiles(out, "sanity") if sanity else None
+    files = ResultFiles(out, "evaluation", paths)
+    sanity_files = ResultFiles(out, "sanity", paths) if sanity else None
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
     options = measuring.options
     if annotations is not None:
@@ -127,20 +126,18 @@ def evaluate(
     explainers = []
     for method in dict.fromkeys(methods):
         for layer in dict.fromkeys(layers) or [None]:
-            explainer = Explainer(
-                measuring.classifier, None if layer is None else parse_layer(layer), method
-            )
+            explainer = Explainer(measuring.classifier, parse_layer(layer), method)
             explainers.append(explainer)
     rows = len(explainers) + 2
     with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
         evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)
     sentences = verdicts(evaluation)
-    _write(files, evaluation, Path(paths[0]))
+    _write(files, evaluation)
     written = [files.table, files.details, files.plot]
     check = None
     if sanity_files is not None:
         check = _check(measuring, explainers, quiet)
-        _write_check(sanity_files, check, evaluation, Path(paths[0]))
+        _write_check(sanity_files, check, evaluation)
         written += [sanity_files.table, sanity_files.plot]
     if as_json:
         record = evaluation_record(evaluation, sentences)
@@ -151,7 +148,7 @@ def evaluate(
         _show(evaluation, sentences, check)
         if not quiet:
             seconds = time.perf_counter() - started
-            click.echo(f"→ {in_folder(written)}  ({seconds:.0f} s)", err=True)
+            click.echo(f"→ {', '.join(map(str, written))}  ({seconds:.0f} s)", err=True)
     tell_errors(evaluation.errors)
     if evaluation.errors:
         ctx.exit(_FAILED)
@@ -186,7 +183,7 @@ def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | Non
             console.print(sentence)
 
 
-def _write(files: Any, evaluation: Evaluation, source: Path) -> None:
+def _write(files: ResultFiles, evaluation: Evaluation) -> None:
     from gradcam_cli.evaluation.files import picture_rows, summary_rows
     from gradcam_cli.evaluation.verdict import best_rows
     from gradcam_cli.rendering.evaluation_plot import PlottedValue, plot_metrics
@@ -208,7 +205,7 @@ def _write(files: Any, evaluation: Evaluation, source: Path) -> None:
                 PlottedValue(factor * measured.mean, (factor * low, factor * high), row in best)
             )
     rows = [(row.name, row.is_baseline) for row in evaluation.rows]
-    files.write_plot(plot_metrics(title, rows, panels), source, title)
+    files.write_plot(plot_metrics(title, rows, panels), title)
     files.write_table(files.table, summary_rows(evaluation))
     files.write_table(files.details, picture_rows(evaluation))
 
@@ -223,7 +220,7 @@ def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> Sa
         return check_sanity(explainers, batches, report=advance)
 
 
-def _write_check(files: Any, check: SanityCheck, evaluation: Evaluation, source: Path) -> None:
+def _write_check(files: ResultFiles, check: SanityCheck, evaluation: Evaluation) -> None:
     from gradcam_cli.evaluation.files import sanity_rows
     from gradcam_cli.rendering.evaluation_plot import plot_sanity
 
@@ -237,7 +234,7 @@ def _write_check(files: Any, check: SanityCheck, evaluation: Evaluation, source:
         f"{evaluation.model}: how like the original maps stay, {len(evaluation.pictures)} pictures"
     )
     names = [layer.rpartition("/")[2] for layer in check.layers]
-    files.write_plot(plot_sanity(title, names, curves), source, title)
+    files.write_plot(plot_sanity(title, names, curves), title)
     files.write_table(files.table, sanity_rows(check))
 
 

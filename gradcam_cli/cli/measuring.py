@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +16,7 @@ from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import InputPicture, find_pictures
 from gradcam_cli.metric_names import METRICS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.records import TOP_CLASS
 
 if TYPE_CHECKING:
     from gradcam_cli.errors import GradcamError
@@ -106,7 +106,6 @@ def prepare(
 
     from gradcam_cli.evaluation.folder import EvaluationOptions
     from gradcam_cli.models.loading import load_classifier
-    from gradcam_cli.pipeline import TOP_CLASS
 
     classifier = load_classifier(model, size=size, **model_parameters)
     fit = fit or classifier.default_fit
@@ -160,16 +159,3 @@ def tell_errors(errors: Sequence[GradcamError]) -> None:
     """Prints why pictures weren't measured."""
     for error in errors:
         click.echo(click.style(f"Error: {error}", fg="red"), err=True)
-
-
-def parse_layer(layer: str) -> str | int:
-    """Reads a layer's name, or its index."""
-    try:
-        return int(layer)
-    except ValueError:
-        return layer
-
-
-def in_folder(files: Sequence[Path]) -> str:
-    """Names files for a line that says where they are."""
-    return ", ".join(str(file) for file in files)

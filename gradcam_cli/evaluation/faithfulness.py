@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_cli.evaluation.scores import TargetScores, class_indices, scores_of
+from gradcam_cli.evaluation.scores import BATCH_SIZE, TargetScores, class_indices, scores_of
 
 Baseline = float | np.ndarray | None
 
@@ -179,6 +179,8 @@ def mu_fidelity(
 
     As in Xplique, the sets are of cells of a grid, each taken with the same chance, and
     the correlation is Spearman's; the paper draws sets of one size and takes Pearson's.
+    Sets of several sizes have a price: larger ones cost more and hold more heat, so that
+    even a random map gets more than 0. Only what is above that counts.
     All inputs of a size share their sets, which are the same for a seed.
 
     Args:
@@ -244,8 +246,11 @@ def subset_losses(
     before = scorer(inputs, targets)
     losses = np.empty((len(inputs), len(subsets)))
     for number, (image, end, target) in enumerate(zip(inputs, ends, targets, strict=True)):
-        changed = np.where(subsets[..., None], end, image)
-        losses[number] = before[number] - scorer(changed, np.full(len(subsets), target))
+        for start in range(0, len(subsets), BATCH_SIZE):
+            some = slice(start, start + BATCH_SIZE)
+            changed = np.where(subsets[some, ..., None], end, image)
+            after = scorer(changed, np.full(len(changed), target))
+            losses[number, some] = before[number] - after
     return losses
 
 

@@ -8,19 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from gradcam_cli.errors import OutputError
 from gradcam_cli.evaluation.folder import Evaluation
 from gradcam_cli.evaluation.sanity import SanityCheck
 from gradcam_cli.metric_names import ALL_METRICS
 from gradcam_cli.outputs import written_whole
-from gradcam_cli.provenance import mark, read_mark
+from gradcam_cli.provenance import OVERLAY_SUFFIX, is_companion, is_own_result, mark
+from gradcam_cli.rendering.figure import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_DPI = 150
 
 
 class ResultFiles:
@@ -32,33 +29,37 @@ class ResultFiles:
         details: The CSV of single pictures.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, sources: Sequence[str | Path]) -> None:
         """Names the files, before anything is computed.
 
         Args:
             folder: Where they go.
             name: What they begin with.
+            sources: What the user named to be measured.
 
         Raises:
             OutputError: A file of the user's has one of the names.
         """
-        self.plot = folder / f"{name}_gradcam.png"
-        self.table = folder / f"{name}_gradcam.csv"
-        self.details = folder / f"{name}_gradcam_pictures.csv"
-        existing = [path for path in (self.plot, self.table, self.details) if path.exists()]
-        if existing and read_mark(self.plot) is None:
+        self.plot = folder / f"{name}{OVERLAY_SUFFIX}.png"
+        self.table = folder / f"{name}{OVERLAY_SUFFIX}.csv"
+        self.details = folder / f"{name}{OVERLAY_SUFFIX}_pictures.csv"
+        self._source = Path(sources[0])
+        tables = (self.table, self.details)
+        strangers = [path for path in tables if path.exists() and not is_companion(path, self.plot)]
+        if self.plot.exists() and not is_own_result(self.plot):
+            strangers.append(self.plot)
+        if strangers:
             raise OutputError(
-                f"{existing[0]}: is not a result of gradcam and stays as it is; choose another "
+                f"{strangers[0]}: is there already and isn't a result of gradcam; choose another "
                 f"folder with --out"
             )
 
-    def write_plot(self, figure: Figure, source: Path, title: str) -> None:
-        """Writes the plot, with the mark that lets it be replaced."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DPI)
-        buffer.seek(0)
-        with Image.open(buffer) as image, written_whole(self.plot) as file:
-            image.save(file, "PNG", pnginfo=mark(source, self.plot.parent, title))
+    def write_plot(self, figure: Figure, title: str) -> None:
+        """Writes the plot, with the mark that lets it and the tables be replaced."""
+        tables = (self.table, self.details)
+        info = mark(self._source, self.plot.parent, title, tables)
+        with written_whole(self.plot) as file:
+            save_figure(figure, file, "png", {"pnginfo": info})
 
     def write_table(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
         """Writes one of the tables.
@@ -70,7 +71,7 @@ class ResultFiles:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
         with written_whole(path) as file:
-            file.write(text.getvalue().encode())
+            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def summary_rows(evaluation: Evaluation) -> list[list[Any]]:

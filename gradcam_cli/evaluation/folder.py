@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import AnnotationError, GradcamError, ImageError
 from gradcam_cli.evaluation.annotations import AnnotatedObject, Annotations
 from gradcam_cli.evaluation.faithfulness import (
     STEPS,
@@ -38,7 +38,7 @@ from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.metric_names import ALL_METRICS, METRICS
 from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.pipeline import TOP_CLASS
+from gradcam_cli.records import TOP_CLASS
 from gradcam_cli.rendering.overlay import draw_heatmap
 
 _CHUNK = 8
@@ -109,7 +109,7 @@ class Evaluation:
         pictures: What was measured.
         rows: Methods and layers, then the baselines.
         metrics: The names of what was measured, in the order of the columns.
-        errors: Why other pictures weren't measured.
+        errors: Why other pictures weren't measured, or not where their objects are.
     """
 
     model: str
@@ -183,7 +183,7 @@ class _Evaluator:
             loaded = []
             for picture in pictures[start : start + _CHUNK]:
                 try:
-                    loaded.append(self._load(len(measured), picture))
+                    loaded.append(self._load(len(measured), picture, errors))
                     measured.append(picture.path)
                 except GradcamError as error:
                     errors.append(error)
@@ -201,12 +201,16 @@ class _Evaluator:
         metrics = [name for name in ALL_METRICS if name in rows[0].measurements]
         return Evaluation(self._classifier.name, measured, rows, metrics, errors)
 
-    def _load(self, number: int, picture: InputPicture) -> _Loaded:
+    def _load(self, number: int, picture: InputPicture, errors: list[GradcamError]) -> _Loaded:
         options = self._options
         image = read_picture(picture.path)
         objects = []
         if options.annotations is not None:
-            objects = options.annotations.of(picture, image.size)
+            try:
+                objects = options.annotations.of(picture, image.size)
+            except AnnotationError as error:
+                # Faithfulness needs no objects.
+                errors.append(error)
         fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
         inputs = fit.apply(to_channels(image, self._classifier.channels))
         return _Loaded(number, fit, inputs, objects)

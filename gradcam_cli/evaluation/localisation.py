@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradcam_cli.evaluation.annotations import AnnotatedObject, Box
+from gradcam_cli.regions import find_region
 
 # Section 4.1 of the Grad-CAM paper: what counts as hot, and what counts as found.
 HOT_SHARE = 0.15
@@ -58,31 +59,11 @@ def energy_pointing_game(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -
     return float(heat[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0
 
 
-def heat_box(heat: np.ndarray, share: float = HOT_SHARE) -> Box | None:
-    """Draws a box around the heat (Selvaraju et al., 2017, arXiv 1610.02391, section 4.1).
-
-    What reaches 15 % of the map's maximum is hot; the box is that of the largest connected
-    segment, connected by sides.
-
-    Args:
-        heat: (height, width) float.
-        share: Of the maximum.
-
-    Returns:
-        (left, top, right, bottom) in pixels; None for an empty map.
-    """
-    from scipy.ndimage import find_objects, label
-
-    if not heat.max() > 0:
-        return None
-    segments, _ = label(heat >= share * heat.max())
-    largest = int(np.bincount(segments.ravel())[1:].argmax())
-    rows, columns = find_objects(segments)[largest]
-    return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
-
-
 def box_iou(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
-    """How well the box around the heat fits: intersection over union.
+    """How well the box around the heat fits (arXiv 1610.02391, section 4.1).
+
+    What reaches 15 % of the map's maximum is hot. The box around its largest connected
+    segment (see `gradcam_cli.regions`) is compared by intersection over union.
 
     Args:
         heat: (height, width) float, at the size of the picture.
@@ -92,7 +73,7 @@ def box_iou(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
     Returns:
         In [0, 1]; 0 for an empty map.
     """
-    box = heat_box(heat)
+    box = find_region(heat, HOT_SHARE).box
     return 0.0 if box is None else max(_overlap(box, known.box) for known in objects)
 
 

@@ -153,9 +153,9 @@ def sanity_verdicts(check: SanityCheck) -> list[str]:
             f"{last.mean:.2f} ±{last.margin:.2f} with the originals ({first.mean:.2f} without "
             f"the last layer): "
             + (
-                "it shows what the network learned."
+                "they depend on what the network learned."
                 if notices
-                else "it hardly notices. It shows the picture, not the network."
+                else "they hardly notice. They show the picture, not the network."
             )
         )
     return sentences

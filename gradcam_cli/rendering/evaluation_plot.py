@@ -14,6 +14,7 @@ _PALE = "#9a9a9a"
 _BEST = "#0b7a4b"
 _OTHER = "#2f6db3"
 _COLUMNS = 4
+_DPI = 150
 # Of a palette that the colour-blind can tell apart (Okabe and Ito).
 _CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
@@ -58,6 +59,7 @@ def plot_metrics(
         figsize=(2.5 * columns + 0.085 * longest + 0.3, (0.3 * len(rows) + 0.95) * lines + 0.5),
         layout="constrained",
         facecolor="white",
+        dpi=_DPI,
     )
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11, color=_INK, x=0.01, ha="left", weight="bold")
@@ -108,7 +110,9 @@ def plot_sanity(
     from matplotlib.figure import Figure
 
     lines = -(-len(curves) // 2)
-    figure = Figure(figsize=(12, 3.9 * lines + 0.6), layout="constrained", facecolor="white")
+    figure = Figure(
+        figsize=(12, 3.9 * lines + 0.6), layout="constrained", facecolor="white", dpi=_DPI
+    )
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=12, color=_INK, x=0.01, ha="left", weight="bold")
     axes = figure.subplots(lines, 2, squeeze=False, sharey=True, sharex=True).ravel()
