@@ -109,7 +109,7 @@ def best_layer(
             )
         )
         console.print()
-        console.print(ranking_table(ranking, evaluation.metrics))
+        console.print(ranking_table(ranking, evaluation.metrics, console.width))
         console.print()
         console.print(sentence)
         if not quiet:

@@ -41,8 +41,13 @@ def metric_tables(evaluation: Evaluation, width: int) -> Iterator[Table]:
         yield table
 
 
-def ranking_table(ranking: list[tuple[EvaluatedMaps, float]], metrics: list[str]) -> Table:
-    """Lists layers, best first, with their mean place and their figures."""
+def ranking_table(
+    ranking: list[tuple[EvaluatedMaps, float]], metrics: list[str], width: int
+) -> Table:
+    """Lists layers, best first, with their mean place and as many figures as there is room."""
+    names = max(len(row.layer or "") for row, _ in ranking)
+    room = width - names - len("mean place") - 4 * _GAP
+    metrics = metrics[: max(0, room // (_CELL_WIDTH + _GAP))]
     table = plain_table(
         ("", "right"),
         ("layer", "left"),
@@ -69,4 +74,6 @@ def format_measurement(measured: Measurement, metric: MetricInfo) -> str:
     factor, digits = (100, 1) if metric.is_share else (1, 3)
     if not metric.is_share and abs(measured.mean) >= 1:
         digits = 2
-    return f"{factor * measured.mean:.{digits}f} ±{factor * measured.margin:.{digits}f}"
+    # Adding 0 takes the sign off a zero.
+    mean = round(factor * measured.mean, digits) + 0.0
+    return f"{mean:.{digits}f} ±{factor * measured.margin:.{digits}f}"

@@ -129,12 +129,13 @@ def plot_sanity(
                 label=name,
             )
         axis.axhline(0, color="#bbbbbb", linewidth=0.8)
-        axis.set_ylim(min(-0.15, *(min(v) for v in by_method.values())) - 0.03, 1.04)
         axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)
         axis.set_axisbelow(True)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
         axis.tick_params(labelsize=8, colors=_INK)
+    lowest = min(min(values) for by_method in curves.values() for values in by_method.values())
+    axes[0].set_ylim(min(-0.12, lowest) - 0.03, 1.04)
     for axis in axes[-2:]:
         axis.set_xticks(
             range(len(layers) + 1), ["nothing", *layers], rotation=40, ha="right", fontsize=7
