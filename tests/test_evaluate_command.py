@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import ROOT
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_best_layer(photos, run_gradcam):
 
 def test_the_readme_table_is_current():
     """Its two cheapest columns, for the default method and the baselines."""
-    script = ROOT / "docs" / "measure_samples.py"
+    script = ROOT / "benchmarks" / "measure_samples.py"
     result = subprocess.run(
         [sys.executable, str(script), "--check", "--method", "gradcam",
          "--metric", "average_drop", "--metric", "deletion"],

@@ -9,8 +9,14 @@ from gradcam_cli import evaluation as metrics
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import ImageError, UnsupportedModelError
 from gradcam_cli.evaluation.annotations import Annotations
-from gradcam_cli.evaluation.folder import EvaluationOptions, evaluate_pictures
+from gradcam_cli.evaluation.folder import (
+    EvaluatedMaps,
+    Evaluation,
+    EvaluationOptions,
+    evaluate_pictures,
+)
 from gradcam_cli.evaluation.map_sources import ExplainerMaps
+from gradcam_cli.evaluation.measurement import Measurement
 from gradcam_cli.evaluation.sanity import (
     CASCADING,
     INDEPENDENT,
@@ -148,6 +154,16 @@ def test_a_map_that_says_nothing_is_said_not_to_beat_chance(squares, red_network
     assert "It does not beat the centre Gaussian in any figure." in sentence
 
 
+def test_few_pictures_prove_nothing(squares, red_network):
+    pictures = list(find_pictures([squares / "photos"]))[:5]
+    explainers = [Explainer(red_network, "red")]
+    found = evaluate_pictures(pictures, explainers, options(metrics=["deletion"]))
+    assert verdicts(found) == [
+        "5 pictures are too few to say whether Grad-CAM · red beats the random map or the "
+        "centre Gaussian."
+    ]
+
+
 def test_pictures_that_fail_do_not_stop_the_rest(squares, red_network):
     (squares / "photos" / "05.png").write_bytes(b"no picture")
     (squares / "masks" / "07.png").unlink()
@@ -164,30 +180,32 @@ def test_pictures_that_fail_do_not_stop_the_rest(squares, red_network):
         evaluate_pictures(pictures[5:6], [Explainer(red_network)], options())
 
 
-def test_layers_are_ranked_by_their_places(squares, red_network):
+def test_layers_are_ranked_by_their_places(red_network):
     # What is as large as the input is left out, and so is pooling.
     assert candidate_layers(red_network) == ["last"]
-    pictures = list(find_pictures([squares / "photos"]))
-    explainers = [Explainer(red_network, layer) for layer in ("last", "red")]
-    found = evaluate_pictures(
-        pictures, explainers, options(metrics=["deletion", "road", "sparseness"])
-    )
-    ranking = rank_rows(found)
-    sums = {}
-    for row in found.explained:
-        others = [other for other in found.explained if other is not row]
-        better = [
-            row.measurements["deletion"].mean - other.measurements["deletion"].mean
-            for other in others
-        ] + [
-            row.measurements["road"].mean * -1 - -other.measurements["road"].mean
-            for other in others
-        ]
-        # A place for each difference: first if it is better, second if it is worse.
-        sums[row.layer] = np.mean([1.5 + np.sign(round(value, 12)) / 2 for value in better])
-    assert {row.layer: place for row, place in ranking} == pytest.approx(sums)
-    assert [place for _, place in ranking] == sorted(sums.values())
-    assert best_rows(found, "deletion")[0].layer in ("last", "red")
+    figures = {
+        "early": {"deletion": 0.3, "road": 0.1, "sparseness": 0.9},
+        "middle": {"deletion": 0.1, "road": 0.2, "sparseness": 0.1},
+        "late": {"deletion": 0.2, "road": 0.2, "sparseness": 0.2},
+        None: {"deletion": 0.0, "road": 0.9, "sparseness": 0.0},
+    }
+    rows = [
+        EvaluatedMaps(
+            "gradcam",
+            "Grad-CAM",
+            layer,
+            {name: Measurement(np.array([mean, mean])) for name, mean in means.items()},
+            {},
+        )
+        for layer, means in figures.items()
+    ]
+    found = Evaluation("model", [], rows, ["deletion", "road", "sparseness"])
+    # Less deletion and more ROAD are better; two share the places 1 and 2; sparseness
+    # doesn't ask the network, and baselines aren't ranked.
+    ranking = [(row.layer, place) for row, place in rank_rows(found)]
+    assert ranking == [("middle", 1.25), ("late", 1.75), ("early", 3)]
+    assert [row.layer for row in best_rows(found, "deletion")] == ["middle"]
+    assert [row.layer for row in best_rows(found, "road")] == ["middle", "late"]
 
 
 def test_layers_of_the_builtin_model(builtin):

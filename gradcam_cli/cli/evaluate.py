@@ -105,11 +105,10 @@ def evaluate(
     Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted.
     """
     started = time.perf_counter()
-    from gradcam_cli.cli.tensorflow_import import import_tensorflow
-
-    import_tensorflow(ctx.meta[DEBUG])
+    measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
 
     from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cam.methods import make_method
     from gradcam_cli.evaluation.annotations import Annotations
     from gradcam_cli.evaluation.files import ResultFiles, evaluation_record
     from gradcam_cli.evaluation.folder import evaluate_pictures
@@ -117,17 +116,16 @@ def evaluate(
 
     files = ResultFiles(out, "evaluation", paths)
     sanity_files = ResultFiles(out, "sanity", paths) if sanity else None
-    measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
     options = measuring.options
     if annotations is not None:
         options = replace(
             options, annotations=Annotations(annotations, measuring.classifier.labels)
         )
-    explainers = []
-    for method in dict.fromkeys(methods):
-        for layer in dict.fromkeys(layers) or [None]:
-            explainer = Explainer(measuring.classifier, parse_layer(layer), method)
-            explainers.append(explainer)
+    explainers = [
+        Explainer(measuring.classifier, parse_layer(layer), method)
+        for method in dict.fromkeys(methods)
+        for layer in (dict.fromkeys(layers) if make_method(method).needs_layer else ()) or [None]
+    ]
     rows = len(explainers) + 2
     with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
         evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)

@@ -11,6 +11,10 @@ from gradcam_cli.evaluation.measurement import is_larger
 from gradcam_cli.metric_names import ALL_METRICS, METRICS
 from gradcam_cli.models.classifier import Classifier
 
+# Even if one is better in each of fewer pictures, chance does that in more than 5 of 100
+# cases (the sign test, on both sides).
+FEWEST_PICTURES = 6
+
 
 def verdicts(evaluation: Evaluation) -> list[str]:
     """Says in sentences what each method is worth beside maps that know nothing.
@@ -80,28 +84,37 @@ def _places(rows: Sequence[EvaluatedMaps], metric: str) -> np.ndarray:
 
 
 def _verdict(row: EvaluatedMaps, baselines: Sequence[EvaluatedMaps]) -> str:
-    parts = []
-    if "average_drop" in row.measurements:
+    asked = [name for name in METRICS if METRICS[name].is_faithfulness]
+    asked = [name for name in asked if name in row.measurements]
+    if not asked:
+        return f"{row.name}: nothing that was measured tells what the network used."
+    sentences = []
+    if "average_drop" in asked:
         kept, margin = _kept(row)
+        own = f"{row.name} keeps {kept:.0f} % of the confidence ± {margin:.0f}"
         others = [f"a {baseline.title} keeps {_kept(baseline)[0]:.0f} %" for baseline in baselines]
-        sentence = f"{row.name} keeps {kept:.0f} % of the confidence ± {margin:.0f}"
-        parts.append("; ".join([sentence, *others]) + ".")
+        sentences.append("; ".join([own, *others]) + ".")
+    number = len(row.values)
+    if baselines and number < FEWEST_PICTURES:
+        names = " or ".join(f"the {baseline.title}" for baseline in baselines)
+        sentences.append(
+            f"{number} picture{'s are' if number > 1 else ' is'} too few to say whether "
+            f"{'it' if sentences else row.name} beats {names}."
+        )
+        return " ".join(sentences)
     for baseline in baselines:
-        asked = [name for name in METRICS if METRICS[name].is_faithfulness]
-        asked = [name for name in asked if name in row.measurements]
-        lost = [METRICS[n].title for n in asked if not is_beaten(row, baseline, n)]
-        if not asked:
-            continue
+        subject = "It" if sentences else row.name
+        lost = [METRICS[name].title for name in asked if not is_beaten(row, baseline, name)]
         if not lost:
-            parts.append(f"It beats the {baseline.title} in all {len(asked)} figures.")
+            sentences.append(f"{subject} beats the {baseline.title} in every figure.")
         elif len(lost) == len(asked):
-            parts.append(f"It does not beat the {baseline.title} in any figure.")
+            sentences.append(f"{subject} does not beat the {baseline.title} in any figure.")
         else:
-            parts.append(
-                f"It beats the {baseline.title} in {len(asked) - len(lost)} of {len(asked)} "
-                f"figures, not in {', '.join(lost)}."
+            sentences.append(
+                f"{subject} beats the {baseline.title} in {len(asked) - len(lost)} of "
+                f"{len(asked)} figures, not in {', '.join(lost)}."
             )
-    return " ".join(parts) or f"{row.name}: nothing here says what the network used."
+    return " ".join(sentences)
 
 
 def _kept(row: EvaluatedMaps) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Measures the methods on sample_images and writes the table into the README.
 
-    python docs/measure_samples.py            # about two minutes on two cores
-    python docs/measure_samples.py --check    # writes nothing; exits with 1 if it differs
+    python benchmarks/measure_samples.py            # about two minutes on two cores
+    python benchmarks/measure_samples.py --check    # writes nothing; exits with 1 if it differs
 
 Methods and metrics may be left out with --method and --metric when checking.
 """
@@ -20,7 +20,7 @@ from gradcam_cli.models.loading import load_classifier
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-BEGIN, END = "<!-- measured by docs/measure_samples.py -->", "<!-- end of the measured -->"
+BEGIN, END = "<!-- measured by benchmarks/measure_samples.py -->", "<!-- end of the measured -->"
 MEASURED_METHODS = (
     "gradcam",
     "gradcam++",
