@@ -367,7 +367,7 @@ def figure_of(
         # Of a single class, the methods and layers stand side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
-        picture.path.name.encode("utf-8", "backslashreplace").decode(),
+        " ".join(picture.path.name.encode("utf-8", "backslashreplace").decode().split()),
         describe(explainers),
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,

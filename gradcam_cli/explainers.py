@@ -103,6 +103,7 @@ class GradCAM:
         self._path, self.conv_layer = _find_conv_layer(model, conv_layer)
         self._output_path = None if output_layer is None else _find_layer(model, output_layer)[0]
         self._operator = _find_operator(operator)
+        self._has_own_operator = callable(operator)
         self._scale = scale
         self._smoothing = smoothing
         self._report = report or report_nothing
@@ -238,7 +239,14 @@ class GradCAM:
             if dataset.element_spec[0].shape.rank == len(self._network.input_shape) + 1:
                 dataset = dataset.unbatch()
         else:
-            if targets is None or len(targets) != len(inputs):
+            if targets is None:
+                raise UsageError("say what is to be explained: targets, one-hot (N, classes)")
+            if np.ndim(targets) < 2 and not self._has_own_operator:
+                raise UsageError(
+                    "targets must be one-hot, (N, classes); keras.utils.to_categorical makes them "
+                    "of the indices of classes"
+                )
+            if len(targets) != len(inputs):
                 raise UsageError("targets must have one row for each input")
             dataset = tf.data.Dataset.from_tensor_slices((inputs, targets))
         for batch, batch_targets in dataset.batch(self.batch_size or 2**62):

@@ -14,6 +14,9 @@ from gradcam_cli.errors import OutputError
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.provenance import is_companion, is_result_of
 
+# In bytes, on the usual file systems.
+_LONGEST_NAME = 255
+
 
 class OutputNamer:
     """Gives every input picture file names of its own.
@@ -41,13 +44,21 @@ class OutputNamer:
             A path for each suffix, all with the same beginning.
         """
         folder = picture.path.parent if self._out is None else self._out / picture.folder
+        room = _LONGEST_NAME - max(len(os.fsencode(suffix)) for suffix in suffixes)
         for stem in _stems(picture.path):
-            paths = [folder / f"{stem}{suffix}" for suffix in suffixes]
+            paths = [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
             keys = {str(path).casefold() for path in paths}
             if keys.isdisjoint(self._given) and _may_write(paths, picture.path):
                 self._given |= keys
                 return paths
         raise AssertionError("there is always another name")
+
+
+def _shortened(stem: str, room: int) -> str:
+    """Takes as much of a name's end as a file system has room for."""
+    while len(os.fsencode(stem)) > room:
+        stem = stem[1:]
+    return stem
 
 
 def _stems(path: Path) -> Iterator[str]:

@@ -124,17 +124,24 @@ def test_a_folder_with_bad_files(run_gradcam, samples, tmp_path, save_picture):
     assert len(files(folder)) == 4
 
 
-def test_interrupting_a_folder(tmp_path, command_environment, save_picture):
-    for number in range(400):
-        save_picture(tmp_path / f"photos/{number:03}.jpg", size=(320, 240), seed=number)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gradcam_cli", "photos", "-o", "maps"],
-        cwd=tmp_path,
-        env=command_environment,
+def start_gradcam(arguments, folder, environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "gradcam_cli", *arguments],
+        cwd=folder,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run in the background may have been told to ignore interrupts, and its
+        # children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def test_interrupting_a_folder(tmp_path, command_environment, save_picture):
+    for number in range(400):
+        save_picture(tmp_path / f"photos/{number:03}.jpg", size=(320, 240), seed=number)
+    process = start_gradcam(["photos", "-o", "maps"], tmp_path, command_environment)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("maps/*.png")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -155,14 +162,7 @@ def test_interrupting_a_folder(tmp_path, command_environment, save_picture):
 
 @pytest.mark.parametrize("seconds", [0.15, 1.5])
 def test_interrupting_the_start(tmp_path, command_environment, dog, seconds):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gradcam_cli", "dog.jpg"],
-        cwd=tmp_path,
-        env=command_environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_gradcam(["dog.jpg"], tmp_path, command_environment)
     time.sleep(0.4 + seconds)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
@@ -493,8 +493,10 @@ def test_a_class_without_evidence_is_said_in_words(invoke, dog, mobilenet_files)
     assert done.stdout.count("no positive evidence") == 1
     (target,) = json.loads(invoke(*args, "-c", 0, "--json").stdout)["targets"]
     assert "no positive evidence" in target["note"]
-    (target,) = json.loads(invoke(*args, "--json").stdout)["targets"]
-    assert "note" not in target
+    classes = [part for index in range(8) for part in ("-c", index)]
+    targets = json.loads(invoke(*args, *classes, "--json").stdout)["targets"]
+    assert "note" in targets[0]
+    assert not all("note" in target for target in targets)
 
 
 def test_weights_choose_the_layers_model(invoke, dog, mobilenet_files):
@@ -532,3 +534,24 @@ def test_efficientnet_normalises_its_input_as_it_was_trained(tmp_path, kind):
     pixels = np.random.default_rng(11).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
     found = np.asarray(stem(pixels))[:, :32, :32]
     np.testing.assert_allclose(found, (pixels / 255 - mean) / deviation, atol=1e-3)
+
+
+def test_options_that_would_do_nothing_are_refused(invoke, dog):
+    for options, message in (
+        (["--threshold", 0.5], "--threshold goes with --contour or --box"),
+        (["--fuse", "max"], "--fuse goes with several --layer"),
+        (["--each", "-c", 5], "--each explains the most probable classes"),
+        (["-c", ""], "a class needs a name or a number"),
+    ):
+        done = invoke("dog.jpg", *options)
+        assert done.exit_code == 2
+        assert message in one_error_line(done.stderr)
+
+
+def test_long_names_are_shortened(invoke, tmp_path, samples):
+    name = "x" * 245
+    (tmp_path / f"{name}.jpg").write_bytes((samples / "dog.jpg").read_bytes())
+    done = invoke(f"{name}.jpg", "--out", "out", "--json")
+    assert done.exit_code == 0, done.stderr
+    (written,) = (tmp_path / "out").iterdir()
+    assert written.name.endswith("x_gradcam.png")

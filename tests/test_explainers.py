@@ -77,8 +77,12 @@ def test_datasets_have_their_targets_inside(model, batched):
 
 def test_inputs_need_targets(model):
     explainer = GradCAM(model)
-    for targets in (None, ONE_HOT[:2]):
-        with pytest.raises(UsageError, match="one row for each input"):
+    for targets, message in (
+        (None, "say what is to be explained"),
+        (np.array([0, 1, 2]), "must be one-hot"),
+        (ONE_HOT[:2], "one row for each input"),
+    ):
+        with pytest.raises(UsageError, match=message):
             explainer(random_inputs(3), targets)
 
 

@@ -218,3 +218,10 @@ def test_show_draws_half_blocks_that_can_be_recognised(samples, run_gradcam, tmp
         expected = np.asarray(image.resize(shown.shape[1::-1]), float)
     assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.97
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_break_in_a_name_is_no_obstacle_to_a_figure(run_gradcam, samples, tmp_path):
+    (tmp_path / "a\nb.jpg").write_bytes((samples / "dog.jpg").read_bytes())
+    done = run_gradcam("a\nb.jpg", "--figure", "svg", "-q")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a\nb_gradcam_figure.svg").exists()

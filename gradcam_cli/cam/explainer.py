@@ -198,7 +198,8 @@ class Explainer:
         self._classes = forward.logits.shape[-1]
         self._describe()
 
-        _, ranking = tf.math.top_k(forward.logits, tf.shape(forward.logits)[-1])
+        # By probability, as predictions are told: of equal ones the first class leads.
+        _, ranking = tf.math.top_k(forward.probabilities, tf.shape(forward.logits)[-1])
         ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
         targets = tf.where(targets < 0, ranked, targets)
         if not isinstance(self._method, InGraphMethod):

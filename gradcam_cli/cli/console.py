@@ -34,7 +34,7 @@ def stderr_console() -> Console:
 
 def plain_table(*columns: tuple[str, Literal["left", "right"]]) -> Table:
     """Makes a table without lines from headings and their alignments."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for heading, alignment in columns:
         table.add_column(heading, justify=alignment, no_wrap=True)
     return table

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -26,20 +26,33 @@ _NAME_WIDTH = 22
 _BAR_WIDTH = 16
 # A line of a class without its files: indent, name, index, bar, probability and gaps.
 _CLASS_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _BAR_WIDTH + 2 + 8 + 2
+# Index, output and mark, the type and the parameters of a layer, with their gaps.
+_LAYER_COLUMNS_WIDTH = 5 + 2 + 2 + 14 + 2 + 9
+_LAYER_TYPE_WIDTH = 25
+_LAYER_PARAMETERS_WIDTH = 13
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _FULL = "█"
 
 
-def layer_table(layers: Iterable[LayerInfo]) -> Table:
-    """Lists layers; those that can't be explained are dimmed, the default is marked."""
-    table = plain_table(
-        ("index", "right"),
-        ("layer", "left"),
-        ("type", "left"),
-        ("output", "left"),
-        ("parameters", "right"),
-        ("", "left"),
-    )
+def layer_table(layers: Sequence[LayerInfo], width: int) -> Table:
+    """Lists layers; those that can't be explained are dimmed, the default is marked.
+
+    Args:
+        layers: The layers.
+        width: How many characters fit in a line. Names are always whole; where there is no
+            room beside them, the parameters are left out, then the types.
+    """
+    widest = max(cell_len(layer.node.path) + 2 * layer.node.path.count("/") for layer in layers)
+    room = width - widest - _LAYER_COLUMNS_WIDTH
+    with_types = room >= _LAYER_TYPE_WIDTH
+    with_parameters = room >= _LAYER_TYPE_WIDTH + _LAYER_PARAMETERS_WIDTH
+    columns: list[tuple[str, Literal["left", "right"]]] = [("index", "right"), ("layer", "left")]
+    if with_types:
+        columns.append(("type", "left"))
+    columns.append(("output", "left"))
+    if with_parameters:
+        columns.append(("parameters", "right"))
+    table = plain_table(*columns, ("", "left"))
     for layer in layers:
         node = layer.node
         parents, _, name = node.path.rpartition("/")
@@ -49,9 +62,9 @@ def layer_table(layers: Iterable[LayerInfo]) -> Table:
         table.add_row(
             "" if node.index is None else str(node.index),
             text,
-            node.kind,
+            *([node.kind] if with_types else []),
             "" if layer.output_shape is None else _format_shape(layer.output_shape),
-            f"{node.parameters:,}" if node.parameters else "",
+            *([f"{node.parameters:,}" if node.parameters else ""] if with_parameters else []),
             "◀ default" if layer.default else "",
             style="bold green" if layer.default else "" if layer.usable else "dim",
         )
@@ -137,7 +150,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Render
         Padding(table, (0, 0, 0, 2), expand=False),
     ]
     if not beside:
-        lines += [Padding(_written(target), (0, 0, 0, 2)) for target in explained.values()]
+        for target in explained.values():
+            lines += [Text("  ").append_text(line) for line in _written(target).split("\n")]
     lines += [
         Text(f"  → {printable(str(path))}", style="green")
         for path in (result.composite, result.figure)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG, INTERRUPTED
@@ -271,7 +272,16 @@ def explain(
         raise UsageError("--only wrong needs --truth to know what is wrong")
     if only and classes:
         raise UsageError("--only wrong explains the predicted and the true class; drop --class")
-    methods = tuple(dict.fromkeys(methods))
+    if each and classes:
+        raise UsageError(
+            "--each explains the most probable classes; leave out --class, or --each, since "
+            "--class can be repeated"
+        )
+    if not (contour or box) and _is_given(ctx, "threshold"):
+        raise UsageError("--threshold goes with --contour or --box")
+    methods, layers = tuple(dict.fromkeys(methods)), tuple(dict.fromkeys(layers))
+    if len(layers) < 2 and _is_given(ctx, "fusion"):
+        raise UsageError("--fuse goes with several --layer")
     compares = len(methods) > 1 and not (figure or report)
     if compares:
         _check_comparison(
@@ -367,7 +377,8 @@ def explain(
     if verbose:
         width, height = options.input_size
         click.echo(
-            f"input {width}×{height} px{', in the shape of each picture' * (fit == 'keep')}, "
+            f"input {height}×{width} px (height×width)"
+            f"{', in the shape of each picture' * (fit == 'keep')}, "
             f"fit {fit}; ready after {loaded - started:.1f} s",
             err=True,
         )
@@ -416,6 +427,10 @@ def explain(
         reporter.summarize()
     if reporter.failed:
         ctx.exit(_FAILED)
+
+
+def _is_given(ctx: click.Context, parameter: str) -> bool:
+    return ctx.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def _check_comparison(**options: bool) -> None:

@@ -32,4 +32,5 @@ def layers(ctx: click.Context, /, **model_parameters: Any) -> None:
     from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.display import layer_table
 
-    stdout_console().print(layer_table(classifier.layers()))
+    console = stdout_console()
+    console.print(layer_table(classifier.layers(), console.width))

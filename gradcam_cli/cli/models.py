@@ -26,7 +26,6 @@ def models() -> None:
         ("parameters", "right"),
         ("top-1", "right"),
         ("weights", "left"),
-        ("", "left"),
     )
     for model in CATALOGUE.values():
         is_default = model.name == DEFAULT_MODEL
@@ -35,8 +34,7 @@ def models() -> None:
             f"{model.input_size} px",
             f"{model.parameters / 1e6:.1f} M",
             f"{model.top1:.1f} %",
-            Text(model.weights),
-            "◀ default" if is_default else "",
+            Text(f"{model.weights} ◀ default" if is_default else model.weights),
             style="bold green" if is_default else "",
         )
     stdout_console().print(table)

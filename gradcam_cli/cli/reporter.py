@@ -157,8 +157,9 @@ class Reporter:
         seconds = time.perf_counter() - self._started
         failed = f", {self.failed} failed" if self.failed else ""
         wrong = f"; {self.wrong} of {self._known} predicted wrongly" if self._known else ""
+        pictures = "picture" if self.done == self._total == 1 else "pictures"
         of_total = f" of {self._total}" if self.done + self.failed < self._total else ""
         click.echo(
-            f"{prefix}{self.done}{of_total} pictures explained{failed} in {seconds:.1f} s{wrong}",
+            f"{prefix}{self.done}{of_total} {pictures} explained{failed} in {seconds:.1f} s{wrong}",
             err=True,
         )

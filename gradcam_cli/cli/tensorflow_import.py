@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -20,6 +21,8 @@ def import_tensorflow(show_messages: bool = False) -> None:
     """
     if not show_messages:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # Keras warns of every layer that a file doesn't fit; the error says it once.
+        warnings.simplefilter("ignore")
     with _without_pyplot():
         if show_messages:
             import keras

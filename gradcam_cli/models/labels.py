@@ -63,6 +63,8 @@ class Labels:
             UnknownClassError: No class matches, or several do.
         """
         wanted = _normalize(text)
+        if not wanted:
+            raise UnknownClassError("a class needs a name or a number, not nothing")
         try:
             index = int(wanted)
         except ValueError:
@@ -88,6 +90,8 @@ class Labels:
             if len(matches) == 1:
                 return matches[0]
             if matches:
+                # Those with the word before those with a part of one.
+                matches.sort(key=lambda index: wanted not in " ".join(names[index]).split())
                 raise UnknownClassError(self._describe_matches(text, matches))
         every_name = sorted({synonym for synonyms in names for synonym in synonyms})
         close = difflib.get_close_matches(wanted, every_name, n=3)

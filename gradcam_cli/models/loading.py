@@ -140,7 +140,13 @@ def inspect_network(
     def trace(inputs: tf.Tensor) -> tf.Tensor:
         forward = trace_forward(network, inputs)
         names = (node.path.rpartition("/")[2] for node in network.nodes)
-        found.append((int(forward.logits.shape[-1]), detect_preprocessing(inputs, names, channels)))
+        has_lambda = any(node.kind == "Lambda" for node in network.nodes)
+        found.append(
+            (
+                int(forward.logits.shape[-1]),
+                detect_preprocessing(inputs, names, channels, has_lambda),
+            )
+        )
         return forward.logits
 
     signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
@@ -270,4 +276,5 @@ def _complete_normalization(model: keras.Model) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    line = str(error).strip().partition("\n")[0].partition(" Example error message")[0]
+    return line.rstrip(".") or type(error).__name__

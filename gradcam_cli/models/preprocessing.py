@@ -108,7 +108,7 @@ def parse_preprocessing(text: str) -> Preprocessing:
 
 
 def detect_preprocessing(
-    inputs: tf.Tensor, layer_names: Iterable[str], channels: int
+    inputs: tf.Tensor, layer_names: Iterable[str], channels: int, has_lambda: bool = False
 ) -> Preprocessing:
     """Reads off a network what it wants.
 
@@ -116,11 +116,16 @@ def detect_preprocessing(
         inputs: Its input in the graph that it was traced in.
         layer_names: The names of its layers, without those that they are nested in.
         channels: How many channels its input has.
+        has_lambda: Whether it has Lambda layers, whose arithmetic may be anything.
 
     Returns:
         "none" if it computes with its input before the first layer with weights; what its
         family in ``keras.applications`` wants if its layers' names tell that; else "0-1".
     """
+    if _rescales(inputs) and has_lambda:
+        return Preprocessing(
+            "none", "a guess: a Lambda layer may rescale the input; --preprocess sets it"
+        )
     if _rescales(inputs):
         return Preprocessing("none", "the model rescales its input itself")
     if channels == 3:
