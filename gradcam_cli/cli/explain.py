@@ -12,10 +12,15 @@ from typing import ClassVar
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG, INTERRUPTED
-from gradcam_cli.cli.options import debug_option, model_options, parse_layer
+from gradcam_cli.cli.options import (
+    alpha_option,
+    colormap_option,
+    debug_option,
+    model_options,
+    parse_layer,
+)
 from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
 from gradcam_cli.errors import ImageError, UsageError
@@ -27,7 +32,7 @@ from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.records import HEATMAP_FORMATS, TOP_CLASS, PipelineOptions
 from gradcam_cli.regions import DEFAULT_THRESHOLD
 from gradcam_cli.rendering.figure import FIGURE_FORMATS
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.report import (
     ReportOptions,
     ReportPicture,
@@ -40,14 +45,6 @@ _FAILED = 1
 _DEFAULT_TOP_K = 5
 _DEFAULT_EACH = 3
 _PATHS_IN_TITLE = 3
-
-
-def _complete_colormaps(
-    ctx: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    from matplotlib import colormaps
-
-    return [CompletionItem(name) for name in colormaps if name.startswith(incomplete)]
 
 
 class _ExplainCommand(click.Command):
@@ -131,22 +128,8 @@ class _ExplainCommand(click.Command):
     help="How a picture fits the network's input: in its own shape, stretched, its middle, or "
     "with borders. [default: keep, or squash for networks of one size]",
 )
-@click.option(
-    "--alpha",
-    metavar="PART",
-    type=click.FloatRange(0, 1),
-    default=DEFAULT_ALPHA,
-    show_default=True,
-    help="How much of the colour shows, 0 to 1.",
-)
-@click.option(
-    "--colormap",
-    metavar="NAME",
-    default=DEFAULT_COLORMAP,
-    show_default=True,
-    shell_complete=_complete_colormaps,
-    help="Any colour map of Matplotlib.",
-)
+@alpha_option
+@colormap_option
 @click.option(
     "--heatmap",
     type=click.Choice(HEATMAP_FORMATS),

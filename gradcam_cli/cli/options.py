@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
+from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -106,6 +107,30 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _complete_colormaps(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from matplotlib import colormaps
+
+    return [CompletionItem(name) for name in colormaps if name.startswith(incomplete)]
+
+
+alpha_option = click.option(
+    "--alpha",
+    metavar="PART",
+    type=click.FloatRange(0, 1),
+    default=DEFAULT_ALPHA,
+    show_default=True,
+    help="How much of the colour shows, 0 to 1.",
+)
+colormap_option = click.option(
+    "--colormap",
+    metavar="NAME",
+    default=DEFAULT_COLORMAP,
+    show_default=True,
+    shell_complete=_complete_colormaps,
+    help="Any colour map of Matplotlib.",
+)
 debug_option = click.option(
     "--debug",
     is_flag=True,

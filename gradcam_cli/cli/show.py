@@ -8,14 +8,20 @@ from typing import Any
 import click
 
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.options import debug_option, model_options, parse_layer
+from gradcam_cli.cli.options import (
+    alpha_option,
+    colormap_option,
+    debug_option,
+    model_options,
+    parse_layer,
+)
 from gradcam_cli.errors import UsageError
 from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.records import TOP_CLASS, PipelineOptions
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
 
 _TOP_K = 5
@@ -42,8 +48,8 @@ _WINDOW = "window"
     help="The class to explain. Can be repeated. [default: the most probable]",
 )
 @click.option("--fit", type=click.Choice(FITS), help="How the picture fits the network's input.")
-@click.option("--alpha", type=click.FloatRange(0, 1), default=DEFAULT_ALPHA, show_default=True)
-@click.option("--colormap", metavar="NAME", default=DEFAULT_COLORMAP, show_default=True)
+@alpha_option
+@colormap_option
 @click.option("--contour", is_flag=True, help="Outline the region above 15 % of the maximum.")
 @click.option("--box", is_flag=True, help="Draw the box of its largest connected part.")
 @click.option(
