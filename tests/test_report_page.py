@@ -124,6 +124,8 @@ def small_report(tmp_path_factory):
 
 
 def shown_files(page):
+    # The page follows what is chosen with its next frame.
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return page.locator(".card .file").all_inner_texts()
 
 
