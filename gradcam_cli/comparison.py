@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.drawing import percent
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.fitting import fit_picture
 from gradcam_cli.image_explanation import ImageExplanation, explain_picture
@@ -14,8 +15,8 @@ from gradcam_cli.images import read_picture
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.method_names import METHODS
 from gradcam_cli.outputs import OutputNamer, written_whole
-from gradcam_cli.pipeline import ExplainedTarget, PictureResult, PipelineOptions
 from gradcam_cli.provenance import OVERLAY_SUFFIX, mark
+from gradcam_cli.records import ExplainedTarget, PictureResult, PipelineOptions
 from gradcam_cli.rendering.sheet import CELL_SIDE, draw_sheet
 
 _SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods.png"
@@ -69,7 +70,7 @@ def _compare(
     predictions = [explanations[0].target for explanations in by_class]
     sheet = draw_sheet(
         [METHODS[explainer.method].title for explainer in explainers],
-        [(target.name, f"{target.probability:.1%}".replace("%", " %")) for target in predictions],
+        [(target.name, percent(target.probability)) for target in predictions],
         [[_draw_cell(explanation) for explanation in explanations] for explanations in by_class],
     )
     (path,) = namer.name(picture, [_SHEET_SUFFIX])

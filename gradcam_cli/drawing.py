@@ -22,6 +22,7 @@ from gradcam_cli.provenance import (
     HEATMAP_SUFFIX,
     OVERLAY_SUFFIX,
     mark,
+    printable,
 )
 from gradcam_cli.records import (
     DecodedPicture,
@@ -156,7 +157,7 @@ class PictureWriter:
                 companions = markless if number == 0 else ()
                 self._save_png(output, overlay, picture, title, decoded.image, companions)
                 classes.append(
-                    CompositeClass(prediction.name, _percent(prediction.probability), heat)
+                    CompositeClass(prediction.name, percent(prediction.probability), heat)
                 )
                 if heatmap_file is not None:
                     self._write_heatmap(heatmap_file, decoded, heat, picture, title)
@@ -205,7 +206,7 @@ class PictureWriter:
         detail = ""
         if self._others:
             detail = f"{METHODS[explainer.method].title} · {explainer.layer}"
-        return Panel(overlay, f"{prediction.name} · {_percent(prediction.probability)}", detail)
+        return Panel(overlay, f"{prediction.name} · {percent(prediction.probability)}", detail)
 
     def _number_with_files(self, targets: int) -> int:
         if self._options.files_for is not None:
@@ -367,7 +368,7 @@ def figure_of(
         # Of a single class, the methods and layers stand side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
-        " ".join(picture.path.name.encode("utf-8", "backslashreplace").decode().split()),
+        " ".join(printable(picture.path.name).split()),
         describe(explainers),
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,
@@ -385,7 +386,8 @@ def _report_class(prediction: Prediction) -> ReportClass:
     return ReportClass(prediction.index, prediction.name, prediction.wnid, prediction.probability)
 
 
-def _percent(probability: float) -> str:
+def percent(probability: float) -> str:
+    """Writes a probability as 62.1 %."""
     return f"{probability:.1%}".replace("%", " %")
 
 

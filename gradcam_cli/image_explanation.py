@@ -15,8 +15,8 @@ from gradcam_cli.fitting import Fit, choose_input_size, fit_picture, usual_strid
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.outputs import written_whole
-from gradcam_cli.pipeline import TOP_CLASS, Prediction
 from gradcam_cli.provenance import mark
+from gradcam_cli.records import TOP_CLASS, Prediction
 from gradcam_cli.rendering.overlay import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,

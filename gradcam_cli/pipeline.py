@@ -18,24 +18,11 @@ from gradcam_cli.fitting import fit_picture
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.records import (
-    HEATMAP_FORMATS,
     TOP_CLASS,
     DecodedPicture,
-    ExplainedTarget,
     PictureResult,
     PipelineOptions,
-    Prediction,
 )
-
-__all__ = [
-    "HEATMAP_FORMATS",
-    "TOP_CLASS",
-    "ExplainedTarget",
-    "PictureResult",
-    "PipelineOptions",
-    "Prediction",
-    "explain_pictures",
-]
 
 _FIRST_BATCH_SIZE = 4
 _LARGEST_BATCH_SIZE = 32

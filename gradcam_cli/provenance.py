@@ -36,6 +36,11 @@ def source_id(source: Path, folder: Path) -> str:
     return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
 
 
+def printable(text: str) -> str:
+    """Writes the bytes of a file name that are no text as escapes, as JSON reads them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def mark(
     source: Path, folder: Path, title: str, companions: Iterable[Path] = ()
 ) -> PngImagePlugin.PngInfo:
@@ -49,8 +54,7 @@ def mark(
     """
     info = PngImagePlugin.PngInfo()
     info.add_text("Title", title)
-    # File names may hold bytes that are no text.
-    info.add_text("Source", source.name.encode("utf-8", "backslashreplace").decode())
+    info.add_text("Source", printable(source.name))
     info.add_text("Software", f"gradcam {__version__}")
     info.add_text(_KEY, " ".join([source_id(source, folder), *map(_name_id, companions)]))
     return info

@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.inputs import find_pictures
 from gradcam_cli.models.loading import load_classifier
-from gradcam_cli.pipeline import PipelineOptions, explain_pictures
+from gradcam_cli.pipeline import explain_pictures
+from gradcam_cli.records import PipelineOptions
 
 UNSEEN = 100
 

@@ -8,7 +8,8 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.fitting import FITS, choose_input_size
 from gradcam_cli.images import read_picture
 from gradcam_cli.inputs import find_pictures
-from gradcam_cli.pipeline import PipelineOptions, explain_pictures
+from gradcam_cli.pipeline import explain_pictures
+from gradcam_cli.records import PipelineOptions
 
 DOG, PANDA = 235, 387
 

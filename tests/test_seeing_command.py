@@ -11,8 +11,9 @@ from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.inputs import InputPicture, find_pictures
-from gradcam_cli.pipeline import PipelineOptions, explain_pictures
+from gradcam_cli.pipeline import explain_pictures
 from gradcam_cli.provenance import is_result_of
+from gradcam_cli.records import PipelineOptions
 from gradcam_cli.regions import find_region
 
 HALF_BLOCK = "▀"

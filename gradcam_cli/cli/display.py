@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcam_cli.cli.console import plain_table
+from gradcam_cli.provenance import printable
 from gradcam_cli.regions import simplify_outline
 
 if TYPE_CHECKING:
@@ -202,11 +203,6 @@ def result_json(result: PictureResult, explainers: Sequence[Explainer]) -> str:
     if result.error is not None:
         record["error"] = str(result.error)
     return printable(json.dumps(record, ensure_ascii=False))
-
-
-def printable(text: str) -> str:
-    """Writes the bytes of a file name that are no text as escapes, as JSON reads them."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _prediction_record(prediction: Prediction) -> dict[str, Any]:
