@@ -17,9 +17,10 @@ from gradcam_cli.method_names import METHODS
 from gradcam_cli.outputs import OutputNamer, written_whole
 from gradcam_cli.provenance import OVERLAY_SUFFIX, mark
 from gradcam_cli.records import ExplainedTarget, PictureResult, PipelineOptions
+from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.sheet import CELL_SIDE, draw_sheet
 
-_SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods.png"
+_SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods"
 
 
 def compare_pictures(
@@ -73,11 +74,12 @@ def _compare(
         [(target.name, percent(target.probability)) for target in predictions],
         [[_draw_cell(explanation) for explanation in explanations] for explanations in by_class],
     )
-    (path,) = namer.name(picture, [_SHEET_SUFFIX])
+    (path,) = namer.name(picture, [f"{_SHEET_SUFFIX}.{options.format}"])
     titles = ", ".join(METHODS[explainer.method].title for explainer in explainers)
     title = f"{titles}; {explainers[0].classifier.name} layer {explainers[0].layer}"
+    encoded = encode_picture(sheet, options.format, mark(picture.path, path.parent, title))
     with written_whole(path) as file:
-        sheet.save(file, "PNG", pnginfo=mark(picture.path, path.parent, title))
+        file.write(encoded)
     return PictureResult(
         picture,
         by_class[0][0].predictions,

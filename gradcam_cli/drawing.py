@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,7 @@ from gradcam_cli.provenance import (
     COMPOSITE_SUFFIX,
     FIGURE_SUFFIX,
     HEATMAP_SUFFIX,
+    MARKED_SUFFIXES,
     OVERLAY_SUFFIX,
     mark,
     printable,
@@ -33,6 +34,7 @@ from gradcam_cli.records import (
 )
 from gradcam_cli.regions import Region, find_region
 from gradcam_cli.rendering.composite import CompositeClass, draw_composite
+from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure, save_figure
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay, heatmap_to_image
 from gradcam_cli.rendering.regions import box_line, draw_lines
@@ -40,10 +42,6 @@ from gradcam_cli.rendering.report import ReportClass, ReportMap, ReportPicture, 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Run lengths and Huffman coding alone: of photographs the file is as small as by zlib's
-# full search, in a quarter of the time.
-_PHOTOGRAPH_COMPRESSION = {"compress_level": 1, "compress_type": 3}
 
 # What a file shows ("overlay", "heatmap", ...), and of which target, if of one.
 PlannedFile = tuple[str, int | None]
@@ -153,9 +151,9 @@ class PictureWriter:
             if output is not None:
                 title = self._title(prediction)
                 # PDF, SVG and arrays have no room for a mark; the first overlay vouches for them.
-                markless = [file for file in files.values() if file.suffix != ".png"]
+                markless = [file for file in files.values() if file.suffix not in MARKED_SUFFIXES]
                 companions = markless if number == 0 else ()
-                self._save_png(output, overlay, picture, title, decoded.image, companions)
+                self._save(output, overlay, picture, title, decoded.image, companions)
                 classes.append(
                     CompositeClass(prediction.name, percent(prediction.probability), heat)
                 )
@@ -168,7 +166,7 @@ class PictureWriter:
         composite = files.get(("composite", None))
         if composite is not None:
             drawn = draw_composite(decoded.image, classes, decoded.fit.seen[:2])
-            self._save_png(composite, drawn, picture, "Composite", decoded.image)
+            self._save(composite, drawn, picture, "Composite", decoded.image)
         result = replace(result, targets=targets, composite=composite)
         figure = files.get(("figure", None))
         if figure is not None or self._options.panels:
@@ -217,15 +215,16 @@ class PictureWriter:
     def _suffixes(self, targets: np.ndarray) -> dict[PlannedFile, str]:
         """Gives the endings of a picture's files; the first is an overlay's."""
         suffixes: dict[PlannedFile, str] = {}
+        format_ = self._options.format
         for number, index in enumerate(targets):
             name = ""
             if len(targets) > 1:
                 name = f"_{index}-{_file_name(self._explainer.classifier.labels.name(index))}"
-            suffixes["overlay", number] = f"{OVERLAY_SUFFIX}{name}.png"
+            suffixes["overlay", number] = f"{OVERLAY_SUFFIX}{name}.{format_}"
             if self._options.heatmap:
                 suffixes["heatmap", number] = f"{HEATMAP_SUFFIX}{name}.{self._options.heatmap}"
         if suffixes and self._options.composite:
-            suffixes["composite", None] = f"{COMPOSITE_SUFFIX}.png"
+            suffixes["composite", None] = f"{COMPOSITE_SUFFIX}.{format_}"
         if suffixes and self._options.figure:
             suffixes["figure", None] = f"{FIGURE_SUFFIX}.{self._options.figure}"
         return suffixes
@@ -272,8 +271,10 @@ class PictureWriter:
         if path.suffix == ".npy":
             with written_whole(path) as file:
                 np.save(file, heatmap)
-        else:
-            self._save_png(path, heatmap_to_image(heatmap), picture, title)
+            return
+        info = mark(picture.path, path.parent, title).png
+        with written_whole(path) as file:
+            heatmap_to_image(heatmap).save(file, "PNG", pnginfo=info)
 
     def _write_figure(
         self, path: Path, picture: InputPicture, rows: Sequence[Sequence[Panel | None]]
@@ -283,27 +284,27 @@ class PictureWriter:
         format_ = path.suffix[1:]
         metadata = None
         if format_ == "png":
-            metadata = {"pnginfo": mark(picture.path, path.parent, "Figure")}
+            metadata = {"pnginfo": mark(picture.path, path.parent, "Figure").png}
         with written_whole(path) as file:
             save_figure(figure, file, format_, metadata)
 
-    def _save_png(
+    def _save(
         self,
         path: Path,
         image: Image.Image,
         picture: InputPicture,
         title: str,
-        original: Image.Image | None = None,
+        original: Image.Image,
         companions: Iterable[Path] = (),
     ) -> None:
-        """Writes a picture; with an original, as a photograph in the original's colours."""
-        photograph: dict[str, Any] = {}
-        if original is not None:
-            profile = original.info.get("icc_profile")
-            photograph = {**_PHOTOGRAPH_COMPRESSION, "icc_profile": profile}
-        info = mark(picture.path, path.parent, title, companions)
+        encoded = encode_picture(
+            image,
+            self._options.format,
+            mark(picture.path, path.parent, title, companions),
+            original.info.get("icc_profile"),
+        )
         with written_whole(path) as file:
-            image.save(file, "PNG", pnginfo=info, **photograph)
+            file.write(encoded)
 
     def _title(self, prediction: Prediction) -> str:
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.outputs import written_whole
 from gradcam_cli.provenance import mark
 from gradcam_cli.records import TOP_CLASS, Prediction
+from gradcam_cli.rendering.encoding import encode_picture, format_for
 from gradcam_cli.rendering.overlay import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,
@@ -79,10 +79,10 @@ class ImageExplanation:
         return self.heat.getextrema() != (0.0, 0.0)
 
     def save(self, path: str | Path) -> Path:
-        """Writes the overlay as a PNG, replacing a file of that name.
+        """Writes the overlay, replacing a file of that name.
 
         Args:
-            path: The file to write.
+            path: The file to write; by its ending a JPEG, a WebP or a PNG.
 
         Returns:
             The same path.
@@ -91,17 +91,18 @@ class ImageExplanation:
             OutputError: The file can't be written.
         """
         path = Path(path)
-        info = None if self.source is None else mark(self.source, path.parent, self.title)
+        encoded = encode_picture(
+            self.overlay,
+            format_for(path),
+            None if self.source is None else mark(self.source, path.parent, self.title),
+            self.picture.info.get("icc_profile"),
+        )
         with written_whole(path) as file:
-            self.overlay.save(
-                file, "PNG", pnginfo=info, icc_profile=self.picture.info.get("icc_profile")
-            )
+            file.write(encoded)
         return path
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.overlay.save(buffer, "PNG")
-        return buffer.getvalue()
+        return encode_picture(self.overlay)
 
     def __repr__(self) -> str:
         return f"<{self.title}, {self.target.probability:.1%}>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import UsageError
 from gradcam_cli.explainers import GradCAM
 from gradcam_cli.outputs import written_whole
+from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, draw_overlay
 
 _MAXIMUM = 255.0
@@ -103,7 +103,7 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
             for number, overlay in enumerate(overlays):
                 path = self._folder / f"epoch-{epoch + 1:03}_picture-{number}.png"
                 with written_whole(path) as file:
-                    overlay.save(file, "PNG")
+                    file.write(encode_picture(overlay))
         if self._log_dir is not None:
             self._log(self._log_dir, overlays, epoch)
 
@@ -147,16 +147,10 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(folder / "gradcam"))
         width, height = overlays[0].size
-        values = [str(width), str(height), *(_to_png(overlay) for overlay in overlays)]
+        values = [str(width), str(height), *(encode_picture(overlay) for overlay in overlays)]
         with self._writer.as_default():
             tf.summary.write(_TAG, tf.constant(values), epoch, _IMAGE_SUMMARY)
         self._writer.flush()
-
-
-def _to_png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _to_picture(values: np.ndarray) -> Image.Image:

@@ -12,7 +12,7 @@ from typing import IO
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.inputs import InputPicture
-from gradcam_cli.provenance import is_companion, is_result_of
+from gradcam_cli.provenance import MARKED_SUFFIXES, is_companion, is_result_of
 
 # In bytes, on the usual file systems.
 _LONGEST_NAME = 255
@@ -37,8 +37,8 @@ class OutputNamer:
 
         Args:
             picture: The picture.
-            suffixes: What each name ends in ("_gradcam.png"); the first must be that of a
-                PNG with a mark, which says whose the others are.
+            suffixes: What each name ends in ("_gradcam.png"); the first must be that of
+                a picture with a mark, which says whose the others are.
 
         Returns:
             A path for each suffix, all with the same beginning.
@@ -74,7 +74,7 @@ def _may_write(paths: Sequence[Path], source: Path) -> bool:
     existing = [path for path in paths if os.path.lexists(path)]
     return all(
         is_result_of(path, source)
-        if path.suffix == ".png"
+        if path.suffix in MARKED_SUFFIXES
         else is_result_of(paths[0], source) and is_companion(path, paths[0])
         for path in existing
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -17,7 +18,14 @@ FIGURE_SUFFIX = f"{OVERLAY_SUFFIX}_figure"
 COMPOSITE_SUFFIX = f"{OVERLAY_SUFFIX}_composite"
 # A file by this name says that a folder holds nothing but results.
 RESULTS_FOLDER_MARK = ".gradcam-report"
+# Endings of the files that have room for a mark.
+MARKED_SUFFIXES = frozenset({".png", ".jpg", ".webp"})
 _KEY = "gradcam-source"
+_SOFTWARE_NAME = f"gradcam {__version__}"
+_FORMATS = ("PNG", "JPEG", "WEBP")
+# Exif 2.32, tables 4 and 7.
+_IMAGE_DESCRIPTION, _DOCUMENT_NAME, _SOFTWARE = 0x010E, 0x010D, 0x0131
+_EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
 
 
 def source_id(source: Path, folder: Path) -> str:
@@ -41,32 +49,61 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def mark(
-    source: Path, folder: Path, title: str, companions: Iterable[Path] = ()
-) -> PngImagePlugin.PngInfo:
-    """Makes the text chunks for a PNG that is written.
+@dataclass(frozen=True)
+class Mark:
+    """What a file tells of where it comes from.
+
+    Attributes:
+        title: What it shows, for people.
+        source: The name of the picture that was explained, for people.
+        identity: Whose it is, for the tool.
+    """
+
+    title: str
+    source: str
+    identity: str
+
+    @property
+    def png(self) -> PngImagePlugin.PngInfo:
+        """The text chunks of a PNG."""
+        info = PngImagePlugin.PngInfo()
+        info.add_text("Title", self.title)
+        info.add_text("Source", self.source)
+        info.add_text("Software", _SOFTWARE_NAME)
+        info.add_text(_KEY, self.identity)
+        return info
+
+    @property
+    def exif(self) -> bytes:
+        """The metadata of a JPEG or WebP file."""
+        exif = Image.Exif()
+        exif[_IMAGE_DESCRIPTION] = self.title
+        exif[_DOCUMENT_NAME] = self.source
+        exif[_SOFTWARE] = _SOFTWARE_NAME
+        exif.get_ifd(_EXIF_FOLDER)[_MAKER_NOTE] = f"{_KEY} {self.identity}".encode()
+        return exif.tobytes()
+
+
+def mark(source: Path, folder: Path, title: str, companions: Iterable[Path] = ()) -> Mark:
+    """Makes the mark of a picture that is written.
 
     Args:
         source: The picture that was explained.
-        folder: Where the PNG will lie.
+        folder: Where the result will lie.
         title: What it shows, for people.
         companions: Files without room for a mark that are written with it.
     """
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Title", title)
-    info.add_text("Source", printable(source.name))
-    info.add_text("Software", f"gradcam {__version__}")
-    info.add_text(_KEY, " ".join([source_id(source, folder), *map(_name_id, companions)]))
-    return info
+    identity = " ".join([source_id(source, folder), *map(_name_id, companions)])
+    return Mark(title, printable(source.name), identity)
 
 
 def is_result_of(path: Path, source: Path) -> bool:
-    """Says whether a PNG is the tool's own, made from this picture."""
+    """Says whether a result is the tool's own, made from this picture."""
     return _read_mark(path)[:1] == [source_id(source, path.parent)]
 
 
 def is_companion(path: Path, result: Path) -> bool:
-    """Says whether a file was written together with a PNG of the tool's own."""
+    """Says whether a file was written together with a result of the tool's own."""
     return _name_id(path) in _read_mark(result)[1:]
 
 
@@ -76,8 +113,12 @@ def _name_id(path: Path) -> str:
 
 def _read_mark(path: Path) -> list[str]:
     try:
-        with Image.open(path, formats=("PNG",)) as image:
-            return str(image.info.get(_KEY, "")).split()
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.format == "PNG":
+                return str(image.info.get(_KEY, "")).split()
+            note = image.getexif().get_ifd(_EXIF_FOLDER).get(_MAKER_NOTE, b"")
+            name, *identity = note.decode("ascii").split()
+            return identity if name == _KEY else []
     # A file that can't be read isn't known to be the tool's own.
     except Exception:
         return []

@@ -13,6 +13,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.fitting import Fit
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.regions import DEFAULT_THRESHOLD, Region
+from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
 from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 from gradcam_cli.rendering.report import ReportPicture
@@ -35,6 +36,8 @@ class PipelineOptions:
         stride: Of what the sides of the shapes that "keep" chooses are multiples.
         top_k: How many of the most probable classes are told.
         out: The folder for results; None for beside each picture.
+        format: What overlays and composites are written as: one of
+            `gradcam_cli.rendering.encoding.PICTURE_FORMATS`.
         colormap: A name that Matplotlib knows.
         alpha: How much of the colour shows, 0 to 1.
         heatmap: Also write the bare map: "png" (16-bit grey) or "npy" (float32).
@@ -58,6 +61,7 @@ class PipelineOptions:
     stride: int = 32
     top_k: int = 5
     out: Path | None = None
+    format: str = DEFAULT_FORMAT
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     heatmap: str | None = None

@@ -69,7 +69,7 @@ def test_links_that_go_round_end(folder):
 
 def test_own_results_are_passed_over_and_look_alikes_are_not(folder):
     picture = Image.new("RGB", (4, 4))
-    ours = mark(Path("b.jpg"), Path(), "a title")
+    ours = mark(Path("b.jpg"), Path(), "a title").png
     picture.save("b_gradcam.png", pnginfo=ours)
     picture.save("b_gradcam_281-tabby.png", pnginfo=ours)
     picture.save("b_heatmap.png", pnginfo=ours)
@@ -84,7 +84,9 @@ def test_own_results_are_passed_over_and_look_alikes_are_not(folder):
 
 
 def test_results_that_were_moved_are_still_known(folder):
-    Image.new("RGB", (4, 4)).save("b_gradcam.png", pnginfo=mark(Path("b.jpg"), Path(), "a title"))
+    Image.new("RGB", (4, 4)).save(
+        "b_gradcam.png", pnginfo=mark(Path("b.jpg"), Path(), "a title").png
+    )
     shutil.move("b_gradcam.png", "sub/b_gradcam.png")
     assert "sub/b_gradcam.png" not in names("sub")
 

@@ -23,7 +23,9 @@ def picture(path, folder=""):
 
 def write_result(path, source):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (2, 2)).save(path, pnginfo=mark(Path(source), Path(path).parent, "a title"))
+    Image.new("RGB", (2, 2)).save(
+        path, pnginfo=mark(Path(source), Path(path).parent, "a title").png
+    )
 
 
 def names(namer, path, suffixes=tuple(OVERLAY), folder=""):

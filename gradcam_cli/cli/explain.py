@@ -31,6 +31,7 @@ from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.records import HEATMAP_FORMATS, TOP_CLASS, PipelineOptions
 from gradcam_cli.regions import DEFAULT_THRESHOLD
+from gradcam_cli.rendering.encoding import DEFAULT_FORMAT, PICTURE_FORMATS
 from gradcam_cli.rendering.figure import FIGURE_FORMATS
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.report import (
@@ -123,6 +124,14 @@ class _ExplainCommand(click.Command):
     help="Write results here, folders mirrored. [default: beside each picture]",
 )
 @click.option(
+    "--format",
+    "format_",
+    type=click.Choice(PICTURE_FORMATS),
+    default=DEFAULT_FORMAT,
+    show_default=True,
+    help="What overlays are written as; jpg and webp take a tenth of the room.",
+)
+@click.option(
     "--fit",
     type=click.Choice(FITS),
     help="How a picture fits the network's input: in its own shape, stretched, its middle, or "
@@ -205,6 +214,7 @@ def explain(
     classes: tuple[str, ...],
     top_k: int | None,
     out: Path | None,
+    format_: str,
     fit: str | None,
     alpha: float,
     colormap: str,
@@ -320,6 +330,7 @@ def explain(
         stride=usual_stride(native),
         top_k=top_k or _DEFAULT_TOP_K,
         out=out,
+        format=format_,
         colormap=colormap,
         alpha=alpha,
         heatmap=heatmap,

@@ -12,7 +12,7 @@ GIVEN = "gradcam_cli.given"
 _NOT_REPEATED = frozenset(
     {
         *("paths", "classes", "layers", "methods", "colormap", "alpha"),
-        *("out", "top_k", "heatmap", "figure", "each", "report", "report_assets"),
+        *("out", "format_", "top_k", "heatmap", "figure", "each", "report", "report_assets"),
         *("truth", "only", "as_json", "quiet", "verbose", "debug"),
     }
 )

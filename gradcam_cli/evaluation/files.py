@@ -57,7 +57,7 @@ class ResultFiles:
     def write_plot(self, figure: Figure, title: str) -> None:
         """Writes the plot, with the mark that lets it and the tables be replaced."""
         tables = (self.table, self.details)
-        info = mark(self._source, self.plot.parent, title, tables)
+        info = mark(self._source, self.plot.parent, title, tables).png
         with written_whole(self.plot) as file:
             save_figure(figure, file, "png", {"pnginfo": info})
 
