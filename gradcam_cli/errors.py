@@ -27,6 +27,10 @@ class OutputError(GradcamError):
     """A result can't be written."""
 
 
+class OutOfMemoryError(GradcamError):
+    """The network needs more memory for a single picture than there is."""
+
+
 class CheckpointError(GradcamError):
     """A weights file isn't what it should be, or holds more than tensors."""
 

@@ -10,10 +10,12 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
+from gradcam_cli.batch_size import BatchSize
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.drawing import PictureWriter, PlannedFile
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import GradcamError, OutOfMemoryError
 from gradcam_cli.fitting import fit_picture
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
@@ -23,11 +25,6 @@ from gradcam_cli.records import (
     PictureResult,
     PipelineOptions,
 )
-
-_FIRST_BATCH_SIZE = 4
-_LARGEST_BATCH_SIZE = 32
-# A batch may hold this many pixels; at a time, one is decoded, one explained, one encoded.
-_PIXELS_IN_FLIGHT = 32_000_000
 
 
 def explain_pictures(
@@ -63,22 +60,23 @@ class _Pipeline:
         self._others = others
         self._options = options
         self._writer = PictureWriter(explainer, options, others)
+        self._batch_size = BatchSize(options.batch_size)
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
         decoding: deque[tuple[InputPicture, Future[DecodedPicture]]] = deque()
         encoding: deque[Future[PictureResult]] = deque()
-        batch_size = _FIRST_BATCH_SIZE
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(self._options.workers or os.cpu_count()) as pool:
             try:
                 while True:
-                    batch = [decoding.popleft() for _ in range(min(batch_size, len(decoding)))]
-                    for picture in islice(source, batch_size - len(decoding)):
+                    size = self._batch_size.now
+                    batch = [decoding.popleft() for _ in range(min(size, len(decoding)))]
+                    for picture in islice(source, size - len(decoding)):
                         decoding.append((picture, pool.submit(self._decode, picture)))
                     if batch:
                         encoding.extend(self._explain(batch, pool))
-                        batch_size = _next_batch_size(batch_size, batch)
-                    while encoding and (len(encoding) > batch_size or not decoding):
+                        self._batch_size.grow(_pixels_of_largest(batch))
+                    while encoding and (len(encoding) > size or not decoding):
                         yield encoding.popleft().result()
                     if not decoding:
                         break
@@ -117,32 +115,62 @@ class _Pipeline:
         for position, (_, decoded) in enumerate(batch):
             if decoded.exception() is None:
                 by_shape.setdefault(decoded.result().inputs.shape, []).append(position)
-        explained: dict[int, tuple[list[Explanation], int]] = {}
+        outcomes: dict[int, tuple[list[Explanation], int] | GradcamError] = {}
         for positions in by_shape.values():
             group = [batch[position][1].result() for position in positions]
             inputs = np.stack([decoded.inputs for decoded in group])
             targets = np.array([self._targets(decoded) for decoded in group], np.int32)
-            explanations = [
-                explainer.explain(inputs, targets) for explainer in (self._explainer, *self._others)
-            ]
-            for row, position in enumerate(positions):
-                explained[position] = explanations, row
+            of_group = [batch[position][0] for position in positions]
+            outcomes.update(
+                zip(positions, self._run_network(of_group, inputs, targets), strict=True)
+            )
         futures = []
-        for position, (picture, decoded) in enumerate(batch):
-            error = decoded.exception()
-            if error is None:
-                explanations, row = explained[position]
-                result = self._writer.predict(picture, decoded.result(), explanations[0], row)
-                if self._options.only_wrong and not result.is_wrong:
-                    futures.append(_done(result))
-                    continue
-                files = self._writer.plan(picture, explanations[0].targets[row])
-                futures.append(
-                    pool.submit(self._write, result, decoded.result(), explanations, row, files)
-                )
-            else:
-                futures.append(_done(PictureResult(picture, error=_as_own_error(picture, error))))
+        for position, (picture, future) in enumerate(batch):
+            error = future.exception()
+            outcome = outcomes[position] if error is None else _as_own_error(picture, error)
+            if isinstance(outcome, GradcamError):
+                futures.append(_done(PictureResult(picture, error=outcome)))
+                continue
+            explanations, row = outcome
+            seen = future.result()
+            result = self._writer.predict(picture, seen, explanations[0], row)
+            if self._options.only_wrong and not result.is_wrong:
+                futures.append(_done(result))
+                continue
+            files = self._writer.plan(picture, explanations[0].targets[row])
+            futures.append(pool.submit(self._write, result, seen, explanations, row, files))
         return futures
+
+    def _run_network(
+        self, pictures: Sequence[InputPicture], inputs: np.ndarray, targets: np.ndarray
+    ) -> list[tuple[list[Explanation], int] | GradcamError]:
+        """Explains inputs of one shape, in parts if they are too many for the memory.
+
+        Returns:
+            For each an explanation by each explainer, of a batch, and its row in that batch.
+        """
+        explainers = (self._explainer, *self._others)
+        try:
+            explanations = [explainer.explain(inputs, targets) for explainer in explainers]
+        except tf.errors.ResourceExhaustedError:
+            # Each takes them, not the first that can.
+            if sum(explainer.take_smaller_steps() for explainer in explainers):
+                return self._run_network(pictures, inputs, targets)
+            half = len(inputs) // 2
+            if not half:
+                (picture,) = pictures
+                return [
+                    OutOfMemoryError(
+                        f"{picture.path}: not enough memory for one picture; choose a smaller "
+                        f"--size or another --model"
+                    )
+                ]
+            self._batch_size.shrink(len(inputs))
+            return [
+                *self._run_network(pictures[:half], inputs[:half], targets[:half]),
+                *self._run_network(pictures[half:], inputs[half:], targets[half:]),
+            ]
+        return [(explanations, row) for row in range(len(inputs))]
 
     def _write(
         self,
@@ -173,10 +201,6 @@ def _as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:
     return own
 
 
-def _next_batch_size(
-    size: int, batch: Sequence[tuple[InputPicture, Future[DecodedPicture]]]
-) -> int:
-    """Doubles the batch as long as pictures of this size leave room in memory."""
+def _pixels_of_largest(batch: Sequence[tuple[InputPicture, Future[DecodedPicture]]]) -> int:
     sizes = [future.result().image.size for _, future in batch if future.exception() is None]
-    largest = max((width * height for width, height in sizes), default=1)
-    return max(1, min(2 * size, _LARGEST_BATCH_SIZE, _PIXELS_IN_FLIGHT // largest))
+    return max((width * height for width, height in sizes), default=1)

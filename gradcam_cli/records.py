@@ -52,6 +52,9 @@ class PipelineOptions:
         threshold: Where the region begins, as a part of the map's maximum, 0 to 1.
         files_for: How many of the targets, from the first, get files; None for all.
         panels: Also keep the overlays in memory, labelled for a figure.
+        batch_size: How many pictures go through the network at once; None for what suits the
+            machine. Less, where memory doesn't last.
+        workers: How many threads decode and draw; None for one a core.
         report: Also keep what a report shows of each picture, the true class explained too.
     """
 
@@ -75,6 +78,8 @@ class PipelineOptions:
     files_for: int | None = None
     panels: bool = False
     report: bool = False
+    batch_size: int | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True)

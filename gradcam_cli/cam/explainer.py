@@ -30,6 +30,7 @@ from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
 
+DEFAULT_BATCH_SIZE = 32
 LayerChoice = str | int | None
 _INPUT_PITCH: Pitch = (1.0, 1.0)
 
@@ -84,7 +85,7 @@ class Explainer:
         *,
         fusion: str = "mean",
         smoothing: bool = False,
-        batch_size: int = 32,
+        batch_size: int = DEFAULT_BATCH_SIZE,
         **parameters: Any,
     ) -> None:
         """Chooses the layer and traces the network once.
@@ -144,6 +145,18 @@ class Explainer:
     def runs_many_times(self) -> bool:
         """Whether the method runs the network so often that it tells of its progress."""
         return not isinstance(self._method, InGraphMethod)
+
+    def take_smaller_steps(self) -> bool:
+        """Halves how many changed inputs go through the network at once, to save memory.
+
+        Returns:
+            Whether that can help: the method changes inputs, and several went at once.
+        """
+        if not self.runs_many_times or self._batch_size == 1:
+            return False
+        self._batch_size //= 2
+        self._map_functions.clear()
+        return True
 
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> Explanation:
         """Explains a batch.

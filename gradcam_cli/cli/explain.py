@@ -191,6 +191,19 @@ class _ExplainCommand(click.Command):
     is_flag=True,
     help="Put the pictures of the report into a folder beside it, for thousands of them.",
 )
+@click.option(
+    "--batch-size",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="How many pictures go through the network at once. [default: what suits the machine; "
+    "half of it, where memory doesn't last]",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="How many threads decode and draw. [default: one a core]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each picture.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
 @click.option("-v", "--verbose", is_flag=True, help="Tell the input size, preprocessing and times.")
@@ -228,6 +241,8 @@ def explain(
     threshold: float,
     report: Path | None,
     report_assets: bool,
+    batch_size: int | None,
+    workers: int | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -293,7 +308,7 @@ def explain(
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cam.explainer import DEFAULT_BATCH_SIZE, Explainer
     from gradcam_cli.models.files import is_model_path
     from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.pipeline import explain_pictures
@@ -307,7 +322,7 @@ def explain(
         size=size,
         unsafe=unsafe,
         custom_objects=custom_objects,
-    )
+    ).folded()
     if truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     fit = fit or classifier.default_fit
@@ -343,13 +358,22 @@ def explain(
         threshold=threshold,
         files_for=files_for,
         report=report is not None,
+        batch_size=batch_size,
+        workers=workers,
     )
     choices = [[parse_layer(layer) for layer in layers] or None]
     if (figure or report) and len(layers) > 1:
         # A figure and a report show the layers beside what they are fused to.
         choices += [[parse_layer(layer)] for layer in layers]
     explainers = [
-        Explainer(classifier, choice, method, fusion=fusion, smoothing=smooth)
+        Explainer(
+            classifier,
+            choice,
+            method,
+            fusion=fusion,
+            smoothing=smooth,
+            batch_size=batch_size or DEFAULT_BATCH_SIZE,
+        )
         for method in methods
         for choice in choices
     ]
