@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +38,7 @@ from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure, sav
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay, heatmap_to_image
 from gradcam_cli.rendering.regions import box_line, draw_lines
 from gradcam_cli.rendering.report import ReportClass, ReportMap, ReportPicture, make_preview
+from gradcam_cli.storage import AnyPath, file_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +69,7 @@ class PictureWriter:
         self._options = options
         self._namer = OutputNamer(options.out)
 
-    def plan(self, picture: InputPicture, targets: np.ndarray) -> dict[PlannedFile, Path]:
+    def plan(self, picture: InputPicture, targets: np.ndarray) -> dict[PlannedFile, AnyPath]:
         """Names the files of one picture.
 
         Args:
@@ -108,7 +108,7 @@ class PictureWriter:
         decoded: DecodedPicture,
         explanations: Sequence[Explanation],
         row: int,
-        files: Mapping[PlannedFile, Path],
+        files: Mapping[PlannedFile, AnyPath],
     ) -> PictureResult:
         """Draws and writes the files of one picture.
 
@@ -261,7 +261,7 @@ class PictureWriter:
 
     def _write_heatmap(
         self,
-        path: Path,
+        path: AnyPath,
         decoded: DecodedPicture,
         heat: Image.Image,
         picture: InputPicture,
@@ -277,7 +277,7 @@ class PictureWriter:
             heatmap_to_image(heatmap).save(file, "PNG", pnginfo=info)
 
     def _write_figure(
-        self, path: Path, picture: InputPicture, rows: Sequence[Sequence[Panel | None]]
+        self, path: AnyPath, picture: InputPicture, rows: Sequence[Sequence[Panel | None]]
     ) -> None:
         explainers = [self._explainer, *self._others]
         figure = figure_of(rows, picture, explainers, self._options.colormap)
@@ -290,12 +290,12 @@ class PictureWriter:
 
     def _save(
         self,
-        path: Path,
+        path: AnyPath,
         image: Image.Image,
         picture: InputPicture,
         title: str,
         original: Image.Image,
-        companions: Iterable[Path] = (),
+        companions: Iterable[AnyPath] = (),
     ) -> None:
         encoded = encode_picture(
             image,
@@ -369,7 +369,7 @@ def figure_of(
         # Of a single class, the methods and layers stand side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
-        " ".join(printable(picture.path.name).split()),
+        " ".join(printable(file_name(picture.path)).split()),
         describe(explainers),
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,

@@ -27,6 +27,10 @@ class OutputError(GradcamError):
     """A result can't be written."""
 
 
+class StorageError(GradcamError):
+    """A store can't be reached or asked: no network, no permission, no such bucket."""
+
+
 class CheckpointError(GradcamError):
     """A weights file isn't what it should be, or holds more than tensors."""
 

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from gradcam_cli.records import (
     PictureResult,
     PipelineOptions,
 )
+from gradcam_cli.storage import AnyPath
 
 _FIRST_BATCH_SIZE = 4
 _LARGEST_BATCH_SIZE = 32
@@ -150,7 +150,7 @@ class _Pipeline:
         decoded: DecodedPicture,
         explanations: Sequence[Explanation],
         row: int,
-        files: Mapping[PlannedFile, Path],
+        files: Mapping[PlannedFile, AnyPath],
     ) -> PictureResult:
         try:
             return self._writer.write(result, decoded, explanations, row, files)

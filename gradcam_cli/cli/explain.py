@@ -21,6 +21,7 @@ from gradcam_cli.cli.options import (
     model_options,
     parse_layer,
 )
+from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
 from gradcam_cli.errors import ImageError, UsageError
@@ -29,6 +30,7 @@ from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.outputs import check_places
 from gradcam_cli.records import HEATMAP_FORMATS, TOP_CLASS, PipelineOptions
 from gradcam_cli.regions import DEFAULT_THRESHOLD
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT, PICTURE_FORMATS
@@ -40,6 +42,7 @@ from gradcam_cli.rendering.report import (
     ReportWriter,
     check_may_replace,
 )
+from gradcam_cli.storage import AnyPath, to_path
 from gradcam_cli.truth import FOLDERS, Truth, labels_from_folders
 
 _FAILED = 1
@@ -119,8 +122,8 @@ class _ExplainCommand(click.Command):
 @click.option(
     "-o",
     "--out",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER|URL",
+    type=StoragePath(file_okay=False),
     help="Write results here, folders mirrored. [default: beside each picture]",
 )
 @click.option(
@@ -182,7 +185,7 @@ class _ExplainCommand(click.Command):
 @click.option(
     "--report",
     metavar="FILE.html",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(dir_okay=False),
     help="Write a gallery of all pictures: one page that needs no server and no network. "
     "Overlays are then written only where --out or another option asks for files.",
 )
@@ -213,7 +216,7 @@ def explain(
     smooth: bool,
     classes: tuple[str, ...],
     top_k: int | None,
-    out: Path | None,
+    out: AnyPath | None,
     format_: str,
     fit: str | None,
     alpha: float,
@@ -234,8 +237,9 @@ def explain(
 ) -> None:
     """Explains pictures: prints the most probable classes and writes an overlay of each.
 
-    PATH is a picture or a folder, which is searched with all below it. For photo.jpg the
-    overlay is photo_gradcam.png; no file of yours is ever overwritten.
+    PATH is a picture or a folder, which is searched with all below it, or the URL of either
+    (s3://bucket/photos). For photo.jpg the overlay is photo_gradcam.png; no file of yours is
+    ever overwritten.
 
     \b
     Examples:
@@ -323,6 +327,8 @@ def explain(
             files_for = 1
     if report is not None and not any((out, each, heatmap, figure, contour, box)):
         files_for = 0
+    else:
+        check_places(pictures, out)
     options = PipelineOptions(
         targets=targets,
         fit=fit,
@@ -436,6 +442,6 @@ def _check_comparison(**options: bool) -> None:
 
 
 def _title(paths: Sequence[str]) -> str:
-    names = [Path(path).resolve().name or path for path in paths[:_PATHS_IN_TITLE]]
+    names = [to_path(path).resolve().name or path for path in paths[:_PATHS_IN_TITLE]]
     more = len(paths) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

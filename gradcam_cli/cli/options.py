@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG
+from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
@@ -58,13 +59,13 @@ _MODEL_OPTIONS = (
         "-w",
         "--weights",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Read the weights of a named model from a .weights.h5, .h5 or .keras file.",
     ),
     click.option(
         "--labels",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="The names of the classes: one a line, .json (list or map) or .csv. [default: "
         "ImageNet's for 1,000 classes]",
     ),
@@ -94,7 +95,7 @@ _MODEL_OPTIONS = (
     click.option(
         "--custom-objects",
         metavar="FILE.py",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Python code that your model needs; goes with --unsafe.",
     ),
 )
