@@ -173,8 +173,13 @@ class Explainer:
 
     def _call(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
         function = self._function.get_concrete_function(*self._signature(targets.shape[1]))
+        # Kernels for a single input round otherwise than those for several, so that a
+        # picture's bits would depend on what else is explained with it.
+        alone = inputs.shape[0] == 1
+        if alone:
+            inputs, targets = tf.repeat(inputs, 2, axis=0), tf.repeat(targets, 2, axis=0)
         tensors: tuple[tf.Tensor, ...] = function(inputs, targets)
-        return tensors
+        return tuple(tensor[:1] for tensor in tensors) if alone else tensors
 
     def _maps(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         if isinstance(self._method, InGraphMethod):
