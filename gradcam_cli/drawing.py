@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.cam.explainer import Explainer, Explanation, describe
+from gradcam_cli.cam.explainer import Explainer, Explanation
+from gradcam_cli.explainer_facts import describe
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.method_names import METHODS
 from gradcam_cli.outputs import OutputNamer, written_whole
@@ -55,7 +56,11 @@ class PictureWriter:
     """
 
     def __init__(
-        self, explainer: Explainer, options: PipelineOptions, others: Sequence[Explainer] = ()
+        self,
+        explainer: Explainer,
+        options: PipelineOptions,
+        others: Sequence[Explainer] = (),
+        namer: OutputNamer | None = None,
     ) -> None:
         """Takes what explained the pictures, and what is to be written.
 
@@ -63,11 +68,12 @@ class PictureWriter:
             explainer: What the overlays and all other files are of.
             options: What is to be written.
             others: What figures and reports show besides.
+            namer: What names the files; None for one that begins here.
         """
         self._explainer = explainer
         self._others = others
         self._options = options
-        self._namer = OutputNamer(options.out)
+        self._namer = namer or OutputNamer(options.out)
 
     def plan(self, picture: InputPicture, targets: np.ndarray) -> dict[PlannedFile, AnyPath]:
         """Names the files of one picture.
@@ -370,7 +376,7 @@ def figure_of(
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
         " ".join(printable(file_name(picture.path)).split()),
-        describe(explainers),
+        describe([explainer.facts for explainer in explainers]),
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,
         dots_per_inch,

@@ -16,6 +16,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.fitting import fit_picture
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
+from gradcam_cli.outputs import OutputNamer
 from gradcam_cli.records import (
     TOP_CLASS,
     DecodedPicture,
@@ -35,6 +36,7 @@ def explain_pictures(
     explainer: Explainer,
     options: PipelineOptions,
     others: Sequence[Explainer] = (),
+    namer: OutputNamer | None = None,
 ) -> Iterator[PictureResult]:
     """Explains pictures and writes the results, with a bounded number of them in memory.
 
@@ -47,22 +49,27 @@ def explain_pictures(
         options: How, and what to write.
         others: More explainers of the same classifier, with other methods or layers. Figures
             and reports show their maps beside those of the first.
+        namer: What names the files; None for one that begins with these pictures.
 
     Yields:
         One result for each picture, in their order. When it is yielded, its files are
         complete.
     """
-    return _Pipeline(explainer, options, others).run(pictures)
+    return _Pipeline(explainer, options, others, namer).run(pictures)
 
 
 class _Pipeline:
     def __init__(
-        self, explainer: Explainer, options: PipelineOptions, others: Sequence[Explainer]
+        self,
+        explainer: Explainer,
+        options: PipelineOptions,
+        others: Sequence[Explainer],
+        namer: OutputNamer | None,
     ) -> None:
         self._explainer = explainer
         self._others = others
         self._options = options
-        self._writer = PictureWriter(explainer, options, others)
+        self._writer = PictureWriter(explainer, options, others, namer)
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)

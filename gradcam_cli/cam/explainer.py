@@ -25,7 +25,8 @@ from gradcam_cli.cam.scaling import (
 from gradcam_cli.cam.tap import choose_tap
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.errors import UsageError
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
+from gradcam_cli.explainer_facts import ExplainerFacts
+from gradcam_cli.method_names import DEFAULT_METHOD
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -48,16 +49,6 @@ class Explanation:
     probabilities: np.ndarray
     targets: np.ndarray
     maps: np.ndarray
-
-
-def describe(explainers: Sequence[Explainer]) -> str:
-    """Names methods, model and layers in one line, each once."""
-    methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
-    layers = dict.fromkeys(explainer.layer for explainer in explainers)
-    return (
-        f"{', '.join(methods)} · {explainers[0].classifier.name} · "
-        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
-    )
 
 
 class Explainer:
@@ -144,6 +135,19 @@ class Explainer:
     def runs_many_times(self) -> bool:
         """Whether the method runs the network so often that it tells of its progress."""
         return not isinstance(self._method, InGraphMethod)
+
+    @property
+    def facts(self) -> ExplainerFacts:
+        """What is told of it."""
+        preprocess = self.classifier.preprocess
+        return ExplainerFacts(
+            self.method,
+            self.classifier.name,
+            self.layer,
+            self.needs_layer,
+            self.runs_many_times,
+            f"{preprocess.mode} ({preprocess.reason})",
+        )
 
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> Explanation:
         """Explains a batch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import click
 from click.shell_completion import CompletionItem
@@ -142,6 +142,10 @@ debug_option = click.option(
 )
 
 
+@overload
+def parse_layer(layer: str) -> str | int: ...
+@overload
+def parse_layer(layer: None) -> None: ...
 def parse_layer(layer: str | None) -> str | int | None:
     """Takes a number for the index of a layer, and all else for its name."""
     if layer is None:
