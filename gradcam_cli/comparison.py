@@ -24,7 +24,10 @@ _SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods"
 
 
 def compare_pictures(
-    pictures: Iterable[InputPicture], explainers: Sequence[Explainer], options: PipelineOptions
+    pictures: Iterable[InputPicture],
+    explainers: Sequence[Explainer],
+    options: PipelineOptions,
+    namer: OutputNamer | None = None,
 ) -> Iterator[PictureResult]:
     """Explains pictures with several methods and writes a sheet of each.
 
@@ -33,12 +36,13 @@ def compare_pictures(
         explainers: What explains them, all with the same classifier.
         options: Which classes, and how. Heat maps, truth and what depends on it aren't
             looked at.
+        namer: What names the files; None for one that begins with these pictures.
 
     Yields:
         One result for each picture, in their order. When it is yielded, its sheet is
         complete: the output of each of its targets.
     """
-    namer = OutputNamer(options.out)
+    namer = namer or OutputNamer(options.out)
     for picture in pictures:
         try:
             yield _compare(picture, explainers, options, namer)

@@ -6,13 +6,13 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.cam.explainer import Explainer, Explanation, describe
+from gradcam_cli.cam.explainer import Explainer, Explanation
+from gradcam_cli.explainer_facts import describe
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.method_names import METHODS
 from gradcam_cli.outputs import OutputNamer, written_whole
@@ -39,6 +39,7 @@ from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure, sav
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay, heatmap_to_image
 from gradcam_cli.rendering.regions import box_line, draw_lines
 from gradcam_cli.rendering.report import ReportClass, ReportMap, ReportPicture, make_preview
+from gradcam_cli.storage import AnyPath, file_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +56,11 @@ class PictureWriter:
     """
 
     def __init__(
-        self, explainer: Explainer, options: PipelineOptions, others: Sequence[Explainer] = ()
+        self,
+        explainer: Explainer,
+        options: PipelineOptions,
+        others: Sequence[Explainer] = (),
+        namer: OutputNamer | None = None,
     ) -> None:
         """Takes what explained the pictures, and what is to be written.
 
@@ -63,13 +68,14 @@ class PictureWriter:
             explainer: What the overlays and all other files are of.
             options: What is to be written.
             others: What figures and reports show besides.
+            namer: What names the files; None for one that begins here.
         """
         self._explainer = explainer
         self._others = others
         self._options = options
-        self._namer = OutputNamer(options.out)
+        self._namer = namer or OutputNamer(options.out)
 
-    def plan(self, picture: InputPicture, targets: np.ndarray) -> dict[PlannedFile, Path]:
+    def plan(self, picture: InputPicture, targets: np.ndarray) -> dict[PlannedFile, AnyPath]:
         """Names the files of one picture.
 
         Args:
@@ -108,7 +114,7 @@ class PictureWriter:
         decoded: DecodedPicture,
         explanations: Sequence[Explanation],
         row: int,
-        files: Mapping[PlannedFile, Path],
+        files: Mapping[PlannedFile, AnyPath],
     ) -> PictureResult:
         """Draws and writes the files of one picture.
 
@@ -261,7 +267,7 @@ class PictureWriter:
 
     def _write_heatmap(
         self,
-        path: Path,
+        path: AnyPath,
         decoded: DecodedPicture,
         heat: Image.Image,
         picture: InputPicture,
@@ -277,7 +283,7 @@ class PictureWriter:
             heatmap_to_image(heatmap).save(file, "PNG", pnginfo=info)
 
     def _write_figure(
-        self, path: Path, picture: InputPicture, rows: Sequence[Sequence[Panel | None]]
+        self, path: AnyPath, picture: InputPicture, rows: Sequence[Sequence[Panel | None]]
     ) -> None:
         explainers = [self._explainer, *self._others]
         figure = figure_of(rows, picture, explainers, self._options.colormap)
@@ -290,12 +296,12 @@ class PictureWriter:
 
     def _save(
         self,
-        path: Path,
+        path: AnyPath,
         image: Image.Image,
         picture: InputPicture,
         title: str,
         original: Image.Image,
-        companions: Iterable[Path] = (),
+        companions: Iterable[AnyPath] = (),
     ) -> None:
         encoded = encode_picture(
             image,
@@ -369,8 +375,8 @@ def figure_of(
         # Of a single class, the methods and layers stand side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
-        " ".join(printable(picture.path.name).split()),
-        describe(explainers),
+        " ".join(printable(file_name(picture.path)).split()),
+        describe([explainer.facts for explainer in explainers]),
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,
         dots_per_inch,

@@ -31,6 +31,10 @@ class OutOfMemoryError(GradcamError):
     """The network needs more memory for a single picture than there is."""
 
 
+class StorageError(GradcamError):
+    """A store can't be reached or asked: no network, no permission, no such bucket."""
+
+
 class CheckpointError(GradcamError):
     """A weights file isn't what it should be, or holds more than tensors."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ from gradcam_cli.rendering.overlay import (
     draw_heatmap,
     draw_overlay,
 )
+from gradcam_cli.storage import AnyPath, to_path
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +56,7 @@ class ImageExplanation:
     target: Prediction
     predictions: list[Prediction]
     title: str
-    source: Path | None = None
+    source: AnyPath | None = None
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
 
@@ -78,11 +78,11 @@ class ImageExplanation:
         """Whether anything in the picture speaks for the class."""
         return self.heat.getextrema() != (0.0, 0.0)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | AnyPath) -> AnyPath:
         """Writes the overlay, replacing a file of that name.
 
         Args:
-            path: The file to write; by its ending a JPEG, a WebP or a PNG.
+            path: The file to write, or its URL; by its ending a JPEG, a WebP or a PNG.
 
         Returns:
             The same path.
@@ -90,7 +90,7 @@ class ImageExplanation:
         Raises:
             OutputError: The file can't be written.
         """
-        path = Path(path)
+        path = to_path(path)
         encoded = encode_picture(
             self.overlay,
             format_for(path),
@@ -109,7 +109,7 @@ class ImageExplanation:
 
 
 def explain_image(
-    image: str | Path | Image.Image | np.ndarray,
+    image: str | AnyPath | Image.Image | np.ndarray,
     target: int | str | None = None,
     *,
     model: str | keras.Model | Classifier | None = None,
@@ -127,7 +127,7 @@ def explain_image(
     """Explains a picture, as the command does.
 
     Args:
-        image: A picture file, a Pillow picture, or an array (height, width, 3) uint8.
+        image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
             probable.
         model: A name or file that ``--model`` accepts, a Keras model or a `Classifier`;
@@ -153,13 +153,14 @@ def explain_image(
     """
     from gradcam_cli.loaded_models import find_explainer
 
-    source = Path(image) if isinstance(image, (str, Path)) else None
-    if source is not None:
-        picture = read_picture(source)
-    elif isinstance(image, Image.Image):
+    source = None
+    if isinstance(image, Image.Image):
         picture = image.convert("RGB")
-    else:
+    elif isinstance(image, np.ndarray):
         picture = Image.fromarray(np.asarray(image, np.uint8)).convert("RGB")
+    else:
+        source = to_path(image)
+        picture = read_picture(source)
     explainer = find_explainer(
         model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing
     )
@@ -192,7 +193,7 @@ def explain_picture(
     explainer: Explainer,
     targets: Sequence[int],
     top_k: int = 5,
-    source: Path | None = None,
+    source: AnyPath | None = None,
     colormap: str = DEFAULT_COLORMAP,
     alpha: float = DEFAULT_ALPHA,
 ) -> list[ImageExplanation]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 from PIL import (
@@ -18,7 +17,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import ImageError, StorageError
+from gradcam_cli.storage import AnyPath, readable, to_path
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
@@ -37,7 +37,7 @@ _MAXIMUM_16_BIT = 65535
 _WHITE = (255, 255, 255, 255)
 
 
-def read_picture(path: str | Path) -> Image.Image:
+def read_picture(path: str | AnyPath) -> Image.Image:
     """Reads a picture, turned upright and converted to RGB.
 
     Its pixels before transparency is laid on white are kept in ``info["rgba"]``, for
@@ -48,7 +48,7 @@ def read_picture(path: str | Path) -> Image.Image:
     pictures are scaled from their minimum to their maximum.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP, TIFF or GIF file.
+        path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
 
     Returns:
         An upright picture of mode "RGB", fully loaded, with its ICC profile (if any, and
@@ -57,13 +57,15 @@ def read_picture(path: str | Path) -> Image.Image:
     Raises:
         ImageError: The file can't be read, is no such picture, is cut short, or has more
             pixels than Pillow holds to be safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
+        StorageError: The store that it is in can't be reached.
     """
+    path = to_path(path)
     try:
         with warnings.catch_warnings():
             # Pillow warns of oddities in metadata, and of large pictures well before the
             # limit where it refuses them.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(readable(path), formats=_FORMATS) as image:
                 image.load()
                 is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
                 profile = image.info.get("icc_profile") if is_rgb else None
@@ -84,6 +86,8 @@ def read_picture(path: str | Path) -> Image.Image:
         raise ImageError(
             f"{path}: refused, it has more than {limit:.0f} million pixels; make it smaller first"
         ) from None
+    except StorageError:
+        raise
     # Broken files make Pillow's decoders fail in many ways.
     except Exception as error:
         raise ImageError(f"{path}: damaged or cut short ({error})") from error

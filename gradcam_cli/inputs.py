@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.provenance import RESULTS_FOLDER_MARK, is_own_result
+from gradcam_cli.storage import AnyPath, is_folder, is_remote, list_below, to_path
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,11 @@ class InputPicture:
         folder: Its folder below the one that was named; empty if the file itself was.
     """
 
-    path: Path
+    path: AnyPath
     folder: Path
 
 
-def find_pictures(paths: Iterable[str | Path]) -> Iterator[InputPicture]:
+def find_pictures(paths: Iterable[str | AnyPath]) -> Iterator[InputPicture]:
     """Finds the pictures that are meant, folder by folder in the order of their names.
 
     Folders are searched with all below them for the usual endings of picture files.
@@ -33,15 +38,43 @@ def find_pictures(paths: Iterable[str | Path]) -> Iterator[InputPicture]:
     reported where it would have been read.
 
     Args:
-        paths: Files and folders.
+        paths: Files and folders, local or in a store by their URL.
+
+    Raises:
+        UsageError: A URL is of a kind that nothing installed can read.
+        StorageError: A store can't be asked what is in a folder.
     """
     found: set[str] = set()
-    for root in map(Path, paths):
-        for picture in _find_below(root) if root.is_dir() else [InputPicture(root, Path())]:
-            identity = os.path.realpath(picture.path)
-            if identity not in found:
-                found.add(identity)
+    for root in map(to_path, paths):
+        for picture in _find(root):
+            path = picture.path
+            key = str(path) if is_remote(path) else os.path.realpath(path)
+            if key not in found:
+                found.add(key)
                 yield picture
+
+
+def _find(root: AnyPath) -> Iterable[InputPicture]:
+    if is_remote(root):
+        # A store is asked about a name only where that doesn't look like a picture's.
+        if root.suffix.lower() not in SUFFIXES and is_folder(root):
+            return _find_in_store(root)
+    elif root.is_dir():
+        return _find_below(root)
+    return [InputPicture(root, Path())]
+
+
+def _find_in_store(root: UPath) -> Iterator[InputPicture]:
+    listed = list_below(root)
+    results = {parts[:-1] for parts in listed if parts[-1] == RESULTS_FOLDER_MARK}
+    for parts in listed:
+        if any(part.startswith(".") for part in parts):
+            continue
+        if any(parts[:depth] in results for depth in range(len(parts))):
+            continue
+        path = root.joinpath(*parts)
+        if path.suffix.lower() in SUFFIXES and not is_own_result(path):
+            yield InputPicture(path, Path(*parts[:-1]))
 
 
 def _find_below(root: Path) -> Iterator[InputPicture]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from pathlib import Path
+from pathlib import PurePath
 from typing import IO
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.provenance import MARKED_SUFFIXES, is_companion, is_result_of
+from gradcam_cli.storage import (
+    AnyPath,
+    check_writable,
+    file_name,
+    is_remote,
+    names_in,
+    put_whole,
+)
 
 # In bytes, on the usual file systems.
 _LONGEST_NAME = 255
@@ -27,12 +35,13 @@ class OutputNamer:
     result of the same picture is replaced.
     """
 
-    def __init__(self, out: Path | None = None) -> None:
+    def __init__(self, out: AnyPath | None = None) -> None:
         """Takes the folder for all results; None puts each beside its picture."""
         self._out = out
         self._given: set[str] = set()
+        self._names: dict[str, set[str]] = {}
 
-    def name(self, picture: InputPicture, suffixes: Sequence[str]) -> list[Path]:
+    def name(self, picture: InputPicture, suffixes: Sequence[str]) -> list[AnyPath]:
         """Names the results of one picture.
 
         Args:
@@ -43,15 +52,53 @@ class OutputNamer:
         Returns:
             A path for each suffix, all with the same beginning.
         """
-        folder = picture.path.parent if self._out is None else self._out / picture.folder
+        folder = picture.path.parent
+        if self._out is not None:
+            folder = self._out.joinpath(*picture.folder.parts)
         room = _LONGEST_NAME - max(len(os.fsencode(suffix)) for suffix in suffixes)
         for stem in _stems(picture.path):
             paths = [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
             keys = {str(path).casefold() for path in paths}
-            if keys.isdisjoint(self._given) and _may_write(paths, picture.path):
+            if keys.isdisjoint(self._given) and self._may_write(paths, picture.path):
                 self._given |= keys
                 return paths
         raise AssertionError("there is always another name")
+
+    def _may_write(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
+        return all(
+            is_result_of(path, source)
+            if path.suffix in MARKED_SUFFIXES
+            else is_result_of(paths[0], source) and is_companion(path, paths[0])
+            for path in paths
+            if self._exists(path)
+        )
+
+    def _exists(self, path: AnyPath) -> bool:
+        if not is_remote(path):
+            # A link that leads nowhere is the user's too.
+            return os.path.lexists(path)
+        # Asking a store about every single name would take longer than all else.
+        folder = path.parent
+        if str(folder) not in self._names:
+            self._names[str(folder)] = names_in(folder)
+        return path.name in self._names[str(folder)]
+
+
+def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:
+    """Refuses early to write where nothing can be written, as beside pictures on the web.
+
+    Args:
+        pictures: The pictures.
+        out: The folder for all results; None for beside each picture.
+
+    Raises:
+        UsageError: Results need another place.
+    """
+    if out is not None:
+        check_writable(out)
+        return
+    for picture in pictures:
+        check_writable(picture.path)
 
 
 def _shortened(stem: str, room: int) -> str:
@@ -61,32 +108,26 @@ def _shortened(stem: str, room: int) -> str:
     return stem
 
 
-def _stems(path: Path) -> Iterator[str]:
-    yield path.stem
-    with_suffix = path.name.replace(".", "_")
+def _stems(path: AnyPath) -> Iterator[str]:
+    name = file_name(path)
+    yield PurePath(name).stem
+    with_suffix = name.replace(".", "_")
     yield with_suffix
     for number in count(2):
         yield f"{with_suffix}_{number}"
 
 
-def _may_write(paths: Sequence[Path], source: Path) -> bool:
-    # A link that leads nowhere is the user's too.
-    existing = [path for path in paths if os.path.lexists(path)]
-    return all(
-        is_result_of(path, source)
-        if path.suffix in MARKED_SUFFIXES
-        else is_result_of(paths[0], source) and is_companion(path, paths[0])
-        for path in existing
-    )
-
-
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
+def written_whole(path: AnyPath) -> Iterator[IO[bytes]]:
     """Opens a file for writing that appears under its name only when it is complete.
 
     Raises:
         OutputError: The file or its folder can't be written.
     """
+    if is_remote(path):
+        with put_whole(path) as file:
+            yield file
+        return
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -19,12 +18,14 @@ from gradcam_cli.errors import GradcamError, OutOfMemoryError
 from gradcam_cli.fitting import fit_picture
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
+from gradcam_cli.outputs import OutputNamer
 from gradcam_cli.records import (
     TOP_CLASS,
     DecodedPicture,
     PictureResult,
     PipelineOptions,
 )
+from gradcam_cli.storage import AnyPath
 
 
 def explain_pictures(
@@ -32,6 +33,7 @@ def explain_pictures(
     explainer: Explainer,
     options: PipelineOptions,
     others: Sequence[Explainer] = (),
+    namer: OutputNamer | None = None,
 ) -> Iterator[PictureResult]:
     """Explains pictures and writes the results, with a bounded number of them in memory.
 
@@ -44,22 +46,27 @@ def explain_pictures(
         options: How, and what to write.
         others: More explainers of the same classifier, with other methods or layers. Figures
             and reports show their maps beside those of the first.
+        namer: What names the files; None for one that begins with these pictures.
 
     Yields:
         One result for each picture, in their order. When it is yielded, its files are
         complete.
     """
-    return _Pipeline(explainer, options, others).run(pictures)
+    return _Pipeline(explainer, options, others, namer).run(pictures)
 
 
 class _Pipeline:
     def __init__(
-        self, explainer: Explainer, options: PipelineOptions, others: Sequence[Explainer]
+        self,
+        explainer: Explainer,
+        options: PipelineOptions,
+        others: Sequence[Explainer],
+        namer: OutputNamer | None,
     ) -> None:
         self._explainer = explainer
         self._others = others
         self._options = options
-        self._writer = PictureWriter(explainer, options, others)
+        self._writer = PictureWriter(explainer, options, others, namer)
         self._batch_size = BatchSize(options.batch_size)
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
@@ -178,7 +185,7 @@ class _Pipeline:
         decoded: DecodedPicture,
         explanations: Sequence[Explanation],
         row: int,
-        files: Mapping[PlannedFile, Path],
+        files: Mapping[PlannedFile, AnyPath],
     ) -> PictureResult:
         try:
             return self._writer.write(result, decoded, explanations, row, files)

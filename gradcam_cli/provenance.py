@@ -6,11 +6,11 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
 from gradcam_cli import __version__
+from gradcam_cli.storage import AnyPath, file_name, is_remote, readable, relative_place
 
 OVERLAY_SUFFIX = "_gradcam"
 HEATMAP_SUFFIX = "_heatmap"
@@ -28,7 +28,7 @@ _IMAGE_DESCRIPTION, _DOCUMENT_NAME, _SOFTWARE = 0x010E, 0x010D, 0x0131
 _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
 
 
-def source_id(source: Path, folder: Path) -> str:
+def source_id(source: AnyPath, folder: AnyPath) -> str:
     """Identifies a picture as seen from the folder of a result, without naming folders.
 
     Results that are moved together with their pictures keep it.
@@ -37,11 +37,13 @@ def source_id(source: Path, folder: Path) -> str:
         source: The picture that was explained.
         folder: Where the result lies.
     """
+    if is_remote(source) or is_remote(folder):
+        return _digest(relative_place(source, folder))
     try:
         place = os.path.relpath(os.path.realpath(source), os.path.realpath(folder))
     except ValueError:  # Another drive on Windows.
         place = os.path.realpath(source)
-    return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+    return _digest(place)
 
 
 def printable(text: str) -> str:
@@ -84,7 +86,7 @@ class Mark:
         return exif.tobytes()
 
 
-def mark(source: Path, folder: Path, title: str, companions: Iterable[Path] = ()) -> Mark:
+def mark(source: AnyPath, folder: AnyPath, title: str, companions: Iterable[AnyPath] = ()) -> Mark:
     """Makes the mark of a picture that is written.
 
     Args:
@@ -94,26 +96,30 @@ def mark(source: Path, folder: Path, title: str, companions: Iterable[Path] = ()
         companions: Files without room for a mark that are written with it.
     """
     identity = " ".join([source_id(source, folder), *map(_name_id, companions)])
-    return Mark(title, printable(source.name), identity)
+    return Mark(title, printable(file_name(source)), identity)
 
 
-def is_result_of(path: Path, source: Path) -> bool:
+def is_result_of(path: AnyPath, source: AnyPath) -> bool:
     """Says whether a result is the tool's own, made from this picture."""
     return _read_mark(path)[:1] == [source_id(source, path.parent)]
 
 
-def is_companion(path: Path, result: Path) -> bool:
+def is_companion(path: AnyPath, result: AnyPath) -> bool:
     """Says whether a file was written together with a result of the tool's own."""
     return _name_id(path) in _read_mark(result)[1:]
 
 
-def _name_id(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+def _name_id(path: AnyPath) -> str:
+    return _digest(path.name)
 
 
-def _read_mark(path: Path) -> list[str]:
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
+
+
+def _read_mark(path: AnyPath) -> list[str]:
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(readable(path), formats=_FORMATS) as image:
             if image.format == "PNG":
                 return str(image.info.get(_KEY, "")).split()
             note = image.getexif().get_ifd(_EXIF_FOLDER).get(_MAKER_NOTE, b"")
@@ -124,7 +130,7 @@ def _read_mark(path: Path) -> list[str]:
         return []
 
 
-def is_own_result(path: Path) -> bool:
+def is_own_result(path: AnyPath) -> bool:
     """Says whether a file is a picture that the tool wrote, whatever it is of."""
     # Looking into every picture of a large folder would take long.
     named_so = OVERLAY_SUFFIX in path.stem or HEATMAP_SUFFIX in path.stem

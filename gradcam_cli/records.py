@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -17,6 +16,7 @@ from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
 from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 from gradcam_cli.rendering.report import ReportPicture
+from gradcam_cli.storage import AnyPath
 from gradcam_cli.truth import Truth
 
 TOP_CLASS = -1
@@ -63,7 +63,7 @@ class PipelineOptions:
     input_size: tuple[int, int] = (256, 256)
     stride: int = 32
     top_k: int = 5
-    out: Path | None = None
+    out: AnyPath | None = None
     format: str = DEFAULT_FORMAT
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
@@ -106,8 +106,8 @@ class ExplainedTarget:
     """
 
     prediction: Prediction
-    output: Path | None
-    heatmap: Path | None
+    output: AnyPath | None
+    heatmap: AnyPath | None
     has_evidence: bool
     region: Region | None = None
 
@@ -136,8 +136,8 @@ class PictureResult:
     truth: Prediction | None = None
     is_wrong: bool = False
     error: GradcamError | None = None
-    figure: Path | None = None
-    composite: Path | None = None
+    figure: AnyPath | None = None
+    composite: AnyPath | None = None
     panels: Sequence[Sequence[Panel | None]] = ()
     card: ReportPicture | None = None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from gradcam_cli.errors import TruthError, UnknownClassError, UsageError
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.models.labels import Labels
+from gradcam_cli.storage import AnyPath, file_name, is_remote, to_path
 
 FOLDERS = "folders"
 
@@ -21,7 +22,7 @@ class Truth:
 
         Args:
             source: "folders" (a picture's class is the name of its folder) or the path of
-                a CSV file with a picture and its class in each row, under a heading or
+                a CSV file (or its URL) with a picture and its class in each row, under a heading or
                 not. Pictures are named by their path, from the table's folder, the
                 current one or the one that is searched, or by their file name alone.
             labels: The classes.
@@ -30,7 +31,7 @@ class Truth:
             UsageError: The table can't be read.
         """
         self._labels = labels
-        self._table = None if source == FOLDERS else _read_table(Path(source))
+        self._table = None if source == FOLDERS else _read_table(to_path(source))
 
     def of(self, picture: InputPicture) -> int:
         """Gives the index of the class that a picture really shows.
@@ -43,7 +44,7 @@ class Truth:
             where = "its folder's name"
         else:
             below = picture.folder / picture.path.name
-            keys = (picture.path.resolve(), below, Path(picture.path.name))
+            keys = (picture.path.resolve(), below, Path(file_name(picture.path)))
             name = next((self._table[key] for key in keys if key in self._table), "")
             where = "the table of --truth"
             if not name:
@@ -68,17 +69,20 @@ def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Lab
     return Labels([[name] for name in names]) if len(names) == len(labels) else labels
 
 
-def _read_table(path: Path) -> dict[Path, str]:
+def _read_table(path: AnyPath) -> dict[AnyPath, str]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"--truth {path}: cannot be read ({error})") from error
     if any(len(row) < 2 for row in rows) or not rows:
         raise UsageError(f"--truth {path}: each row should hold a picture and its class")
-    table = {}
+    table: dict[AnyPath, str] = {}
     for name, label, *_ in rows:
-        picture = Path(name.strip())
-        for key in (picture, picture.resolve(), (path.parent / picture).resolve()):
+        picture = to_path(name.strip())
+        keys = {picture, picture.resolve()}
+        if not is_remote(picture):
+            keys.add(path.parent.joinpath(*picture.parts).resolve())
+        for key in keys:
             table[key] = label.strip()
     return table

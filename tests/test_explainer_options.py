@@ -51,6 +51,21 @@ def test_several_classes_and_pictures_at_once(classifier, method):
     np.testing.assert_allclose(one_class.probabilities[0], together.probabilities[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(224, 288), (256, 256), (288, 224)])
+def test_a_pictures_bits_do_not_depend_on_its_batch(explainer, size):
+    pictures = np.random.default_rng(0).integers(0, 256, (6, *size, 3), np.uint8)
+    together = explainer.explain(pictures, np.full((6, 1), 5))
+    for batch in (1, 2, 5):
+        for first in range(0, 6, batch):
+            part = explainer.explain(
+                pictures[first : first + batch], np.full((batch, 1), 5)[: 6 - first]
+            )
+            rows = slice(first, first + batch)
+            np.testing.assert_array_equal(part.maps, together.maps[rows])
+            np.testing.assert_array_equal(part.probabilities, together.probabilities[rows])
+            np.testing.assert_array_equal(part.targets, together.targets[rows])
+
+
 @pytest.mark.parametrize("fusion", ["mean", "max"])
 def test_maps_of_several_layers_are_fused(classifier, fusion):
     explainer = Explainer(classifier, ["first", "last"], "layercam", fusion=fusion)

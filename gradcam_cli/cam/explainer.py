@@ -25,7 +25,8 @@ from gradcam_cli.cam.scaling import (
 from gradcam_cli.cam.tap import choose_tap
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.errors import UsageError
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
+from gradcam_cli.explainer_facts import ExplainerFacts
+from gradcam_cli.method_names import DEFAULT_METHOD
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -49,16 +50,6 @@ class Explanation:
     probabilities: np.ndarray
     targets: np.ndarray
     maps: np.ndarray
-
-
-def describe(explainers: Sequence[Explainer]) -> str:
-    """Names methods, model and layers in one line, each once."""
-    methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
-    layers = dict.fromkeys(explainer.layer for explainer in explainers)
-    return (
-        f"{', '.join(methods)} · {explainers[0].classifier.name} · "
-        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
-    )
 
 
 class Explainer:
@@ -146,6 +137,19 @@ class Explainer:
         """Whether the method runs the network so often that it tells of its progress."""
         return not isinstance(self._method, InGraphMethod)
 
+    @property
+    def facts(self) -> ExplainerFacts:
+        """What is told of it."""
+        preprocess = self.classifier.preprocess
+        return ExplainerFacts(
+            self.method,
+            self.classifier.name,
+            self.layer,
+            self.needs_layer,
+            self.runs_many_times,
+            f"{preprocess.mode} ({preprocess.reason})",
+        )
+
     def take_smaller_steps(self) -> bool:
         """Halves how many changed inputs go through the network at once, to save memory.
 
@@ -186,8 +190,13 @@ class Explainer:
 
     def _call(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
         function = self._function.get_concrete_function(*self._signature(targets.shape[1]))
+        # Kernels for a single input round otherwise than those for several, so that a
+        # picture's bits would depend on what else is explained with it.
+        alone = inputs.shape[0] == 1
+        if alone:
+            inputs, targets = tf.repeat(inputs, 2, axis=0), tf.repeat(targets, 2, axis=0)
         tensors: tuple[tf.Tensor, ...] = function(inputs, targets)
-        return tensors
+        return tuple(tensor[:1] for tensor in tensors) if alone else tensors
 
     def _maps(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         if isinstance(self._method, InGraphMethod):

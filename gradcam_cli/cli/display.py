@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcam_cli.cli.console import plain_table
+from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.provenance import printable
 from gradcam_cli.regions import simplify_outline
 
 if TYPE_CHECKING:
-    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cam.tap import LayerInfo
     from gradcam_cli.models.classifier import Classifier
     from gradcam_cli.records import ExplainedTarget, PictureResult, Prediction
@@ -182,12 +182,12 @@ def _bar(fraction: float) -> str:
     return (bar or _EIGHTHS[1]).ljust(_BAR_WIDTH)
 
 
-def result_json(result: PictureResult, explainers: Sequence[Explainer]) -> str:
+def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> str:
     """Writes one picture's result as a line of JSON."""
     methods = [explainer.method for explainer in explainers]
     record: dict[str, Any] = {
         "image": str(result.picture.path),
-        "model": explainers[0].classifier.name,
+        "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": methods[0] if len(methods) == 1 else methods,
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],

@@ -19,6 +19,7 @@ from gradcam_cli.cli.measuring import (
     tell_errors,
 )
 from gradcam_cli.cli.options import debug_option, parse_layer
+from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.metric_names import ALL_METRICS
 
@@ -55,7 +56,7 @@ _FAILED = 1
 @click.option(
     "--annotations",
     metavar="FOLDER|FILE.json",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Where the objects are, for the metrics of localisation: a folder of Pascal VOC or "
     "ImageNet XML files or mask PNGs, or a COCO file.",
 )
@@ -68,7 +69,7 @@ _FAILED = 1
     "-o",
     "--out",
     metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(file_okay=False),
     default=Path(),
     help="Write tables and plots here. [default: the current folder]",
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -21,15 +20,18 @@ from gradcam_cli.cli.options import (
     model_options,
     parse_layer,
 )
+from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
 from gradcam_cli.errors import ImageError, UsageError
-from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
+from gradcam_cli.fitting import FITS
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
+from gradcam_cli.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
-from gradcam_cli.records import HEATMAP_FORMATS, TOP_CLASS, PipelineOptions
+from gradcam_cli.outputs import check_places
+from gradcam_cli.records import HEATMAP_FORMATS
 from gradcam_cli.regions import DEFAULT_THRESHOLD
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT, PICTURE_FORMATS
 from gradcam_cli.rendering.figure import FIGURE_FORMATS
@@ -40,11 +42,9 @@ from gradcam_cli.rendering.report import (
     ReportWriter,
     check_may_replace,
 )
-from gradcam_cli.truth import FOLDERS, Truth, labels_from_folders
+from gradcam_cli.storage import AnyPath, to_path
 
 _FAILED = 1
-_DEFAULT_TOP_K = 5
-_DEFAULT_EACH = 3
 _PATHS_IN_TITLE = 3
 
 
@@ -114,13 +114,13 @@ class _ExplainCommand(click.Command):
     "--top-k",
     metavar="K",
     type=click.IntRange(min=1),
-    help=f"Tell the K most probable classes. [default: {_DEFAULT_TOP_K}; of several pictures, 1]",
+    help=f"Tell the K most probable classes. [default: {DEFAULT_TOP_K}; of several pictures, 1]",
 )
 @click.option(
     "-o",
     "--out",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER|URL",
+    type=StoragePath(file_okay=False),
     help="Write results here, folders mirrored. [default: beside each picture]",
 )
 @click.option(
@@ -166,7 +166,7 @@ class _ExplainCommand(click.Command):
 @click.option(
     "--each",
     is_flag=True,
-    help=f"An overlay for each of the K most probable classes (K is {_DEFAULT_EACH} unless "
+    help=f"An overlay for each of the K most probable classes (K is {DEFAULT_EACH} unless "
     f"--top-k says otherwise), and one picture in which each class has its own hue.",
 )
 @click.option("--contour", is_flag=True, help="Outline the region above the threshold.")
@@ -182,7 +182,7 @@ class _ExplainCommand(click.Command):
 @click.option(
     "--report",
     metavar="FILE.html",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(dir_okay=False),
     help="Write a gallery of all pictures: one page that needs no server and no network. "
     "Overlays are then written only where --out or another option asks for files.",
 )
@@ -226,7 +226,7 @@ def explain(
     smooth: bool,
     classes: tuple[str, ...],
     top_k: int | None,
-    out: Path | None,
+    out: AnyPath | None,
     format_: str,
     fit: str | None,
     alpha: float,
@@ -249,8 +249,9 @@ def explain(
 ) -> None:
     """Explains pictures: prints the most probable classes and writes an overlay of each.
 
-    PATH is a picture or a folder, which is searched with all below it. For photo.jpg the
-    overlay is photo_gradcam.png; no file of yours is ever overwritten.
+    PATH is a picture or a folder, which is searched with all below it, or the URL of either
+    (s3://bucket/photos). For photo.jpg the overlay is photo_gradcam.png; no file of yours is
+    ever overwritten.
 
     \b
     Examples:
@@ -290,8 +291,7 @@ def explain(
     methods, layers = tuple(dict.fromkeys(methods)), tuple(dict.fromkeys(layers))
     if len(layers) < 2 and _is_given(ctx, "fusion"):
         raise UsageError("--fuse goes with several --layer")
-    compares = len(methods) > 1 and not (figure or report)
-    if compares:
+    if len(methods) > 1 and not (figure or report):
         _check_comparison(
             heatmap=heatmap is not None,
             truth=truth is not None,
@@ -304,17 +304,8 @@ def explain(
         if model != DEFAULT_MODEL:
             click.echo(f"{layers[0]} is a layer of {model}: using that model", err=True)
 
-    from gradcam_cli.cli.tensorflow_import import import_tensorflow
-
-    import_tensorflow(ctx.meta[DEBUG])
-
-    from gradcam_cli.cam.explainer import DEFAULT_BATCH_SIZE, Explainer
-    from gradcam_cli.models.files import is_model_path
-    from gradcam_cli.models.loading import load_classifier
-    from gradcam_cli.pipeline import explain_pictures
-
-    classifier = load_classifier(
-        model,
+    job = Job(
+        model=model,
         weights=weights,
         labels=labels,
         preprocess=preprocess,
@@ -322,90 +313,64 @@ def explain(
         size=size,
         unsafe=unsafe,
         custom_objects=custom_objects,
-    ).folded()
-    if truth == FOLDERS and classifier.labels.are_numbers:
-        classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
-    fit = fit or classifier.default_fit
-    native, any_size = classifier.input_size, classifier.any_size
-    targets = [*dict.fromkeys(map(classifier.labels.find, classes))]
-    files_for = None
-    if not targets:
-        several = each or report is not None
-        number = min(top_k or _DEFAULT_EACH, len(classifier.labels)) if several else 1
-        targets = [TOP_CLASS - rank for rank in range(number)]
-        # A report can switch between classes; the files are still what they are without it.
-        if not each and only is None:
-            files_for = 1
-    if report is not None and not any((out, each, heatmap, figure, contour, box)):
-        files_for = 0
-    options = PipelineOptions(
-        targets=targets,
-        fit=fit,
-        input_size=choose_input_size(native, any_size, fit, size),
-        stride=usual_stride(native),
-        top_k=top_k or _DEFAULT_TOP_K,
+        layers=[parse_layer(layer) for layer in layers],
+        fusion=fusion,
+        methods=methods,
+        smooth=smooth,
+        classes=classes,
+        top_k=top_k,
         out=out,
         format=format_,
-        colormap=colormap,
+        fit=fit,
         alpha=alpha,
+        colormap=colormap,
         heatmap=heatmap,
-        truth=None if truth is None else Truth(truth, classifier.labels),
+        truth=truth,
         only_wrong=only is not None,
         figure=figure,
-        composite=each,
+        each=each,
         contour=contour,
         box=box,
         threshold=threshold,
-        files_for=files_for,
         report=report is not None,
         batch_size=batch_size,
         workers=workers,
     )
-    choices = [[parse_layer(layer) for layer in layers] or None]
-    if (figure or report) and len(layers) > 1:
-        # A figure and a report show the layers beside what they are fused to.
-        choices += [[parse_layer(layer)] for layer in layers]
-    explainers = [
-        Explainer(
-            classifier,
-            choice,
-            method,
-            fusion=fusion,
-            smoothing=smooth,
-            batch_size=batch_size or DEFAULT_BATCH_SIZE,
-        )
-        for method in methods
-        for choice in choices
-    ]
+    if job.writes_files:
+        check_places(pictures, out)
+
+    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+
+    import_tensorflow(ctx.meta[DEBUG])
+
+    from gradcam_cli.models.files import is_model_path
+
+    ready = make_ready(job, pictures)
     loaded = time.perf_counter()
 
     reporter = Reporter(
-        explainers,
+        [explainer.facts for explainer in ready.explainers],
         number_of_pictures=len(pictures),
-        show_classes=top_k or (_DEFAULT_TOP_K if len(pictures) == 1 else 1),
+        show_classes=top_k or (DEFAULT_TOP_K if len(pictures) == 1 else 1),
         as_json=as_json,
         quiet=quiet,
-        only_wrong=options.only_wrong,
+        only_wrong=job.only_wrong,
     )
+    reporter.follow(ready.explainers)
     if not quiet and not as_json:
         reporter.introduce(
             chosen=not layers,
             tells_preprocessing=verbose or is_model_path(model) or preprocess is not None,
         )
     if verbose:
-        width, height = options.input_size
+        width, height = ready.options.input_size
+        fit = ready.options.fit
         click.echo(
             f"input {height}×{width} px (height×width)"
             f"{', in the shape of each picture' * (fit == 'keep')}, "
             f"fit {fit}; ready after {loaded - started:.1f} s",
             err=True,
         )
-    if compares:
-        from gradcam_cli.comparison import compare_pictures
-
-        results = compare_pictures(pictures, explainers, options)
-    else:
-        results = explain_pictures(pictures, explainers[0], options, explainers[1:])
     with contextlib.ExitStack() as stack:
         gallery = None
         if report is not None:
@@ -415,7 +380,7 @@ def explain(
                     ReportOptions(
                         title=_title(paths),
                         subtitle=reporter.introduction,
-                        arguments=repeated_arguments(ctx, model, fit),
+                        arguments=repeated_arguments(ctx, model, ready.options.fit),
                         colormap=colormap,
                         alpha=alpha,
                         assets=report_assets,
@@ -425,7 +390,7 @@ def explain(
         interrupted = False
         try:
             with reporter.progress():
-                for result in results:
+                for result in ready.explain(pictures):
                     if gallery is not None and result.error is not None:
                         gallery.add(
                             ReportPicture(str(result.picture.path), error=str(result.error))
@@ -460,6 +425,6 @@ def _check_comparison(**options: bool) -> None:
 
 
 def _title(paths: Sequence[str]) -> str:
-    names = [Path(path).resolve().name or path for path in paths[:_PATHS_IN_TITLE]]
+    names = [to_path(path).resolve().name or path for path in paths[:_PATHS_IN_TITLE]]
     more = len(paths) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import click
 from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG
+from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
@@ -58,13 +59,13 @@ _MODEL_OPTIONS = (
         "-w",
         "--weights",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Read the weights of a named model from a .weights.h5, .h5 or .keras file.",
     ),
     click.option(
         "--labels",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="The names of the classes: one a line, .json (list or map) or .csv. [default: "
         "ImageNet's for 1,000 classes]",
     ),
@@ -94,7 +95,7 @@ _MODEL_OPTIONS = (
     click.option(
         "--custom-objects",
         metavar="FILE.py",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Python code that your model needs; goes with --unsafe.",
     ),
 )
@@ -141,6 +142,10 @@ debug_option = click.option(
 )
 
 
+@overload
+def parse_layer(layer: str) -> str | int: ...
+@overload
+def parse_layer(layer: None) -> None: ...
 def parse_layer(layer: str | None) -> str | int | None:
     """Takes a number for the index of a layer, and all else for its name."""
     if layer is None:

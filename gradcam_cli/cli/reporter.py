@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from rich.text import Text
 
 from gradcam_cli.cli.console import stderr_console, stdout_console
 from gradcam_cli.cli.display import result_json, result_lines
+from gradcam_cli.explainer_facts import ExplainerFacts, describe
 from gradcam_cli.method_names import METHODS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Reporter:
 
     def __init__(
         self,
-        explainers: Sequence[Explainer],
+        explainers: Sequence[ExplainerFacts],
         number_of_pictures: int,
         show_classes: int,
         as_json: bool,
@@ -75,8 +76,6 @@ class Reporter:
         self._task = self._progress.add_task(
             "pictures", total=number_of_pictures, visible=number_of_pictures > 1
         )
-        for explainer in explainers:
-            explainer.report = self._follow_runs(METHODS[explainer.method].title)
         # A live bar and results on the same screen have to go through one console.
         if self._stdout.is_terminal and not self._progress.disable:
             self._stdout = self._stderr
@@ -84,8 +83,6 @@ class Reporter:
     @property
     def introduction(self) -> str:
         """What explains, and by which layer."""
-        from gradcam_cli.cam.explainer import describe
-
         return describe(self._explainers)
 
     def introduce(self, chosen: bool, tells_preprocessing: bool) -> None:
@@ -100,10 +97,8 @@ class Reporter:
             note = " (the last with a spatial output)"
         self._stdout.print(Text(f"{self.introduction}{note}", style="dim"))
         if tells_preprocessing:
-            preprocess = self._explainers[0].classifier.preprocess
-            self._stdout.print(
-                Text(f"preprocessing {preprocess.mode} ({preprocess.reason})", style="dim")
-            )
+            preprocessing = self._explainers[0].preprocessing
+            self._stdout.print(Text(f"preprocessing {preprocessing}", style="dim"))
         self._stdout.print()
 
     @contextlib.contextmanager
@@ -111,6 +106,11 @@ class Reporter:
         """Shows a progress bar for folders, where standard error is a terminal."""
         with self._progress:
             yield
+
+    def follow(self, explainers: Iterable[Explainer]) -> None:
+        """Shows the progress of methods that run the network many times."""
+        for explainer in explainers:
+            explainer.report = self._follow_runs(METHODS[explainer.method].title)
 
     def _follow_runs(self, title: str) -> Callable[[int, int], None]:
         """Makes a bar for a method that runs the network many times."""

@@ -15,6 +15,7 @@ from gradcam_cli.cli.options import (
     model_options,
     parse_layer,
 )
+from gradcam_cli.cli.path_types import StoragePath
 from gradcam_cli.errors import UsageError
 from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
 from gradcam_cli.inputs import InputPicture
@@ -23,13 +24,14 @@ from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.records import TOP_CLASS, PipelineOptions
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
+from gradcam_cli.storage import AnyPath
 
 _TOP_K = 5
 _WINDOW = "window"
 
 
 @click.command(short_help="Show a picture in a window or in the terminal.")
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image", type=StoragePath())
 @model_options
 @click.option("-l", "--layer", metavar="NAME", help="The layer to explain.")
 @click.option(
@@ -64,7 +66,7 @@ _WINDOW = "window"
 def show(
     ctx: click.Context,
     /,
-    image: Path,
+    image: AnyPath,
     model: str | None,
     layer: str | None,
     method: str,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +39,7 @@ from gradcam_cli.metric_names import ALL_METRICS, METRICS
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.records import TOP_CLASS
 from gradcam_cli.rendering.overlay import draw_heatmap
+from gradcam_cli.storage import AnyPath
 
 _CHUNK = 8
 _FADING = ("average_drop", "increase_in_confidence", "average_gain")
@@ -113,7 +113,7 @@ class Evaluation:
     """
 
     model: str
-    pictures: list[Path]
+    pictures: list[AnyPath]
     rows: list[EvaluatedMaps]
     metrics: list[str]
     errors: list[GradcamError] = field(default_factory=list)
@@ -178,7 +178,7 @@ class _Evaluator:
 
     def run(self, pictures: Sequence[InputPicture]) -> Evaluation:
         errors: list[GradcamError] = []
-        measured: list[Path] = []
+        measured: list[AnyPath] = []
         for start in range(0, len(pictures), _CHUNK):
             loaded = []
             for picture in pictures[start : start + _CHUNK]:

@@ -24,6 +24,7 @@ from gradcam_cli.models.preprocessing import (
     detect_preprocessing,
     parse_preprocessing,
 )
+from gradcam_cli.storage import is_elsewhere
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_CLASSES = 1000
@@ -70,6 +71,8 @@ def load_classifier(
             `gradcam_cli.errors` for each.
     """
     chosen = None if preprocess is None else parse_preprocessing(preprocess)
+    if is_elsewhere(model):
+        raise UsageError(f"--model {model}: is not on this machine; copy the model to a local file")
     if is_model_path(model):
         if weights is not None:
             raise UsageError("--weights goes with the name of a model; a model file has its own")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from pathlib import PurePath
 from typing import Any
 
 from PIL import Image
 
 from gradcam_cli.provenance import Mark
 from gradcam_cli.rendering.png import encode_png
+from gradcam_cli.storage import AnyPath
 
 # "png" keeps every pixel; the others take a tenth of its room.
 PICTURE_FORMATS = ("png", "jpg", "webp")
@@ -53,6 +53,6 @@ def encode_picture(
     return buffer.getvalue()
 
 
-def format_for(path: PurePath) -> str:
+def format_for(path: AnyPath) -> str:
     """Chooses a format by the ending of a file's name: PNG unless it says otherwise."""
     return _OTHER_ENDINGS.get(path.suffix.lower(), DEFAULT_FORMAT)
