@@ -142,7 +142,9 @@ class Fit:
         """
         rows, columns = heatmap.shape
         placement = self.place((rows, columns), pitch)
-        padded = np.pad(heatmap.astype(np.float32), placement.margins, mode="edge")
+        padded = heatmap.astype(np.float32)
+        if np.any(placement.margins):
+            padded = np.pad(padded, placement.margins, mode="edge")
         upsampled = Image.fromarray(padded).resize(
             placement.size, Image.Resampling.BICUBIC, box=placement.box
         )

@@ -69,8 +69,9 @@ def read_picture(path: str | AnyPath) -> Image.Image:
                 image.load()
                 is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
                 profile = image.info.get("icc_profile") if is_rgb else None
-                upright = ImageOps.exif_transpose(image)
-                picture = _to_rgb(upright)
+                ImageOps.exif_transpose(image, in_place=True)
+                picture = _to_rgb(image)
+                rgba = image.convert("RGBA") if image.has_transparency_data else None
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -92,8 +93,8 @@ def read_picture(path: str | AnyPath) -> Image.Image:
     except Exception as error:
         raise ImageError(f"{path}: damaged or cut short ({error})") from error
     picture.info = {} if profile is None else {"icc_profile": profile}
-    if upright.has_transparency_data:
-        picture.info["rgba"] = upright.convert("RGBA")
+    if rgba is not None:
+        picture.info["rgba"] = rgba
     return picture
 
 

@@ -6,7 +6,7 @@ The same values start a run here and on the workers of a cluster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from gradcam_cli.fitting import choose_input_size, usual_stride
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.method_names import DEFAULT_METHOD
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
+from gradcam_cli.parallelism import Parallelism
 from gradcam_cli.records import TOP_CLASS, PictureResult, PipelineOptions
 from gradcam_cli.regions import DEFAULT_THRESHOLD
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
@@ -79,7 +80,7 @@ class Job:
     threshold: float = DEFAULT_THRESHOLD
     report: bool = False
     batch_size: int | None = None
-    workers: int | None = None
+    parallelism: Parallelism = field(default_factory=Parallelism)
 
     @property
     def compares(self) -> bool:
@@ -154,7 +155,7 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
         size=job.size,
         unsafe=job.unsafe,
         custom_objects=job.custom_objects,
-    ).folded()
+    ).folded(job.layers if job.methods == (DEFAULT_METHOD,) else None)
     if job.truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     fit = job.fit or classifier.default_fit
@@ -191,7 +192,7 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
         files_for=files_for,
         report=job.report,
         batch_size=job.batch_size,
-        workers=job.workers,
+        parallelism=job.parallelism,
     )
     choices: list[list[str | int] | None] = [list(job.layers) or None]
     if (job.figure or job.report) and len(job.layers) > 1:

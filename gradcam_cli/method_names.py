@@ -26,6 +26,11 @@ class MethodInfo:
     paper: str
     implementation: str
 
+    @property
+    def runs_many_times(self) -> bool:
+        """Whether the network runs on many changed copies of a picture."""
+        return self.implementation.startswith("perturbation.")
+
 
 METHODS = {
     "gradcam": MethodInfo(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-import numpy as np
-import tensorflow as tf
-
-from gradcam_cli.batch_size import BatchSize
+from gradcam_cli.batching import Batch, NetworkRunner, Outcome, as_own_error
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.drawing import PictureWriter, PlannedFile
-from gradcam_cli.errors import GradcamError, OutOfMemoryError
+from gradcam_cli.errors import GradcamError
 from gradcam_cli.fitting import fit_picture
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
@@ -67,36 +63,51 @@ class _Pipeline:
         self._others = others
         self._options = options
         self._writer = PictureWriter(explainer, options, others, namer)
-        self._batch_size = BatchSize(options.batch_size)
+        self._runner = NetworkRunner(
+            [explainer, *others], options.parallelism.streams, options.batch_size
+        )
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
-        decoding: deque[tuple[InputPicture, Future[DecodedPicture]]] = deque()
-        encoding: deque[Future[PictureResult]] = deque()
-        with ThreadPoolExecutor(self._options.workers or os.cpu_count()) as pool:
+        explaining: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
+        drawing: deque[Future[PictureResult]] = deque()
+        size = self._runner.batch_size
+        with ThreadPoolExecutor(self._options.parallelism.workers) as pool:
             try:
                 while True:
-                    size = self._batch_size.now
-                    batch = [decoding.popleft() for _ in range(min(size, len(decoding)))]
-                    for picture in islice(source, size - len(decoding)):
-                        decoding.append((picture, pool.submit(self._decode, picture)))
-                    if batch:
-                        encoding.extend(self._explain(batch, pool))
-                        self._batch_size.grow(_pixels_of_largest(batch))
-                    while encoding and (len(encoding) > size or not decoding):
-                        yield encoding.popleft().result()
-                    if not decoding:
+                    # While each stream computes a batch, the next one is decoded.
+                    while len(explaining) < 2 * self._runner.streams:
+                        held = len(drawing) + sum(len(batch) for batch, _ in explaining)
+                        if held and held + size.now > size.in_flight:
+                            break
+                        batch = [
+                            (picture, pool.submit(self._decode, picture))
+                            for picture in islice(source, size.now)
+                        ]
+                        if not batch:
+                            break
+                        explaining.append((batch, self._runner.submit(batch)))
+                    if explaining:
+                        explained, outcomes = explaining.popleft()
+                        drawing.extend(self._draw(explained, outcomes.result(), pool))
+                        size.grow(_pixels_of_largest(explained))
+                    while drawing and (len(drawing) > size.now or not explaining):
+                        yield drawing.popleft().result()
+                    if not explaining and not drawing:
                         break
             except KeyboardInterrupt:
+                self._runner.close()
                 pool.shutdown(wait=True, cancel_futures=True)
                 # What was written by now is told, before the run ends.
-                for future in encoding:
+                for future in drawing:
                     if not future.cancelled():
                         yield future.result()
                 raise
             except BaseException:
+                self._runner.close()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+            self._runner.close()
 
     def _decode(self, picture: InputPicture) -> DecodedPicture:
         options = self._options
@@ -104,80 +115,32 @@ class _Pipeline:
         image = read_picture(picture.path)
         fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
         inputs = fit.apply(to_channels(image, self._explainer.classifier.channels))
-        return DecodedPicture(image, fit, inputs, truth)
+        return DecodedPicture(image, fit, inputs, self._targets(truth), truth)
 
-    def _targets(self, decoded: DecodedPicture) -> list[int]:
-        if self._options.only_wrong and decoded.truth is not None:
-            return [TOP_CLASS, decoded.truth]
+    def _targets(self, truth: int | None) -> list[int]:
+        if self._options.only_wrong and truth is not None:
+            return [TOP_CLASS, truth]
         targets = list(self._options.targets)
-        if self._options.report and decoded.truth is not None:
-            targets.append(decoded.truth)
+        if self._options.report and truth is not None:
+            targets.append(truth)
         return targets
 
-    def _explain(
-        self, batch: Sequence[tuple[InputPicture, Future[DecodedPicture]]], pool: ThreadPoolExecutor
-    ) -> list[Future[PictureResult]]:
-        """Runs the network on a batch and sets the drawing going, in the batch's order."""
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for position, (_, decoded) in enumerate(batch):
-            if decoded.exception() is None:
-                by_shape.setdefault(decoded.result().inputs.shape, []).append(position)
-        outcomes: dict[int, tuple[list[Explanation], int] | GradcamError] = {}
-        for positions in by_shape.values():
-            group = [batch[position][1].result() for position in positions]
-            inputs = np.stack([decoded.inputs for decoded in group])
-            targets = np.array([self._targets(decoded) for decoded in group], np.int32)
-            of_group = [batch[position][0] for position in positions]
-            outcomes.update(
-                zip(positions, self._run_network(of_group, inputs, targets), strict=True)
-            )
-        futures = []
-        for position, (picture, future) in enumerate(batch):
-            error = future.exception()
-            outcome = outcomes[position] if error is None else _as_own_error(picture, error)
+    def _draw(
+        self, batch: Batch, outcomes: Sequence[Outcome], pool: ThreadPoolExecutor
+    ) -> Iterator[Future[PictureResult]]:
+        """Sets the drawing of a batch going, in the order of its pictures."""
+        for (picture, decoding), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, GradcamError):
-                futures.append(_done(PictureResult(picture, error=outcome)))
+                yield _done(PictureResult(picture, error=outcome))
                 continue
             explanations, row = outcome
-            seen = future.result()
-            result = self._writer.predict(picture, seen, explanations[0], row)
+            decoded = decoding.result()
+            result = self._writer.predict(picture, decoded, explanations[0], row)
             if self._options.only_wrong and not result.is_wrong:
-                futures.append(_done(result))
+                yield _done(result)
                 continue
             files = self._writer.plan(picture, explanations[0].targets[row])
-            futures.append(pool.submit(self._write, result, seen, explanations, row, files))
-        return futures
-
-    def _run_network(
-        self, pictures: Sequence[InputPicture], inputs: np.ndarray, targets: np.ndarray
-    ) -> list[tuple[list[Explanation], int] | GradcamError]:
-        """Explains inputs of one shape, in parts if they are too many for the memory.
-
-        Returns:
-            For each an explanation by each explainer, of a batch, and its row in that batch.
-        """
-        explainers = (self._explainer, *self._others)
-        try:
-            explanations = [explainer.explain(inputs, targets) for explainer in explainers]
-        except tf.errors.ResourceExhaustedError:
-            # Each takes them, not the first that can.
-            if sum(explainer.take_smaller_steps() for explainer in explainers):
-                return self._run_network(pictures, inputs, targets)
-            half = len(inputs) // 2
-            if not half:
-                (picture,) = pictures
-                return [
-                    OutOfMemoryError(
-                        f"{picture.path}: not enough memory for one picture; choose a smaller "
-                        f"--size or another --model"
-                    )
-                ]
-            self._batch_size.shrink(len(inputs))
-            return [
-                *self._run_network(pictures[:half], inputs[:half], targets[:half]),
-                *self._run_network(pictures[half:], inputs[half:], targets[half:]),
-            ]
-        return [(explanations, row) for row in range(len(inputs))]
+            yield pool.submit(self._write, result, decoded, explanations, row, files)
 
     def _write(
         self,
@@ -191,7 +154,7 @@ class _Pipeline:
             return self._writer.write(result, decoded, explanations, row, files)
         # Whatever can't be drawn or written of a picture, the others still can.
         except Exception as error:
-            return PictureResult(result.picture, error=_as_own_error(result.picture, error))
+            return PictureResult(result.picture, error=as_own_error(result.picture, error))
 
 
 def _done(result: PictureResult) -> Future[PictureResult]:
@@ -200,14 +163,6 @@ def _done(result: PictureResult) -> Future[PictureResult]:
     return future
 
 
-def _as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:
-    if isinstance(error, GradcamError):
-        return error
-    own = GradcamError(f"{picture.path}: {error or type(error).__name__}")
-    own.__cause__ = error
-    return own
-
-
-def _pixels_of_largest(batch: Sequence[tuple[InputPicture, Future[DecodedPicture]]]) -> int:
+def _pixels_of_largest(batch: Batch) -> int:
     sizes = [future.result().image.size for _, future in batch if future.exception() is None]
     return max((width * height for width, height in sizes), default=1)

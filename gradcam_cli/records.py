@@ -11,6 +11,7 @@ from PIL import Image
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.fitting import Fit
 from gradcam_cli.inputs import InputPicture
+from gradcam_cli.parallelism import Parallelism, usable_cores
 from gradcam_cli.regions import DEFAULT_THRESHOLD, Region
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
 from gradcam_cli.rendering.figure import Panel
@@ -54,7 +55,7 @@ class PipelineOptions:
         panels: Also keep the overlays in memory, labelled for a figure.
         batch_size: How many pictures go through the network at once; None for what suits the
             machine. Less, where memory doesn't last.
-        workers: How many threads decode and draw; None for one a core.
+        parallelism: How many pictures are worked on side by side.
         report: Also keep what a report shows of each picture, the true class explained too.
     """
 
@@ -79,7 +80,7 @@ class PipelineOptions:
     panels: bool = False
     report: bool = False
     batch_size: int | None = None
-    workers: int | None = None
+    parallelism: Parallelism = field(default_factory=lambda: Parallelism(usable_cores()))
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,12 @@ class DecodedPicture:
         image: Upright, mode "RGB".
         fit: How it lies in the network's input.
         inputs: (height, width, channels) uint8, what the network is given.
+        targets: The classes to explain, as in `PipelineOptions`.
         truth: The index of the class that it really shows, where that is known.
     """
 
     image: Image.Image
     fit: Fit
     inputs: np.ndarray
+    targets: Sequence[int]
     truth: int | None = None

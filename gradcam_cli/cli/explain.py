@@ -31,6 +31,7 @@ from gradcam_cli.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
 from gradcam_cli.outputs import check_places
+from gradcam_cli.parallelism import divide_cores
 from gradcam_cli.records import HEATMAP_FORMATS
 from gradcam_cli.regions import DEFAULT_THRESHOLD
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT, PICTURE_FORMATS
@@ -334,14 +335,16 @@ def explain(
         threshold=threshold,
         report=report is not None,
         batch_size=batch_size,
-        workers=workers,
+        parallelism=divide_cores(
+            len(pictures), workers, any(METHODS[method].runs_many_times for method in methods)
+        ),
     )
     if job.writes_files:
         check_places(pictures, out)
 
     from gradcam_cli.cli.tensorflow_import import import_tensorflow
 
-    import_tensorflow(ctx.meta[DEBUG])
+    import_tensorflow(ctx.meta[DEBUG], job.parallelism)
 
     from gradcam_cli.models.files import is_model_path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -54,9 +54,13 @@ class Classifier:
         """(height, width, channels), None where any size fits."""
         return (*((None, None) if self.any_size else self.input_size), self.channels)
 
-    def folded(self) -> Classifier:
-        """Makes it faster, where it can be, for as long as its weights don't change."""
-        return replace(self, network=fold(self.network))
+    def folded(self, taps: Sequence[str | int] | None = None) -> Classifier:
+        """Makes it faster, where it can be, for as long as its weights don't change.
+
+        Args:
+            taps: The layers that will be explained, if that is known.
+        """
+        return replace(self, network=fold(self.network, taps))
 
     def describe_score(self) -> str:
         """Says in a few words what the class score is that gets explained."""

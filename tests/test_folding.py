@@ -1,0 +1,89 @@
+import keras
+import numpy as np
+import pytest
+
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.folding import fold
+from gradcam_cli.cam.keras_network import KerasNetwork
+from gradcam_cli.errors import UnusableLayerError
+
+
+@pytest.fixture(scope="module")
+def depthwise(classify):
+    """Has what folding merges, with normalization that does something."""
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            keras.Input((24, 32, 3)),
+            keras.layers.Conv2D(4, 3, padding="same", name="conv"),
+            keras.layers.BatchNormalization(name="bn"),
+            keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False, name="depthwise"),
+            keras.layers.BatchNormalization(name="depthwise_bn"),
+            keras.layers.ReLU(6, name="relu"),
+            keras.layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="strided"),
+            keras.layers.BatchNormalization(scale=False, name="no_scale"),
+            keras.layers.ReLU(name="last"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(5, activation="softmax"),
+        ]
+    )
+    draw = np.random.default_rng(4)
+    model.set_weights([draw.uniform(0.2, 1.5, weight.shape) for weight in model.get_weights()])
+    return classify(model, preprocessing="0-1")
+
+
+def difference(classifier, folded, layer, pictures):
+    targets = np.full((len(pictures), 2), [-1, 3])
+    one = Explainer(classifier, layer).explain(pictures, targets)
+    other = Explainer(folded, layer).explain(pictures, targets)
+    np.testing.assert_array_equal(one.targets, other.targets)
+    return max(
+        np.abs(one.maps - other.maps).max(), np.abs(one.probabilities - other.probabilities).max()
+    )
+
+
+@pytest.mark.parametrize("layer", [None, "conv", "depthwise", "depthwise_bn", "strided"])
+def test_folded_networks_compute_the_same(depthwise, layer):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), np.uint8)
+    for taps in (None, [layer] if layer else []):
+        assert difference(depthwise, depthwise.folded(taps), layer, pictures) < 1e-5
+
+
+def test_the_built_in_network_computes_the_same_when_folded(builtin, samples):
+    picture = keras.utils.img_to_array(
+        keras.utils.load_img(samples / "dog.jpg", target_size=(224, 288))
+    )
+    assert difference(builtin, builtin.folded(()), None, np.stack([picture, picture[::-1]])) < 1e-4
+
+
+def test_folding_merges_what_is_not_explained(depthwise):
+    with pytest.raises(UnusableLayerError, match="depthwise"):
+        Explainer(depthwise.folded(["last"]), "depthwise")
+
+
+def test_a_folded_model_is_left_as_it_was(depthwise):
+    model = depthwise.network.model
+    before = [weight.copy() for weight in model.get_weights()]
+    Explainer(depthwise.folded(()))
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not [layer.name for layer in model.layers if "call" in layer.__dict__]
+
+
+def test_folded_weights_stay_as_they_were_when_it_was_traced(small_model, classify):
+    classifier = classify(small_model())
+    folded = Explainer(classifier.folded())
+    live = Explainer(classifier)
+    picture = np.random.default_rng(1).random((1, *classifier.input_shape), np.float32)
+    before = folded.explain(picture, np.array([[0]])).probabilities
+    model = classifier.network.model
+    model.set_weights([-2 * weight for weight in model.get_weights()])
+    np.testing.assert_array_equal(folded.explain(picture, [[0]]).probabilities, before)
+    assert np.abs(live.explain(picture, [[0]]).probabilities - before).max() > 1e-3
+
+
+def test_large_networks_are_not_folded(builtin):
+    assert fold(builtin.network) is not builtin.network
+    model = keras.Sequential([keras.Input((4000,)), keras.layers.Dense(4000)])
+    network = KerasNetwork(model)
+    assert fold(network) is network
