@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-_STDERR = 2
+from gradcam_cli.standard_error import held_back_stderr
 
 
 def import_tensorflow(show_messages: bool = False) -> None:
@@ -27,7 +26,7 @@ def import_tensorflow(show_messages: bool = False) -> None:
         if show_messages:
             import keras
         else:
-            with _held_back_stderr():
+            with held_back_stderr():
                 import keras  # noqa: F401
                 import tensorflow as tf
 
@@ -52,25 +51,3 @@ def _without_pyplot() -> Iterator[None]:
         yield
     finally:
         del missing[name]
-
-
-@contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    """Holds back what is written to standard error, and lets it go if the import fails.
-
-    The messages come from C++ before any log level is looked at.
-    """
-    sys.stderr.flush()
-    stderr = os.dup(_STDERR)
-    with tempfile.TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), _STDERR)
-        try:
-            yield
-        except Exception:
-            held_back.seek(0)
-            os.write(stderr, held_back.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, _STDERR)
-            os.close(stderr)
