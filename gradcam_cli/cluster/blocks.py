@@ -8,8 +8,9 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.outputs import result_folder, wanted_names
@@ -105,7 +106,16 @@ def _groups(pictures: Sequence[InputPicture], out: AnyPath | None) -> Iterator[l
 
 
 def _key(picture: InputPicture, out: AnyPath | None, name: str) -> int:
-    return hash((str(result_folder(picture, out)), name.casefold()[-_COMPARED_LENGTH:]))
+    return hash((_folder(picture, out), name.casefold()[-_COMPARED_LENGTH:]))
+
+
+def _folder(picture: InputPicture, out: AnyPath | None) -> str:
+    return str(result_folder(picture, None)) if out is None else _folder_below(out, picture.folder)
+
+
+@lru_cache(maxsize=1024)
+def _folder_below(out: AnyPath, folder: Path) -> str:
+    return str(result_folder(InputPicture(folder, folder), out))
 
 
 def _leader(joined: Mapping[int, int], place: int) -> int:
@@ -138,7 +148,7 @@ class _Listing:
             return {}
         found: dict[str, set[str]] = {}
         for picture in pictures:
-            folder = str(result_folder(picture, self._out))
+            folder = _folder(picture, self._out)
             names = self._names.get(folder, [])
             wanted = found.setdefault(folder, set())
             for beginning in wanted_names(picture):

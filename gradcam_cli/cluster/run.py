@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 LOCAL = "local"
 # What kills a worker more often than that will kill the next one too.
 _RETRIES = 3
-_RESTARTS = 100
+_RESTARTS = 5
 # In seconds, for a machine that may be far away.
 _PATIENCE = 10
 # Threads of a worker that wait for a store rather than compute.
-_WAITING_THREADS = 3
+_WAITING_THREADS = 7
 # Ray tells of every worker that died on standard output, where the results go.
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
