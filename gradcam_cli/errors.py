@@ -13,6 +13,12 @@ class GradcamError(Exception):
     exit_code = 1
 
 
+def reason(error: BaseException) -> str:
+    """Says in one line why something failed, as far as an error of another library tells."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
 class UsageError(GradcamError):
     """An option or argument can't be meant as it stands (exit code 2)."""
 
@@ -33,6 +39,10 @@ class OutOfMemoryError(GradcamError):
 
 class StorageError(GradcamError):
     """A store can't be reached or asked: no network, no permission, no such bucket."""
+
+
+class ClusterError(GradcamError):
+    """A cluster can't be reached, or its workers can't do what they were asked."""
 
 
 class CheckpointError(GradcamError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.fitting import choose_input_size, usual_stride
 from gradcam_cli.inputs import InputPicture
-from gradcam_cli.method_names import DEFAULT_METHOD
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.parallelism import Parallelism
 from gradcam_cli.records import TOP_CLASS, PictureResult, PipelineOptions
@@ -86,6 +86,11 @@ class Job:
     def compares(self) -> bool:
         """Whether a sheet of several methods is drawn instead of overlays."""
         return len(self.methods) > 1 and not (self.figure or self.report)
+
+    @property
+    def runs_many_times(self) -> bool:
+        """Whether a single picture fills the machine."""
+        return any(METHODS[method].runs_many_times for method in self.methods)
 
     @property
     def writes_files(self) -> bool:

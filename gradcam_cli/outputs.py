@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count
 from pathlib import PurePath
 from typing import IO
@@ -35,11 +35,19 @@ class OutputNamer:
     result of the same picture is replaced.
     """
 
-    def __init__(self, out: AnyPath | None = None) -> None:
-        """Takes the folder for all results; None puts each beside its picture."""
+    def __init__(
+        self, out: AnyPath | None = None, taken: Mapping[str, Set[str]] | None = None
+    ) -> None:
+        """Takes what the names depend on.
+
+        Args:
+            out: The folder for all results; None puts each beside its picture.
+            taken: The names of what is in folders of a store, by the folder's URL; other
+                folders are listed when they are needed.
+        """
         self._out = out
         self._given: set[str] = set()
-        self._names: dict[str, set[str]] = {}
+        self._taken: dict[str, Set[str]] = dict(taken or {})
 
     def name(self, picture: InputPicture, suffixes: Sequence[str]) -> list[AnyPath]:
         """Names the results of one picture.
@@ -52,11 +60,9 @@ class OutputNamer:
         Returns:
             A path for each suffix, all with the same beginning.
         """
-        folder = picture.path.parent
-        if self._out is not None:
-            folder = self._out.joinpath(*picture.folder.parts)
+        folder = result_folder(picture, self._out)
         room = _LONGEST_NAME - max(len(os.fsencode(suffix)) for suffix in suffixes)
-        for stem in _stems(picture.path):
+        for stem in _stems(picture):
             paths = [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
             keys = {str(path).casefold() for path in paths}
             if keys.isdisjoint(self._given) and self._may_write(paths, picture.path):
@@ -79,9 +85,28 @@ class OutputNamer:
             return os.path.lexists(path)
         # Asking a store about every single name would take longer than all else.
         folder = path.parent
-        if str(folder) not in self._names:
-            self._names[str(folder)] = names_in(folder)
-        return path.name in self._names[str(folder)]
+        if str(folder) not in self._taken:
+            self._taken[str(folder)] = names_in(folder)
+        return path.name in self._taken[str(folder)]
+
+
+def result_folder(picture: InputPicture, out: AnyPath | None) -> AnyPath:
+    """Says where the results of a picture go.
+
+    Args:
+        picture: The picture.
+        out: The folder for all results; None for beside each picture.
+    """
+    return picture.path.parent if out is None else out.joinpath(*picture.folder.parts)
+
+
+def wanted_names(picture: InputPicture) -> tuple[str, str]:
+    """Gives what the names of a picture's results begin with, and if that is taken, begin with.
+
+    Further names are the second one with numbers.
+    """
+    name = file_name(picture.path)
+    return PurePath(name).stem, name.replace(".", "_")
 
 
 def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:
@@ -108,10 +133,9 @@ def _shortened(stem: str, room: int) -> str:
     return stem
 
 
-def _stems(path: AnyPath) -> Iterator[str]:
-    name = file_name(path)
-    yield PurePath(name).stem
-    with_suffix = name.replace(".", "_")
+def _stems(picture: InputPicture) -> Iterator[str]:
+    stem, with_suffix = wanted_names(picture)
+    yield stem
     yield with_suffix
     for number in count(2):
         yield f"{with_suffix}_{number}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 # Each stream needs the memory of a batch; with more cores each gets several of them.
 _MOST_STREAMS = 8
@@ -26,6 +27,15 @@ class Parallelism:
     workers: int = 1
     streams: int = 1
     cores_per_stream: int = 1
+
+    def limit(self, threading: Any) -> None:
+        """Has TensorFlow use so many threads.
+
+        Args:
+            threading: ``tf.config.threading``, before the first operation.
+        """
+        threading.set_intra_op_parallelism_threads(self.cores_per_stream)
+        threading.set_inter_op_parallelism_threads(self.streams)
 
 
 def usable_cores() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
-from gradcam_cli.errors import GradcamError, OutputError, StorageError, UsageError
+from gradcam_cli.errors import GradcamError, OutputError, StorageError, UsageError, reason
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -77,14 +77,14 @@ def to_path(name: str | AnyPath) -> AnyPath:
         _ = path.fs
     except ImportError as error:
         package = _PACKAGES.get(protocol)
-        advice = f"pip install {package}" if package else _reason(error)
+        advice = f"pip install {package}" if package else reason(error)
         raise UsageError(
             f"{name}: {protocol}:// needs a package that isn't installed: {advice}"
         ) from error
     except ValueError as error:
         raise UsageError(f"{name}: {protocol}:// is no kind of URL that can be read") from error
     except Exception as error:
-        raise StorageError(f"{name}: cannot be reached ({_reason(error)})") from error
+        raise StorageError(f"{name}: cannot be reached ({reason(error)})") from error
     return path
 
 
@@ -177,7 +177,22 @@ def readable(path: AnyPath) -> Path | io.BytesIO:
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
-        raise StorageError(f"{path}: cannot be read ({_reason(error)})") from error
+        raise StorageError(f"{path}: cannot be read ({reason(error)})") from error
+
+
+def remove(path: AnyPath) -> None:
+    """Removes a file that exists.
+
+    Raises:
+        OutputError: It can't be removed.
+    """
+    try:
+        if is_remote(path):
+            path.fs.rm_file(path.path)
+        else:
+            path.unlink()
+    except Exception as error:
+        raise OutputError(f"{path}: cannot be removed ({reason(error)})") from error
 
 
 def check_writable(path: AnyPath) -> None:
@@ -209,7 +224,7 @@ def put_whole(path: UPath) -> Iterator[IO[bytes]]:
             _write_and_rename(path, buffer.getvalue())
     except Exception as error:
         raise OutputError(
-            f"{path}: cannot be written ({_reason(error)}); choose another folder with --out"
+            f"{path}: cannot be written ({reason(error)}); choose another folder with --out"
         ) from error
 
 
@@ -235,9 +250,4 @@ def _telling(path: UPath, done: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise StorageError(f"{path}: there is no such folder") from error
     except Exception as error:
-        raise StorageError(f"{path}: cannot be {done} ({_reason(error)})") from error
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()) or type(error).__name__
+        raise StorageError(f"{path}: cannot be {done} ({reason(error)})") from error

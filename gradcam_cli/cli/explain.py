@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -24,12 +25,13 @@ from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
 from gradcam_cli.errors import ImageError, UsageError
+from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.fitting import FITS
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
 from gradcam_cli.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_name, model_for_layer
 from gradcam_cli.outputs import check_places
 from gradcam_cli.parallelism import divide_cores
 from gradcam_cli.records import HEATMAP_FORMATS
@@ -200,10 +202,18 @@ class _ExplainCommand(click.Command):
     "half of it, where memory doesn't last]",
 )
 @click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS|local",
+    help="Share the work among the workers of a Ray cluster, as host:6379, or of one that is "
+    "started here for the time of the run. Needs --out; adds a table of results in Parquet files.",
+)
+@click.option(
     "--workers",
     metavar="N",
     type=click.IntRange(min=1),
-    help="How many threads decode and draw. [default: one a core]",
+    help="How many threads decode and draw. [default: one a core] With --ray, how many processes "
+    "hold the model. [default: one on each GPU, or else core]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each picture.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
@@ -243,6 +253,7 @@ def explain(
     report: Path | None,
     report_assets: bool,
     batch_size: int | None,
+    address: str | None,
     workers: int | None,
     as_json: bool,
     quiet: bool,
@@ -264,6 +275,7 @@ def explain(
       gradcam photos/ --model my_model.keras --truth folders --only wrong
       gradcam photo.jpg --each --contour --figure pdf
       gradcam photos/ --report out/report.html
+      gradcam s3://bucket/photos --out s3://bucket/heatmaps --ray local
 
     Exit code: 0 all explained, 1 some failed, 2 wrong usage, 130 interrupted.
     """
@@ -335,48 +347,53 @@ def explain(
         threshold=threshold,
         report=report is not None,
         batch_size=batch_size,
-        parallelism=divide_cores(
-            len(pictures), workers, any(METHODS[method].runs_many_times for method in methods)
-        ),
     )
+    job = replace(job, parallelism=divide_cores(len(pictures), workers, job.runs_many_times))
     if job.writes_files:
         check_places(pictures, out)
 
-    from gradcam_cli.cli.tensorflow_import import import_tensorflow
-
-    import_tensorflow(ctx.meta[DEBUG], job.parallelism)
-
-    from gradcam_cli.models.files import is_model_path
-
-    ready = make_ready(job, pictures)
-    loaded = time.perf_counter()
-
-    reporter = Reporter(
-        [explainer.facts for explainer in ready.explainers],
-        number_of_pictures=len(pictures),
-        show_classes=top_k or (DEFAULT_TOP_K if len(pictures) == 1 else 1),
-        as_json=as_json,
-        quiet=quiet,
-        only_wrong=job.only_wrong,
-    )
-    reporter.follow(ready.explainers)
-    if not quiet and not as_json:
-        reporter.introduce(
-            chosen=not layers,
-            tells_preprocessing=verbose or is_model_path(model) or preprocess is not None,
-        )
-    if verbose:
-        width, height = ready.options.input_size
-        fit = ready.options.fit
-        click.echo(
-            f"input {height}×{width} px (height×width)"
-            f"{', in the shape of each picture' * (fit == 'keep')}, "
-            f"fit {fit}; ready after {loaded - started:.1f} s",
-            err=True,
-        )
     with contextlib.ExitStack() as stack:
+        ready = None
+        if address is None:
+            from gradcam_cli.cli.tensorflow_import import import_tensorflow
+
+            import_tensorflow(ctx.meta[DEBUG], job.parallelism)
+            ready = make_ready(job, pictures)
+            explainers: Sequence[ExplainerFacts] = [one.facts for one in ready.explainers]
+            results = ready.explain(pictures)
+        else:
+            from gradcam_cli.cluster import explain_on_cluster
+
+            run = explain_on_cluster(pictures, job, address, workers=workers)
+            explainers, results = stack.enter_context(run)
+        loaded = time.perf_counter()
+
+        reporter = Reporter(
+            explainers,
+            number_of_pictures=len(pictures),
+            show_classes=top_k or (DEFAULT_TOP_K if len(pictures) == 1 else 1),
+            as_json=as_json,
+            quiet=quiet,
+            only_wrong=job.only_wrong,
+        )
+        if not quiet and not as_json:
+            reporter.introduce(
+                chosen=not layers,
+                tells_preprocessing=verbose or not is_model_name(model) or preprocess is not None,
+            )
+        how = ""
+        if ready is not None:
+            reporter.follow(ready.explainers)
+            fit = ready.options.fit
+            width, height = ready.options.input_size
+            how = (
+                f"input {height}×{width} px (height×width)"
+                f"{', in the shape of each picture' * (fit == 'keep')}, fit {fit}; "
+            )
+        if verbose:
+            click.echo(f"{how}ready after {loaded - started:.1f} s", err=True)
         gallery = None
-        if report is not None:
+        if report is not None and ready is not None:
             gallery = stack.enter_context(
                 ReportWriter(
                     report,
@@ -393,7 +410,7 @@ def explain(
         interrupted = False
         try:
             with reporter.progress():
-                for result in ready.explain(pictures):
+                for result in results:
                     if gallery is not None and result.error is not None:
                         gallery.add(
                             ReportPicture(str(result.picture.path), error=str(result.error))

@@ -13,7 +13,17 @@ _NOT_REPEATED = frozenset(
     {
         *("paths", "classes", "layers", "methods", "colormap", "alpha"),
         *("out", "format_", "top_k", "heatmap", "figure", "each", "report", "report_assets"),
-        *("truth", "only", "batch_size", "workers", "as_json", "quiet", "verbose", "debug"),
+        *(
+            "truth",
+            "only",
+            "batch_size",
+            "workers",
+            "address",
+            "as_json",
+            "quiet",
+            "verbose",
+            "debug",
+        ),
     }
 )
 

@@ -6,15 +6,13 @@ import contextlib
 import gc
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
 from gradcam_cli.parallelism import Parallelism
-
-_STDERR = 2
+from gradcam_cli.standard_error import held_back_stderr
 
 
 def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | None = None) -> None:
@@ -29,13 +27,12 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         # Keras warns of every layer that a file doesn't fit; the error says it once.
         warnings.simplefilter("ignore")
-    with _without_detours(), contextlib.nullcontext() if show_messages else _held_back_stderr():
+    with _without_detours(), contextlib.nullcontext() if show_messages else held_back_stderr():
         import keras  # noqa: F401
         import tensorflow as tf
 
         if parallelism is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(parallelism.cores_per_stream)
-            tf.config.threading.set_inter_op_parallelism_threads(parallelism.streams)
+            parallelism.limit(tf.config.threading)
         # The first operation starts the runtime, which has things to say too.
         tf.constant(0)
 
@@ -61,25 +58,3 @@ def _without_detours() -> Iterator[None]:
             gc.enable()
         for name in hidden:
             del modules[name]
-
-
-@contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    """Holds back what is written to standard error, and lets it go if the import fails.
-
-    The messages come from C++ before any log level is looked at.
-    """
-    sys.stderr.flush()
-    stderr = os.dup(_STDERR)
-    with tempfile.TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), _STDERR)
-        try:
-            yield
-        except Exception:
-            held_back.seek(0)
-            os.write(stderr, held_back.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, _STDERR)
-            os.close(stderr)

@@ -1,0 +1,210 @@
+"""Spreads a run over the workers of a Ray cluster, and brings together what comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gradcam_cli.cluster.blocks import Block, cut
+from gradcam_cli.errors import ClusterError, GradcamError, UsageError, reason
+from gradcam_cli.explainer_facts import ExplainerFacts
+from gradcam_cli.inputs import InputPicture
+from gradcam_cli.job import Job
+from gradcam_cli.outputs import check_places
+from gradcam_cli.parallelism import divide_cores
+from gradcam_cli.records import PictureResult
+from gradcam_cli.standard_error import held_back_stderr
+from gradcam_cli.storage import is_remote
+
+if TYPE_CHECKING:
+    from gradcam_cli.cluster.worker import Answer
+
+LOCAL = "local"
+# What kills a worker more often than that will kill the next one too.
+_RETRIES = 3
+_RESTARTS = 5
+# In seconds, for a machine that may be far away.
+_PATIENCE = 10
+# Threads of a worker that wait for a store rather than compute.
+_WAITING_THREADS = 7
+# Ray tells of every worker that died on standard output, where the results go.
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_PROCESS_MEMORY = "memory"
+
+
+class ClusterRun(NamedTuple):
+    """A run on a cluster.
+
+    Attributes:
+        explainers: What explains the pictures.
+        results: One for each picture, block by block as they come, when its files and its
+            row in the table are complete.
+    """
+
+    explainers: Sequence[ExplainerFacts]
+    results: Iterator[PictureResult]
+
+
+@contextlib.contextmanager
+def explain_on_cluster(
+    pictures: Sequence[InputPicture],
+    job: Job,
+    address: str = LOCAL,
+    *,
+    workers: int | None = None,
+    block_size: int | None = None,
+) -> Iterator[ClusterRun]:
+    """Explains pictures on the workers of a Ray cluster.
+
+    Overlays are those of a run on one machine. Besides, ``results`` below the folder for
+    results holds a table of Parquet files with a row for each picture. A block whose worker
+    died is explained by another; a table that an earlier run left keeps the rows of pictures
+    that aren't explained again.
+
+    Args:
+        pictures: The pictures. Those that aren't in a store, and a model in a file, have to
+            be under the same name on every machine.
+        job: What is asked for. Needs a folder for results, and can't have a report.
+        address: Where the cluster is, as for ``ray.init``; "local" starts one for the time
+            of the run. Where the caller is in a cluster already, that is used.
+        workers: How many processes hold the model; None for one on each GPU or, without
+            any, on each core.
+        block_size: How many pictures a worker gets at a time; None for 16 to 256.
+
+    Yields:
+        The run, when the first block is done.
+
+    Raises:
+        UsageError: Ray isn't installed, or the job can't be done on a cluster.
+        ClusterError: The cluster can't be reached, or can't do the job.
+        GradcamError: What is wrong with the job, as on one machine.
+    """
+    _check(pictures, job)
+    with _connected(address) as ray:
+        blocks = list(cut(pictures, job.out, block_size))
+        answers = _answers(ray, blocks, pictures, job, workers)
+        with contextlib.closing(answers):
+            first = next(answers)
+            yield ClusterRun(first.explainers, _results(first, answers, job))
+
+
+def _check(pictures: Sequence[InputPicture], job: Job) -> None:
+    if job.report:
+        raise UsageError("--report gathers all pictures on one machine; leave out --ray")
+    if job.out is None:
+        raise UsageError("--ray needs --out: a folder or URL that all workers can write to")
+    check_places(pictures, job.out)
+    for path in (job.out, *(picture.path for picture in pictures)):
+        if is_remote(path) and path.protocol == _PROCESS_MEMORY:
+            raise UsageError(f"{path}: the memory of one process is no place for several workers")
+
+
+@contextlib.contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Connects to a cluster, and leaves it again unless the caller was in it before."""
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UsageError(
+            f"--ray needs a package that isn't installed ({error.name}): "
+            f"pip install 'gradcam-cli[ray]'"
+        ) from error
+    if ray.is_initialized():
+        yield ray
+        return
+    options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        _knock(address)
+        with held_back_stderr():
+            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    except Exception as error:
+        raise ClusterError(
+            f"--ray {address}: cannot be reached ({reason(error)}); 'ray status' tells on "
+            f"its machines whether it runs"
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Finds out at once that nobody answers, where Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+
+
+def _answers(
+    ray: Any,
+    blocks: Sequence[Block],
+    pictures: Sequence[InputPicture],
+    job: Job,
+    workers: int | None,
+) -> Generator[Answer]:
+    from gradcam_cli.cluster.worker import ANSWER, BLOCK, Worker
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+
+    resources = ray.cluster_resources()
+    cores, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+    workers = min(workers or gpus or cores, len(blocks))
+    cores_each = max(1, cores // workers) if gpus else 1
+    shares = divide_cores(len(pictures), cores_each, job.runs_many_times)
+    threads = cores_each + _WAITING_THREADS
+    job = replace(job, parallelism=replace(shares, workers=threads))
+    one_of_each = {picture.path.parent: picture for picture in reversed(pictures)}
+    rows = [{BLOCK: block} for block in blocks]
+    with warnings.catch_warnings():
+        # There is no other way yet to say how often a block is retried; without end, if not.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            Worker,
+            fn_constructor_args=(job, list(one_of_each.values()), os.getcwd()),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=cores_each,
+            num_gpus=1 if gpus else 0,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RETRIES,
+        )
+    try:
+        for batch in answers.iter_batches(batch_size=None):
+            for answer in batch[ANSWER]:
+                if answer.error is not None:
+                    raise answer.error
+                yield answer
+    except GradcamError:
+        raise
+    except Exception as error:
+        raise ClusterError(f"the cluster gave up ({reason(error)})") from error
+
+
+def _results(first: Answer, answers: Iterator[Answer], job: Job) -> Iterator[PictureResult]:
+    from gradcam_cli.cluster.result_table import TABLE_FOLDER, drop_older_rows
+
+    parts, images = [], []
+    for answers_so_far in ([first], answers):
+        for answer in answers_so_far:
+            yield from answer.results
+            parts.append(answer.part)
+            images += [result.picture.path for result in answer.results]
+    assert job.out is not None
+    drop_older_rows(job.out / TABLE_FOLDER, parts, images)
