@@ -1,0 +1,235 @@
+"""Lays out what was measured as tables for the terminal."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.peers import PEERS
+from benchmarks.records import Record, Spread, select, spread, subjects
+from benchmarks.scenarios import GRADCAM, IMPORT, PARTS
+from benchmarks.targets import (
+    check_targets,
+    divide,
+    limit,
+    memory,
+    parts_count,
+    parts_speed,
+    ratio,
+    seconds,
+    speed,
+    steady_speed,
+)
+
+_OURS = "bold green"
+_UNKNOWN = Text("—", style="dim")
+_DEFAULT_ENCODER = "Pillow, level 6 (default)"
+
+
+def describe(machine: Mapping[str, object]) -> str:
+    """Names the machine in two lines."""
+    versions = ", ".join(
+        f"{name} {machine[name]}"
+        for name in ("tensorflow", "keras", *dict.fromkeys(p.distribution for p in PEERS.values()))
+        if machine.get(name) and (name != "keras" or "tensorflow" in machine)
+    )
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}\nPython {machine['python']}, {versions}"
+    )
+
+
+def draw_tables(records: Sequence[Record]) -> Group:
+    """Draws one table for each scenario that has records, and lists what wasn't measured."""
+    parts: list[RenderableType] = []
+    draws = (_draw_peers, _draw_growth, _draw_parts, _draw_codecs, _draw_targets, _list_reasons)
+    for draw in draws:
+        drawn = draw(records)
+        if drawn is not None:
+            parts += [drawn, Text()]
+    return Group(*parts)
+
+
+def _draw_peers(records: Sequence[Record]) -> Table | None:
+    measured = [record for record in records if record.scenario in ("memory", "files", "startup")]
+    if not measured:
+        return None
+    counts = {
+        scenario: max((record.pictures for record in select(records, scenario)), default=0)
+        for scenario in ("memory", "files")
+    }
+    table = _table("Side by side: median, and smallest to largest of the repeats")
+    table.add_column("", no_wrap=True)
+    for heading in (
+        f"in memory\nimages/s\n{counts['memory']:,} arrays",
+        "gradcam\nfaster",
+        f"files\nimages/s\n{counts['files']:,} pictures",
+        "gradcam\nfaster",
+        "files\npeak\nGB",
+        "ready\n\ns",
+        "one\npicture\ns",
+        "maps\nagree\nr",
+    ):
+        table.add_column(heading, justify="right")
+    for subject in sorted(subjects(measured), key=_order):
+        startup = select(records, "startup", subject)
+        table.add_row(
+            _title(subject),
+            _cell(select(records, "memory", subject), speed),
+            _times(ratio(records, "memory", subject)),
+            _cell(select(records, "files", subject), speed),
+            _times(ratio(records, "files", subject)),
+            _cell(select(records, "files", subject), memory, 2),
+            _cell([] if subject == IMPORT else select(startup, "startup", subject, 0), seconds),
+            _cell(select(startup, "startup", subject, 0 if subject == IMPORT else 1), seconds),
+            _cell(
+                select(records, "memory", subject), lambda record: record.agreement, 3, bare=True
+            ),
+        )
+    return table
+
+
+def _draw_growth(records: Sequence[Record]) -> Table | None:
+    growth = select(records, "growth")
+    if not growth:
+        return None
+    table = _table("Growth from files to files")
+    table.add_column("pictures")
+    counts = sorted({record.pictures for record in growth})
+    for count in counts:
+        table.add_column(f"{count:,}", justify="right")
+    for subject in sorted(subjects(growth), key=_order):
+        cells = []
+        for count in counts:
+            found = select(growth, "growth", subject, count)
+            if found and found[0].seconds is not None:
+                cells.append(
+                    Text(f"{found[0].seconds:,.1f} s\n").append(
+                        f"{memory(found[0]):.2f} GB", style="dim"
+                    )
+                )
+            else:
+                cells.append(_UNKNOWN)
+        table.add_row(_title(subject), *cells)
+    return table
+
+
+def _draw_parts(records: Sequence[Record]) -> Table | None:
+    count = parts_count(records)
+    if not count:
+        return None
+    table = _table(f"What the machine allows: {count:,} pictures, every core busy")
+    table.add_column("")
+    table.add_column("images/s", justify="right")
+    table.add_column("of the limit", justify="right")
+    allowed = limit(records)
+    for part in PARTS:
+        table.add_row(f"  {part} alone", _cell(select(records, "parts", part), speed))
+    table.add_row("the limit: these three, one after the other", _number(allowed))
+    whole = select(records, "parts", GRADCAM, count)
+    share = divide(parts_speed(records), allowed)
+    table.add_row(Text("gradcam, the whole process", _OURS), _cell(whole, speed), _number(share, 2))
+    steady = steady_speed(records)
+    share = divide(steady, allowed)
+    table.add_row(
+        Text("gradcam, less the time of one picture", _OURS), _number(steady), _number(share, 2)
+    )
+    return table
+
+
+def _draw_targets(records: Sequence[Record]) -> Table | None:
+    targets = check_targets(records)
+    if not targets:
+        return None
+    table = _table("What gradcam wants of itself")
+    table.add_column("")
+    table.add_column("measured", justify="right")
+    table.add_column("wanted", justify="right")
+    table.add_column("")
+    for target in targets:
+        table.add_row(
+            target.name,
+            _number(target.value, 2),
+            f"{'≥' if target.is_minimum else '≤'} {target.bound:g}",
+            Text("met", "green") if target.is_met else Text("missed", "bold red"),
+        )
+    return table
+
+
+def _draw_codecs(records: Sequence[Record]) -> Group | None:
+    tables: list[RenderableType] = []
+    for kind, title in (
+        ("encoders", "PNG encoders on overlays, lossless, one core"),
+        ("decoders", "JPEG decoders, one core"),
+    ):
+        measured = [record for record in select(records, kind) if record.seconds is not None]
+        if not measured:
+            continue
+        table = _table(title)
+        table.add_column("")
+        table.add_column("core-ms each", justify="right")
+        table.add_column("size", justify="right")
+        default = next(
+            (record.bytes for record in measured if record.subject == _DEFAULT_ENCODER), None
+        )
+        for record in sorted(measured, key=lambda record: record.seconds):
+            size = f"{record.bytes / default:.0%}" if record.bytes and default else ""
+            each = 1000 * record.seconds / record.pictures
+            table.add_row(_title(record.subject), f"{each:.2f}", size)
+        tables += [table, Text()]
+    return Group(*tables[:-1]) if tables else None
+
+
+def _list_reasons(records: Sequence[Record]) -> Text | None:
+    reasons = dict.fromkeys(
+        f"{_name(record.subject)}, {record.scenario}"
+        f"{f', {record.pictures:,}' if record.scenario == 'growth' else ''}: {record.reason}"
+        for record in records
+        if record.reason
+    )
+    if not reasons:
+        return None
+    return Text("Not measured:", style="bold").append(
+        "".join(f"\n  {reason}" for reason in reasons), style="not bold"
+    )
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+
+
+def _name(subject: str) -> str:
+    return PEERS[subject].title if subject in PEERS else subject
+
+
+def _title(subject: str) -> Text:
+    return Text(_name(subject), style=_OURS if subject == GRADCAM else "")
+
+
+def _order(subject: str) -> int:
+    return [*PEERS, IMPORT].index(subject)
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "—" if value is None else f"{value:,.{digits}f}"
+
+
+def _times(value: float | None) -> str:
+    return "—" if value is None else f"{value:.1f} ×"
+
+
+def _cell(
+    records: Iterable[Record],
+    value: Callable[[Record], float | None],
+    digits: int = 1,
+    bare: bool = False,
+) -> Text:
+    found: Spread | None = spread(records, value)
+    if found is None:
+        return _UNKNOWN
+    text = Text(_number(found.median, digits))
+    if bare or found.low == found.high:
+        return text
+    return text.append(f"\n{_number(found.low, digits)}–{_number(found.high, digits)}", "dim")
