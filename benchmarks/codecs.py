@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.parts import draw_overlays, encode_overlay
+from benchmarks.parts import draw_overlays
+from gradcam_cli.rendering.encoding import encode_picture
 
 _REPEATS = 3
 _RLE, _FIXED = 3, 4
@@ -22,7 +23,7 @@ def encoders(pictures: Sequence[Path]) -> dict[str, Any]:
     arrays = [np.asarray(overlay) for overlay in overlays]
     found = []
     for library, choices in (
-        ("PIL", {**_pillow_encoders(), "gradcam": encode_overlay}),
+        ("PIL", {**_pillow_encoders(), "gradcam": encode_picture}),
         ("cv2", _opencv_encoders),
         ("imagecodecs", _imagecodecs_encoders),
     ):

@@ -3,7 +3,6 @@
 Each function takes the paths of pictures and gives the seconds for all of them.
 """
 
-import io
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from gradcam_cli.images import read_picture
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.loading import load_architecture, load_classifier
 from gradcam_cli.records import TOP_CLASS
+from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.overlay import draw_overlay
 
 _BATCH = 32
@@ -52,9 +52,9 @@ def forward(pictures: Sequence[Path]) -> dict[str, Any]:
 def encode(pictures: Sequence[Path]) -> dict[str, Any]:
     """Encodes overlays as gradcam does, into memory."""
     overlays = draw_overlays(pictures[:_DISTINCT])
-    encode_overlay(overlays[0])
+    encode_picture(overlays[0])
     return _timed(
-        encode_overlay, [overlays[number % len(overlays)] for number in range(len(pictures))]
+        encode_picture, [overlays[number % len(overlays)] for number in range(len(pictures))]
     )
 
 
@@ -93,14 +93,6 @@ def draw_overlays(pictures: Sequence[Path]) -> list[Image.Image]:
             heat = fit.upsample(heatmap, explainer.pitch)
             overlays.append(draw_overlay(image, heat, fit.seen[:2]))
     return overlays
-
-
-def encode_overlay(overlay: Image.Image) -> bytes:
-    from gradcam_cli.drawing import _PHOTOGRAPH_COMPRESSION
-
-    file = io.BytesIO()
-    overlay.save(file, "PNG", **_PHOTOGRAPH_COMPRESSION)
-    return file.getvalue()
 
 
 def _fit(classifier: Classifier, image: Image.Image):

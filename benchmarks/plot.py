@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from benchmarks.peers import PEERS
 from benchmarks.records import Record, select, spread, subjects
@@ -100,6 +101,7 @@ def _draw_growth(
     axes.set_xscale("log")
     if unit == "s":
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         handles, labels = axes.get_legend_handles_labels()
         axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8)
     else:

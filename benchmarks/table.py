@@ -30,11 +30,8 @@ _DEFAULT_ENCODER = "Pillow, level 6 (default)"
 
 def describe(machine: Mapping[str, object]) -> str:
     """Names the machine in two lines."""
-    versions = ", ".join(
-        f"{name} {machine[name]}"
-        for name in ("tensorflow", "keras", *dict.fromkeys(p.distribution for p in PEERS.values()))
-        if machine.get(name) and (name != "keras" or "tensorflow" in machine)
-    )
+    names = dict.fromkeys(("tensorflow", "keras", *(peer.distribution for peer in PEERS.values())))
+    versions = ", ".join(f"{name} {machine[name]}" for name in names if machine.get(name))
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"{machine['system']}\nPython {machine['python']}, {versions}"

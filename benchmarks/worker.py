@@ -12,7 +12,7 @@ from pathlib import Path
 # Each kind imports what it needs and no more: the time to import is a part of what is measured.
 
 # After this many seconds a slow peer's speed in memory is known.
-_LONG_ENOUGH = 10.0
+_LONG_ENOUGH = 6.0
 _COMPARED_MAPS = 8
 
 
