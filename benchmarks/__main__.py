@@ -20,7 +20,7 @@ from benchmarks.table import describe, draw_tables
 from gradcam_cli.inputs import find_pictures
 
 SCENARIOS = ("startup", "memory", "files", "growth", "parts", "codecs")
-_WIDTH = 118
+_WIDTH = 100
 _FULL = {"count": 200, "parts_count": 1000, "growth": "1,10,100,1000,10000", "repeats": 3}
 _QUICK = {"count": 32, "parts_count": 100, "growth": "1,10,100", "repeats": 1}
 

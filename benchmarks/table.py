@@ -41,7 +41,15 @@ def describe(machine: Mapping[str, object]) -> str:
 def draw_tables(records: Sequence[Record]) -> Group:
     """Draws one table for each scenario that has records, and lists what wasn't measured."""
     parts: list[RenderableType] = []
-    draws = (_draw_peers, _draw_growth, _draw_parts, _draw_codecs, _draw_targets, _list_reasons)
+    draws = (
+        _draw_speeds,
+        _draw_costs,
+        _draw_growth,
+        _draw_parts,
+        _draw_codecs,
+        _draw_targets,
+        _list_reasons,
+    )
     for draw in draws:
         drawn = draw(records)
         if drawn is not None:
@@ -49,38 +57,40 @@ def draw_tables(records: Sequence[Record]) -> Group:
     return Group(*parts)
 
 
-def _draw_peers(records: Sequence[Record]) -> Table | None:
+def _draw_speeds(records: Sequence[Record]) -> Table | None:
+    measured = [*select(records, "memory"), *select(records, "files")]
+    if not measured:
+        return None
+    table = _table("Images/s: median, and smallest to largest of the repeats")
+    table.add_column("", no_wrap=True)
+    for scenario, heading in (("memory", "in memory"), ("files", "files to files")):
+        count = max((record.pictures for record in select(records, scenario)), default=0)
+        table.add_column(f"{heading}\n{count:,} pictures", justify="right")
+        table.add_column("gradcam\nfaster", justify="right")
+    for subject in sorted(subjects(measured), key=_order):
+        cells = []
+        for scenario in ("memory", "files"):
+            cells.append(_cell(select(records, scenario, subject), speed))
+            cells.append(_times(ratio(records, scenario, subject)))
+        table.add_row(_title(subject), *cells)
+    return table
+
+
+def _draw_costs(records: Sequence[Record]) -> Table | None:
     measured = [record for record in records if record.scenario in ("memory", "files", "startup")]
     if not measured:
         return None
-    counts = {
-        scenario: max((record.pictures for record in select(records, scenario)), default=0)
-        for scenario in ("memory", "files")
-    }
-    table = _table("Side by side: median, and smallest to largest of the repeats")
+    table = _table("Start, memory, and whether the maps agree")
     table.add_column("", no_wrap=True)
-    for heading in (
-        f"in memory\nimages/s\n{counts['memory']:,} arrays",
-        "gradcam\nfaster",
-        f"files\nimages/s\n{counts['files']:,} pictures",
-        "gradcam\nfaster",
-        "files\npeak\nGB",
-        "ready\n\ns",
-        "one\npicture\ns",
-        "maps\nagree\nr",
-    ):
+    for heading in ("ready\ns", "one picture\ns", "peak\nGB", "maps agree\nr"):
         table.add_column(heading, justify="right")
     for subject in sorted(subjects(measured), key=_order):
-        startup = select(records, "startup", subject)
+        whole = 0 if subject == IMPORT else 1
         table.add_row(
             _title(subject),
-            _cell(select(records, "memory", subject), speed),
-            _times(ratio(records, "memory", subject)),
-            _cell(select(records, "files", subject), speed),
-            _times(ratio(records, "files", subject)),
+            _cell([] if subject == IMPORT else select(records, "startup", subject, 0), seconds),
+            _cell(select(records, "startup", subject, whole), seconds),
             _cell(select(records, "files", subject), memory, 2),
-            _cell([] if subject == IMPORT else select(startup, "startup", subject, 0), seconds),
-            _cell(select(startup, "startup", subject, 0 if subject == IMPORT else 1), seconds),
             _cell(
                 select(records, "memory", subject), lambda record: record.agreement, 3, bare=True
             ),

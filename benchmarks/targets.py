@@ -40,7 +40,7 @@ def check_targets(records: Sequence[Record]) -> list[Target]:
     imported = median_of(records, "startup", IMPORT, seconds)
     speeds = [median_of(records, "growth", name, speed, _FEW) for name in (GRADCAM, "xplique")]
     targets = [
-        ("images/s over Xplique's, 1,000 pictures from files to files", divide(*speeds), 8.0, True),
+        ("images/s over Xplique's, 1,000 pictures", divide(*speeds), 8.0, True),
         ("images/s over the machine's limit, 1,000 pictures", share, 0.85, True),
         ("peak memory at 10,000 pictures over that at 1,000", divide(many, few), 1.05),
         ("peak memory at 10,000 pictures, GB", many, 1.5),

@@ -97,11 +97,12 @@ def test_targets_are_checked_at_their_number_of_pictures():
 
 
 def test_the_tables_show_medians_ratios_and_reasons():
-    console = Console(width=118)
+    console = Console(width=80)
     with console.capture() as capture:
         console.print(draw_tables(RECORDS))
     rows = [line.split() for line in capture.get().splitlines()]
-    assert ["Xplique", "—", "—", "5.0", "5.0", "×", "2.00", "—", "—", "—"] in rows
+    assert ["Xplique", "—", "—", "5.0", "5.0", "×"] in rows
+    assert ["Xplique", "—", "—", "2.00", "—"] in rows
     assert ["2.0–10.0"] in rows
     assert ["gradcam", "10.0", "s", "90.0", "s"] in rows
     assert ["gradcam", "2.50", "103%"] in rows
