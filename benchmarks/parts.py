@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from gradcam_cli.batch_size import BatchSize
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.fitting import choose_input_size, fit_picture, usual_stride
+from gradcam_cli.fitting import Fit, choose_input_size, fit_picture, usual_stride
 from gradcam_cli.images import read_picture
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.loading import load_architecture, load_classifier
@@ -37,16 +38,15 @@ def decode(pictures: Sequence[Path]) -> dict[str, Any]:
 
 
 def forward(pictures: Sequence[Path]) -> dict[str, Any]:
-    """Runs the bare network, one `tf.function`, on what gradcam gives it."""
+    """Runs the bare network, one `tf.function` of the Keras model, on what gradcam gives it."""
     classifier = load_classifier()
-    run = _bare_network(classifier)
-    batches = _batches(_inputs(classifier, pictures[:_DISTINCT]), len(pictures))
-    for size in {len(batch): batch for batch in batches}.values():
-        run(size)
-    started = time.perf_counter()
-    for batch in batches:
-        run(batch)
-    return {"seconds": time.perf_counter() - started, "pictures": len(pictures)}
+    return _time_network(classifier, _plain_network(classifier), pictures)
+
+
+def forward_folded(pictures: Sequence[Path]) -> dict[str, Any]:
+    """Runs the bare network with its weights as constants, as gradcam has it."""
+    classifier = load_classifier().folded()
+    return _time_network(classifier, _bare_network(classifier), pictures)
 
 
 def encode(pictures: Sequence[Path]) -> dict[str, Any]:
@@ -59,20 +59,21 @@ def encode(pictures: Sequence[Path]) -> dict[str, Any]:
 
 
 def explain_builtin(pictures: Sequence[Path]) -> dict[str, Any]:
-    """Grad-CAM beside the bare network: the built-in one, a batch of 32."""
-    classifier = load_classifier()
-    return _beside_bare_network(classifier, _inputs(classifier, pictures[:_BATCH]))
+    """Grad-CAM beside the network alone: the built-in one, a batch of 32."""
+    classifier = load_classifier().folded()
+    return _beside_bare_network(classifier, _inputs(classifier, pictures[:_BATCH], "squash"))
 
 
 def explain_vgg19(pictures: Sequence[Path]) -> dict[str, Any]:
-    """Grad-CAM beside the bare network: VGG19 with random weights, a batch of 32."""
-    classifier = load_architecture("vgg19")
-    return _beside_bare_network(classifier, _inputs(classifier, pictures[:_BATCH]))
+    """Grad-CAM beside the network alone: VGG19 with random weights, a batch of 32."""
+    classifier = load_architecture("vgg19").folded()
+    return _beside_bare_network(classifier, _inputs(classifier, pictures[:_BATCH], "squash"))
 
 
 PARTS: dict[str, Callable[[Sequence[Path]], dict[str, Any]]] = {
     "decode": decode,
     "forward": forward,
+    "forward_folded": forward_folded,
     "encode": encode,
     "explain_builtin": explain_builtin,
     "explain_vgg19": explain_vgg19,
@@ -81,63 +82,81 @@ PARTS: dict[str, Callable[[Sequence[Path]], dict[str, Any]]] = {
 
 def draw_overlays(pictures: Sequence[Path]) -> list[Image.Image]:
     """Draws the overlays that gradcam would write."""
-    explainer = Explainer(load_classifier())
+    explainer = Explainer(load_classifier().folded())
     classifier = explainer.classifier
     overlays = []
-    for start in range(0, len(pictures), _BATCH):
-        images = [read_picture(path) for path in pictures[start : start + _BATCH]]
-        fits = [_fit(classifier, image) for image in images]
-        for image, fit in zip(images, fits, strict=True):
-            inputs = fit.apply(image)[np.newaxis]
-            heatmap = explainer.explain(inputs, np.array([[TOP_CLASS]])).maps[0, 0]
-            heat = fit.upsample(heatmap, explainer.pitch)
-            overlays.append(draw_overlay(image, heat, fit.seen[:2]))
+    for path in pictures:
+        image = read_picture(path)
+        fit = _fit(classifier, image, classifier.default_fit)
+        inputs = fit.apply(image)[np.newaxis]
+        heatmap = explainer.explain(inputs, np.array([[TOP_CLASS]])).maps[0, 0]
+        heat = fit.upsample(heatmap, explainer.pitch)
+        overlays.append(draw_overlay(image, heat, fit.seen[:2]))
     return overlays
 
 
-def _fit(classifier: Classifier, image: Image.Image):
-    fit = classifier.default_fit
+def _fit(classifier: Classifier, image: Image.Image, fit: str) -> Fit:
     size = choose_input_size(classifier.input_size, classifier.any_size, fit)
     return fit_picture(image.size, fit, size, usual_stride(classifier.input_size))
 
 
-def _inputs(classifier: Classifier, pictures: Sequence[Path]) -> list[np.ndarray]:
+def _inputs(
+    classifier: Classifier, pictures: Sequence[Path], fit: str | None = None
+) -> list[np.ndarray]:
     images = [read_picture(path) for path in pictures]
-    return [_fit(classifier, image).apply(image) for image in images]
+    fit = fit or classifier.default_fit
+    return [_fit(classifier, image, fit).apply(image) for image in images]
 
 
-def _batches(inputs: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
-    """Stacks inputs of one shape, as gradcam does, over and over up to a count."""
-    numbered = [inputs[number % len(inputs)] for number in range(count)]
-    by_shape: dict[tuple[int, ...], list[np.ndarray]] = {}
-    for one in numbered:
-        by_shape.setdefault(one.shape, []).append(one)
-    return [
-        np.stack(group[start : start + _BATCH])
-        for group in by_shape.values()
-        for start in range(0, len(group), _BATCH)
-    ]
+def _time_network(
+    classifier: Classifier, run: Callable[[np.ndarray], np.ndarray], pictures: Sequence[Path]
+) -> dict[str, Any]:
+    inputs = _inputs(classifier, pictures[:_DISTINCT])
+    batches = _batches([inputs[number % len(inputs)] for number in range(len(pictures))])
+    # What is done once for each shape isn't the network's speed.
+    for batch in {batch.shape: batch for batch in batches}.values():
+        run(batch)
+    started = time.perf_counter()
+    for batch in batches:
+        run(batch)
+    return {"seconds": time.perf_counter() - started, "pictures": len(pictures)}
+
+
+def _batches(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Stacks inputs as gradcam does, those of one shape in each of its batches."""
+    batches, start, batch_size = [], 0, BatchSize()
+    while start < len(inputs):
+        by_shape: dict[tuple[int, ...], list[np.ndarray]] = {}
+        for one in inputs[start : start + batch_size.now]:
+            by_shape.setdefault(one.shape, []).append(one)
+        batches += [np.stack(group) for group in by_shape.values()]
+        start += batch_size.now
+        batch_size.grow(inputs[0].shape[0] * inputs[0].shape[1])
+    return batches
+
+
+def _plain_network(classifier: Classifier) -> Callable[[np.ndarray], np.ndarray]:
+    model, preprocess = classifier.network.model, classifier.preprocess
+    return _traced(classifier, lambda inputs: model(preprocess(inputs), training=False))
 
 
 def _bare_network(classifier: Classifier) -> Callable[[np.ndarray], np.ndarray]:
-    network = classifier.network.model
-    preprocess = classifier.preprocess
+    return _traced(classifier, lambda inputs: classifier.trace(inputs).probabilities)
 
-    @tf.function(
-        input_signature=[tf.TensorSpec((None, *classifier.input_shape), tf.float32)],
-        autograph=False,
-    )
-    def run(inputs):
-        return network(preprocess(inputs), training=False)
 
-    return lambda batch: run(tf.cast(batch, tf.float32)).numpy()
+def _traced(
+    classifier: Classifier, function: Callable[[tf.Tensor], tf.Tensor]
+) -> Callable[[np.ndarray], np.ndarray]:
+    signature = tf.TensorSpec((None, *classifier.input_shape), tf.float32)
+    traced = tf.function(function, input_signature=[signature], autograph=False)
+    return lambda batch: traced(tf.cast(batch, tf.float32)).numpy()
 
 
 def _beside_bare_network(classifier: Classifier, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
     """Times both in turn, so that a machine that slows down slows both."""
     run = _bare_network(classifier)
     explainer = Explainer(classifier)
-    batches = _batches(inputs, _BATCH)
+    batches = [np.stack(inputs)]
 
     def explain(batch):
         return explainer.explain(batch, np.full((len(batch), 1), TOP_CLASS))

@@ -22,6 +22,7 @@ NETWORKS = {
 }
 BARE = ", bare network"
 PARTS = ("decode", "forward", "encode")
+FOLDED = "forward_folded"
 # Enough for a speed that doesn't change any more.
 _CODED_PICTURES = 64
 _OVERHEAD_PICTURES = 32
@@ -142,7 +143,7 @@ class Benchmark:
         count = min(self._options.parts_count, len(self._pictures))
         pictures = self._first(count)
         for _ in range(self._options.repeats):
-            for part in PARTS:
+            for part in (*PARTS, FOLDED):
                 self._tell(f"parts: {part}")
                 done = self._work(GRADCAM, "part", part, pictures)
                 if done.error:

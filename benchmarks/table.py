@@ -9,7 +9,7 @@ from rich.text import Text
 
 from benchmarks.peers import PEERS
 from benchmarks.records import Record, Spread, select, spread, subjects
-from benchmarks.scenarios import GRADCAM, IMPORT, PARTS
+from benchmarks.scenarios import FOLDED, GRADCAM, IMPORT
 from benchmarks.targets import (
     check_targets,
     divide,
@@ -131,17 +131,27 @@ def _draw_parts(records: Sequence[Record]) -> Table | None:
     table.add_column("")
     table.add_column("images/s", justify="right")
     table.add_column("of the limit", justify="right")
-    allowed = limit(records)
-    for part in PARTS:
-        table.add_row(f"  {part} alone", _cell(select(records, "parts", part), speed))
-    table.add_row("the limit: these three, one after the other", _number(allowed))
-    whole = select(records, "parts", GRADCAM, count)
-    share = divide(parts_speed(records), allowed)
-    table.add_row(Text("gradcam, the whole process", _OURS), _cell(whole, speed), _number(share, 2))
-    steady = steady_speed(records)
-    share = divide(steady, allowed)
+    table.add_column("of the folded", justify="right")
+    for part, name in (
+        ("decode", "decode alone"),
+        ("forward", "network alone, one tf.function"),
+        (FOLDED, "network alone, weights folded in"),
+        ("encode", "encode alone"),
+    ):
+        table.add_row(f"  {name}", _cell(select(records, "parts", part), speed))
+    limits = [limit(records), limit(records, FOLDED)]
+    table.add_row("limit: decode, network, encode added up", _number(limits[0]))
+    table.add_row("limit with the folded network", _number(limits[1]))
+    whole, steady = parts_speed(records), steady_speed(records)
     table.add_row(
-        Text("gradcam, less the time of one picture", _OURS), _number(steady), _number(share, 2)
+        Text("gradcam, the whole process", _OURS),
+        _cell(select(records, "parts", GRADCAM, count), speed),
+        *(_number(divide(whole, allowed), 2) for allowed in limits),
+    )
+    table.add_row(
+        Text("gradcam, less the time of one picture", _OURS),
+        _number(steady),
+        *(_number(divide(steady, allowed), 2) for allowed in limits),
     )
     return table
 

@@ -57,9 +57,15 @@ def ratio(records: Sequence[Record], scenario: str, subject: str) -> float | Non
     return divide(*(median_of(records, scenario, name, speed) for name in (GRADCAM, subject)))
 
 
-def limit(records: Sequence[Record]) -> float | None:
-    """The images per second that decoding, network and encoding allow one after the other."""
-    speeds = [median_of(records, "parts", part, speed) for part in PARTS]
+def limit(records: Sequence[Record], network: str = "forward") -> float | None:
+    """The images per second that decoding, network and encoding allow one after the other.
+
+    Args:
+        records: What was measured.
+        network: "forward" for the Keras model, `FOLDED` for the one with constants.
+    """
+    names = [network if part == "forward" else part for part in PARTS]
+    speeds = [median_of(records, "parts", name, speed) for name in names]
     return None if None in speeds else 1 / sum(1 / found for found in speeds)
 
 

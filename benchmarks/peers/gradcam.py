@@ -9,7 +9,7 @@ from gradcam_cli.records import TOP_CLASS
 
 
 def load() -> Explain:
-    explainer = Explainer(load_classifier())
+    explainer = Explainer(load_classifier().folded())
 
     def explain(inputs):
         return explainer.explain(inputs, np.full((len(inputs), 1), TOP_CLASS)).maps[:, 0]
