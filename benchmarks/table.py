@@ -61,15 +61,18 @@ def _draw_speeds(records: Sequence[Record]) -> Table | None:
     measured = [*select(records, "memory"), *select(records, "files")]
     if not measured:
         return None
-    table = _table("Images/s: median, and smallest to largest of the repeats")
+    table = _table("Images/s, median and range")
     table.add_column("", no_wrap=True)
-    for scenario, heading in (("memory", "in memory"), ("files", "files to files")):
-        count = max((record.pictures for record in select(records, scenario)), default=0)
+    headings = {"memory": "in memory", "files": "files to files"}
+    scenarios = [scenario for scenario in headings if select(measured, scenario)]
+    for scenario in scenarios:
+        heading = headings[scenario]
+        count = max(record.pictures for record in select(measured, scenario))
         table.add_column(f"{heading}\n{count:,} pictures", justify="right")
         table.add_column("gradcam\nfaster", justify="right")
     for subject in sorted(subjects(measured), key=_order):
         cells = []
-        for scenario in ("memory", "files"):
+        for scenario in scenarios:
             cells.append(_cell(select(records, scenario, subject), speed))
             cells.append(_times(ratio(records, scenario, subject)))
         table.add_row(_title(subject), *cells)
@@ -127,21 +130,21 @@ def _draw_parts(records: Sequence[Record]) -> Table | None:
     count = parts_count(records)
     if not count:
         return None
-    table = _table(f"What the machine allows: {count:,} pictures, every core busy")
+    table = _table(f"What the machine allows: {count:,} pictures, each part alone")
     table.add_column("")
     table.add_column("images/s", justify="right")
-    table.add_column("of the limit", justify="right")
-    table.add_column("of the folded", justify="right")
+    table.add_column("of the\nlimit", justify="right")
+    table.add_column("of the limit,\nfolded", justify="right")
     for part, name in (
-        ("decode", "decode alone"),
-        ("forward", "network alone, one tf.function"),
-        (FOLDED, "network alone, weights folded in"),
-        ("encode", "encode alone"),
+        ("decode", "decode"),
+        ("forward", "network, one tf.function"),
+        (FOLDED, "network, weights folded in"),
+        ("encode", "encode"),
     ):
         table.add_row(f"  {name}", _cell(select(records, "parts", part), speed))
     limits = [limit(records), limit(records, FOLDED)]
-    table.add_row("limit: decode, network, encode added up", _number(limits[0]))
-    table.add_row("limit with the folded network", _number(limits[1]))
+    table.add_row("limit: the parts added up", _number(limits[0]))
+    table.add_row("limit, network folded", _number(limits[1]))
     whole, steady = parts_speed(records), steady_speed(records)
     table.add_row(
         Text("gradcam, the whole process", _OURS),
@@ -149,7 +152,7 @@ def _draw_parts(records: Sequence[Record]) -> Table | None:
         *(_number(divide(whole, allowed), 2) for allowed in limits),
     )
     table.add_row(
-        Text("gradcam, less the time of one picture", _OURS),
+        Text("gradcam, less its start", _OURS),
         _number(steady),
         *(_number(divide(steady, allowed), 2) for allowed in limits),
     )
@@ -187,14 +190,16 @@ def _draw_codecs(records: Sequence[Record]) -> Group | None:
         table = _table(title)
         table.add_column("")
         table.add_column("core-ms each", justify="right")
-        table.add_column("size", justify="right")
+        has_sizes = any(record.bytes for record in measured)
+        if has_sizes:
+            table.add_column("size", justify="right")
         default = next(
             (record.bytes for record in measured if record.subject == _DEFAULT_ENCODER), None
         )
         for record in sorted(measured, key=lambda record: record.seconds):
             size = f"{record.bytes / default:.0%}" if record.bytes and default else ""
             each = 1000 * record.seconds / record.pictures
-            table.add_row(_title(record.subject), f"{each:.2f}", size)
+            table.add_row(_title(record.subject), f"{each:.2f}", *[size] * has_sizes)
         tables += [table, Text()]
     return Group(*tables[:-1]) if tables else None
 
