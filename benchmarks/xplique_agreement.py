@@ -1,6 +1,6 @@
 """Shows that our Grad-CAM maps are Xplique's: the same model, layers, inputs and targets.
 
-    pip install ".[benchmark]"
+    pip install -e ".[bench]" && pip install --no-deps "xplique>=2.0.2,<3"
     python benchmarks/xplique_agreement.py
 
 Exits with 1 if any map differs by 1e-5 or more.

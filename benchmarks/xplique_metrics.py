@@ -1,6 +1,6 @@
 """Shows that our metrics are Xplique's: the same model, inputs, targets and maps.
 
-    pip install ".[benchmark]"
+    pip install -e ".[bench]" && pip install --no-deps "xplique>=2.0.2,<3"
     python benchmarks/xplique_metrics.py
 
 MuFidelity and Average Stability get the same random sets and the same noise. Exits with 1

@@ -1,0 +1,1 @@
+"""Measures gradcam side by side with other tools: ``python -m benchmarks``."""

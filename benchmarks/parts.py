@@ -1,0 +1,186 @@
+"""What the machine allows: gradcam's parts, each alone with every core busy.
+
+Each function takes the paths of pictures and gives the seconds for all of them.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from gradcam_cli.batch_size import BatchSize
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.fitting import Fit, choose_input_size, fit_picture, usual_stride
+from gradcam_cli.images import read_picture
+from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.loading import load_architecture, load_classifier
+from gradcam_cli.records import TOP_CLASS
+from gradcam_cli.rendering.encoding import encode_picture
+from gradcam_cli.rendering.overlay import draw_overlay
+
+_BATCH = 32
+# What goes through the network again and again; more would only fill the memory.
+_DISTINCT = 256
+_REPEATS = 5
+
+
+def decode(pictures: Sequence[Path]) -> dict[str, Any]:
+    """Reads the files as gradcam does."""
+    read_picture(pictures[0])
+    return _timed(read_picture, pictures)
+
+
+def forward(pictures: Sequence[Path]) -> dict[str, Any]:
+    """Runs the bare network, one `tf.function` of the Keras model, on what gradcam gives it."""
+    classifier = load_classifier()
+    return _time_network(classifier, _plain_network(classifier), pictures)
+
+
+def forward_folded(pictures: Sequence[Path]) -> dict[str, Any]:
+    """Runs the bare network with its weights as constants, as gradcam has it."""
+    classifier = load_classifier().folded()
+    return _time_network(classifier, _bare_network(classifier), pictures)
+
+
+def encode(pictures: Sequence[Path]) -> dict[str, Any]:
+    """Encodes overlays as gradcam does, into memory."""
+    overlays = draw_overlays(pictures[:_DISTINCT])
+    encode_picture(overlays[0])
+    return _timed(
+        encode_picture, [overlays[number % len(overlays)] for number in range(len(pictures))]
+    )
+
+
+def explain_builtin(pictures: Sequence[Path]) -> dict[str, Any]:
+    """Grad-CAM beside the network alone: the built-in one, a batch of 32."""
+    classifier = load_classifier().folded()
+    return _beside_bare_network(classifier, _inputs(classifier, pictures[:_BATCH], "squash"))
+
+
+def explain_vgg19(pictures: Sequence[Path]) -> dict[str, Any]:
+    """Grad-CAM beside the network alone: VGG19 with random weights, a batch of 32."""
+    classifier = load_architecture("vgg19").folded()
+    return _beside_bare_network(classifier, _inputs(classifier, pictures[:_BATCH], "squash"))
+
+
+PARTS: dict[str, Callable[[Sequence[Path]], dict[str, Any]]] = {
+    "decode": decode,
+    "forward": forward,
+    "forward_folded": forward_folded,
+    "encode": encode,
+    "explain_builtin": explain_builtin,
+    "explain_vgg19": explain_vgg19,
+}
+
+
+def draw_overlays(pictures: Sequence[Path]) -> list[Image.Image]:
+    """Draws the overlays that gradcam would write."""
+    explainer = Explainer(load_classifier().folded())
+    classifier = explainer.classifier
+    overlays = []
+    for path in pictures:
+        image = read_picture(path)
+        fit = _fit(classifier, image, classifier.default_fit)
+        inputs = fit.apply(image)[np.newaxis]
+        heatmap = explainer.explain(inputs, np.array([[TOP_CLASS]])).maps[0, 0]
+        heat = fit.upsample(heatmap, explainer.pitch)
+        overlays.append(draw_overlay(image, heat, fit.seen[:2]))
+    return overlays
+
+
+def _fit(classifier: Classifier, image: Image.Image, fit: str) -> Fit:
+    size = choose_input_size(classifier.input_size, classifier.any_size, fit)
+    return fit_picture(image.size, fit, size, usual_stride(classifier.input_size))
+
+
+def _inputs(
+    classifier: Classifier, pictures: Sequence[Path], fit: str | None = None
+) -> list[np.ndarray]:
+    images = [read_picture(path) for path in pictures]
+    fit = fit or classifier.default_fit
+    return [_fit(classifier, image, fit).apply(image) for image in images]
+
+
+def _time_network(
+    classifier: Classifier, run: Callable[[np.ndarray], np.ndarray], pictures: Sequence[Path]
+) -> dict[str, Any]:
+    inputs = _inputs(classifier, pictures[:_DISTINCT])
+    batches = _batches([inputs[number % len(inputs)] for number in range(len(pictures))])
+    # What is done once for each shape isn't the network's speed.
+    for batch in {batch.shape: batch for batch in batches}.values():
+        run(batch)
+    started = time.perf_counter()
+    for batch in batches:
+        run(batch)
+    return {"seconds": time.perf_counter() - started, "pictures": len(pictures)}
+
+
+def _batches(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Stacks inputs as gradcam does, those of one shape in each of its batches."""
+    batches, start, batch_size = [], 0, BatchSize()
+    while start < len(inputs):
+        by_shape: dict[tuple[int, ...], list[np.ndarray]] = {}
+        for one in inputs[start : start + batch_size.now]:
+            by_shape.setdefault(one.shape, []).append(one)
+        batches += [np.stack(group) for group in by_shape.values()]
+        start += batch_size.now
+        batch_size.grow(inputs[0].shape[0] * inputs[0].shape[1])
+    return batches
+
+
+def _plain_network(classifier: Classifier) -> Callable[[np.ndarray], np.ndarray]:
+    model, preprocess = classifier.network.model, classifier.preprocess
+    return _traced(classifier, lambda inputs: model(preprocess(inputs), training=False))
+
+
+def _bare_network(classifier: Classifier) -> Callable[[np.ndarray], np.ndarray]:
+    return _traced(classifier, lambda inputs: classifier.trace(inputs).probabilities)
+
+
+def _traced(
+    classifier: Classifier, function: Callable[[tf.Tensor], tf.Tensor]
+) -> Callable[[np.ndarray], np.ndarray]:
+    signature = tf.TensorSpec((None, *classifier.input_shape), tf.float32)
+    traced = tf.function(function, input_signature=[signature], autograph=False)
+    return lambda batch: traced(tf.cast(batch, tf.float32)).numpy()
+
+
+def _beside_bare_network(classifier: Classifier, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Times both in turn, so that a machine that slows down slows both."""
+    run = _bare_network(classifier)
+    explainer = Explainer(classifier)
+    batches = [np.stack(inputs)]
+
+    def explain(batch):
+        return explainer.explain(batch, np.full((len(batch), 1), TOP_CLASS))
+
+    bare, explained = [], []
+    for repeat in range(_REPEATS + 1):
+        for function, seconds in ((run, bare), (explain, explained)):
+            started = time.perf_counter()
+            for batch in batches:
+                function(batch)
+            if repeat:  # not the first, which traces
+                seconds.append(time.perf_counter() - started)
+    return {
+        "seconds": median(explained),
+        "bare_seconds": median(bare),
+        "pictures": _BATCH,
+    }
+
+
+def _timed(function: Callable[[Any], Any], items: Iterable[Any]) -> dict[str, Any]:
+    items = list(items)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        started = time.perf_counter()
+        for _ in pool.map(function, items):
+            pass
+        seconds = time.perf_counter() - started
+    return {"seconds": seconds, "pictures": len(items)}

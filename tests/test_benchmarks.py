@@ -1,0 +1,163 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import describe_machine  # noqa: E402
+from benchmarks.pictures import SIZE, link_pictures, make_pictures  # noqa: E402
+from benchmarks.plot import save_plot  # noqa: E402
+from benchmarks.records import Record, Spread, select, spread  # noqa: E402
+from benchmarks.scenarios import BARE, FOLDED  # noqa: E402
+from benchmarks.table import describe, draw_tables  # noqa: E402
+from benchmarks.targets import check_targets, limit, ratio, speed, steady_speed  # noqa: E402
+
+RECORDS = [
+    # 100 pictures in 2, 4 and 5 s are 50, 25 and 20 images/s; in 20, 10 and 50 s 5, 10 and 2.
+    *(Record("files", "gradcam", 100, seconds, 10**9) for seconds in (4.0, 2.0, 5.0)),
+    *(Record("files", "xplique", 100, seconds, 2 * 10**9) for seconds in (20.0, 10.0, 50.0)),
+    Record("files", "torchcam", 100, reason="ModuleNotFoundError: No module named 'torch'"),
+    Record("memory", "gradcam", 100, 1.0, 10**9, agreement=1.0),
+    Record("startup", "import tensorflow", 0, 4.0),
+    Record("startup", "gradcam", 1, 5.0),
+    Record("growth", "gradcam", 1_000, 10.0, 1_200_000_000),
+    Record("growth", "gradcam", 10_000, 90.0, 1_320_000_000),
+    Record("growth", "xplique", 1_000, 90.0, 2 * 10**9),
+    Record("growth", "xplique", 10_000, reason="not run: would take about 15 min"),
+    # One after the other 1 + 5 + 2 s for 1,000 pictures: 125 images/s.
+    Record("parts", "decode", 1_000, 1.0),
+    Record("parts", "forward", 1_000, 5.0),
+    Record("parts", "encode", 1_000, 2.0),
+    # With this network 1 + 2 + 2 s: 200 images/s.
+    Record("parts", FOLDED, 1_000, 2.0),
+    Record("parts", "gradcam", 1_000, 10.0),
+    Record("parts", "gradcam", 1, 0.01),
+    Record("overhead", "VGG19", 32, 2.2),
+    Record("overhead", f"VGG19{BARE}", 32, 2.0),
+    Record("encoders", "Pillow, level 6 (default)", 10, 0.5, bytes=1000),
+    Record("encoders", "gradcam", 10, 0.025, bytes=1030),
+]
+
+
+def test_pictures_are_distinct_and_of_one_size(tmp_path):
+    paths = make_pictures(tmp_path, 30)
+    pictures = [Image.open(path).convert("RGB") for path in paths]
+    assert {picture.size for picture in pictures} == {SIZE} == {(500, 375)}
+    assert len({picture.tobytes() for picture in pictures}) == 30
+    # Crops of photographs, none a flat patch.
+    assert min(np.asarray(picture).std() for picture in pictures) > 10
+
+
+def test_pictures_are_the_same_whatever_the_count_is(tmp_path):
+    few, many = make_pictures(tmp_path / "few", 3), make_pictures(tmp_path / "many", 12)
+    assert [path.read_bytes() for path in few] == [path.read_bytes() for path in many[:3]]
+    other = make_pictures(tmp_path / "other", 3, seed=1)
+    assert few[0].read_bytes() != other[0].read_bytes()
+
+
+def test_linked_pictures_keep_their_order_and_names_apart(tmp_path, save_picture):
+    pictures = [save_picture(tmp_path / name / "a.png", seed=n) for n, name in enumerate("yx")]
+    folder = link_pictures(tmp_path / "links", pictures)
+    links = sorted(folder.iterdir())
+    assert [link.read_bytes() for link in links] == [path.read_bytes() for path in pictures]
+
+
+def test_median_and_spread_are_of_the_repeats():
+    assert spread(select(RECORDS, "files", "gradcam"), speed) == Spread(25.0, 20.0, 50.0)
+    assert spread(select(RECORDS, "files", "xplique"), speed) == Spread(5.0, 2.0, 10.0)
+    assert spread(select(RECORDS, "files", "torchcam"), speed) is None
+
+
+def test_ratios_and_the_limit():
+    assert ratio(RECORDS, "files", "xplique") == pytest.approx(5.0)
+    assert ratio(RECORDS, "files", "torchcam") is None
+    assert limit(RECORDS) == pytest.approx(125.0)
+    assert limit(RECORDS, FOLDED) == pytest.approx(200.0)
+    assert steady_speed(RECORDS) == pytest.approx(100.0)
+
+
+def test_targets_are_checked_at_their_number_of_pictures():
+    targets = [(target.value, target.bound, target.is_met) for target in check_targets(RECORDS)]
+    assert targets == [
+        (pytest.approx(9.0), 8.0, True),  # 90 s of Xplique over 10 s
+        (pytest.approx(0.8), 0.85, False),  # 100 of 125 images/s
+        (pytest.approx(1.1), 1.05, False),  # 1.32 GB over 1.2 GB
+        (pytest.approx(1.32), 1.5, True),
+        (pytest.approx(1.25), 1.3, True),  # 5 s over 4 s
+        (pytest.approx(1.1), 1.15, True),  # 2.2 s over 2 s
+    ]
+    of_ten = [replace(r, pictures=10) for r in RECORDS if r.scenario in ("parts", "growth")]
+    assert check_targets(of_ten) == []
+
+
+def test_the_tables_show_medians_ratios_and_reasons():
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(draw_tables(RECORDS))
+    rows = [line.split() for line in capture.get().splitlines()]
+    assert ["Xplique", "—", "—", "5.0", "5.0", "×"] in rows
+    assert ["Xplique", "—", "—", "2.00", "—"] in rows
+    assert ["2.0–10.0"] in rows
+    assert ["gradcam", "10.0", "s", "90.0", "s"] in rows
+    assert ["gradcam,", "the", "whole", "process", "100.0", "0.80", "0.50"] in rows
+    assert ["gradcam", "2.50", "103%"] in rows
+    text = " ".join(capture.get().split())
+    assert "torchcam, files: ModuleNotFoundError: No module named 'torch'" in text
+    assert "Xplique, growth, 10,000: not run: would take about 15 min" in text
+
+
+def test_the_plot_is_drawn_of_what_there_is(tmp_path):
+    assert save_plot(RECORDS, "a machine", tmp_path / "plot.png")
+    drawn = np.asarray(Image.open(tmp_path / "plot.png").convert("RGB"))
+    ours = np.all(drawn == (0x0B, 0x7A, 0x4B), axis=-1)
+    # A bar each in memory and from files, and two lines.
+    assert ours[: len(ours) // 2].sum() > 10 * ours[len(ours) // 2 :].sum() > 1000
+    assert not save_plot(select(RECORDS, "parts"), "a machine", tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_the_machine_is_described():
+    machine = describe_machine()
+    assert machine["cores"] >= 1
+    assert machine["memory_gib"] > 0
+    assert f"tensorflow {machine['tensorflow']}" in describe(machine)
+
+
+def test_a_small_run_measures_gradcam_and_the_tutorial_and_lists_who_is_missing(
+    tmp_path, save_picture
+):
+    # A package of this name that can't be imported stands in for one that isn't installed.
+    hidden = tmp_path / "hidden" / "torchcam"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'torchcam'\")")
+    for number in range(2):
+        save_picture(tmp_path / "photos" / f"{number}.jpg", seed=number)
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--scenario", "memory", "--repeats", "1",
+         "--peer", "gradcam", "--peer", "keras_tutorial", "--peer", "torchcam",
+         "--count", "2", "--pictures", tmp_path / "photos", "--out", tmp_path / "out"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(hidden.parent)])},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    records = json.loads((tmp_path / "out" / "results.json").read_text())["records"]
+    found = {record["subject"]: record for record in records}
+    assert list(found) == ["gradcam", "keras_tutorial", "torchcam"]
+    for name in ("gradcam", "keras_tutorial"):
+        assert found[name]["pictures"] == 2
+        assert found[name]["seconds"] > 0
+        # No process with TensorFlow in it is smaller.
+        assert found[name]["peak_bytes"] > 100e6
+        assert found[name]["agreement"] > 0.999
+    assert found["torchcam"]["seconds"] is None
+    assert "torchcam, memory: ModuleNotFoundError: No module named" in result.stdout
+    assert (tmp_path / "out" / "plot.png").exists()
