@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from gradcam_cli.batch_size import BatchSize
 from PIL import Image
 
-from gradcam_cli.batch_size import BatchSize
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.fitting import Fit, choose_input_size, fit_picture, usual_stride
 from gradcam_cli.images import read_picture

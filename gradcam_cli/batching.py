@@ -127,16 +127,18 @@ class NetworkRunner:
 
     def _explain(self, batch: Batch) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
-        by_shape: dict[tuple[int, ...], list[int]] = {}
+        alike: dict[tuple[tuple[int, ...], int], list[int]] = {}
         for position, (picture, decoding) in enumerate(batch):
             error = decoding.exception()
             if error is None:
-                by_shape.setdefault(decoding.result().inputs.shape, []).append(position)
+                decoded = decoding.result()
+                key = decoded.inputs.shape, len(decoded.targets)
+                alike.setdefault(key, []).append(position)
             else:
                 outcomes[position] = as_own_error(picture, error)
         place = self._own.place
         with contextlib.nullcontext() if place is None else tf.device(place):
-            for positions in by_shape.values():
+            for positions in alike.values():
                 group = [batch[position] for position in positions]
                 outcomes.update(zip(positions, self._explain_group(group), strict=True))
         return [outcomes[position] for position in range(len(batch))]

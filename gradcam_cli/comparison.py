@@ -43,7 +43,11 @@ def compare_pictures(
         complete: the output of each of its targets.
     """
     namer = namer or OutputNamer(options.out)
+    suffixes = [f"{_SHEET_SUFFIX}.{options.format}"]
     for picture in pictures:
+        if options.skip_existing and not picture.redo and namer.has_all(picture, suffixes):
+            yield PictureResult(picture, skipped=True)
+            continue
         try:
             yield _compare(picture, explainers, options, namer)
         except GradcamError as error:
@@ -59,6 +63,8 @@ def _compare(
     image = read_picture(picture.path)
     fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
     targets = list(options.targets)
+    if picture.target is not None:
+        targets = [explainers[0].classifier.labels.find(picture.target)]
     by_method: list[list[ImageExplanation]] = []
     for explainer in explainers:
         explanations = explain_picture(

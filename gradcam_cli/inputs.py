@@ -23,10 +23,14 @@ class InputPicture:
     Attributes:
         path: The file as the user would name it.
         folder: Its folder below the one that was named; empty if the file itself was.
+        target: The class to explain, as a user names it; None for what the run says.
+        redo: Explain it although its results exist: something else about it is missing.
     """
 
     path: AnyPath
     folder: Path
+    target: str | None = None
+    redo: bool = False
 
 
 def find_pictures(paths: Iterable[str | AnyPath]) -> Iterator[InputPicture]:

@@ -79,6 +79,7 @@ class Job:
     box: bool = False
     threshold: float = DEFAULT_THRESHOLD
     report: bool = False
+    skip_existing: bool = False
     batch_size: int | None = None
     parallelism: Parallelism = field(default_factory=Parallelism)
 
@@ -196,6 +197,7 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
         threshold=job.threshold,
         files_for=files_for,
         report=job.report,
+        skip_existing=job.skip_existing,
         batch_size=job.batch_size,
         parallelism=job.parallelism,
     )

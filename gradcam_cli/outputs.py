@@ -60,15 +60,35 @@ class OutputNamer:
         Returns:
             A path for each suffix, all with the same beginning.
         """
+        paths = self._choose(picture, suffixes)
+        self._give(paths)
+        return paths
+
+    def has_all(self, picture: InputPicture, suffixes: Sequence[str]) -> bool:
+        """Says whether an earlier run wrote these results; if so, they keep their names.
+
+        Args:
+            picture: The picture.
+            suffixes: As for `name`.
+        """
+        paths = self._choose(picture, suffixes)
+        if not all(map(self._exists, paths)):
+            return False
+        self._give(paths)
+        return True
+
+    def _choose(self, picture: InputPicture, suffixes: Sequence[str]) -> list[AnyPath]:
         folder = result_folder(picture, self._out)
         room = _LONGEST_NAME - max(len(os.fsencode(suffix)) for suffix in suffixes)
         for stem in _stems(picture):
             paths = [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
-            keys = {str(path).casefold() for path in paths}
-            if keys.isdisjoint(self._given) and self._may_write(paths, picture.path):
-                self._given |= keys
+            free = self._given.isdisjoint(str(path).casefold() for path in paths)
+            if free and self._may_write(paths, picture.path):
                 return paths
         raise AssertionError("there is always another name")
+
+    def _give(self, paths: Iterable[AnyPath]) -> None:
+        self._given.update(str(path).casefold() for path in paths)
 
     def _may_write(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
         return all(

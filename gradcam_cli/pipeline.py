@@ -10,7 +10,7 @@ from itertools import islice
 from gradcam_cli.batching import Batch, NetworkRunner, Outcome, as_own_error
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.drawing import PictureWriter, PlannedFile
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import GradcamError, UnknownClassError
 from gradcam_cli.fitting import fit_picture
 from gradcam_cli.images import read_picture, to_channels
 from gradcam_cli.inputs import InputPicture
@@ -45,8 +45,8 @@ def explain_pictures(
         namer: What names the files; None for one that begins with these pictures.
 
     Yields:
-        One result for each picture, in their order. When it is yielded, its files are
-        complete.
+        One result for each picture, in their order, but for those that are skipped, which
+        come ahead. When it is yielded, its files are complete.
     """
     return _Pipeline(explainer, options, others, namer).run(pictures)
 
@@ -69,6 +69,7 @@ class _Pipeline:
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
+        skipped: list[InputPicture] = []
         explaining: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
         drawing: deque[Future[PictureResult]] = deque()
         size = self._runner.batch_size
@@ -80,12 +81,17 @@ class _Pipeline:
                         held = len(drawing) + sum(len(batch) for batch, _ in explaining)
                         if held and held + size.now > size.in_flight:
                             break
-                        batch = [
-                            (picture, pool.submit(self._decode, picture))
-                            for picture in islice(source, size.now)
-                        ]
-                        if not batch:
+                        chosen = list(self._choose(source, size.now, skipped))
+                        for picture in skipped:
+                            yield PictureResult(picture, skipped=True)
+                        if not chosen and not skipped:
                             break
+                        skipped.clear()
+                        if not chosen:
+                            continue
+                        batch = [
+                            (picture, pool.submit(self._decode, picture)) for picture in chosen
+                        ]
                         explaining.append((batch, self._runner.submit(batch)))
                     if explaining:
                         explained, outcomes = explaining.popleft()
@@ -109,18 +115,33 @@ class _Pipeline:
                 raise
             self._runner.close()
 
+    def _choose(
+        self, source: Iterator[InputPicture], number: int, skipped: list[InputPicture]
+    ) -> Iterator[InputPicture]:
+        """Takes some pictures that are to be explained, and puts others aside."""
+        for picture in islice(source, number):
+            if self._options.skip_existing and not picture.redo and self._writer.is_done(picture):
+                skipped.append(picture)
+            else:
+                yield picture
+
     def _decode(self, picture: InputPicture) -> DecodedPicture:
         options = self._options
         truth = None if options.truth is None else options.truth.of(picture)
         image = read_picture(picture.path)
         fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
         inputs = fit.apply(to_channels(image, self._explainer.classifier.channels))
-        return DecodedPicture(image, fit, inputs, self._targets(truth), truth)
+        return DecodedPicture(image, fit, inputs, self._targets(picture, truth), truth)
 
-    def _targets(self, truth: int | None) -> list[int]:
+    def _targets(self, picture: InputPicture, truth: int | None) -> list[int]:
         if self._options.only_wrong and truth is not None:
             return [TOP_CLASS, truth]
         targets = list(self._options.targets)
+        if picture.target is not None:
+            try:
+                targets = [self._explainer.classifier.labels.find(picture.target)]
+            except UnknownClassError as error:
+                raise UnknownClassError(f"{picture.path}: {error}") from error
         if self._options.report and truth is not None:
             targets.append(truth)
         return targets

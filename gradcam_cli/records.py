@@ -53,6 +53,7 @@ class PipelineOptions:
         threshold: Where the region begins, as a part of the map's maximum, 0 to 1.
         files_for: How many of the targets, from the first, get files; None for all.
         panels: Also keep the overlays in memory, labelled for a figure.
+        skip_existing: Pass over pictures whose results are all there.
         batch_size: How many pictures go through the network at once; None for what suits the
             machine. Less, where memory doesn't last.
         parallelism: How many pictures are worked on side by side.
@@ -79,6 +80,7 @@ class PipelineOptions:
     files_for: int | None = None
     panels: bool = False
     report: bool = False
+    skip_existing: bool = False
     batch_size: int | None = None
     parallelism: Parallelism = field(default_factory=lambda: Parallelism(usable_cores()))
 
@@ -124,6 +126,7 @@ class PictureResult:
         truth: What the picture really shows, where that is known.
         is_wrong: Whether another class was held more probable than the true one.
         error: Why there is no result.
+        skipped: Nothing was done, since its results were there already.
         figure: The labelled figure, if it was asked for.
         composite: The picture of all classes, if it was asked for.
         panels: The rows of its figure, if that was asked for: the original and the overlays
@@ -137,6 +140,7 @@ class PictureResult:
     truth: Prediction | None = None
     is_wrong: bool = False
     error: GradcamError | None = None
+    skipped: bool = False
     figure: AnyPath | None = None
     composite: AnyPath | None = None
     panels: Sequence[Sequence[Panel | None]] = ()

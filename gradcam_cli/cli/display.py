@@ -193,6 +193,8 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],
         "targets": [_target_record(target) for target in result.targets],
     }
+    if result.picture.target is not None:
+        record["class"] = result.picture.target
     if result.truth is not None:
         record["truth"] = _prediction_record(result.truth)
         record["correct"] = not result.is_wrong

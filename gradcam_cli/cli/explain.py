@@ -24,12 +24,14 @@ from gradcam_cli.cli.options import (
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
+from gradcam_cli.cli.results_file import ResultsFile, key_of
 from gradcam_cli.errors import ImageError, UsageError
 from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.fitting import FITS
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.inputs import find_pictures
 from gradcam_cli.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
+from gradcam_cli.manifest import read_manifest
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_name, model_for_layer
 from gradcam_cli.outputs import check_places
@@ -49,26 +51,32 @@ from gradcam_cli.storage import AnyPath, to_path
 
 _FAILED = 1
 _PATHS_IN_TITLE = 3
+_STANDARD_OUTPUT = "-"
+_ENDINGS_OF_RESULTS = (".jsonl", ".ndjson", ".json", _STANDARD_OUTPUT)
 
 
 class _ExplainCommand(click.Command):
     """Lets options whose value may be left out stand alone, even before a path."""
 
-    _values_of: ClassVar = {"--heatmap": HEATMAP_FORMATS, "--figure": FIGURE_FORMATS}
+    # What an option means alone, and what is its value rather than a path.
+    _values_of: ClassVar = {
+        "--heatmap": (HEATMAP_FORMATS[0], HEATMAP_FORMATS.__contains__),
+        "--figure": (FIGURE_FORMATS[0], FIGURE_FORMATS.__contains__),
+        "--json": (_STANDARD_OUTPUT, lambda value: value.endswith(_ENDINGS_OF_RESULTS)),
+    }
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        args = [
-            f"{arg}={self._values_of[arg][0]}"
-            if arg in self._values_of and value not in self._values_of[arg]
-            else arg
-            for arg, value in pairwise([*args, ""])
-        ]
+        given = []
+        for arg, following in pairwise([*args, ""]):
+            alone, is_value = self._values_of.get(arg, ("", bool))
+            given.append(f"{arg}={alone}" if alone and not is_value(following) else arg)
+        args = given
         remember_given(ctx, args)
         return super().parse_args(ctx, args)
 
 
 @click.command(cls=_ExplainCommand, short_help="Explain pictures (the default command).")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="PATH...")
 @model_options
 @click.option(
     "-l",
@@ -215,7 +223,23 @@ class _ExplainCommand(click.Command):
     help="How many threads decode and draw. [default: one a core] With --ray, how many processes "
     "hold the model. [default: one on each GPU, or else core]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each picture.")
+@click.option(
+    "--from-file",
+    "manifest",
+    metavar="LIST",
+    help="Also explain what this file lists: a path in each line, or CSV with the columns path "
+    "and class; - is standard input.",
+)
+@click.option(
+    "--skip-existing",
+    is_flag=True,
+    help="Go on where an earlier run stopped: leave out pictures whose results are there.",
+)
+@click.option(
+    "--json",
+    metavar="[FILE.jsonl]",
+    help="Print one JSON object for each picture, or add them to a file.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
 @click.option("-v", "--verbose", is_flag=True, help="Tell the input size, preprocessing and times.")
 @debug_option
@@ -255,7 +279,9 @@ def explain(
     batch_size: int | None,
     address: str | None,
     workers: int | None,
-    as_json: bool,
+    manifest: str | None,
+    skip_existing: bool,
+    json: str | None,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -285,11 +311,21 @@ def explain(
         check_may_replace(report)
     elif report_assets:
         raise click.UsageError("--report-assets needs --report FILE.html")
+    if not paths and manifest is None:
+        raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     pictures = list(find_pictures(paths))
+    if manifest is not None:
+        pictures += read_manifest(manifest)
+        paths = (*paths, manifest)
     if not pictures:
         raise ImageError(
             f"no pictures in {', '.join(paths)} (looked for {', '.join(sorted(SUFFIXES))})"
         )
+    if skip_existing and report is not None:
+        raise UsageError("--report gathers all pictures; leave out --skip-existing")
+    if skip_existing and only:
+        raise UsageError("--only wrong leaves nothing of what it passes over; drop --skip-existing")
+    as_json = json == _STANDARD_OUTPUT
     if only and not truth:
         raise UsageError("--only wrong needs --truth to know what is wrong")
     if only and classes:
@@ -346,6 +382,7 @@ def explain(
         box=box,
         threshold=threshold,
         report=report is not None,
+        skip_existing=skip_existing,
         batch_size=batch_size,
     )
     job = replace(job, parallelism=divide_cores(len(pictures), workers, job.runs_many_times))
@@ -353,6 +390,11 @@ def explain(
         check_places(pictures, out)
 
     with contextlib.ExitStack() as stack:
+        results_file = None
+        if json is not None and not as_json:
+            results_file = stack.enter_context(ResultsFile(Path(json)))
+            done = results_file.done
+            pictures = [replace(picture, redo=key_of(picture) not in done) for picture in pictures]
         ready = None
         if address is None:
             from gradcam_cli.cli.tensorflow_import import import_tensorflow
@@ -375,6 +417,7 @@ def explain(
             as_json=as_json,
             quiet=quiet,
             only_wrong=job.only_wrong,
+            results_file=results_file,
         )
         if not quiet and not as_json:
             reporter.introduce(
@@ -426,7 +469,7 @@ def explain(
     if interrupted:
         reporter.summarize("Interrupted: ")
         ctx.exit(INTERRUPTED)
-    if len(pictures) > 1:
+    if len(pictures) > 1 or reporter.skipped:
         reporter.summarize()
     if reporter.failed:
         ctx.exit(_FAILED)

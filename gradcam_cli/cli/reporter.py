@@ -26,6 +26,7 @@ from gradcam_cli.method_names import METHODS
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cli.results_file import ResultsFile
     from gradcam_cli.records import PictureResult
 
 
@@ -35,6 +36,7 @@ class Reporter:
     Attributes:
         done: How many pictures were explained.
         failed: How many could not be.
+        skipped: How many had their results already.
         wrong: How many were predicted wrongly, of those whose true class is known.
     """
 
@@ -46,9 +48,12 @@ class Reporter:
         as_json: bool,
         quiet: bool,
         only_wrong: bool = False,
+        results_file: ResultsFile | None = None,
     ) -> None:
         self.done = 0
         self.failed = 0
+        self.skipped = 0
+        self._results_file = results_file
         self.wrong = 0
         self._known = 0
         self._explainers = explainers
@@ -129,6 +134,10 @@ class Reporter:
 
     def report(self, result: PictureResult) -> None:
         """Prints what came of one picture."""
+        if result.skipped:
+            self.skipped += 1
+            self._progress.advance(self._task)
+            return
         if result.error is None:
             self.done += 1
         else:
@@ -139,6 +148,8 @@ class Reporter:
         self._progress.advance(self._task)
         if self._only_wrong and result.error is None and not result.is_wrong:
             return
+        if self._results_file is not None:
+            self._results_file.add(result_json(result, self._explainers))
         if self._as_json:
             click.echo(result_json(result, self._explainers))
         elif result.error is None and not self._quiet:
@@ -158,8 +169,11 @@ class Reporter:
         failed = f", {self.failed} failed" if self.failed else ""
         wrong = f"; {self.wrong} of {self._known} predicted wrongly" if self._known else ""
         pictures = "picture" if self.done == self._total == 1 else "pictures"
-        of_total = f" of {self._total}" if self.done + self.failed < self._total else ""
+        skipped = f", {self.skipped} skipped as their results were there" if self.skipped else ""
+        told = self.done + self.failed + self.skipped
+        of_total = f" of {self._total}" if told < self._total else ""
         click.echo(
-            f"{prefix}{self.done}{of_total} {pictures} explained{failed} in {seconds:.1f} s{wrong}",
+            f"{prefix}{self.done}{of_total} {pictures} explained{failed}{skipped} "
+            f"in {seconds:.1f} s{wrong}",
             err=True,
         )

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from gradcam_cli import __version__
 from gradcam_cli.explainer_facts import ExplainerFacts
+from gradcam_cli.inputs import InputPicture
 from gradcam_cli.outputs import written_whole
 from gradcam_cli.provenance import printable
 from gradcam_cli.records import ExplainedTarget, PictureResult, Prediction
@@ -56,20 +57,51 @@ _SCHEMA = pa.schema(
 
 
 def write_part(
-    path: AnyPath, results: Iterable[PictureResult], explainers: Sequence[ExplainerFacts]
+    path: AnyPath, results: Sequence[PictureResult], explainers: Sequence[ExplainerFacts]
 ) -> None:
     """Writes the rows of some pictures, whole or not at all.
 
     Args:
-        path: The file; one that exists is replaced.
+        path: The file; one that exists is replaced, but keeps the rows of pictures that were
+            skipped.
         results: What came of the pictures.
         explainers: What explained them.
 
     Raises:
         OutputError: It can't be written.
     """
-    rows = [_row(result, explainers) for result in results]
-    _write(path, pa.Table.from_pylist(rows, _SCHEMA))
+    rows = [_row(result, explainers) for result in results if not result.skipped]
+    skipped = [_text(result.picture.path) for result in results if result.skipped]
+    if not rows:
+        return
+    table = pa.Table.from_pylist(rows, _SCHEMA)
+    older = _read(path) if skipped else None
+    if older is not None:
+        kept = older.filter(pc.is_in(older["image"], value_set=pa.array(skipped, pa.string())))
+        table = pa.concat_tables([table, kept])
+    _write(path, table)
+
+
+def recorded_images(folder: AnyPath) -> set[str]:
+    """Gives the pictures that the table has rows of, without errors.
+
+    Args:
+        folder: Where the parts are, if there are any.
+
+    Raises:
+        StorageError: The store can't be reached.
+    """
+    recorded: set[str] = set()
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
+        for table in pool.map(_read, (folder / name for name in _part_names(folder))):
+            if table is not None:
+                recorded.update(table.filter(pc.is_null(table["error"]))["image"].to_pylist())
+    return recorded
+
+
+def is_recorded(picture: InputPicture, recorded: Collection[str]) -> bool:
+    """Says whether a picture is among those of `recorded_images`."""
+    return _text(picture.path) in recorded
 
 
 def drop_older_rows(folder: AnyPath, parts: Collection[str], images: Iterable[AnyPath]) -> None:
@@ -84,8 +116,7 @@ def drop_older_rows(folder: AnyPath, parts: Collection[str], images: Iterable[An
         OutputError: A part can't be replaced or removed.
         StorageError: The store can't be reached.
     """
-    names = names_in(folder) if is_remote(folder) else {path.name for path in folder.iterdir()}
-    older = sorted(name for name in names.difference(parts) if _PART.fullmatch(name))
+    older = [name for name in _part_names(folder) if name not in parts]
     if not older:
         return
     anew = pa.array([_text(image) for image in images], pa.string())
@@ -104,6 +135,14 @@ def drop_older_rows(folder: AnyPath, parts: Collection[str], images: Iterable[An
         list(pool.map(drop, older))
 
 
+def _part_names(folder: AnyPath) -> list[str]:
+    if is_remote(folder):
+        names = names_in(folder)
+    else:
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return sorted(filter(_PART.fullmatch, names))
+
+
 def _write(path: AnyPath, table: pa.Table) -> None:
     with written_whole(path) as file:
         pq.write_table(table, file, compression="zstd")
@@ -113,7 +152,7 @@ def _read(path: AnyPath) -> pa.Table | None:
     """Reads a part; None for a file that isn't one of the tool's own."""
     try:
         table = pq.read_table(readable(path))
-    except pa.ArrowInvalid:
+    except (FileNotFoundError, pa.ArrowInvalid):
         return None
     return table if _KEY in (table.schema.metadata or {}) else None
 

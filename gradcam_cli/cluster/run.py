@@ -92,6 +92,8 @@ def explain_on_cluster(
     """
     _check(pictures, job)
     with _connected(address) as ray:
+        if job.skip_existing:
+            pictures = _redoing_unrecorded(pictures, job)
         blocks = list(cut(pictures, job.out, block_size))
         answers = _answers(ray, blocks, pictures, job, workers)
         with contextlib.closing(answers):
@@ -147,6 +149,18 @@ def _knock(address: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+
+
+def _redoing_unrecorded(pictures: Sequence[InputPicture], job: Job) -> list[InputPicture]:
+    """Has pictures explained again that the table doesn't tell of: their block was cut short."""
+    from gradcam_cli.cluster.result_table import TABLE_FOLDER, is_recorded, recorded_images
+
+    assert job.out is not None
+    recorded = recorded_images(job.out / TABLE_FOLDER)
+    return [
+        replace(picture, redo=picture.redo or not is_recorded(picture, recorded))
+        for picture in pictures
+    ]
 
 
 def _answers(
@@ -205,6 +219,6 @@ def _results(first: Answer, answers: Iterator[Answer], job: Job) -> Iterator[Pic
         for answer in answers_so_far:
             yield from answer.results
             parts.append(answer.part)
-            images += [result.picture.path for result in answer.results]
+            images += [result.picture.path for result in answer.results if not result.skipped]
     assert job.out is not None
     drop_older_rows(job.out / TABLE_FOLDER, parts, images)
