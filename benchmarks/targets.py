@@ -44,7 +44,7 @@ def check_targets(records: Sequence[Record]) -> list[Target]:
         ("images/s over the machine's limit, 1,000 pictures", share, 0.85, True),
         ("peak memory at 10,000 pictures over that at 1,000", divide(many, few), 1.05),
         ("peak memory at 10,000 pictures, GB", many, 1.5),
-        ("one picture over import tensorflow, whole processes", divide(one, imported), 1.3),
+        ("one picture over import tensorflow", divide(one, imported), 1.3),
     ]
     for network, bound in zip(NETWORKS.values(), (1.25, 1.15), strict=True):
         both = [median_of(records, "overhead", name, seconds) for name in (network, network + BARE)]

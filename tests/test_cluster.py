@@ -145,12 +145,15 @@ def test_the_size_of_blocks_follows_the_number_of_pictures():
     assert sizes(40_960) == [40] * 1024
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
-def test_a_wrong_address_is_told_at_once(address):
+def test_a_wrong_address_is_told_at_once():
     # Where the caller is in a cluster already, that is used.
     assert not ray.is_initialized()
+    address = "127.0.0.1:9"
     told = pytest.raises(ClusterError, match=f"^--ray {address}: cannot be reached \\(Connection")
     with told, explain_on_cluster([named("a.jpg")], Job(out=Path("maps")), address):
+        pass
+    told = pytest.raises(UsageError, match=r"^--ray ray://host:10001: Ray Data needs")
+    with told, explain_on_cluster([named("a.jpg")], Job(out=Path("maps")), "ray://host:10001"):
         pass
 
 

@@ -91,6 +91,11 @@ def explain_on_cluster(
         GradcamError: What is wrong with the job, as on one machine.
     """
     _check(pictures, job)
+    if address.startswith("ray://"):
+        raise UsageError(
+            f"--ray {address}: Ray Data needs the address of the cluster itself, as host:6379, "
+            f"from one of its machines"
+        )
     with _connected(address) as ray:
         if job.skip_existing:
             pictures = _redoing_unrecorded(pictures, job)
@@ -129,15 +134,19 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
         return
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
-    try:
-        _knock(address)
-        with held_back_stderr():
+    failure = None
+    with held_back_stderr():
+        try:
+            _knock(address)
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
-    except Exception as error:
+        # Not let through, or all that was held back would come out beside the one line.
+        except Exception as error:
+            failure = error
+    if failure is not None:
         raise ClusterError(
-            f"--ray {address}: cannot be reached ({reason(error)}); 'ray status' tells on "
-            f"its machines whether it runs"
-        ) from error
+            f"--ray {address}: cannot be reached ({reason(failure)}); 'ray status' tells there "
+            f"whether it runs; if it wants a token, set RAY_AUTH_MODE=token"
+        ) from failure
     try:
         yield ray
     finally:
@@ -146,7 +155,7 @@ def _connected(address: str) -> Iterator[Any]:
 
 def _knock(address: str) -> None:
     """Finds out at once that nobody answers, where Ray would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
 
