@@ -120,10 +120,17 @@ class _Pipeline:
     ) -> Iterator[InputPicture]:
         """Takes some pictures that are to be explained, and puts others aside."""
         for picture in islice(source, number):
-            if self._options.skip_existing and not picture.redo and self._writer.is_done(picture):
+            if self._options.skip_existing and not picture.redo and self._is_done(picture):
                 skipped.append(picture)
             else:
                 yield picture
+
+    def _is_done(self, picture: InputPicture) -> bool:
+        try:
+            return self._writer.is_done(picture)
+        except UnknownClassError:
+            # It is told where the picture would be explained.
+            return False
 
     def _decode(self, picture: InputPicture) -> DecodedPicture:
         options = self._options
