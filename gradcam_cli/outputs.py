@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import IO
 
 from gradcam_cli.errors import OutputError
@@ -60,7 +60,8 @@ class OutputNamer:
         Returns:
             A path for each suffix, all with the same beginning.
         """
-        paths = self._choose(picture, suffixes)
+        free = (p for p in self._choices(picture, suffixes) if self._are_free(p, picture.path))
+        paths = next(free)
         self._give(paths)
         return paths
 
@@ -71,21 +72,25 @@ class OutputNamer:
             picture: The picture.
             suffixes: As for `name`.
         """
-        paths = self._choose(picture, suffixes)
-        if not all(map(self._exists, paths)):
-            return False
-        self._give(paths)
-        return True
+        for number, paths in enumerate(self._choices(picture, suffixes)):
+            exist = [self._exists(path) for path in paths]
+            if all(exist) and self._are_free(paths, picture.path):
+                self._give(paths)
+                return True
+            # Further names are taken only where these two are.
+            if number > 0 and not any(exist):
+                break
+        return False
 
-    def _choose(self, picture: InputPicture, suffixes: Sequence[str]) -> list[AnyPath]:
+    def _choices(self, picture: InputPicture, suffixes: Sequence[str]) -> Iterator[list[AnyPath]]:
         folder = result_folder(picture, self._out)
         room = _LONGEST_NAME - max(len(os.fsencode(suffix)) for suffix in suffixes)
         for stem in _stems(picture):
-            paths = [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
-            free = self._given.isdisjoint(str(path).casefold() for path in paths)
-            if free and self._may_write(paths, picture.path):
-                return paths
-        raise AssertionError("there is always another name")
+            yield [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
+
+    def _are_free(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
+        given = not self._given.isdisjoint(str(path).casefold() for path in paths)
+        return not given and self._may_write(paths, source)
 
     def _give(self, paths: Iterable[AnyPath]) -> None:
         self._given.update(str(path).casefold() for path in paths)
@@ -172,9 +177,16 @@ def written_whole(path: AnyPath) -> Iterator[IO[bytes]]:
         with put_whole(path) as file:
             yield file
         return
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        nameless = _open_nameless(path.parent)
+        if nameless is not None:
+            with nameless:
+                yield nameless
+                nameless.flush()
+                _give_name(nameless, path)
+            return
+        temporary = _temporary_name(path)
         try:
             with open(temporary, "xb") as file:
                 yield file
@@ -187,3 +199,32 @@ def written_whole(path: AnyPath) -> Iterator[IO[bytes]]:
             f"{path}: cannot be written ({error.strerror or error}); choose another folder with "
             f"--out"
         ) from error
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex}.tmp")
+
+
+def _open_nameless(folder: Path) -> IO[bytes] | None:
+    """Opens a file that vanishes with the process, where the file system has such; else None."""
+    if not hasattr(os, "O_TMPFILE"):
+        return None
+    try:
+        return open(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except OSError:
+        return None
+
+
+def _give_name(file: IO[bytes], path: Path) -> None:
+    # See open(2): what the link points to is meant, which Python asks for with folders alone.
+    source = f"/proc/self/fd/{file.fileno()}"
+    folder = os.open(path.parent, os.O_DIRECTORY)
+    try:
+        try:
+            os.link(source, path.name, dst_dir_fd=folder)
+        except FileExistsError:
+            temporary = _temporary_name(path)
+            os.link(source, temporary.name, dst_dir_fd=folder)
+            os.replace(temporary, path)
+    finally:
+        os.close(folder)

@@ -1,0 +1,96 @@
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gradcam_cli.errors import UsageError
+from gradcam_cli.manifest import read_manifest
+
+
+@pytest.fixture
+def folder(tmp_path, samples, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    shutil.copy(samples / "cat.jpg", "a/cat.jpg")
+    shutil.copy(samples / "dog.jpg", "a/b/dog, old.jpg")
+    return tmp_path
+
+
+def found(name):
+    return [(str(p.path), str(p.folder), p.target) for p in read_manifest(name)]
+
+
+def test_a_list_has_a_path_in_each_line(folder):
+    Path("list.txt").write_text("a/b/dog, old.jpg\r\n\na/cat.jpg\na/cat.jpg\nnone.jpg\n")
+    assert found("list.txt") == [
+        ("a/b/dog, old.jpg", "a/b", None),
+        ("a/cat.jpg", "a", None),
+        ("none.jpg", ".", None),
+    ]
+
+
+def test_folders_are_searched(folder):
+    Path("list.txt").write_text(f"a\n{folder}/a\n")
+    assert found("list.txt") == [
+        ("a/cat.jpg", "a", None),
+        ("a/b/dog, old.jpg", "a/b", None),
+        (f"{folder}/a/cat.jpg", ".", None),
+        (f"{folder}/a/b/dog, old.jpg", "b", None),
+    ]
+
+
+def test_a_table_may_have_classes(folder):
+    Path("list.csv").write_text(
+        '\ufeffid, Path ,class\n1,a/cat.jpg,tabby\n2,"a/b/dog, old.jpg",\n3,a/cat.jpg,281\n'
+        "4,a/cat.jpg,tabby\n5\n",
+        "utf-8",
+    )
+    assert found("list.csv") == [
+        ("a/cat.jpg", "a", "tabby"),
+        ("a/b/dog, old.jpg", "a/b", None),
+        ("a/cat.jpg", "a", "281"),
+    ]
+
+
+def test_standard_input_is_a_list_or_a_table(folder, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a/cat.jpg\n"))
+    assert found("-") == [("a/cat.jpg", "a", None)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("class,path\nlynx,a/cat.jpg\n"))
+    assert found("-") == [("a/cat.jpg", "a", "lynx")]
+
+
+def test_names_that_are_no_text_are_found(folder):
+    name = b"a/\xff.jpg"
+    shutil.copy("a/cat.jpg", name)
+    Path("list.txt").write_bytes(name + b"\n")
+    (picture,) = read_manifest("list.txt")
+    assert picture.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.txt", None, "cannot be read"),
+        ("a", None, "cannot be read"),
+        ("list.csv", "a/cat.jpg\n", 'no column "path"'),
+    ],
+)
+def test_lists_that_cannot_be_read(folder, name, content, words):
+    if content is not None:
+        Path(name).write_text(content)
+    with pytest.raises(UsageError, match=words) as error:
+        list(read_manifest(name))
+    assert name in str(error.value)
+
+
+def test_the_command_reads_a_list(run_gradcam, samples, tmp_path):
+    table = f"path,class\n{samples}/cat.jpg,lynx\n{samples}/cat.jpg,nonsense\n{samples}/dog.jpg,\n"
+    (tmp_path / "work.csv").write_text(table)
+    ran = run_gradcam("--from-file", "work.csv", "--out", "out")
+    assert ran.returncode == 1
+    assert "cat.jpg: no class is called 'nonsense'" in ran.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "cat_gradcam_287-lynx.png",
+        "dog_gradcam.png",
+    ]
