@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +33,12 @@ class Parallelism:
         """Has TensorFlow use so many threads.
 
         Args:
-            threading: ``tf.config.threading``, before the first operation.
+            threading: ``tf.config.threading``. After the first operation nothing changes
+                any more: a second command in one process runs with the threads of the first.
         """
-        threading.set_intra_op_parallelism_threads(self.cores_per_stream)
-        threading.set_inter_op_parallelism_threads(self.streams)
+        with contextlib.suppress(RuntimeError):
+            threading.set_intra_op_parallelism_threads(self.cores_per_stream)
+            threading.set_inter_op_parallelism_threads(self.streams)
 
 
 def usable_cores() -> int:
