@@ -47,6 +47,7 @@ class Job:
         truth: What the pictures really show: "folders" or a CSV file.
         each: Explain each of the `top_k` most probable classes (3 if that is None).
         report: Keep what a report shows.
+        mixed_precision: Compute in float16, with weights in float32.
 
     The others are as for `gradcam_cli.records.PipelineOptions`.
     """
@@ -80,6 +81,7 @@ class Job:
     threshold: float = DEFAULT_THRESHOLD
     report: bool = False
     skip_existing: bool = False
+    mixed_precision: bool = False
     batch_size: int | None = None
     parallelism: Parallelism = field(default_factory=Parallelism)
 
@@ -150,6 +152,7 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
             `gradcam_cli.errors` for each.
     """
     from gradcam_cli.cam.explainer import DEFAULT_BATCH_SIZE, Explainer
+    from gradcam_cli.cam.precision import use_mixed_precision
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(
@@ -161,7 +164,10 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
         size=job.size,
         unsafe=job.unsafe,
         custom_objects=job.custom_objects,
-    ).folded(job.layers if job.methods == (DEFAULT_METHOD,) else None)
+    )
+    if job.mixed_precision:
+        use_mixed_precision(classifier.network)
+    classifier = classifier.folded(job.layers if job.methods == (DEFAULT_METHOD,) else None)
     if job.truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     fit = job.fit or classifier.default_fit

@@ -78,6 +78,9 @@ def _merging(layer: keras.layers.BatchNormalization, taps: set[str]) -> Callable
         history = getattr(inputs, "op", None)
         if history is None or history.type != "DepthwiseConv2dNative" or not _is_plain(layer):
             return call(inputs, **options)
+        # In half precision normalization computes in float32 by itself.
+        if inputs.dtype != tf.float32:
+            return call(inputs, **options)
         if any(f"/{tap}" in f"/{history.name}" for tap in taps):
             return call(inputs, **options)
         factor = tf.math.rsqrt(tf.convert_to_tensor(layer.moving_variance) + layer.epsilon)

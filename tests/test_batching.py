@@ -1,0 +1,172 @@
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradcam_cli.batching import BatchSize
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.precision import use_mixed_precision
+from gradcam_cli.errors import UsageError
+from gradcam_cli.fitting import choose_input_size
+from gradcam_cli.inputs import find_pictures
+from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.parallelism import Parallelism, divide_cores
+from gradcam_cli.pipeline import explain_pictures
+from gradcam_cli.records import PipelineOptions
+
+SMALL, LARGE = 500 * 375, 8000 * 6000
+
+
+def test_batches_grow_to_the_largest():
+    size = BatchSize(16)
+    sizes = [size.now]
+    for _ in range(4):
+        size.grow(SMALL)
+        sizes.append(size.now)
+    assert sizes == [4, 8, 16, 16, 16]
+    assert size.in_flight * SMALL <= 96_000_000
+
+
+def test_large_pictures_come_one_by_one():
+    size = BatchSize(16)
+    size.grow(LARGE)
+    assert size.now == 1
+    assert size.in_flight == 2
+    size.grow(SMALL)
+    assert size.now == 2
+
+
+def test_batches_shrink_for_good_where_memory_ends():
+    size = BatchSize(64)
+    for _ in range(4):
+        size.grow(1)
+    size.shrink(64)
+    assert size.now == 32
+    size.grow(1)
+    assert size.now == 32
+    size.shrink(1)
+    assert size.now == 1
+
+
+def test_a_wanted_size_stays():
+    size = BatchSize(16, fixed=50)
+    size.grow(SMALL)
+    assert size.now == 50
+    size.shrink(50)
+    assert size.now == 25
+
+
+@pytest.mark.parametrize(
+    ("pictures", "workers", "one_by_one", "expected"),
+    [
+        (1, 16, False, Parallelism(16, 1, 16)),
+        (1000, 2, False, Parallelism(2, 2, 1)),
+        (1000, 64, False, Parallelism(64, 8, 8)),
+        (3, 8, False, Parallelism(8, 3, 2)),
+        (1000, 1, False, Parallelism(1, 1, 1)),
+        (1000, 8, True, Parallelism(8, 1, 8)),
+    ],
+)
+def test_cores_are_divided(pictures, workers, one_by_one, expected):
+    assert divide_cores(pictures, workers, one_by_one) == expected
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, samples):
+    """Pictures of several shapes, one of which is broken."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, path in enumerate(sorted(samples.glob("*.jpg"))):
+        with Image.open(path) as picture:
+            picture.thumbnail((400, 400))
+            picture.save(folder / f"{number}.jpg")
+            picture.transpose(Image.Transpose.ROTATE_90).save(folder / f"{number}-turned.png")
+    (folder / "3-broken.jpg").write_bytes(b"\xff\xd8\xff")
+    return folder
+
+
+def test_files_and_order_do_not_depend_on_what_runs_side_by_side(tmp_path, folder, explainer):
+    native = explainer.classifier.input_size
+    size = choose_input_size(native, True, "keep")
+    written = []
+    for workers, streams, batch_size in ((1, 1, 1), (2, 1, None), (3, 3, 2), (4, 2, 30)):
+        out = tmp_path / f"{workers}-{streams}-{batch_size}"
+        options = PipelineOptions(
+            input_size=size,
+            out=out,
+            batch_size=batch_size,
+            parallelism=Parallelism(workers, streams),
+        )
+        pictures = list(find_pictures([folder]))
+        results = list(explain_pictures(pictures, explainer, options))
+        assert [result.picture for result in results] == pictures
+        failed = [result.picture.path.name for result in results if result.error]
+        assert failed == ["3-broken.jpg"]
+        written.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert len(written[0]) == 20
+    assert all(other == written[0] for other in written)
+
+
+def test_half_precision_shows_the_same(builtin, explainer, samples):
+    classifier = load_classifier()
+    use_mixed_precision(classifier.network)
+    half = Explainer(classifier.folded(()))
+    with Image.open(samples / "koala.jpg") as picture:
+        inputs = np.asarray(picture.resize((288, 224)))[np.newaxis]
+    full = explainer.explain(inputs, [[-1]])
+    other = half.explain(inputs, [[-1]])
+    np.testing.assert_array_equal(other.targets, full.targets)
+    np.testing.assert_allclose(other.probabilities, full.probabilities, atol=0.01)
+    np.testing.assert_allclose(other.maps, full.maps, atol=0.03)
+    assert np.abs(other.maps - full.maps).max() > 1e-6
+
+
+def test_half_precision_needs_keras():
+    with pytest.raises(UsageError, match="--mixed-precision"):
+        use_mixed_precision(object())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+def test_the_batch_is_halved_where_memory_ends(tmp_path, samples, command_environment):
+    script = f"""
+        import resource
+        from pathlib import Path
+        from gradcam_cli.cam.explainer import Explainer
+        from gradcam_cli.inputs import InputPicture
+        from gradcam_cli.models.loading import load_classifier
+        from gradcam_cli.pipeline import _Pipeline
+        from gradcam_cli.records import PipelineOptions
+
+        picture = InputPicture(Path({str(samples / "cat.jpg")!r}), Path())
+        explainer = Explainer(load_classifier().folded(()))
+        def run(number, size):
+            options = PipelineOptions(
+                input_size=(size, size), batch_size=number, files_for=0
+            )
+            pipeline = _Pipeline(explainer, options, (), None)
+            results = list(pipeline.run([picture] * number))
+            return pipeline._runner.batch_size.now, [r.error for r in results]
+        run(2, 224)
+        used = next(line for line in open("/proc/self/status") if line.startswith("VmSize"))
+        limit = int(used.split()[1]) * 1024 + 700_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        print(run(32, 512))
+        print(run(1, 6400))
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=tmp_path,
+        env=command_environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    smaller, alone = ran.stdout.splitlines()
+    assert smaller.split(",")[0].strip("(") in {"16", "8", "4", "2"}
+    assert smaller.count("None") == 32
+    assert "not enough memory" in alone
+    assert "--size" in alone
