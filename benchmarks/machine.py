@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 from benchmarks.peers import PEERS, version
+from gradcam_cli.parallelism import usable_cores
 
 _PACKAGES = (
     "gradcam-cli",
@@ -23,9 +24,7 @@ def describe_machine() -> dict[str, str | int | float | None]:
     """Describes the machine: cores are those that this process may use; memory in GiB."""
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": _system(),
         "python": platform.python_version(),

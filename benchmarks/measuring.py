@@ -73,7 +73,7 @@ def run(command: Sequence[str], time_limit: float | None = None) -> Run:
     found = _parse(last)
     error = None
     if is_stopped.is_set():
-        error = f"stopped after {time_limit:.0f} s"
+        error = f"stopped after {time_limit:g} s"
     elif process.returncode < 0:
         error = f"killed by {signal.Signals(-process.returncode).name}"
     elif process.returncode:

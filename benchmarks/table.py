@@ -134,17 +134,17 @@ def _draw_parts(records: Sequence[Record]) -> Table | None:
     table.add_column("")
     table.add_column("images/s", justify="right")
     table.add_column("of the\nlimit", justify="right")
-    table.add_column("of the limit,\nfolded", justify="right")
+    table.add_column("of the limit,\nas gradcam", justify="right")
     for part, name in (
         ("decode", "decode"),
         ("forward", "network, one tf.function"),
-        (FOLDED, "network, weights folded in"),
+        (FOLDED, "network, as gradcam runs it"),
         ("encode", "encode"),
     ):
         table.add_row(f"  {name}", _cell(select(records, "parts", part), speed))
     limits = [limit(records), limit(records, FOLDED)]
     table.add_row("limit: the parts added up", _number(limits[0]))
-    table.add_row("limit, network folded", _number(limits[1]))
+    table.add_row("limit, network as gradcam runs it", _number(limits[1]))
     whole, steady = parts_speed(records), steady_speed(records)
     table.add_row(
         Text("gradcam, the whole process", _OURS),

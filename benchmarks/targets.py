@@ -62,7 +62,7 @@ def limit(records: Sequence[Record], network: str = "forward") -> float | None:
 
     Args:
         records: What was measured.
-        network: "forward" for the Keras model, `FOLDED` for the one with constants.
+        network: "forward" for the Keras model, `FOLDED` for it as gradcam runs it.
     """
     names = [network if part == "forward" else part for part in PARTS]
     speeds = [median_of(records, "parts", name, speed) for name in names]

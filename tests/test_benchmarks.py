@@ -13,7 +13,10 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import parts  # noqa: E402
+from benchmarks.codecs import encoders  # noqa: E402
 from benchmarks.machine import describe_machine  # noqa: E402
+from benchmarks.measuring import run  # noqa: E402
 from benchmarks.pictures import SIZE, link_pictures, make_pictures  # noqa: E402
 from benchmarks.plot import save_plot  # noqa: E402
 from benchmarks.records import Record, Spread, select, spread  # noqa: E402
@@ -123,6 +126,33 @@ def test_the_plot_is_drawn_of_what_there_is(tmp_path):
     assert ours[: len(ours) // 2].sum() > 10 * ours[len(ours) // 2 :].sum() > 1000
     assert not save_plot(select(RECORDS, "parts"), "a machine", tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize("part", ["decode", "forward", "encode"])
+def test_a_part_goes_through_all_pictures(tmp_path, part):
+    measured = parts.PARTS[part](make_pictures(tmp_path, 3))
+    assert measured["pictures"] == 3
+    assert measured["seconds"] > 0
+
+
+def test_the_network_is_measured_as_gradcam_runs_it(tmp_path):
+    """In a process of its own, since it divides TensorFlow's threads."""
+    make_pictures(tmp_path, 3)
+    done = run(["-m", "benchmarks.worker", "part", FOLDED, "--pictures", str(tmp_path)])
+    assert done.error is None
+    assert done.found["pictures"] == 3
+    assert 0 < done.found["seconds"] < done.seconds
+
+
+def test_a_process_that_takes_too_long_is_stopped():
+    done = run(["-c", "import time; time.sleep(60)"], time_limit=0.5)
+    assert done.error == "stopped after 0.5 s"
+    assert run(["-c", "raise ValueError('first line')"]).error == "ValueError: first line"
+
+
+def test_encoders_are_checked_and_sized(tmp_path):
+    measured = {found["subject"]: found for found in encoders(make_pictures(tmp_path, 1))["codecs"]}
+    assert measured["gradcam"]["bytes"] < 1.15 * measured["Pillow, level 6 (default)"]["bytes"]
 
 
 def test_the_machine_is_described():
