@@ -36,6 +36,7 @@ class BatchSize:
 
     Attributes:
         now: The size of the next batch.
+        largest: What it never exceeds.
         in_flight: How many pictures may be held at a time.
     """
 
@@ -47,8 +48,8 @@ class BatchSize:
             fixed: What the user asked for; less, if the network runs out of memory.
         """
         self._is_fixed = fixed is not None
-        self._largest = fixed or largest
-        self.now = min(self._largest, fixed or _FIRST)
+        self.largest = fixed or largest
+        self.now = min(self.largest, fixed or _FIRST)
         self.in_flight = _STAGES * self.now
 
     def grow(self, pixels: int) -> None:
@@ -59,7 +60,7 @@ class BatchSize:
         """
         room = _PIXELS_IN_FLIGHT // max(pixels, 1)
         if not self._is_fixed:
-            self.now = max(1, min(2 * self.now, self._largest, room // _STAGES))
+            self.now = max(1, min(2 * self.now, self.largest, room // _STAGES))
         self.in_flight = max(self.now + 1, room)
 
     def shrink(self, failed: int) -> None:
@@ -68,8 +69,8 @@ class BatchSize:
         Args:
             failed: How many pictures the network had no memory for.
         """
-        self._largest = max(1, failed // 2)
-        self.now = min(self.now, self._largest)
+        self.largest = max(1, failed // 2)
+        self.now = min(self.now, self.largest)
 
 
 class NetworkRunner:
@@ -145,6 +146,10 @@ class NetworkRunner:
 
     def _explain_group(self, group: Batch) -> list[Outcome]:
         """Explains pictures of one shape, in parts if they are too many for the memory."""
+        most = self.batch_size.largest
+        if len(group) > most:
+            parts = [group[first : first + most] for first in range(0, len(group), most)]
+            return [outcome for part in parts for outcome in self._explain_group(part)]
         decoded = [decoding.result() for _, decoding in group]
         inputs = np.stack([one.inputs for one in decoded])
         targets = np.array([one.targets for one in decoded], np.int32)
@@ -154,17 +159,16 @@ class NetworkRunner:
             # Each takes them, not the first that can.
             if sum(explainer.take_smaller_steps() for explainer in self._explainers):
                 return self._explain_group(group)
-            half = len(group) // 2
-            if not half:
-                ((picture, _),) = group
-                return [
-                    OutOfMemoryError(
-                        f"{picture.path}: not enough memory for the network; choose a smaller "
-                        f"--size, another --model, or fewer --workers"
-                    )
-                ]
-            self.batch_size.shrink(len(group))
-            return [*self._explain_group(group[:half]), *self._explain_group(group[half:])]
+            if len(group) > 1:
+                self.batch_size.shrink(len(group))
+                return self._explain_group(group)
+            ((picture, _),) = group
+            return [
+                OutOfMemoryError(
+                    f"{picture.path}: not enough memory for the network; choose a smaller --size, "
+                    f"another --model, or fewer --workers"
+                )
+            ]
         return [(explanations, row) for row in range(len(group))]
 
 
