@@ -21,7 +21,7 @@ from gradcam_cli.records import DecodedPicture
 Outcome: TypeAlias = tuple[list[Explanation], int] | GradcamError
 Batch: TypeAlias = Sequence[tuple[InputPicture, Future[DecodedPicture]]]
 
-_FIRST = 4
+_FIRST = 2
 # One stream works with all cores; of several, each has what stays in the cache of a core.
 _LARGEST_OF_ONE_STREAM = 16
 _LARGEST_OF_MANY_STREAMS = 4

@@ -220,8 +220,8 @@ class _ExplainCommand(click.Command):
     "--workers",
     metavar="N",
     type=click.IntRange(min=1),
-    help="How many threads decode and draw. [default: one a core] With --ray, how many processes "
-    "hold the model. [default: one on each GPU, or else core]",
+    help="How many threads decode, draw and, without a GPU, compute. [default: one a core] With "
+    "--ray, how many processes hold the model. [default: one on each GPU, or else core]",
 )
 @click.option(
     "--mixed-precision",
