@@ -257,29 +257,34 @@ def of_one_run(folder):
         return ready, {str(result.picture.path): result for result in ready.explain(pictures)}
 
 
-def test_a_killed_worker_loses_nothing(photos, two_workers, of_one_run):
-    single, expected = of_one_run
-    job = Job(out=Path("cluster"))
-    with explain_on_cluster(photos, job, workers=2, block_size=3) as run:
-        assert run.explainers == [single.explainers[0].facts]
-        results = [next(run.results)]
-        before = worker_processes()
-        assert len(before) == 2
-        victim = min(before)
-        os.kill(victim, signal.SIGKILL)
-        results += run.results
-        assert victim not in worker_processes()
+@pytest.fixture(scope="module")
+def of_cluster(folder, two_workers, of_one_run):
+    """What a cluster gives, in the folder "cluster", while one of its workers is killed."""
+    with contextlib.chdir(folder):
+        pictures, job = list(find_pictures(["photos"])), Job(out=Path("cluster"))
+        with explain_on_cluster(pictures, job, workers=2, block_size=3) as run:
+            assert run.explainers == [of_one_run[0].explainers[0].facts]
+            results = [next(run.results)]
+            before = worker_processes()
+            assert len(before) == 2
+            victim = min(before)
+            os.kill(victim, signal.SIGKILL)
+            results += run.results
+            assert victim not in worker_processes()
+    return results
 
-    assert sorted(str(result.picture.path) for result in results) == sorted(expected)
-    for result in results:
+
+def test_a_killed_worker_loses_nothing(photos, of_cluster, of_one_run):
+    _, expected = of_one_run
+    assert sorted(str(result.picture.path) for result in of_cluster) == sorted(expected)
+    for result in of_cluster:
         one = expected[str(result.picture.path)]
         assert result.predictions == one.predictions
         assert str(result.error) == str(one.error)
         for target, same in zip(result.targets, one.targets, strict=True):
             assert target.output.relative_to("cluster") == same.output.relative_to("single")
-    written = overlays("cluster")
-    assert len(written) == 40
-    assert written == overlays("single")
+    assert len(overlays("cluster")) == 40
+    assert overlays("cluster") == overlays("single")
 
     table = {row["image"]: row for row in rows("cluster")}
     assert len(rows("cluster")) == len(table) == len(photos)
@@ -290,47 +295,57 @@ def test_a_killed_worker_loses_nothing(photos, two_workers, of_one_run):
         assert outputs == [f"cluster{str(t.output).removeprefix('single')}" for t in one.targets]
     assert table[BROKEN]["error"].startswith(f"{BROKEN}: not a picture")
 
-    # Some pictures again, in other blocks, where the user has files too.
-    mine = [Path("cluster/results/part-00000-0123456789abcdef.parquet"), Path("cluster/results/x")]
+
+def moved(folder, name):
+    """A copy of an earlier run's results, as seen from which the pictures lie the same way."""
+    shutil.copytree(folder, name)
+    return Job(out=Path(name))
+
+
+def told(name, job):
+    """The rows of a table, as if all its overlays were in the folder of that name."""
+    return [
+        json.loads(json.dumps(row).replace(f'"{job.out}/', f'"{name}/'))
+        for row in sorted_rows(job.out)
+    ]
+
+
+def test_pictures_that_are_explained_again_keep_one_row(photos, of_cluster):
+    job = moved("cluster", "again")
+    # The user has files there too.
+    mine = [Path("again/results/part-00000-0123456789abcdef.parquet"), Path("again/results/x")]
     for path in mine:
         path.write_text("mine")
-    older = parts("cluster")
+    older = parts("again").keys() - {path.name for path in mine}
     with explain_on_cluster(photos[:16], job, workers=1, block_size=8) as run:
         assert len(list(run.results)) == 16
     assert [path.read_text() for path in mine] == ["mine", "mine"]
     for path in mine:
         path.unlink()
     # Of the older parts the first five are gone, and one has lost a row.
-    assert len(older.keys() - parts("cluster").keys() - {path.name for path in mine}) == 5
-    assert overlays("cluster") == written
-    assert sorted_rows("cluster") == sorted(table.values(), key=lambda row: row["image"])
+    assert len(older - parts("again").keys()) == 5
+    assert overlays("again") == overlays("cluster")
+    assert told("cluster", job) == sorted_rows("cluster")
 
 
-def test_a_run_on_a_cluster_goes_on(photos, two_workers, of_one_run):
+def test_a_run_on_a_cluster_goes_on(photos, of_cluster):
     """Skips what an earlier run has done, whichever way that has cut the pictures."""
-    job = Job(out=Path("resumed"))
-    with explain_on_cluster(photos, job, workers=1, block_size=6) as run:
-        assert len(list(run.results)) == 41
-    complete, table = overlays("resumed"), sorted_rows("resumed")
-    assert complete == overlays("single")
-
-    overlay = Path("resumed/set0/p000_gradcam.png")
-    overlay.unlink()
+    job = replace(moved("cluster", "resumed"), skip_existing=True)
+    Path("resumed/set0/p000_gradcam.png").unlink()
     first, *_, last = sorted(Path("resumed/results").iterdir())
     without_rows = pq.read_table(last)["image"].to_pylist()
-    assert len(without_rows) == 5
+    assert without_rows
     last.unlink()
     # As a run leaves it that was killed before it could tidy up.
-    shutil.copy(first, first.with_name("part-00009-0123456789abcdef.parquet"))
-    job = replace(job, skip_existing=True)
+    shutil.copy(first, first.with_name("part-00099-0123456789abcdef.parquet"))
     with explain_on_cluster(photos, job, workers=1, block_size=11) as run:
         results = {str(result.picture.path): result for result in run.results}
     again = {path for path, result in results.items() if not result.skipped}
     assert len(results) == len(photos)
     assert again == {"photos/set0/p000.jpg", BROKEN, *without_rows}
     assert {path for path, result in results.items() if result.error is not None} == {BROKEN}
-    assert overlays("resumed") == complete
-    assert sorted_rows("resumed") == table
+    assert overlays("resumed") == overlays("cluster")
+    assert told("cluster", job) == sorted_rows("cluster")
 
     before = {path: path.stat().st_mtime_ns for path in Path("resumed").rglob("*")}
     whole = [picture for picture in photos if str(picture.path) != BROKEN]
