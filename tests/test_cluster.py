@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -75,10 +74,6 @@ def overlays(folder):
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in Path(folder).rglob("*.png")
     }
-
-
-def parts(folder):
-    return {path.name: path.read_bytes() for path in (Path(folder) / "results").iterdir()}
 
 
 def rows(folder):
@@ -218,7 +213,9 @@ def test_each_picture_keeps_one_row(no_table):
     write(0, result("a"), result("b", "lynx"), result("b", "tabby"), result("c"))
     write(1, result("d", error=error), result("e", error=error), result("f"))
     write(2, result("d"), result("f"), result("g"))
-    Path("table/x").write_text("mine")
+    mine = [Path("table/part-00000-0123456789abcdef.parquet"), Path("table/x")]
+    for path in mine:
+        path.write_text("mine")
     # One class of a picture anew in another part; nothing else is known of the other rows.
     write(3, result("b", "tabby"), result("c", skipped=True))
     drop_older_rows(table, [PARTS[3]], {("b", "tabby")})
@@ -237,7 +234,7 @@ def test_each_picture_keeps_one_row(no_table):
         [("g", None)],
         [("b", "tabby")],
     ]
-    assert Path("table/x").read_text() == "mine"
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
 
 
 def test_classes_of_one_picture_have_parts_of_their_own():
@@ -296,62 +293,37 @@ def test_a_killed_worker_loses_nothing(photos, of_cluster, of_one_run):
     assert table[BROKEN]["error"].startswith(f"{BROKEN}: not a picture")
 
 
-def moved(folder, name):
-    """A copy of an earlier run's results, as seen from which the pictures lie the same way."""
-    shutil.copytree(folder, name)
-    return Job(out=Path(name))
-
-
-def told(name, job):
-    """The rows of a table, as if all its overlays were in the folder of that name."""
-    return [
-        json.loads(json.dumps(row).replace(f'"{job.out}/', f'"{name}/'))
-        for row in sorted_rows(job.out)
-    ]
-
-
-def test_pictures_that_are_explained_again_keep_one_row(photos, of_cluster):
-    job = moved("cluster", "again")
-    # The user has files there too.
-    mine = [Path("again/results/part-00000-0123456789abcdef.parquet"), Path("again/results/x")]
-    for path in mine:
-        path.write_text("mine")
-    older = parts("again").keys() - {path.name for path in mine}
-    with explain_on_cluster(photos[:16], job, workers=1, block_size=8) as run:
-        assert len(list(run.results)) == 16
-    assert [path.read_text() for path in mine] == ["mine", "mine"]
-    for path in mine:
-        path.unlink()
-    # Of the older parts the first five are gone, and one has lost a row.
-    assert len(older - parts("again").keys()) == 5
-    assert overlays("again") == overlays("cluster")
-    assert told("cluster", job) == sorted_rows("cluster")
-
-
 def test_a_run_on_a_cluster_goes_on(photos, of_cluster):
     """Skips what an earlier run has done, whichever way that has cut the pictures."""
-    job = replace(moved("cluster", "resumed"), skip_existing=True)
-    Path("resumed/set0/p000_gradcam.png").unlink()
-    first, *_, last = sorted(Path("resumed/results").iterdir())
+    before = overlays("cluster"), sorted_rows("cluster")
+    job = Job(out=Path("cluster"), skip_existing=True)
+    Path("cluster/set0/p000_gradcam.png").unlink()
+    first, *_, last = sorted(Path("cluster/results").iterdir())
     without_rows = pq.read_table(last)["image"].to_pylist()
     assert without_rows
     last.unlink()
     # As a run leaves it that was killed before it could tidy up.
     shutil.copy(first, first.with_name("part-00099-0123456789abcdef.parquet"))
+    # The user has files there too.
+    mine = [Path("cluster/results/part-00000-0123456789abcdef.parquet"), Path("cluster/results/x")]
+    for path in mine:
+        path.write_text("mine")
     with explain_on_cluster(photos, job, workers=1, block_size=11) as run:
         results = {str(result.picture.path): result for result in run.results}
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+    for path in mine:
+        path.unlink()
     again = {path for path, result in results.items() if not result.skipped}
     assert len(results) == len(photos)
     assert again == {"photos/set0/p000.jpg", BROKEN, *without_rows}
     assert {path for path, result in results.items() if result.error is not None} == {BROKEN}
-    assert overlays("resumed") == overlays("cluster")
-    assert told("cluster", job) == sorted_rows("cluster")
+    assert (overlays("cluster"), sorted_rows("cluster")) == before
 
-    before = {path: path.stat().st_mtime_ns for path in Path("resumed").rglob("*")}
+    times = {path: path.stat().st_mtime_ns for path in Path("cluster").rglob("*")}
     whole = [picture for picture in photos if str(picture.path) != BROKEN]
     with explain_on_cluster(whole, job, workers=1) as run:
         assert [result.skipped for result in run.results] == [True] * 40
-    assert {path: path.stat().st_mtime_ns for path in Path("resumed").rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in Path("cluster").rglob("*")} == times
 
 
 def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):
