@@ -1,5 +1,6 @@
 """A real Ray on this machine: its workers are killed, its results compared byte for byte."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,18 +19,46 @@ from upath import UPath
 
 from gradcam_cli.cluster import explain_on_cluster
 from gradcam_cli.cluster.blocks import cut
-from gradcam_cli.errors import ClusterError, UnknownModelError, UsageError
+from gradcam_cli.cluster.result_table import drop_older_rows, recorded_rows, write_part
+from gradcam_cli.errors import ClusterError, ImageError, UnknownModelError, UsageError
+from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.inputs import InputPicture, find_pictures
 from gradcam_cli.job import Job, make_ready
 from gradcam_cli.outputs import OutputNamer
+from gradcam_cli.records import PictureResult
 
 OVERLAY = ["_gradcam.png"]
 SHAPES = [(160, 120), (120, 160), (128, 128), (200, 100)]
+BROKEN = "photos/set1/p019.jpg"
+
+
+@pytest.fixture(scope="module")
+def folder(samples, tmp_path_factory):
+    """A folder with 40 pictures of four shapes, two of one name among them, and a broken one."""
+    folder = tmp_path_factory.mktemp("cluster")
+    rng = np.random.default_rng(0)
+    sources = [Image.open(path).convert("RGB") for path in sorted(samples.glob("*.jpg"))]
+    for number in range(40):
+        source, (width, height) = sources[number % len(sources)], SHAPES[number % len(SHAPES)]
+        left = rng.integers(0, source.width - 2 * width + 1)
+        top = rng.integers(0, source.height - 2 * height + 1)
+        box = left, top, left + 2 * width, top + 2 * height
+        path = folder / "photos" / f"set{number % 3}" / f"p{number:03}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source.resize((width, height), box=box).save(path)
+    shutil.copy(path, path.with_suffix(".jpeg"))
+    (folder / BROKEN).write_bytes(b"no picture")
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def in_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def in_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def photos():
+    return list(find_pictures(["photos"]))
 
 
 @pytest.fixture(scope="module")
@@ -38,24 +67,6 @@ def two_workers():
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
-
-
-@pytest.fixture
-def photos(samples, tmp_path):
-    """64 pictures of four shapes, among them two of one name, and one that is broken."""
-    rng = np.random.default_rng(0)
-    sources = [Image.open(path).convert("RGB") for path in sorted(samples.glob("*.jpg"))]
-    for number in range(64):
-        source, (width, height) = sources[number % len(sources)], SHAPES[number % len(SHAPES)]
-        left = rng.integers(0, source.width - 2 * width + 1)
-        top = rng.integers(0, source.height - 2 * height + 1)
-        box = left, top, left + 2 * width, top + 2 * height
-        path = tmp_path / "photos" / f"set{number % 3}" / f"p{number:03}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        source.resize((width, height), box=box).save(path)
-    shutil.copy(path, path.with_suffix(".jpeg"))
-    (tmp_path / "photos/set1/p019.jpg").write_bytes(b"no picture")
-    return list(find_pictures(["photos"]))
 
 
 def overlays(folder):
@@ -67,6 +78,10 @@ def overlays(folder):
 
 def rows(folder):
     return pq.read_table(Path(folder) / "results").to_pylist()
+
+
+def sorted_rows(folder):
+    return sorted(rows(folder), key=lambda row: row["image"])
 
 
 def worker_processes():
@@ -157,31 +172,116 @@ def test_a_wrong_address_is_told_at_once():
         pass
 
 
-def test_a_killed_worker_loses_nothing(photos, two_workers):
-    single = make_ready(Job(out=Path("single")), photos)
-    expected = {str(result.picture.path): result for result in single.explain(photos)}
+def result(name, target=None, **values):
+    return PictureResult(InputPicture(Path(name), Path(), target), **values)
 
-    job = Job(out=Path("cluster"))
-    with explain_on_cluster(photos, job, workers=2, block_size=4) as run:
-        assert run.explainers == [single.explainers[0].facts]
-        results = [next(run.results)]
-        before = worker_processes()
-        assert len(before) == 2
-        victim = min(before)
-        os.kill(victim, signal.SIGKILL)
-        results += run.results
-        assert victim not in worker_processes()
 
-    assert sorted(str(result.picture.path) for result in results) == sorted(expected)
-    for result in results:
+FACTS = [ExplainerFacts("a-model", "gradcam", "a_layer", True, "", False)]
+PARTS = [f"part-0000{number}-{number:016x}.parquet" for number in range(4)]
+
+
+def write(number, *results):
+    write_part(Path("table", PARTS[number]), results, FACTS)
+
+
+def keys(number):
+    table = pq.read_table(Path("table", PARTS[number]))
+    return [*zip(table["image"].to_pylist(), table["class"].to_pylist(), strict=True)]
+
+
+@pytest.fixture
+def no_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_part_keeps_the_rows_of_what_is_skipped(no_table):
+    error = ImageError("broken")
+    write(0, result("a"), result("b", "lynx"), result("b", "tabby"), result("c", error=error))
+    assert recorded_rows(Path("table")) == {("a", None), ("b", "lynx"), ("b", "tabby")}
+    write(0, result("a", skipped=True), result("b", "tabby"), result("b", "lynx", skipped=True))
+    assert keys(0) == [("b", "tabby"), ("a", None), ("b", "lynx")]
+    before = Path("table", PARTS[0]).stat().st_mtime_ns
+    write(0, result("a", skipped=True), result("b", "lynx", skipped=True))
+    assert Path("table", PARTS[0]).stat().st_mtime_ns == before
+    # Its row is in another part, or nowhere.
+    write(0, result("d"), result("e", skipped=True))
+    assert keys(0) == [("d", None)]
+
+
+def test_each_picture_keeps_one_row(no_table):
+    table, error = Path("table"), ImageError("broken")
+    write(0, result("a"), result("b", "lynx"), result("b", "tabby"), result("c"))
+    write(1, result("d", error=error), result("e", error=error), result("f"))
+    write(2, result("d"), result("f"), result("g"))
+    mine = [Path("table/part-00000-0123456789abcdef.parquet"), Path("table/x")]
+    for path in mine:
+        path.write_text("mine")
+    # One class of a picture anew in another part; nothing else is known of the other rows.
+    write(3, result("b", "tabby"), result("c", skipped=True))
+    drop_older_rows(table, [PARTS[3]], {("b", "tabby")})
+    assert [keys(number) for number in range(4)] == [
+        [("a", None), ("b", "lynx"), ("c", None)],
+        [("e", None), ("f", None)],
+        [("d", None), ("g", None)],
+        [("b", "tabby")],
+    ]
+    # A run was stopped when it had written one of its parts; the next one skips what is in it.
+    write(1, result("a"), result("b", "lynx"), result("c"), result("d"))
+    drop_older_rows(table, PARTS[1:2], ())
+    assert not Path("table", PARTS[0]).exists()
+    assert [keys(number) for number in (1, 2, 3)] == [
+        [("a", None), ("b", "lynx"), ("c", None), ("d", None)],
+        [("g", None)],
+        [("b", "tabby")],
+    ]
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+
+
+def test_classes_of_one_picture_have_parts_of_their_own():
+    names = {
+        next(cut([InputPicture(Path("a.jpg"), Path(), target)], None)).part
+        for target in (None, "lynx", "tabby")
+    }
+    assert len(names) == 3
+
+
+@pytest.fixture(scope="module")
+def of_one_run(folder):
+    """What a run without a cluster gives, in the folder "single"."""
+    with contextlib.chdir(folder):
+        pictures = list(find_pictures(["photos"]))
+        ready = make_ready(Job(out=Path("single")), pictures)
+        return ready, {str(result.picture.path): result for result in ready.explain(pictures)}
+
+
+@pytest.fixture(scope="module")
+def of_cluster(folder, two_workers, of_one_run):
+    """What a cluster gives, in the folder "cluster", while one of its workers is killed."""
+    with contextlib.chdir(folder):
+        pictures, job = list(find_pictures(["photos"])), Job(out=Path("cluster"))
+        with explain_on_cluster(pictures, job, workers=2, block_size=3) as run:
+            assert run.explainers == [of_one_run[0].explainers[0].facts]
+            results = [next(run.results)]
+            before = worker_processes()
+            assert len(before) == 2
+            victim = min(before)
+            os.kill(victim, signal.SIGKILL)
+            results += run.results
+            assert victim not in worker_processes()
+    return results
+
+
+def test_a_killed_worker_loses_nothing(photos, of_cluster, of_one_run):
+    _, expected = of_one_run
+    assert sorted(str(result.picture.path) for result in of_cluster) == sorted(expected)
+    for result in of_cluster:
         one = expected[str(result.picture.path)]
         assert result.predictions == one.predictions
         assert str(result.error) == str(one.error)
         for target, same in zip(result.targets, one.targets, strict=True):
             assert target.output.relative_to("cluster") == same.output.relative_to("single")
-    written = overlays("cluster")
-    assert len(written) == 64
-    assert written == overlays("single")
+    assert len(overlays("cluster")) == 40
+    assert overlays("cluster") == overlays("single")
 
     table = {row["image"]: row for row in rows("cluster")}
     assert len(rows("cluster")) == len(table) == len(photos)
@@ -190,33 +290,46 @@ def test_a_killed_worker_loses_nothing(photos, two_workers):
         assert row["predictions"] == [vars(prediction) for prediction in one.predictions]
         outputs = [target["output"] for target in row["targets"]]
         assert outputs == [f"cluster{str(t.output).removeprefix('single')}" for t in one.targets]
-    broken = table["photos/set1/p019.jpg"]
-    assert broken["error"].startswith("photos/set1/p019.jpg: not a picture")
+    assert table[BROKEN]["error"].startswith(f"{BROKEN}: not a picture")
 
-    # Half of the pictures again, in other blocks, where the user has files too.
+
+def test_a_run_on_a_cluster_goes_on(photos, of_cluster):
+    """Skips what an earlier run has done, whichever way that has cut the pictures."""
+    before = overlays("cluster"), sorted_rows("cluster")
+    job = Job(out=Path("cluster"), skip_existing=True)
+    Path("cluster/set0/p000_gradcam.png").unlink()
+    first, *_, last = sorted(Path("cluster/results").iterdir())
+    without_rows = pq.read_table(last)["image"].to_pylist()
+    assert without_rows
+    last.unlink()
+    # As a run leaves it that was killed before it could tidy up.
+    shutil.copy(first, first.with_name("part-00099-0123456789abcdef.parquet"))
+    # The user has files there too.
     mine = [Path("cluster/results/part-00000-0123456789abcdef.parquet"), Path("cluster/results/x")]
     for path in mine:
         path.write_text("mine")
-    with explain_on_cluster(photos[::2], job, workers=2, block_size=9) as run:
-        assert len(list(run.results)) == 33
+    with explain_on_cluster(photos, job, workers=1, block_size=11) as run:
+        results = {str(result.picture.path): result for result in run.results}
     assert [path.read_text() for path in mine] == ["mine", "mine"]
     for path in mine:
         path.unlink()
-    assert overlays("cluster") == written
-    assert sorted(rows("cluster"), key=lambda row: row["image"]) == sorted(
-        table.values(), key=lambda row: row["image"]
-    )
-    # And all of them: nothing is left of the parts of both runs.
-    parts = set(os.listdir("cluster/results"))
-    with explain_on_cluster(photos, job, workers=2, block_size=20) as run:
-        assert len(list(run.results)) == 65
-    assert not parts & set(os.listdir("cluster/results"))
-    assert len(rows("cluster")) == 65
+    again = {path for path, result in results.items() if not result.skipped}
+    assert len(results) == len(photos)
+    assert again == {"photos/set0/p000.jpg", BROKEN, *without_rows}
+    assert {path for path, result in results.items() if result.error is not None} == {BROKEN}
+    assert (overlays("cluster"), sorted_rows("cluster")) == before
+
+    times = {path: path.stat().st_mtime_ns for path in Path("cluster").rglob("*")}
+    whole = [picture for picture in photos if str(picture.path) != BROKEN]
+    with explain_on_cluster(whole, job, workers=1) as run:
+        assert [result.skipped for result in run.results] == [True] * 40
+    assert {path: path.stat().st_mtime_ns for path in Path("cluster").rglob("*")} == times
 
 
 def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):
     refused = pytest.raises(UnknownModelError, match="there is no model 'nix'")
-    with refused, explain_on_cluster(photos, Job(model="nix", out=Path("maps"))):
+    job = Job(model="nix", out=Path("maps"))
+    with refused, explain_on_cluster(photos, job, workers=1):
         pass
     assert not Path("maps").exists()
 
@@ -235,23 +348,24 @@ def test_what_a_cluster_cannot_do(job, message):
         pass
 
 
-def test_the_command_is_as_quiet_as_without_a_cluster(photos, run_gradcam):
-    result = run_gradcam("photos/set1", "--out", "maps", "--ray", "local", "--json")
+def test_the_command_is_as_quiet_as_without_a_cluster(folder, run_gradcam, tmp_path):
+    shutil.copytree(folder / "photos/set1", tmp_path / "photos")
+    result = run_gradcam("photos", "--out", "maps", "--ray", "local", "--json")
     assert result.returncode == 1
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert {line["image"] for line in lines} == {row["image"] for row in rows("maps")}
-    assert len(lines) == 21
+    images = [line["image"] for line in lines]
+    assert sorted(images) == sorted(row["image"] for row in rows(tmp_path / "maps"))
+    assert len(images) == 13
     error, summary = result.stderr.splitlines()
-    assert error.startswith("Error: photos/set1/p019.jpg: not a picture that can be read")
-    assert summary.startswith("20 pictures explained, 1 failed in ")
+    assert error.startswith("Error: photos/p019.jpg: not a picture that can be read")
+    assert summary.startswith("12 pictures explained, 1 failed in ")
 
 
-def test_ray_has_to_be_installed(photos, command_environment, tmp_path):
+def test_ray_has_to_be_installed(command_environment):
     code = "import sys; sys.modules['ray'] = None\nfrom gradcam_cli.cli import main; main()"
     result = subprocess.run(
         [sys.executable, "-c", code, "photos", "--out", "maps", "--ray", "local"],
         env=command_environment,
-        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,

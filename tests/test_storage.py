@@ -59,6 +59,14 @@ def web(tmp_path):
         server.shutdown()
 
 
+@pytest.fixture(scope="module")
+def small(small_model, tmp_path_factory):
+    """The options for a model that is loaded in no time: what is here doesn't depend on it."""
+    path = tmp_path_factory.mktemp("model") / "small.keras"
+    small_model(size=64).save(path)
+    return "--model", path, "--preprocess", "0-1"
+
+
 def gradcam(*args):
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
@@ -129,8 +137,8 @@ def test_stores_are_searched_as_folders_are(tmp_path, memory):
         ("memory://photos", "maps"),
     ],
 )
-def test_results_are_the_same_wherever_they_lie(photos, tmp_path, source, out):
-    assert gradcam("photos", "--out", tmp_path / "expected").exit_code == 0
+def test_results_are_the_same_wherever_they_lie(photos, tmp_path, small, source, out):
+    assert gradcam("photos", "--out", tmp_path / "expected", *small).exit_code == 0
     expected = below(tmp_path / "expected")
     assert sorted(expected) == [
         "bee_gradcam.png",
@@ -138,20 +146,20 @@ def test_results_are_the_same_wherever_they_lie(photos, tmp_path, source, out):
         "pets/old/cat_gradcam.png",
     ]
     source, out = source.format(here=tmp_path), out.format(here=tmp_path)
-    result = gradcam(source, "--out", out)
+    result = gradcam(source, "--out", out, *small)
     assert (result.exit_code, result.stderr.count("3 pictures explained")) == (0, 1)
     first = below(out if out.startswith("memory") else tmp_path / "maps")
     assert first.keys() == expected.keys()
     if source.startswith("memory") == out.startswith("memory"):
         assert first == expected
     # Again, in the place of the first.
-    assert gradcam(source, "--out", out).exit_code == 0
+    assert gradcam(source, "--out", out, *small).exit_code == 0
     assert below(out if out.startswith("memory") else tmp_path / "maps") == first
 
 
-def test_results_beside_their_pictures_in_a_store(photos, memory):
+def test_results_beside_their_pictures_in_a_store(photos, memory, small):
     for _ in range(2):
-        result = gradcam("memory://photos", "--heatmap", "npy", "--figure", "pdf")
+        result = gradcam("memory://photos", "--heatmap", "npy", "--figure", "pdf", *small)
         assert result.exit_code == 0
         assert sorted(name for name in below("memory://photos") if "bee" in name) == [
             "bee.jpg",
@@ -162,11 +170,11 @@ def test_results_beside_their_pictures_in_a_store(photos, memory):
     assert len(below("memory://photos")) == 12
 
 
-def test_nothing_of_the_users_is_overwritten_in_a_store(photos, memory):
+def test_nothing_of_the_users_is_overwritten_in_a_store(photos, memory, small):
     memory.pipe_file("/maps/bee_gradcam.png", b"mine")
     memory.pipe_file("/maps/bee_jpg_gradcam.png", memory.cat_file("/photos/bee.jpg"))
     for _ in range(2):
-        result = gradcam("memory://photos/bee.jpg", "--out", "memory://maps")
+        result = gradcam("memory://photos/bee.jpg", "--out", "memory://maps", *small)
         assert "memory://maps/bee_jpg_2_gradcam.png" in result.stdout
         assert len(below("memory://maps")) == 3
     assert memory.cat_file("/maps/bee_gradcam.png") == b"mine"
@@ -200,8 +208,9 @@ def test_a_folder_of_a_store_is_listed_once(memory, monkeypatch):
     assert listed == [("/maps",)]
 
 
-def test_pictures_from_the_web(photos, tmp_path, web):
-    result = gradcam(f"{web}/photos/", f"{web}/photos/bee.jpg?size=2.5", "--out", "maps")
+def test_pictures_from_the_web(photos, tmp_path, web, small):
+    urls = f"{web}/photos/", f"{web}/photos/bee.jpg?size=2.5"
+    result = gradcam(*urls, "--out", "maps", *small)
     assert result.exit_code == 0, result.stderr
     assert sorted(below(tmp_path / "maps")) == [
         *("bee_gradcam.png", "bee_jpg_gradcam.png"),
@@ -219,7 +228,7 @@ def test_the_web_is_not_written_to(photos, web):
     check_places([InputPicture(to_path("memory://a/b.jpg"), Path())], None)
 
 
-def test_what_cannot_be_read_is_told_in_one_line(photos, web):
+def test_what_cannot_be_read_is_told_in_one_line(photos, web, small):
     closed = "http://127.0.0.1:9"
     with pytest.raises(ImageError, match=r"memory://photos/ant.jpg: there is no such file$"):
         read_picture("memory://photos/ant.jpg")
@@ -231,7 +240,8 @@ def test_what_cannot_be_read_is_told_in_one_line(photos, web):
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {closed}/photos/: cannot be listed (")
     assert result.stderr.count("\n") == 1
-    result = gradcam("memory://photos", "memory://photos/ant.jpg", "--out", "memory://maps")
+    urls = "memory://photos", "memory://photos/ant.jpg"
+    result = gradcam(*urls, "--out", "memory://maps", *small)
     assert result.exit_code == 1
     assert "3 pictures explained, 1 failed" in result.stderr
 

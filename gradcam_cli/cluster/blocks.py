@@ -40,10 +40,10 @@ class Block:
 
     @property
     def part(self) -> str:
-        """The name of its part of the table of results: the same for the same pictures."""
+        """The name of its part of the table of results: the same for the same rows."""
         digest = hashlib.sha256()
         for picture in self.pictures:
-            digest.update(os.fsencode(str(picture.path)) + b"\0")
+            digest.update(os.fsencode(f"{picture.path}\0{picture.target or ''}\0"))
         return f"part-{self.index:05}-{digest.hexdigest()[:16]}.parquet"
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gradcam_cli import __version__
@@ -20,10 +19,15 @@ from gradcam_cli.records import ExplainedTarget, PictureResult, Prediction
 from gradcam_cli.storage import AnyPath, is_remote, names_in, readable, remove
 
 TABLE_FOLDER = "results"
+# A picture, and the class that was asked for of it alone.
+RowKey: TypeAlias = tuple[str, str | None]
+
 _PART = re.compile(r"part-\d{5,}-[0-9a-f]{16}\.parquet")
 _KEY = b"gradcam"
 # A store answers in tens of milliseconds, however small the question.
 _QUESTIONS_AT_ONCE = 16
+
+_KEY_COLUMNS = ["image", "class"]
 
 _PREDICTION = [
     ("index", pa.int32()),
@@ -41,6 +45,7 @@ _TARGET = [
 _SCHEMA = pa.schema(
     [
         ("image", pa.string()),
+        ("class", pa.string()),
         ("model", pa.string()),
         ("layer", pa.string()),
         ("method", pa.list_(pa.string())),
@@ -71,19 +76,24 @@ def write_part(
         OutputError: It can't be written.
     """
     rows = [_row(result, explainers) for result in results if not result.skipped]
-    skipped = [_text(result.picture.path) for result in results if result.skipped]
+    skipped = {row_key(result.picture) for result in results if result.skipped}
     if not rows:
         return
     table = pa.Table.from_pylist(rows, _SCHEMA)
     older = _read(path) if skipped else None
     if older is not None:
-        kept = older.filter(pc.is_in(older["image"], value_set=pa.array(skipped, pa.string())))
-        table = pa.concat_tables([table, kept])
+        table = pa.concat_tables([table, _rows_of(older, skipped)])
     _write(path, table)
 
 
-def recorded_images(folder: AnyPath) -> set[str]:
-    """Gives the pictures that the table has rows of, without errors.
+def row_key(picture: InputPicture) -> RowKey:
+    """Gives what is the same in all rows of a picture, and in no others."""
+    target = picture.target
+    return printable(str(picture.path)), None if target is None else printable(target)
+
+
+def recorded_rows(folder: AnyPath) -> set[RowKey]:
+    """Gives the keys of the rows that the table has, without errors.
 
     Args:
         folder: Where the parts are, if there are any.
@@ -91,48 +101,82 @@ def recorded_images(folder: AnyPath) -> set[str]:
     Raises:
         StorageError: The store can't be reached.
     """
-    recorded: set[str] = set()
-    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
-        for table in pool.map(_read, (folder / name for name in _part_names(folder))):
-            if table is not None:
-                recorded.update(table.filter(pc.is_null(table["error"]))["image"].to_pylist())
+    recorded: set[RowKey] = set()
+    for keys in _keys_of(folder, _part_names(folder)):
+        recorded.update(key for key, failed in keys if not failed)
     return recorded
 
 
-def is_recorded(picture: InputPicture, recorded: Collection[str]) -> bool:
-    """Says whether a picture is among those of `recorded_images`."""
-    return _text(picture.path) in recorded
+def drop_older_rows(folder: AnyPath, parts: Collection[str], anew: Collection[RowKey]) -> None:
+    """Leaves each picture one row, where earlier runs cut the pictures into other parts.
 
-
-def drop_older_rows(folder: AnyPath, parts: Collection[str], images: Iterable[AnyPath]) -> None:
-    """Takes rows of pictures that were explained anew out of the parts of earlier runs.
+    Rows of this run's parts are the newest. Among others that are there twice, since a run
+    was stopped, one without an error is kept.
 
     Args:
         folder: Where the parts are.
-        parts: The names of the parts that the run has written.
-        images: The pictures that are in these.
+        parts: The names of this run's parts, whether it has written them or not.
+        anew: The keys of the rows that it has written.
 
     Raises:
         OutputError: A part can't be replaced or removed.
         StorageError: The store can't be reached.
     """
-    older = [name for name in _part_names(folder) if name not in parts]
+    names = _part_names(folder)
+    older = [name for name in names if name not in parts]
     if not older:
         return
-    anew = pa.array([_text(image) for image in images], pa.string())
+    seen = set(anew)
+    for keys in _keys_of(folder, [name for name in names if name in parts]):
+        seen.update(key for key, _ in keys)
+    doubtful: list[tuple[str, int, RowKey]] = []
+    dropped: dict[str, set[int]] = {}
+    for name, keys in zip(older, _keys_of(folder, older), strict=True):
+        for place, (key, failed) in enumerate(keys):
+            if failed:
+                doubtful.append((name, place, key))
+            elif key in seen:
+                dropped.setdefault(name, set()).add(place)
+            else:
+                seen.add(key)
+    for name, place, key in doubtful:
+        if key in seen:
+            dropped.setdefault(name, set()).add(place)
+        seen.add(key)
 
     def drop(name: str) -> None:
         table = _read(folder / name)
         if table is None:
             return
-        kept = table.filter(pc.invert(pc.is_in(table["image"], value_set=anew)))
-        if kept.num_rows == 0:
+        kept = [place for place in range(table.num_rows) if place not in dropped[name]]
+        if kept:
+            _write(folder / name, table.take(kept))
+        else:
             remove(folder / name)
-        elif kept.num_rows < table.num_rows:
-            _write(folder / name, kept)
 
     with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
-        list(pool.map(drop, older))
+        list(pool.map(drop, dropped))
+
+
+def _keys_of(folder: AnyPath, names: Sequence[str]) -> Iterator[list[tuple[RowKey, bool]]]:
+    """Gives the key of each row of some parts, and whether it tells of an error."""
+
+    def keys(name: str) -> list[tuple[RowKey, bool]]:
+        table = _read(folder / name, [*_KEY_COLUMNS, "error"])
+        if table is None:
+            return []
+        images, classes, errors = (column.to_pylist() for column in table.columns)
+        failed = [error is not None for error in errors]
+        return list(zip(zip(images, classes, strict=True), failed, strict=True))
+
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
+        yield from pool.map(keys, names)
+
+
+def _rows_of(table: pa.Table, wanted: Collection[RowKey]) -> pa.Table:
+    keys = zip(*(table[column].to_pylist() for column in _KEY_COLUMNS), strict=True)
+    places = [place for place, key in enumerate(keys) if key in wanted]
+    return table.take(pa.array(places, pa.int64()))
 
 
 def _part_names(folder: AnyPath) -> list[str]:
@@ -148,18 +192,20 @@ def _write(path: AnyPath, table: pa.Table) -> None:
         pq.write_table(table, file, compression="zstd")
 
 
-def _read(path: AnyPath) -> pa.Table | None:
+def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
     """Reads a part; None for a file that isn't one of the tool's own."""
     try:
-        table = pq.read_table(readable(path))
+        table = pq.read_table(readable(path), columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
     return table if _KEY in (table.schema.metadata or {}) else None
 
 
 def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[str, Any]:
+    image, class_ = row_key(result.picture)
     return {
-        "image": _text(result.picture.path),
+        "image": image,
+        "class": class_,
         "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": [explainer.method for explainer in explainers],

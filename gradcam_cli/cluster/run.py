@@ -162,12 +162,12 @@ def _knock(address: str) -> None:
 
 def _redoing_unrecorded(pictures: Sequence[InputPicture], job: Job) -> list[InputPicture]:
     """Has pictures explained again that the table doesn't tell of: their block was cut short."""
-    from gradcam_cli.cluster.result_table import TABLE_FOLDER, is_recorded, recorded_images
+    from gradcam_cli.cluster.result_table import TABLE_FOLDER, recorded_rows, row_key
 
     assert job.out is not None
-    recorded = recorded_images(job.out / TABLE_FOLDER)
+    recorded = recorded_rows(job.out / TABLE_FOLDER)
     return [
-        replace(picture, redo=picture.redo or not is_recorded(picture, recorded))
+        replace(picture, redo=picture.redo or row_key(picture) not in recorded)
         for picture in pictures
     ]
 
@@ -221,13 +221,14 @@ def _answers(
 
 
 def _results(first: Answer, answers: Iterator[Answer], job: Job) -> Iterator[PictureResult]:
-    from gradcam_cli.cluster.result_table import TABLE_FOLDER, drop_older_rows
+    from gradcam_cli.cluster.result_table import TABLE_FOLDER, RowKey, drop_older_rows, row_key
 
-    parts, images = [], []
+    parts: list[str] = []
+    anew: set[RowKey] = set()
     for answers_so_far in ([first], answers):
         for answer in answers_so_far:
             yield from answer.results
             parts.append(answer.part)
-            images += [result.picture.path for result in answer.results if not result.skipped]
+            anew.update(row_key(result.picture) for result in answer.results if not result.skipped)
     assert job.out is not None
-    drop_older_rows(job.out / TABLE_FOLDER, parts, images)
+    drop_older_rows(job.out / TABLE_FOLDER, parts, anew)
