@@ -154,7 +154,10 @@ class Reporter:
             click.echo(result_json(result, self._explainers))
         elif result.error is None and not self._quiet:
             lines = result_lines(result, self._show_classes, self._stdout.width)
-            self._stdout.print(lines, soft_wrap=True)
+            if self._stdout.is_terminal:
+                self._stdout.print(lines, soft_wrap=True)
+            else:
+                print(lines.plain, file=self._stdout.file, flush=True)
 
     def tell_report(self, path: Path) -> None:
         """Says where the report of all pictures is."""
