@@ -321,7 +321,9 @@ def explain(
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     pictures = list(find_pictures(paths))
     if manifest is not None:
-        pictures += read_manifest(manifest)
+        named = {(str(picture.path), picture.target) for picture in pictures}
+        listed = read_manifest(manifest)
+        pictures += [one for one in listed if (str(one.path), one.target) not in named]
         paths = (*paths, manifest)
     if not pictures:
         raise ImageError(
