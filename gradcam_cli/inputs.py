@@ -82,7 +82,8 @@ def _find_in_store(root: UPath) -> Iterator[InputPicture]:
 
 
 def _find_below(root: Path) -> Iterator[InputPicture]:
-    for folder, subfolders, names in os.walk(root):
+    unreadable: list[str] = []
+    for folder, subfolders, names in os.walk(root, onerror=lambda e: unreadable.append(e.filename)):
         if RESULTS_FOLDER_MARK in names:
             subfolders.clear()
             continue
@@ -93,3 +94,6 @@ def _find_below(root: Path) -> Iterator[InputPicture]:
                 continue
             if not is_own_result(path):
                 yield InputPicture(path, Path(folder).relative_to(root))
+    # They are told of where pictures would be read.
+    for name in unreadable:
+        yield InputPicture(Path(name), Path())

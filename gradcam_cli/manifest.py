@@ -67,6 +67,8 @@ def _read(name: str) -> Iterator[tuple[str, str | None]]:
 
 def _rows(name: str, file: IO[str]) -> Iterator[tuple[str, str | None]]:
     first = file.readline().rstrip("\r\n")
+    if "\0" in first:
+        raise UsageError(f"--from-file {name}: is no list of pictures, but a binary file")
     columns = [column.strip().casefold() for column in next(csv.reader([first]), [])]
     if _PATH in columns:
         for row in csv.DictReader(file, columns):

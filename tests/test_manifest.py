@@ -74,6 +74,7 @@ def test_names_that_are_no_text_are_found(folder):
         ("none.txt", None, "cannot be read"),
         ("a", None, "cannot be read"),
         ("list.csv", "a/cat.jpg\n", 'no column "path"'),
+        ("list.bin", "\0\1", "binary"),
     ],
 )
 def test_lists_that_cannot_be_read(folder, name, content, words):

@@ -54,7 +54,17 @@ def test_what_a_killed_run_left_is_mended(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["hello\n", "hello", '{"a": 1}\n', "[1]\n", '{"image": "a"}\n\n', "\xff\n"]
+    "content",
+    [
+        "hello\n",
+        "hello",
+        '{"a": 1}\n',
+        '{"lr": 0.1}',
+        "[1]\n",
+        '{"image": "a"}\n\n',
+        f"{line('a.jpg')}\nmy own comment",
+        "\xff\n",
+    ],
 )
 def test_files_of_others_are_left_alone(tmp_path, content):
     path = tmp_path / "own.json"

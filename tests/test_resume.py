@@ -100,7 +100,7 @@ def test_what_exists_is_left_out_and_told(run_gradcam, samples, tmp_path):
     again = run_gradcam(*arguments, "--skip-existing")
     assert again.returncode == 0
     assert "dog.jpg" not in again.stdout
-    assert "1 pictures explained, 1 skipped" in again.stderr
+    assert "1 picture explained, 1 skipped" in again.stderr
     assert (tmp_path / "out" / "cat_gradcam.png").exists()
     assert (tmp_path / "out" / "dog_gradcam.png").stat().st_mtime_ns == before.st_mtime_ns
 

@@ -7,6 +7,7 @@ import os
 import sys
 
 from gradcam_cli.cli import main
+from gradcam_cli.cli.group import INTERRUPTED
 
 
 def run() -> None:
@@ -20,6 +21,9 @@ def run() -> None:
         code: str | int | None = 0
     except SystemExit as end:
         code = end.code
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        code = INTERRUPTED
     if isinstance(code, str):
         print(code, file=sys.stderr)
     # Nobody may be listening any more.

@@ -47,7 +47,7 @@ from gradcam_cli.rendering.report import (
     ReportWriter,
     check_may_replace,
 )
-from gradcam_cli.storage import AnyPath, to_path
+from gradcam_cli.storage import AnyPath, is_remote, to_path
 
 _FAILED = 1
 _PATHS_IN_TITLE = 3
@@ -230,20 +230,23 @@ class _ExplainCommand(click.Command):
 )
 @click.option(
     "--from-file",
-    "manifest",
+    "manifests",
     metavar="LIST",
+    multiple=True,
     help="Also explain what this file lists: a path in each line, or CSV with the columns path "
-    "and class; - is standard input.",
+    "and class, which goes before --class; - is standard input. Can be repeated.",
 )
 @click.option(
     "--skip-existing",
     is_flag=True,
-    help="Go on where an earlier run stopped: leave out pictures whose results are there.",
+    help="Go on where an earlier run with the same options stopped: leave out pictures whose "
+    "results are there.",
 )
 @click.option(
     "--json",
     metavar="[FILE.jsonl]",
-    help="Print one JSON object for each picture, or add them to a file.",
+    help="Print one JSON object for each picture, or add them to a file (.jsonl, .ndjson or "
+    ".json), where they replace older ones of the same pictures.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
 @click.option("-v", "--verbose", is_flag=True, help="Tell the input size, preprocessing and times.")
@@ -285,7 +288,7 @@ def explain(
     address: str | None,
     workers: int | None,
     mixed_precision: bool,
-    manifest: str | None,
+    manifests: tuple[str, ...],
     skip_existing: bool,
     json: str | None,
     quiet: bool,
@@ -317,14 +320,16 @@ def explain(
         check_may_replace(report)
     elif report_assets:
         raise click.UsageError("--report-assets needs --report FILE.html")
-    if not paths and manifest is None:
+    if not paths and not manifests:
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     pictures = list(find_pictures(paths))
-    if manifest is not None:
-        named = {(str(picture.path), picture.target) for picture in pictures}
-        listed = read_manifest(manifest)
-        pictures += [one for one in listed if (str(one.path), one.target) not in named]
-        paths = (*paths, manifest)
+    named = {(str(picture.path), picture.target) for picture in pictures}
+    for manifest in manifests:
+        for picture in read_manifest(manifest):
+            if (str(picture.path), picture.target) not in named:
+                named.add((str(picture.path), picture.target))
+                pictures.append(picture)
+    paths = (*paths, *manifests)
     if not pictures:
         raise ImageError(
             f"no pictures in {', '.join(paths)} (looked for {', '.join(sorted(SUFFIXES))})"
@@ -401,7 +406,7 @@ def explain(
     with contextlib.ExitStack() as stack:
         results_file = None
         if json is not None and not as_json:
-            results_file = stack.enter_context(ResultsFile(Path(json)))
+            results_file = stack.enter_context(ResultsFile(_local(json)))
             done = results_file.done
             pictures = [replace(picture, redo=key_of(picture) not in done) for picture in pictures]
         ready = None
@@ -482,6 +487,13 @@ def explain(
         reporter.summarize()
     if reporter.failed:
         ctx.exit(_FAILED)
+
+
+def _local(json: str) -> Path:
+    path = to_path(json)
+    if is_remote(path):
+        raise UsageError(f"--json {json}: is not on this machine; give a local file")
+    return path
 
 
 def _is_given(ctx: click.Context, parameter: str) -> bool:

@@ -171,10 +171,10 @@ class Reporter:
         seconds = time.perf_counter() - self._started
         failed = f", {self.failed} failed" if self.failed else ""
         wrong = f"; {self.wrong} of {self._known} predicted wrongly" if self._known else ""
-        pictures = "picture" if self.done == self._total == 1 else "pictures"
         skipped = f", {self.skipped} skipped as their results were there" if self.skipped else ""
         told = self.done + self.failed + self.skipped
         of_total = f" of {self._total}" if told < self._total else ""
+        pictures = "picture" if self.done == 1 and not of_total else "pictures"
         click.echo(
             f"{prefix}{self.done}{of_total} {pictures} explained{failed}{skipped} "
             f"in {seconds:.1f} s{wrong}",

@@ -20,7 +20,7 @@ _NOT_REPEATED = frozenset(
             "workers",
             "address",
             "json",
-            "manifest",
+            "manifests",
             "skip_existing",
             "quiet",
             "verbose",

@@ -11,6 +11,8 @@ from gradcam_cli.errors import OutputError, UsageError
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.outputs import written_whole
 
+# Of each line that `gradcam_cli.cli.display.result_json` makes.
+_BEGINNING = b'{"image": "'
 # A picture, and the class that was asked for of it alone.
 Key: TypeAlias = tuple[str, str | None]
 
@@ -33,7 +35,7 @@ class ResultsFile:
             path: The file; it need not exist.
 
         Raises:
-            UsageError: It is there, but holds something else.
+            UsageError: It is there, but holds something else; or it isn't on this machine.
             OutputError: It can't be read or written.
         """
         self.path = path
@@ -92,9 +94,9 @@ class ResultsFile:
                 self.done.discard(key)
             else:
                 self.done.add(key)
-        if rest and not lines and not rest.startswith(b"{"):
+        if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
             raise UsageError(
-                f"--json {self.path}: is no file of results of gradcam; choose another file"
+                f"--json {self.path}: its last line is no result of gradcam; choose another file"
             )
         if rest or len(lines) > len(self._lines):
             self._rewrite()
