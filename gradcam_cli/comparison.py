@@ -20,8 +20,6 @@ from gradcam_cli.records import ExplainedTarget, PictureResult, PipelineOptions
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.sheet import CELL_SIDE, draw_sheet
 
-_SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods"
-
 
 def compare_pictures(
     pictures: Iterable[InputPicture],
@@ -43,7 +41,7 @@ def compare_pictures(
         complete: the output of each of its targets.
     """
     namer = namer or OutputNamer(options.out)
-    suffixes = [f"{_SHEET_SUFFIX}.{options.format}"]
+    suffixes = _suffixes(options)
     for picture in pictures:
         if options.skip_existing and not picture.redo and namer.has_all(picture, suffixes):
             yield PictureResult(picture, skipped=True)
@@ -62,9 +60,7 @@ def _compare(
 ) -> PictureResult:
     image = read_picture(picture.path)
     fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
-    targets = list(options.targets)
-    if picture.target is not None:
-        targets = [explainers[0].classifier.labels.find(picture.target)]
+    targets = options.targets_of(picture, explainers[0].classifier.labels)
     by_method: list[list[ImageExplanation]] = []
     for explainer in explainers:
         explanations = explain_picture(
@@ -84,7 +80,7 @@ def _compare(
         [(target.name, percent(target.probability)) for target in predictions],
         [[_draw_cell(explanation) for explanation in explanations] for explanations in by_class],
     )
-    (path,) = namer.name(picture, [f"{_SHEET_SUFFIX}.{options.format}"])
+    (path,) = namer.name(picture, _suffixes(options))
     titles = ", ".join(METHODS[explainer.method].title for explainer in explainers)
     title = f"{titles}; {explainers[0].classifier.name} layer {explainers[0].layer}"
     encoded = encode_picture(sheet, options.format, mark(picture.path, path.parent, title))
@@ -103,6 +99,10 @@ def _compare(
             for explanations in by_class
         ],
     )
+
+
+def _suffixes(options: PipelineOptions) -> list[str]:
+    return [f"{OVERLAY_SUFFIX}_methods.{options.format}"]
 
 
 def _draw_cell(explanation: ImageExplanation) -> Image.Image:

@@ -82,8 +82,7 @@ class PictureWriter:
             picture: The picture.
             targets: (M,) int, the indices of its explained classes.
         """
-        with_files = targets[: self._number_with_files(len(targets))]
-        suffixes = self._suffixes(with_files, picture.target is not None)
+        suffixes = self._suffixes(picture, targets)
         if not suffixes:
             return {}
         paths = self._namer.name(picture, list(suffixes.values()))
@@ -101,11 +100,9 @@ class PictureWriter:
         Raises:
             UnknownClassError: There is no such class as is to be explained of it.
         """
-        targets = list(self._options.targets)[: self._options.files_for]
-        if picture.target is not None:
-            targets = [self._explainer.classifier.labels.find(picture.target)]
-        suffixes = self._suffixes(np.array(targets, int), picture.target is not None)
-        if len(targets) > 1 and min(targets) < 0:
+        targets = self._options.targets_of(picture, self._explainer.classifier.labels)
+        suffixes = self._suffixes(picture, np.array(targets))
+        if self._number_with_files(len(targets)) > 1 and min(targets) < 0:
             suffixes = {file: suffix for file, suffix in suffixes.items() if file[1] is None}
         return bool(suffixes) and self._namer.has_all(picture, list(suffixes.values()))
 
@@ -239,13 +236,14 @@ class PictureWriter:
         # A report's explanation of the true class comes after what was asked for.
         return targets if self._options.only_wrong else len(self._options.targets)
 
-    def _suffixes(self, targets: np.ndarray, names_class: bool) -> dict[PlannedFile, str]:
+    def _suffixes(self, picture: InputPicture, targets: np.ndarray) -> dict[PlannedFile, str]:
         """Gives the endings of a picture's files; the first is an overlay's."""
+        targets = targets[: self._number_with_files(len(targets))]
         suffixes: dict[PlannedFile, str] = {}
         format_ = self._options.format
         for number, index in enumerate(targets):
             name = ""
-            if len(targets) > 1 or names_class:
+            if len(targets) > 1 or picture.target is not None:
                 name = f"_{index}-{_file_name(self._explainer.classifier.labels.name(index))}"
             suffixes["overlay", number] = f"{OVERLAY_SUFFIX}{name}.{format_}"
             if self._options.heatmap:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from gradcam_cli.images import SUFFIXES
 from gradcam_cli.provenance import RESULTS_FOLDER_MARK, is_own_result
@@ -14,6 +14,9 @@ from gradcam_cli.storage import AnyPath, is_folder, is_remote, list_below, to_pa
 
 if TYPE_CHECKING:
     from upath import UPath
+
+# Its path as the user would name it, and the class that is asked for of it alone.
+PictureKey: TypeAlias = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class InputPicture:
     folder: Path
     target: str | None = None
     redo: bool = False
+
+    @property
+    def key(self) -> PictureKey:
+        """What tells it from the other pictures of a run."""
+        return str(self.path), self.target
 
 
 def find_pictures(paths: Iterable[str | AnyPath]) -> Iterator[InputPicture]:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from gradcam_cli.errors import UsageError
-from gradcam_cli.inputs import InputPicture, find_pictures
+from gradcam_cli.errors import UsageError, reason
+from gradcam_cli.inputs import InputPicture, PictureKey, find_pictures
 from gradcam_cli.storage import AnyPath, is_remote, to_path
 
 STANDARD_INPUT = "-"
@@ -32,13 +32,14 @@ def read_manifest(name: str) -> Iterator[InputPicture]:
     Raises:
         UsageError: There is no such file, it is no text, or a table without paths.
     """
-    found: set[tuple[str, str | None]] = set()
+    found: set[PictureKey] = set()
     for path, target in _read(name):
         for picture in find_pictures([path]):
-            if (str(picture.path), target) not in found:
-                found.add((str(picture.path), target))
-                folder = _own_folder(to_path(path), picture)
-                yield replace(picture, folder=folder, target=target)
+            folder = _own_folder(to_path(path), picture)
+            listed = replace(picture, folder=folder, target=target)
+            if listed.key not in found:
+                found.add(listed.key)
+                yield listed
 
 
 def _own_folder(named: AnyPath, picture: InputPicture) -> Path:
@@ -58,9 +59,7 @@ def _read(name: str) -> Iterator[tuple[str, str | None]]:
             with open(name, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 yield from _rows(name, file)
     except OSError as error:
-        raise UsageError(
-            f"--from-file {name}: cannot be read ({error.strerror or error})"
-        ) from None
+        raise UsageError(f"--from-file {name}: cannot be read ({reason(error)})") from None
     except csv.Error as error:
         raise UsageError(f"--from-file {name}: is no table ({error})") from None
 

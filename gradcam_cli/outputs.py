@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path, PurePath
 from typing import IO
 
-from gradcam_cli.errors import OutputError
+from gradcam_cli.errors import OutputError, reason
 from gradcam_cli.inputs import InputPicture
 from gradcam_cli.provenance import MARKED_SUFFIXES, is_companion, is_result_of
 from gradcam_cli.storage import (
@@ -196,8 +196,7 @@ def written_whole(path: AnyPath) -> Iterator[IO[bytes]]:
             raise
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another folder with "
-            f"--out"
+            f"{path}: cannot be written ({reason(error)}); choose another folder with --out"
         ) from error
 
 

@@ -69,61 +69,55 @@ class _Pipeline:
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
-        skipped: list[InputPicture] = []
         explaining: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
         drawing: deque[Future[PictureResult]] = deque()
         size = self._runner.batch_size
-        with ThreadPoolExecutor(self._options.parallelism.workers) as pool:
-            try:
-                while True:
-                    # While each stream computes a batch, the next one is decoded.
-                    while len(explaining) < 2 * self._runner.streams:
-                        held = len(drawing) + sum(len(batch) for batch, _ in explaining)
-                        if held and held + size.now > size.in_flight:
-                            break
-                        chosen = list(self._choose(source, size.now, skipped))
-                        for picture in skipped:
-                            yield PictureResult(picture, skipped=True)
-                        if not chosen and not skipped:
-                            break
-                        skipped.clear()
-                        if not chosen:
-                            continue
-                        batch = [
-                            (picture, pool.submit(self._decode, picture)) for picture in chosen
-                        ]
-                        explaining.append((batch, self._runner.submit(batch)))
-                    if explaining:
-                        explained, outcomes = explaining.popleft()
-                        drawing.extend(self._draw(explained, outcomes.result(), pool))
-                        size.grow(_pixels_of_largest(explained))
-                    while drawing and (len(drawing) > size.now or not explaining):
-                        yield drawing.popleft().result()
-                    if not explaining and not drawing:
-                        break
-            except KeyboardInterrupt:
-                self._runner.close()
-                pool.shutdown(wait=True, cancel_futures=True)
-                # What was written by now is told, before the run ends.
-                for future in drawing:
-                    if not future.cancelled():
-                        yield future.result()
-                raise
-            except BaseException:
-                self._runner.close()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        pool = ThreadPoolExecutor(self._options.parallelism.workers)
+
+        def stop() -> None:
             self._runner.close()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+        try:
+            while True:
+                # While each stream computes a batch, the next one is decoded.
+                while len(explaining) < 2 * self._runner.streams:
+                    held = len(drawing) + sum(len(batch) for batch, _ in explaining)
+                    if held and held + size.now > size.in_flight:
+                        break
+                    chosen, skipped = self._choose(islice(source, size.now))
+                    if not chosen and not skipped:
+                        break
+                    yield from (PictureResult(picture, skipped=True) for picture in skipped)
+                    if chosen:
+                        batch = [(one, pool.submit(self._decode, one)) for one in chosen]
+                        explaining.append((batch, self._runner.submit(batch)))
+                if explaining:
+                    explained, outcomes = explaining.popleft()
+                    drawing.extend(self._draw(explained, outcomes.result(), pool))
+                    size.grow(_pixels_of_largest(explained))
+                while drawing and (len(drawing) > size.now or not explaining):
+                    yield drawing.popleft().result()
+                if not explaining and not drawing:
+                    break
+        except KeyboardInterrupt:
+            stop()
+            # What was written by now is told, before the run ends.
+            yield from (future.result() for future in drawing if not future.cancelled())
+            raise
+        finally:
+            stop()
 
     def _choose(
-        self, source: Iterator[InputPicture], number: int, skipped: list[InputPicture]
-    ) -> Iterator[InputPicture]:
-        """Takes some pictures that are to be explained, and puts others aside."""
-        for picture in islice(source, number):
-            if self._options.skip_existing and not picture.redo and self._is_done(picture):
-                skipped.append(picture)
-            else:
-                yield picture
+        self, pictures: Iterable[InputPicture]
+    ) -> tuple[list[InputPicture], list[InputPicture]]:
+        """Tells pictures that are to be explained from those whose results are there."""
+        chosen: list[InputPicture] = []
+        skipped: list[InputPicture] = []
+        for picture in pictures:
+            is_skipped = self._options.skip_existing and not picture.redo and self._is_done(picture)
+            (skipped if is_skipped else chosen).append(picture)
+        return chosen, skipped
 
     def _is_done(self, picture: InputPicture) -> bool:
         try:
@@ -143,12 +137,7 @@ class _Pipeline:
     def _targets(self, picture: InputPicture, truth: int | None) -> list[int]:
         if self._options.only_wrong and truth is not None:
             return [TOP_CLASS, truth]
-        targets = list(self._options.targets)
-        if picture.target is not None:
-            try:
-                targets = [self._explainer.classifier.labels.find(picture.target)]
-            except UnknownClassError as error:
-                raise UnknownClassError(f"{picture.path}: {error}") from error
+        targets = self._options.targets_of(picture, self._explainer.classifier.labels)
         if self._options.report and truth is not None:
             targets.append(truth)
         return targets

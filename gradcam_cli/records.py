@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import GradcamError, UnknownClassError
 from gradcam_cli.fitting import Fit
 from gradcam_cli.inputs import InputPicture
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.parallelism import Parallelism, usable_cores
 from gradcam_cli.regions import DEFAULT_THRESHOLD, Region
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
@@ -83,6 +84,23 @@ class PipelineOptions:
     skip_existing: bool = False
     batch_size: int | None = None
     parallelism: Parallelism = field(default_factory=lambda: Parallelism(usable_cores()))
+
+    def targets_of(self, picture: InputPicture, labels: Labels) -> list[int]:
+        """Gives the classes to explain in a picture: its own, where it has one.
+
+        Args:
+            picture: The picture.
+            labels: The classes.
+
+        Raises:
+            UnknownClassError: There is no such class as is asked for of it.
+        """
+        if picture.target is None:
+            return list(self.targets)
+        try:
+            return [labels.find(picture.target)]
+        except UnknownClassError as error:
+            raise UnknownClassError(f"{picture.path}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ _STDERR = 2
 
 @contextmanager
 def held_back_stderr() -> Iterator[None]:
-    """Holds back what is written to standard error, and lets it go if the import fails.
+    """Holds back what is written to standard error, and lets it go if something fails.
 
     The messages come from C++ before any log level is looked at.
     """

@@ -18,12 +18,12 @@ def test_lines_are_there_as_soon_as_they_are_added(tmp_path):
     path = tmp_path / "new" / "told.jsonl"
     with ResultsFile(path) as results:
         assert results.done == set()
-        results.add(line("a.jpg"))
+        results.add(("a.jpg", None), line("a.jpg"))
         assert images(path) == ["a.jpg"]
-        results.add(line("b.jpg", error="damaged"))
+        results.add(("b.jpg", None), line("b.jpg", error="damaged"))
     with ResultsFile(path) as results:
         assert results.done == {("a.jpg", None)}
-        results.add(line("c.jpg"))
+        results.add(("c.jpg", None), line("c.jpg"))
     assert images(path) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
@@ -31,15 +31,15 @@ def test_a_new_line_replaces_an_older_one(tmp_path):
     path = tmp_path / "told.jsonl"
     path.write_text(f"{line('a.jpg')}\n{line('b.jpg', error='x')}\n")
     with ResultsFile(path) as results:
-        results.add(line("b.jpg", n=2))
+        results.add(("b.jpg", None), line("b.jpg", n=2))
     assert path.read_text() == f"{line('a.jpg')}\n{line('b.jpg', n=2)}\n"
 
 
 def test_each_class_has_a_line(tmp_path):
     path = tmp_path / "told.jsonl"
     with ResultsFile(path) as results:
-        results.add(line("a.jpg", **{"class": "lynx"}))
-        results.add(line("a.jpg"))
+        results.add(("a.jpg", "lynx"), line("a.jpg", **{"class": "lynx"}))
+        results.add(("a.jpg", None), line("a.jpg"))
     with ResultsFile(path) as results:
         assert results.done == {("a.jpg", None), ("a.jpg", "lynx")}
     assert images(path) == ["a.jpg", "a.jpg"]

@@ -39,7 +39,7 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
 
 class _FoldedNetwork(KerasNetwork):
     def __init__(self, network: KerasNetwork, taps: Sequence[str | int] | None) -> None:
-        self.__dict__.update(network.__dict__)
+        super().__init__(network.model, network.output, classes_only=network.classes_only)
         merges = taps is not None and all(isinstance(tap, str) for tap in taps)
         self._taps = {str(tap).rpartition("/")[2] for tap in taps or ()} if merges else None
 

@@ -39,7 +39,13 @@ _TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
 class KerasNetwork:
-    """A model of Keras 3, or of Keras 2 by the package tf-keras."""
+    """A model of Keras 3, or of Keras 2 by the package tf-keras.
+
+    Attributes:
+        model: The model.
+        output: Which of several outputs holds the class scores.
+        classes_only: Whether outputs that aren't one score for each class are refused.
+    """
 
     def __init__(
         self, model: keras.Model, output: str | None = None, *, classes_only: bool = True
@@ -52,8 +58,8 @@ class KerasNetwork:
             classes_only: Refuse outputs that aren't one score for each class.
         """
         self.model = model
-        self._output = output
-        self._classes_only = classes_only
+        self.output = output
+        self.classes_only = classes_only
 
     @property
     def name(self) -> str:
@@ -122,8 +128,8 @@ class KerasNetwork:
         with self._recorded_calls() as feature_maps:
             outputs = self.model(self._packed(inputs), training=False)
         named = self._named(outputs)
-        if self._classes_only:
-            return Recording(choose_output(named, self._output), feature_maps)
+        if self.classes_only:
+            return Recording(choose_output(named, self.output), feature_maps)
         return Recording(next(iter(named.values())), feature_maps)
 
     def _packed(self, inputs: tf.Tensor) -> Any:

@@ -16,7 +16,7 @@ from gradcam_cli.cli.measuring import (
     progress_bar,
     tell_errors,
 )
-from gradcam_cli.cli.options import debug_option, parse_layer
+from gradcam_cli.cli.options import debug_option, layers_option, parse_layer
 from gradcam_cli.errors import UsageError
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.metric_names import ALL_METRICS, RANKING_METRICS
@@ -34,14 +34,8 @@ _FAILED = 1
     show_default=True,
     help="How the map is computed (see 'gradcam methods').",
 )
-@click.option(
-    "-l",
-    "--layer",
-    "layers",
-    metavar="NAME",
-    multiple=True,
-    help="Compare these layers. Can be repeated. [default: the last layer of every shape of "
-    "output]",
+@layers_option(
+    "Compare these layers. Can be repeated. [default: the last layer of every shape of output]"
 )
 @measuring_options
 @debug_option

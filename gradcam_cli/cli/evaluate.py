@@ -18,9 +18,8 @@ from gradcam_cli.cli.measuring import (
     progress_bar,
     tell_errors,
 )
-from gradcam_cli.cli.options import debug_option, parse_layer
+from gradcam_cli.cli.options import debug_option, layers_option, methods_option, parse_layer
 from gradcam_cli.cli.path_types import LocalPath
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.metric_names import ALL_METRICS
 
 if TYPE_CHECKING:
@@ -34,24 +33,10 @@ _FAILED = 1
 
 @click.command(short_help="Measure whether maps show what the network used.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
-    "--method",
-    "methods",
-    metavar="NAME",
-    type=click.Choice(list(METHODS)),
-    multiple=True,
-    default=[DEFAULT_METHOD],
-    show_default=True,
-    help="How the map is computed (see 'gradcam methods'). Can be repeated.",
-)
-@click.option(
-    "-l",
-    "--layer",
-    "layers",
-    metavar="NAME",
-    multiple=True,
-    help="The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: each "
-    "is measured. [default: the last with a spatial output]",
+@methods_option("Can be repeated.")
+@layers_option(
+    "The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: each is "
+    "measured. [default: the last with a spatial output]"
 )
 @click.option(
     "--annotations",

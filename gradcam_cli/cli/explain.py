@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,21 +18,22 @@ from gradcam_cli.cli.options import (
     alpha_option,
     colormap_option,
     debug_option,
+    layers_option,
+    methods_option,
     model_options,
     parse_layer,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
-from gradcam_cli.cli.results_file import ResultsFile, key_of
+from gradcam_cli.cli.results_file import ResultsFile
 from gradcam_cli.errors import ImageError, UsageError
 from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.fitting import FITS
 from gradcam_cli.images import SUFFIXES
-from gradcam_cli.inputs import find_pictures
+from gradcam_cli.inputs import InputPicture, PictureKey, find_pictures
 from gradcam_cli.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
 from gradcam_cli.manifest import read_manifest
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_name, model_for_layer
 from gradcam_cli.outputs import check_places
 from gradcam_cli.parallelism import divide_cores
@@ -47,7 +48,7 @@ from gradcam_cli.rendering.report import (
     ReportWriter,
     check_may_replace,
 )
-from gradcam_cli.storage import AnyPath, is_remote, to_path
+from gradcam_cli.storage import AnyPath, to_path
 
 _FAILED = 1
 _PATHS_IN_TITLE = 3
@@ -78,14 +79,9 @@ class _ExplainCommand(click.Command):
 @click.command(cls=_ExplainCommand, short_help="Explain pictures (the default command).")
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @model_options
-@click.option(
-    "-l",
-    "--layer",
-    "layers",
-    metavar="NAME",
-    multiple=True,
-    help="The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: their "
-    "maps are fused. [default: the last with a spatial output]",
+@layers_option(
+    "The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: their maps "
+    "are fused. [default: the last with a spatial output]"
 )
 @click.option(
     "--fuse",
@@ -95,17 +91,7 @@ class _ExplainCommand(click.Command):
     show_default=True,
     help="How the maps of several layers become one.",
 )
-@click.option(
-    "--method",
-    "methods",
-    metavar="NAME",
-    type=click.Choice(list(METHODS)),
-    multiple=True,
-    default=[DEFAULT_METHOD],
-    show_default=True,
-    help="How the map is computed (see 'gradcam methods'). Can be repeated: a sheet that compares "
-    "them.",
-)
+@methods_option("Can be repeated: a sheet that compares them.")
 @click.option(
     "--smooth",
     is_flag=True,
@@ -245,6 +231,7 @@ class _ExplainCommand(click.Command):
 @click.option(
     "--json",
     metavar="[FILE.jsonl]",
+    type=LocalPath(allow_dash=True),
     help="Print one JSON object for each picture, or add them to a file (.jsonl, .ndjson or "
     ".json), where they replace older ones of the same pictures.",
 )
@@ -290,7 +277,7 @@ def explain(
     mixed_precision: bool,
     manifests: tuple[str, ...],
     skip_existing: bool,
-    json: str | None,
+    json: Path | None,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -322,13 +309,10 @@ def explain(
         raise click.UsageError("--report-assets needs --report FILE.html")
     if not paths and not manifests:
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
-    pictures = list(find_pictures(paths))
-    named = {(str(picture.path), picture.target) for picture in pictures}
-    for manifest in manifests:
-        for picture in read_manifest(manifest):
-            if (str(picture.path), picture.target) not in named:
-                named.add((str(picture.path), picture.target))
-                pictures.append(picture)
+    named: dict[PictureKey, InputPicture] = {}
+    for picture in chain(find_pictures(paths), *map(read_manifest, manifests)):
+        named.setdefault(picture.key, picture)
+    pictures = list(named.values())
     paths = (*paths, *manifests)
     if not pictures:
         raise ImageError(
@@ -338,7 +322,7 @@ def explain(
         raise UsageError("--report gathers all pictures; leave out --skip-existing")
     if skip_existing and only:
         raise UsageError("--only wrong leaves nothing of what it passes over; drop --skip-existing")
-    as_json = json == _STANDARD_OUTPUT
+    as_json = json == Path(_STANDARD_OUTPUT)
     if only and not truth:
         raise UsageError("--only wrong needs --truth to know what is wrong")
     if only and classes:
@@ -406,9 +390,9 @@ def explain(
     with contextlib.ExitStack() as stack:
         results_file = None
         if json is not None and not as_json:
-            results_file = stack.enter_context(ResultsFile(_local(json)))
+            results_file = stack.enter_context(ResultsFile(json))
             done = results_file.done
-            pictures = [replace(picture, redo=key_of(picture) not in done) for picture in pictures]
+            pictures = [replace(picture, redo=picture.key not in done) for picture in pictures]
         ready = None
         if address is None:
             from gradcam_cli.cli.tensorflow_import import import_tensorflow
@@ -487,13 +471,6 @@ def explain(
         reporter.summarize()
     if reporter.failed:
         ctx.exit(_FAILED)
-
-
-def _local(json: str) -> Path:
-    path = to_path(json)
-    if is_remote(path):
-        raise UsageError(f"--json {json}: is not on this machine; give a local file")
-    return path
 
 
 def _is_given(ctx: click.Context, parameter: str) -> bool:

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.path_types import LocalPath
+from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
@@ -114,6 +115,25 @@ def _complete_colormaps(
     from matplotlib import colormaps
 
     return [CompletionItem(name) for name in colormaps if name.startswith(incomplete)]
+
+
+def layers_option(help_: str) -> Callable[..., Any]:
+    """Makes the option that names layers, any number of them."""
+    return click.option("-l", "--layer", "layers", metavar="NAME", multiple=True, help=help_)
+
+
+def methods_option(more_help: str) -> Callable[..., Any]:
+    """Makes the option that names methods, any number of them."""
+    return click.option(
+        "--method",
+        "methods",
+        metavar="NAME",
+        type=click.Choice(list(METHODS)),
+        multiple=True,
+        default=[DEFAULT_METHOD],
+        show_default=True,
+        help=f"How the map is computed (see 'gradcam methods'). {more_help}",
+    )
 
 
 alpha_option = click.option(

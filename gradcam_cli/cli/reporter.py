@@ -149,7 +149,7 @@ class Reporter:
         if self._only_wrong and result.error is None and not result.is_wrong:
             return
         if self._results_file is not None:
-            self._results_file.add(result_json(result, self._explainers))
+            self._results_file.add(result.picture.key, result_json(result, self._explainers))
         if self._as_json:
             click.echo(result_json(result, self._explainers))
         elif result.error is None and not self._quiet:

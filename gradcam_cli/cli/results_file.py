@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeAlias
+from typing import IO
 
-from gradcam_cli.errors import OutputError, UsageError
-from gradcam_cli.inputs import InputPicture
+from gradcam_cli.errors import OutputError, UsageError, reason
+from gradcam_cli.inputs import PictureKey
 from gradcam_cli.outputs import written_whole
 
 # Of each line that `gradcam_cli.cli.display.result_json` makes.
 _BEGINNING = b'{"image": "'
-# A picture, and the class that was asked for of it alone.
-Key: TypeAlias = tuple[str, str | None]
 
 
 class ResultsFile:
@@ -39,26 +37,28 @@ class ResultsFile:
             OutputError: It can't be read or written.
         """
         self.path = path
-        self._lines: dict[Key, bytes] = {}
-        self.done: set[Key] = set()
+        # The places of the newest lines alone: a million lines would fill the memory.
+        self._places: dict[PictureKey, tuple[int, int]] = {}
+        self.done: set[PictureKey] = set()
         try:
             self._read()
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = open(path, "ab", buffering=0)  # noqa: SIM115
         except OSError as error:
-            raise OutputError(f"--json {path}: cannot be written ({error.strerror})") from error
+            raise OutputError(f"--json {path}: cannot be written ({reason(error)})") from error
         self._has_older = False
 
-    def add(self, line: str) -> None:
+    def add(self, key: PictureKey, line: str) -> None:
         """Writes the line of a picture.
 
         Args:
+            key: The picture's.
             line: A JSON object, as `gradcam_cli.cli.display.result_json` makes it.
         """
-        key = _key(json.loads(line))
-        self._has_older |= key in self._lines
-        self._lines[key] = line.encode() + b"\n"
-        self._file.write(self._lines[key])
+        self._has_older |= key in self._places
+        encoded = line.encode() + b"\n"
+        self._places[key] = self._file.tell(), len(encoded)
+        self._file.write(encoded)
 
     def __enter__(self) -> ResultsFile:
         return self
@@ -76,40 +76,39 @@ class ResultsFile:
     def _read(self) -> None:
         if not self.path.exists():
             return
-        content = self.path.read_bytes()
-        # A run that was killed, or a full disk, may have cut the last line short.
-        *lines, rest = content.split(b"\n")
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                key = _key(record)
-            except (ValueError, TypeError, KeyError):
-                raise UsageError(
-                    f"--json {self.path}: line {number} is no result of gradcam; choose another "
-                    f"file"
-                ) from None
-            self._lines.pop(key, None)
-            self._lines[key] = line + b"\n"
-            if "error" in record:
-                self.done.discard(key)
-            else:
-                self.done.add(key)
-        if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
-            raise UsageError(
-                f"--json {self.path}: its last line is no result of gradcam; choose another file"
-            )
-        if rest or len(lines) > len(self._lines):
+        is_untidy = False
+        start = 0
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    # A run that was killed, or a full disk, may have cut the last line short.
+                    if not (line.startswith(_BEGINNING) or _BEGINNING.startswith(line)):
+                        raise self._strange("its last line")
+                    is_untidy = True
+                    break
+                try:
+                    record = json.loads(line)
+                    key = record["image"], record.get("class")
+                except (ValueError, TypeError, KeyError):
+                    raise self._strange(f"line {number}") from None
+                is_untidy |= self._places.pop(key, None) is not None
+                self._places[key] = start, len(line)
+                start += len(line)
+                if "error" in record:
+                    self.done.discard(key)
+                else:
+                    self.done.add(key)
+        if is_untidy:
             self._rewrite()
 
+    def _strange(self, what: str) -> UsageError:
+        return UsageError(
+            f"--json {self.path}: {what} is no result of gradcam; choose another file"
+        )
+
     def _rewrite(self) -> None:
-        with written_whole(self.path) as file:
-            file.writelines(self._lines.values())
-
-
-def key_of(picture: InputPicture) -> Key:
-    """Gives the key of a picture's line."""
-    return str(picture.path), picture.target
-
-
-def _key(record: dict[str, Any]) -> Key:
-    return record["image"], record.get("class")
+        with open(self.path, "rb") as older, written_whole(self.path) as file:
+            for key, (start, length) in self._places.items():
+                older.seek(start)
+                self._places[key] = file.tell(), length
+                file.write(older.read(length))

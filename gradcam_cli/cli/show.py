@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from gradcam_cli.cli.options import (
 )
 from gradcam_cli.cli.path_types import StoragePath
 from gradcam_cli.errors import UsageError
-from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
+from gradcam_cli.fitting import FITS
 from gradcam_cli.inputs import InputPicture
+from gradcam_cli.job import Job, make_ready
 from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
-from gradcam_cli.records import TOP_CLASS, PipelineOptions
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
 from gradcam_cli.storage import AnyPath
@@ -104,36 +105,32 @@ def show(
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cli.console import picture_console, stdout_console
     from gradcam_cli.cli.display import result_lines
     from gradcam_cli.drawing import figure_of
-    from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.pipeline import explain_pictures
     from gradcam_cli.rendering.figure import SCREEN, render_figure
     from gradcam_cli.rendering.terminal import detect_terminal, print_picture
     from gradcam_cli.rendering.window import open_window
 
     model = model or (DEFAULT_MODEL if layer is None else model_for_layer(layer))
-    classifier = load_classifier(model, **model_details)
-    fit = fit or classifier.default_fit
-    native, any_size = classifier.input_size, classifier.any_size
-    options = PipelineOptions(
-        targets=[*dict.fromkeys(map(classifier.labels.find, classes))] or [TOP_CLASS],
-        fit=fit,
-        input_size=choose_input_size(native, any_size, fit, model_details["size"]),
-        stride=usual_stride(native),
+    picture = InputPicture(image, Path())
+    job = Job(
+        model=model,
+        **model_details,
+        layers=[] if layer is None else [parse_layer(layer)],
+        methods=(method,),
+        classes=classes,
         top_k=_TOP_K,
-        colormap=colormap,
+        fit=fit,
         alpha=alpha,
+        colormap=colormap,
         contour=contour,
         box=box,
-        files_for=0,
-        panels=True,
     )
-    explainer = Explainer(classifier, parse_layer(layer), method)
-    picture = InputPicture(image, Path())
-    (result,) = explain_pictures([picture], explainer, options)
+    ready = make_ready(job, [picture])
+    options = replace(ready.options, files_for=0, panels=True)
+    (result,) = explain_pictures([picture], ready.explainers[0], options)
     if result.error is not None:
         raise result.error
 
@@ -148,7 +145,7 @@ def show(
             if panel is not None:
                 print_picture(console, panel.image, kind)
         return
-    figure = figure_of(result.panels, picture, [explainer], colormap, SCREEN)
+    figure = figure_of(result.panels, picture, ready.explainers, colormap, SCREEN)
     if kind == _WINDOW:
         open_window(figure, image.name)
     else:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradcam_cli import __version__
 from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.inputs import InputPicture
+from gradcam_cli.inputs import InputPicture, PictureKey
 from gradcam_cli.outputs import written_whole
 from gradcam_cli.provenance import printable
 from gradcam_cli.records import ExplainedTarget, PictureResult, Prediction
 from gradcam_cli.storage import AnyPath, is_remote, names_in, readable, remove
 
 TABLE_FOLDER = "results"
-# A picture, and the class that was asked for of it alone.
-RowKey: TypeAlias = tuple[str, str | None]
-
 _PART = re.compile(r"part-\d{5,}-[0-9a-f]{16}\.parquet")
 _KEY = b"gradcam"
 # A store answers in tens of milliseconds, however small the question.
@@ -86,13 +83,13 @@ def write_part(
     _write(path, table)
 
 
-def row_key(picture: InputPicture) -> RowKey:
+def row_key(picture: InputPicture) -> PictureKey:
     """Gives what is the same in all rows of a picture, and in no others."""
     target = picture.target
     return printable(str(picture.path)), None if target is None else printable(target)
 
 
-def recorded_rows(folder: AnyPath) -> set[RowKey]:
+def recorded_rows(folder: AnyPath) -> set[PictureKey]:
     """Gives the keys of the rows that the table has, without errors.
 
     Args:
@@ -101,13 +98,13 @@ def recorded_rows(folder: AnyPath) -> set[RowKey]:
     Raises:
         StorageError: The store can't be reached.
     """
-    recorded: set[RowKey] = set()
+    recorded: set[PictureKey] = set()
     for keys in _keys_of(folder, _part_names(folder)):
         recorded.update(key for key, failed in keys if not failed)
     return recorded
 
 
-def drop_older_rows(folder: AnyPath, parts: Collection[str], anew: Collection[RowKey]) -> None:
+def drop_older_rows(folder: AnyPath, parts: Collection[str], anew: Collection[PictureKey]) -> None:
     """Leaves each picture one row, where earlier runs cut the pictures into other parts.
 
     Rows of this run's parts are the newest. Among others that are there twice, since a run
@@ -129,7 +126,7 @@ def drop_older_rows(folder: AnyPath, parts: Collection[str], anew: Collection[Ro
     seen = set(anew)
     for keys in _keys_of(folder, [name for name in names if name in parts]):
         seen.update(key for key, _ in keys)
-    doubtful: list[tuple[str, int, RowKey]] = []
+    doubtful: list[tuple[str, int, PictureKey]] = []
     dropped: dict[str, set[int]] = {}
     for name, keys in zip(older, _keys_of(folder, older), strict=True):
         for place, (key, failed) in enumerate(keys):
@@ -158,10 +155,10 @@ def drop_older_rows(folder: AnyPath, parts: Collection[str], anew: Collection[Ro
         list(pool.map(drop, dropped))
 
 
-def _keys_of(folder: AnyPath, names: Sequence[str]) -> Iterator[list[tuple[RowKey, bool]]]:
+def _keys_of(folder: AnyPath, names: Sequence[str]) -> Iterator[list[tuple[PictureKey, bool]]]:
     """Gives the key of each row of some parts, and whether it tells of an error."""
 
-    def keys(name: str) -> list[tuple[RowKey, bool]]:
+    def keys(name: str) -> list[tuple[PictureKey, bool]]:
         table = _read(folder / name, [*_KEY_COLUMNS, "error"])
         if table is None:
             return []
@@ -173,7 +170,7 @@ def _keys_of(folder: AnyPath, names: Sequence[str]) -> Iterator[list[tuple[RowKe
         yield from pool.map(keys, names)
 
 
-def _rows_of(table: pa.Table, wanted: Collection[RowKey]) -> pa.Table:
+def _rows_of(table: pa.Table, wanted: Collection[PictureKey]) -> pa.Table:
     keys = zip(*(table[column].to_pylist() for column in _KEY_COLUMNS), strict=True)
     places = [place for place, key in enumerate(keys) if key in wanted]
     return table.take(pa.array(places, pa.int64()))

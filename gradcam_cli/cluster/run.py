@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gradcam_cli.cluster.blocks import Block, cut
 from gradcam_cli.errors import ClusterError, GradcamError, UsageError, reason
 from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.inputs import InputPicture
+from gradcam_cli.inputs import InputPicture, PictureKey
 from gradcam_cli.job import Job
 from gradcam_cli.outputs import check_places
 from gradcam_cli.parallelism import divide_cores
@@ -221,10 +221,10 @@ def _answers(
 
 
 def _results(first: Answer, answers: Iterator[Answer], job: Job) -> Iterator[PictureResult]:
-    from gradcam_cli.cluster.result_table import TABLE_FOLDER, RowKey, drop_older_rows, row_key
+    from gradcam_cli.cluster.result_table import TABLE_FOLDER, drop_older_rows, row_key
 
     parts: list[str] = []
-    anew: set[RowKey] = set()
+    anew: set[PictureKey] = set()
     for answers_so_far in ([first], answers):
         for answer in answers_so_far:
             yield from answer.results
