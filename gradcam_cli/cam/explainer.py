@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,6 +121,8 @@ class Explainer:
         self._pitches: list[Pitch]
         self._classes: int
         self._map_functions: dict[str, MapFunction] = {}
+        self._lock = Lock()
+        self._optimized: set[int] = set()
         self._function = tf.function(self._explain, autograph=False)
         self._function.get_concrete_function(*self._signature(1))
 
@@ -195,8 +199,22 @@ class Explainer:
         alone = inputs.shape[0] == 1
         if alone:
             inputs, targets = tf.repeat(inputs, 2, axis=0), tf.repeat(targets, 2, axis=0)
-        tensors: tuple[tf.Tensor, ...] = function(inputs, targets)
+        with self._alone_at_first(targets.shape[1]):
+            tensors: tuple[tf.Tensor, ...] = function(inputs, targets)
         return tuple(tensor[:1] for tensor in tensors) if alone else tensors
+
+    @contextmanager
+    def _alone_at_first(self, number_of_targets: int) -> Iterator[None]:
+        """Keeps other threads waiting while TensorFlow optimizes a function at its first call.
+
+        They would all do the same, each with the memory that it takes.
+        """
+        if number_of_targets in self._optimized:
+            yield
+            return
+        with self._lock:
+            yield
+            self._optimized.add(number_of_targets)
 
     def _maps(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         if isinstance(self._method, InGraphMethod):

@@ -37,15 +37,17 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
         tf.constant(0)
 
 
+# Keras looks for them, for a function or two, and does without them where they aren't installed.
+_NOT_NEEDED = ("IPython", "cv2", "huggingface_hub", "matplotlib.pyplot", "pandas", "sklearn")
+
+
 @contextmanager
 def _without_detours() -> Iterator[None]:
-    """Keeps the import from what takes a third of its time and isn't needed here.
+    """Keeps the import from what takes up to half of its time and isn't needed here.
 
-    Keras needs pyplot and pandas for a function or two, and does without them where they
-    aren't installed. Nothing that an import makes is garbage, so that nobody need look for
-    it.
+    Nothing that an import makes is garbage, so that nobody need look for it.
     """
-    hidden = [name for name in ("matplotlib.pyplot", "pandas") if name not in sys.modules]
+    hidden = [name for name in _NOT_NEEDED if name not in sys.modules]
     modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
     modules.update(dict.fromkeys(hidden))
     was_enabled = gc.isenabled()
