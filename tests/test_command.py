@@ -16,6 +16,7 @@ from PIL import Image
 
 import gradcam_cli
 from gradcam_cli.cli import main
+from gradcam_cli.cli.tensorflow_import import _interruptible
 from gradcam_cli.models.catalogue import CATALOGUE
 from gradcam_cli.models.loading import load_classifier
 
@@ -172,6 +173,22 @@ def test_interrupting_the_start(tmp_path, command_environment, dog, seconds):
     assert files(tmp_path) == ["dog.jpg"]
 
 
+def test_an_interrupt_is_waited_for_before_anything_else(command_environment):
+    program = "import gradcam_cli.__main__, sys; print({'click', 'numpy'} & set(sys.modules))"
+    assert (
+        subprocess.check_output([sys.executable, "-c", program], env=command_environment, text=True)
+        == "set()\n"
+    )
+
+
+def test_an_interrupt_within_a_library_that_is_loaded():
+    """As pybind11 passes on what happens in the initialization of a module."""
+    with pytest.raises(KeyboardInterrupt), _interruptible():
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+    with pytest.raises(ImportError, match="no such module"), _interruptible():
+        raise ImportError("no such module")
+
+
 def test_a_known_layer_means_its_model_and_offline_says_what_to_do(run_gradcam, tmp_path, dog):
     done = run_gradcam("dog.jpg", "--layer", "block5_conv4")
     assert done.returncode == 1
@@ -186,8 +203,13 @@ def test_a_known_layer_means_its_model_and_offline_says_what_to_do(run_gradcam, 
     assert files(tmp_path) == ["dog.jpg"]
 
 
-def test_nothing_on_stdout_but_results(run_gradcam, dog, tmp_path):
-    done = run_gradcam("-q", "dog.jpg", "dog.jpg", "--debug")
+def test_nothing_on_stdout_but_results(run_gradcam, command_environment, tmp_path, dog):
+    # What Keras would import for nothing, where it is installed.
+    (tmp_path / "more").mkdir()
+    for name in ("cv2", "IPython", "pandas", "sklearn"):
+        (tmp_path / "more" / f"{name}.py").write_text(f"print('{name} is imported')")
+    path = os.pathsep.join([str(tmp_path / "more"), command_environment["PYTHONPATH"]])
+    done = run_gradcam("-q", "dog.jpg", "dog.jpg", "--debug", PYTHONPATH=path)
     assert done.returncode == 0
     assert done.stdout == ""
 

@@ -27,7 +27,8 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         # Keras warns of every layer that a file doesn't fit; the error says it once.
         warnings.simplefilter("ignore")
-    with _without_detours(), contextlib.nullcontext() if show_messages else held_back_stderr():
+    quiet = contextlib.nullcontext() if show_messages else held_back_stderr()
+    with _without_detours(), quiet, _interruptible():
         import keras  # noqa: F401
         import tensorflow as tf
 
@@ -35,6 +36,17 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
             parallelism.limit(tf.config.threading)
         # The first operation starts the runtime, which has things to say too.
         tf.constant(0)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Undoes what libraries make of Ctrl-C while they are loaded: an ImportError."""
+    try:
+        yield
+    except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
 
 
 # Keras looks for them, for a function or two, and does without them where they aren't installed.
