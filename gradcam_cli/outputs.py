@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count
@@ -143,12 +144,27 @@ def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:
 
     Raises:
         UsageError: Results need another place.
+        OutputError: The folder can't be written.
     """
     if out is not None:
         check_writable(out)
+        if not is_remote(out):
+            _check_folder(out.absolute())
         return
     for picture in pictures:
         check_writable(picture.path)
+
+
+def _check_folder(folder: Path) -> None:
+    """Makes a file without a name where the folder is, or would be made."""
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"--out {folder}: cannot be written ({reason(error)}); choose another folder"
+        ) from error
 
 
 def _shortened(stem: str, room: int) -> str:

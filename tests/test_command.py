@@ -391,10 +391,12 @@ def test_a_missing_picture_is_told_in_one_line(invoke):
     assert one_error_line(done.stderr) == "Error: missing.jpg: there is no such file"
 
 
-def test_a_place_that_cannot_be_written(invoke, dog, tmp_path):
-    done = invoke("dog.jpg", "--out", "/proc/nowhere")
+def test_a_place_that_cannot_be_written(invoke, samples, dog, tmp_path):
+    # Once, not for each picture.
+    done = invoke("dog.jpg", samples, "--out", "/proc/nowhere/at/all")
     assert done.exit_code == 1
-    assert "--out" in one_error_line(done.stderr)
+    assert done.stdout == ""
+    assert "--out /proc/nowhere/at/all: cannot be written" in one_error_line(done.stderr)
     done = invoke("dog.jpg", "--out", "dog.jpg")
     assert done.exit_code == 2
     assert files(tmp_path) == ["dog.jpg"]
