@@ -119,6 +119,11 @@ class NetworkRunner:
         """
         return self._pool.submit(self._explain, batch)
 
+    def interrupt(self) -> None:
+        """Ends methods that run the network many times before they are done."""
+        for explainer in self._explainers:
+            explainer.interrupt()
+
     def close(self) -> None:
         """Forgets what hasn't begun, and waits for what has."""
         self._pool.shutdown(wait=True, cancel_futures=True)

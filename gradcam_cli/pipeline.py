@@ -101,6 +101,7 @@ class _Pipeline:
                 if not explaining and not drawing:
                     break
         except KeyboardInterrupt:
+            self._runner.interrupt()
             stop()
             # What was written by now is told, before the run ends.
             yield from (future.result() for future in drawing if not future.cancelled())

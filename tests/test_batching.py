@@ -1,3 +1,7 @@
+import os
+import signal
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -105,6 +109,22 @@ def test_files_and_order_do_not_depend_on_what_runs_side_by_side(tmp_path, folde
         written.append({path.name: path.read_bytes() for path in out.iterdir()})
     assert len(written[0]) == 20
     assert all(other == written[0] for other in written)
+
+
+def test_an_interrupt_ends_a_method_that_runs_the_network_many_times(small_model, classify, folder):
+    explainer = Explainer(classify(small_model()), "last", "scorecam", batch_size=1)
+    runs = []
+
+    def report(done, total):
+        runs.append(total)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+
+    explainer.report = report
+    options = PipelineOptions(fit="squash", input_size=(16, 16), files_for=0)
+    with pytest.raises(KeyboardInterrupt):
+        list(explain_pictures(list(find_pictures([folder])), explainer, options))
+    assert len(runs) == 1 < runs[0]
 
 
 def test_half_precision_shows_the_same(builtin, explainer, samples):

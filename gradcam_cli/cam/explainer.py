@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -104,6 +105,7 @@ class Explainer:
         self.layer: str
         self.pitch: Pitch
         self.report: Report | None = None
+        self._is_interrupted = False
         self._fusion = fusion
         self._smoothing = smoothing
         self._batch_size = batch_size
@@ -165,6 +167,13 @@ class Explainer:
         self._batch_size //= 2
         self._map_functions.clear()
         return True
+
+    def interrupt(self) -> None:
+        """Ends what another thread has this explain, for good: `explain` raises CancelledError.
+
+        Methods that run the network many times end after the current run; others after all.
+        """
+        self._is_interrupted = True
 
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> Explanation:
         """Explains a batch.
@@ -316,6 +325,8 @@ class Explainer:
             calls *= smoothing_runs(inputs)
 
         def report(done: int, total: int) -> None:
+            if self._is_interrupted:
+                raise CancelledError
             if self.report is not None:
                 self.report(done, total * calls)
 

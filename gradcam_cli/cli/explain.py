@@ -294,6 +294,7 @@ def explain(
       gradcam photo.jpg --model resnet50 --class tabby --class 281 --class n02123045
       gradcam photo.jpg --method gradcam --method layercam --class tabby --class lynx
       gradcam photos/ --out heatmaps/ --top-k 3 --json
+      gradcam photos/ --out heatmaps/ --json results.jsonl --skip-existing
       gradcam photos/ --model my_model.keras --truth folders --only wrong
       gradcam photo.jpg --each --contour --figure pdf
       gradcam photos/ --report out/report.html
