@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-_INTERRUPTED = 130
+from gradcam_cli.errors import INTERRUPTED
 
 
 def run() -> None:
@@ -24,7 +24,7 @@ def run() -> None:
         code = end.code
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
-        code = _INTERRUPTED
+        code = INTERRUPTED
     if isinstance(code, str):
         print(code, file=sys.stderr)
     try:

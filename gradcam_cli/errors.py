@@ -6,6 +6,9 @@ option, and what to do next. The command line prints it without a traceback.
 
 from __future__ import annotations
 
+# The exit code of what Ctrl-C ended, as shells tell it.
+INTERRUPTED = 130
+
 
 class GradcamError(Exception):
     """Base of all errors that `gradcam_cli` raises on purpose (exit code 1)."""

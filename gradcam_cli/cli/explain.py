@@ -13,7 +13,7 @@ from typing import ClassVar
 import click
 from click.core import ParameterSource
 
-from gradcam_cli.cli.group import DEBUG, INTERRUPTED
+from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.options import (
     alpha_option,
     colormap_option,
@@ -27,7 +27,7 @@ from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
 from gradcam_cli.cli.results_file import ResultsFile
-from gradcam_cli.errors import ImageError, UsageError
+from gradcam_cli.errors import INTERRUPTED, ImageError, UsageError
 from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.fitting import FITS
 from gradcam_cli.images import SUFFIXES

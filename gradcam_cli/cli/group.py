@@ -8,10 +8,9 @@ import click
 from click.shell_completion import CompletionItem
 from click_default_group import DefaultGroup
 
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import INTERRUPTED, GradcamError
 
 DEBUG = "gradcam_cli.debug"
-INTERRUPTED = 130
 
 
 class GradcamGroup(DefaultGroup):  # type: ignore[misc]

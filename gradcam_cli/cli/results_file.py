@@ -33,7 +33,7 @@ class ResultsFile:
             path: The file; it need not exist.
 
         Raises:
-            UsageError: It is there, but holds something else; or it isn't on this machine.
+            UsageError: It is there, but holds something else.
             OutputError: It can't be read or written.
         """
         self.path = path

@@ -14,6 +14,9 @@ from types import ModuleType
 from gradcam_cli.parallelism import Parallelism
 from gradcam_cli.standard_error import held_back_stderr
 
+# Keras looks for them, for a function or two, and does without them where they aren't installed.
+_NOT_NEEDED = ("IPython", "cv2", "huggingface_hub", "matplotlib.pyplot", "pandas", "sklearn")
+
 
 def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | None = None) -> None:
     """Imports TensorFlow and Keras.
@@ -47,10 +50,6 @@ def _interruptible() -> Iterator[None]:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         raise
-
-
-# Keras looks for them, for a function or two, and does without them where they aren't installed.
-_NOT_NEEDED = ("IPython", "cv2", "huggingface_hub", "matplotlib.pyplot", "pandas", "sklearn")
 
 
 @contextmanager

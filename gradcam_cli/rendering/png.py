@@ -109,9 +109,9 @@ def _filter(image: Image.Image) -> Bytes:
 
 
 def _is_of_drawing(filtered: Bytes) -> bool:
-    left = _magnitudes(filtered[::_SAMPLED])
-    equal = left.size - np.count_nonzero(left)
-    nearly_equal = np.count_nonzero(left <= _NEARLY) - equal
+    distances = _magnitudes(filtered[::_SAMPLED])
+    equal = distances.size - np.count_nonzero(distances)
+    nearly_equal = np.count_nonzero(distances <= _NEARLY) - equal
     return bool(equal > 2 * nearly_equal)
 
 
