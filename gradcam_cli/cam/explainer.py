@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from gradcam_cli.cam.scaling import (
     smoothing_runs,
 )
 from gradcam_cli.cam.tap import choose_tap
+from gradcam_cli.cam.traced_function import TracedFunction
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.errors import UsageError
 from gradcam_cli.explainer_facts import ExplainerFacts
@@ -124,9 +124,9 @@ class Explainer:
         self._classes: int
         self._map_functions: dict[str, MapFunction] = {}
         self._lock = Lock()
-        self._optimized: set[int] = set()
-        self._function = tf.function(self._explain, autograph=False)
-        self._function.get_concrete_function(*self._signature(1))
+        # By the number of target classes.
+        self._functions: dict[int, TracedFunction] = {}
+        self._function(1)
 
     @property
     def layers(self) -> list[str]:
@@ -187,50 +187,42 @@ class Explainer:
         Returns:
             Probabilities, resolved targets and maps, as NumPy arrays.
         """
-        tensor = tf.cast(inputs, tf.float32)
-        probabilities, resolved, *maps = self._call(tensor, tf.constant(targets, tf.int32))
+        inputs = np.asarray(inputs, np.float32)
+        probabilities, resolved, *maps = self._call(inputs, np.asarray(targets, np.int32))
         if self._smoothing:
-            maps = [smooth(lambda changed: self._maps(changed, resolved), tensor)]
+            maps = [smooth(lambda changed: self._maps(changed, resolved), tf.constant(inputs))]
         elif not maps:
-            maps = [self._perturb(tensor, resolved)]
-        return Explanation(probabilities.numpy(), resolved.numpy(), maps[0].numpy())
+            maps = [self._perturb(tf.constant(inputs), resolved)]
+        return Explanation(probabilities, resolved, np.asarray(maps[0]))
 
-    def _signature(self, targets: int) -> tuple[tf.TensorSpec, tf.TensorSpec]:
-        return (
-            tf.TensorSpec((None, *self.classifier.input_shape), tf.float32),
-            tf.TensorSpec((None, targets), tf.int32),
-        )
+    def _function(self, targets: int) -> TracedFunction:
+        with self._lock:
+            if targets not in self._functions:
+                self._functions[targets] = TracedFunction(
+                    self._explain,
+                    (
+                        tf.TensorSpec((None, *self.classifier.input_shape), tf.float32),
+                        tf.TensorSpec((None, targets), tf.int32),
+                    ),
+                    is_constant=self.classifier.network.is_constant,
+                )
+            return self._functions[targets]
 
-    def _call(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        function = self._function.get_concrete_function(*self._signature(targets.shape[1]))
+    def _call(self, inputs: np.ndarray, targets: np.ndarray) -> Sequence[np.ndarray]:
+        function = self._function(targets.shape[1])
         # Kernels for a single input round otherwise than those for several, so that a
         # picture's bits would depend on what else is explained with it.
-        alone = inputs.shape[0] == 1
-        if alone:
-            inputs, targets = tf.repeat(inputs, 2, axis=0), tf.repeat(targets, 2, axis=0)
-        with self._alone_at_first(targets.shape[1]):
-            tensors: tuple[tf.Tensor, ...] = function(inputs, targets)
-        return tuple(tensor[:1] for tensor in tensors) if alone else tensors
+        if len(inputs) > 1:
+            return function(inputs, targets)
+        outputs = function(np.repeat(inputs, 2, axis=0), np.repeat(targets, 2, axis=0))
+        return [output[:1] for output in outputs]
 
-    @contextmanager
-    def _alone_at_first(self, number_of_targets: int) -> Iterator[None]:
-        """Keeps other threads waiting while TensorFlow optimizes a function at its first call.
-
-        They would all do the same, each with the memory that it takes.
-        """
-        if number_of_targets in self._optimized:
-            yield
-            return
-        with self._lock:
-            yield
-            self._optimized.add(number_of_targets)
-
-    def _maps(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _maps(self, inputs: tf.Tensor, targets: np.ndarray) -> tf.Tensor:
         if isinstance(self._method, InGraphMethod):
-            return self._call(inputs, targets)[2]
+            return self._call(inputs.numpy(), targets)[2]
         return self._perturb(inputs, targets)
 
-    def _perturb(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _perturb(self, inputs: tf.Tensor, targets: np.ndarray) -> tf.Tensor:
         report = self._reporter(inputs, targets)
         maps = []
         for number in range(targets.shape[1]):
@@ -318,7 +310,7 @@ class Explainer:
             )
         return self._map_functions[path]
 
-    def _reporter(self, inputs: tf.Tensor, targets: tf.Tensor) -> Report:
+    def _reporter(self, inputs: tf.Tensor, targets: np.ndarray) -> Report:
         """Adds up the runs of all classes, layers and smoothing copies of a batch."""
         calls = len(self._paths) * targets.shape[1]
         if self._smoothing:

@@ -38,6 +38,8 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
 
 
 class _FoldedNetwork(KerasNetwork):
+    is_constant = True
+
     def __init__(self, network: KerasNetwork, taps: Sequence[str | int] | None) -> None:
         super().__init__(network.model, network.output, classes_only=network.classes_only)
         merges = taps is not None and all(isinstance(tap, str) for tap in taps)

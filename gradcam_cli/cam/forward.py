@@ -66,6 +66,10 @@ class Network(Protocol):
         """How many numbers its weights hold."""
 
     @property
+    def is_constant(self) -> bool:
+        """Whether it has no variables: its weights are constants in the graph it records."""
+
+    @property
     def nodes(self) -> Sequence[LayerNode]:
         """Its layers, those that contain others before their contents."""
 

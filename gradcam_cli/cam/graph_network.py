@@ -34,7 +34,10 @@ class GraphNetwork:
         nodes: Its layers: the scopes with a spatial output, in the order of computation.
         operations: The types of all its operations.
         input_shape: (height, width, channels) that it was saved with, None where any.
+        is_constant: Always.
     """
+
+    is_constant = True
 
     def __init__(self, name: str, function: Any, output: str | None = None) -> None:
         """Flattens the function of a SavedModel's signature.

@@ -45,7 +45,10 @@ class KerasNetwork:
         model: The model.
         output: Which of several outputs holds the class scores.
         classes_only: Whether outputs that aren't one score for each class are refused.
+        is_constant: Never: its weights are variables.
     """
+
+    is_constant = False
 
     def __init__(
         self, model: keras.Model, output: str | None = None, *, classes_only: bool = True

@@ -15,7 +15,15 @@ from gradcam_cli.parallelism import Parallelism
 from gradcam_cli.standard_error import held_back_stderr
 
 # Keras looks for them, for a function or two, and does without them where they aren't installed.
-_NOT_NEEDED = ("IPython", "cv2", "huggingface_hub", "matplotlib.pyplot", "pandas", "sklearn")
+_NOT_NEEDED = (
+    "IPython",
+    "cv2",
+    "huggingface_hub",
+    "matplotlib.pyplot",
+    "pandas",
+    "scipy",
+    "sklearn",
+)
 
 
 def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | None = None) -> None:

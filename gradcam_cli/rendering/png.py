@@ -26,7 +26,7 @@ _SAMPLED = 4
 _NEARLY = 2
 _PHOTOGRAPH = (1, zlib.Z_HUFFMAN_ONLY)
 _DRAWING = (6, zlib.Z_DEFAULT_STRATEGY)
-_MEMORY_LEVEL = 8
+_MEMORY_LEVEL = zlib.DEF_MEM_LEVEL + 1
 
 
 def _sub(byte: Bytes, left: Bytes, above: Bytes) -> Bytes:
@@ -99,7 +99,9 @@ def _filter(image: Image.Image) -> Bytes:
         strip = slice(first, first + at_once)
         sample = slice(first, first + at_once, _SAMPLED)
         costs = {
-            number: int(_magnitudes(leave(rows[sample], left[sample], above[sample])).sum())
+            number: int(
+                _magnitudes(leave(rows[sample], left[sample], above[sample])).sum(dtype=np.uint32)
+            )
             for number, leave in _FILTERS.items()
         }
         chosen = min(costs, key=costs.__getitem__)
