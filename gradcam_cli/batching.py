@@ -15,6 +15,7 @@ import tensorflow as tf
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.errors import GradcamError, OutOfMemoryError
 from gradcam_cli.inputs import InputPicture
+from gradcam_cli.parallelism import Parallelism
 from gradcam_cli.records import DecodedPicture
 
 # A picture's explanations by each explainer, of a batch, and its row in that batch.
@@ -76,19 +77,28 @@ class BatchSize:
 class NetworkRunner:
     """Runs the network on one batch at a time on each GPU, or in each stream of the processor.
 
+    Where there are as many streams as threads for the pictures, these threads run the batches
+    too: with others beside them, cores would change between both all the time.
+
     Attributes:
         batch_size: How many pictures are best given to it at once.
         streams: How many batches go through it side by side.
     """
 
     def __init__(
-        self, explainers: Sequence[Explainer], streams: int = 1, batch_size: int | None = None
+        self,
+        explainers: Sequence[Explainer],
+        pool: ThreadPoolExecutor,
+        parallelism: Parallelism,
+        batch_size: int | None = None,
     ) -> None:
         """Looks for GPUs.
 
         Args:
             explainers: What explains each picture; of one classifier.
-            streams: How many batches are computed side by side where there is no GPU.
+            pool: The threads that decode and draw, first come, first served.
+            parallelism: How many they are, and how many batches are computed side by side
+                where there is no GPU.
             batch_size: What the user asked for.
         """
         self._explainers = explainers
@@ -96,9 +106,10 @@ class NetworkRunner:
         if gpus:
             largest = _LARGEST_ON_GPU
         else:
-            largest = _LARGEST_OF_ONE_STREAM if streams == 1 else _LARGEST_OF_MANY_STREAMS
+            is_one = parallelism.streams == 1
+            largest = _LARGEST_OF_ONE_STREAM if is_one else _LARGEST_OF_MANY_STREAMS
         self.batch_size = BatchSize(largest, batch_size)
-        places: list[str | None] = [*gpus] or [None] * streams
+        places: list[str | None] = [*gpus] or [None] * parallelism.streams
         if any(explainer.runs_many_times for explainer in explainers):
             places = places[:1]
         self.streams = len(places)
@@ -106,13 +117,15 @@ class NetworkRunner:
         for place in places:
             self._places.put(place)
         self._own = threading.local()
-        self._pool = ThreadPoolExecutor(self.streams, initializer=self._take_place)
+        if gpus or self.streams < parallelism.workers:
+            pool = ThreadPoolExecutor(self.streams, initializer=self._take_place)
+        self._pool = pool
 
     def submit(self, batch: Batch) -> Future[list[Outcome]]:
         """Has a batch explained.
 
         Args:
-            batch: Pictures that are decoded, or will be.
+            batch: Pictures that are decoded, or will be: the pool has been told of them.
 
         Returns:
             What will come of each picture, in their order.
@@ -142,7 +155,7 @@ class NetworkRunner:
                 alike.setdefault(key, []).append(position)
             else:
                 outcomes[position] = as_own_error(picture, error)
-        place = self._own.place
+        place = getattr(self._own, "place", None)
         with contextlib.nullcontext() if place is None else tf.device(place):
             for positions in alike.values():
                 group = [batch[position] for position in positions]

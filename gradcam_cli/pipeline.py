@@ -63,25 +63,25 @@ class _Pipeline:
         self._others = others
         self._options = options
         self._writer = PictureWriter(explainer, options, others, namer)
-        self._runner = NetworkRunner(
-            [explainer, *others], options.parallelism.streams, options.batch_size
-        )
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
         explaining: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
         drawing: deque[Future[PictureResult]] = deque()
-        size = self._runner.batch_size
-        pool = ThreadPoolExecutor(self._options.parallelism.workers)
+        options = self._options
+        pool = ThreadPoolExecutor(options.parallelism.workers)
+        explainers = [self._explainer, *self._others]
+        runner = NetworkRunner(explainers, pool, options.parallelism, options.batch_size)
+        size = runner.batch_size
 
         def stop() -> None:
-            self._runner.close()
+            runner.close()
             pool.shutdown(wait=True, cancel_futures=True)
 
         try:
             while True:
                 # While each stream computes a batch, the next one is decoded.
-                while len(explaining) < 2 * self._runner.streams:
+                while len(explaining) < 2 * runner.streams:
                     held = len(drawing) + sum(len(batch) for batch, _ in explaining)
                     if held and held + size.now > size.in_flight:
                         break
@@ -91,7 +91,7 @@ class _Pipeline:
                     yield from (PictureResult(picture, skipped=True) for picture in skipped)
                     if chosen:
                         batch = [(one, pool.submit(self._decode, one)) for one in chosen]
-                        explaining.append((batch, self._runner.submit(batch)))
+                        explaining.append((batch, runner.submit(batch)))
                 if explaining:
                     explained, outcomes = explaining.popleft()
                     drawing.extend(self._draw(explained, outcomes.result(), pool))
@@ -101,7 +101,7 @@ class _Pipeline:
                 if not explaining and not drawing:
                     break
         except KeyboardInterrupt:
-            self._runner.interrupt()
+            runner.interrupt()
             stop()
             # What was written by now is told, before the run ends.
             yield from (future.result() for future in drawing if not future.cancelled())
