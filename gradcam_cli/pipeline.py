@@ -63,25 +63,25 @@ class _Pipeline:
         self._others = others
         self._options = options
         self._writer = PictureWriter(explainer, options, others, namer)
+        self._pool = ThreadPoolExecutor(options.parallelism.workers)
+        self._runner = NetworkRunner(
+            [explainer, *others], self._pool, options.parallelism, options.batch_size
+        )
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
         explaining: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
         drawing: deque[Future[PictureResult]] = deque()
-        options = self._options
-        pool = ThreadPoolExecutor(options.parallelism.workers)
-        explainers = [self._explainer, *self._others]
-        runner = NetworkRunner(explainers, pool, options.parallelism, options.batch_size)
-        size = runner.batch_size
+        size = self._runner.batch_size
 
         def stop() -> None:
-            runner.close()
-            pool.shutdown(wait=True, cancel_futures=True)
+            self._runner.close()
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
         try:
             while True:
                 # While each stream computes a batch, the next one is decoded.
-                while len(explaining) < 2 * runner.streams:
+                while len(explaining) < 2 * self._runner.streams:
                     held = len(drawing) + sum(len(batch) for batch, _ in explaining)
                     if held and held + size.now > size.in_flight:
                         break
@@ -90,18 +90,18 @@ class _Pipeline:
                         break
                     yield from (PictureResult(picture, skipped=True) for picture in skipped)
                     if chosen:
-                        batch = [(one, pool.submit(self._decode, one)) for one in chosen]
-                        explaining.append((batch, runner.submit(batch)))
+                        batch = [(one, self._pool.submit(self._decode, one)) for one in chosen]
+                        explaining.append((batch, self._runner.submit(batch)))
                 if explaining:
                     explained, outcomes = explaining.popleft()
-                    drawing.extend(self._draw(explained, outcomes.result(), pool))
+                    drawing.extend(self._draw(explained, outcomes.result()))
                     size.grow(_pixels_of_largest(explained))
                 while drawing and (len(drawing) > size.now or not explaining):
                     yield drawing.popleft().result()
                 if not explaining and not drawing:
                     break
         except KeyboardInterrupt:
-            runner.interrupt()
+            self._runner.interrupt()
             stop()
             # What was written by now is told, before the run ends.
             yield from (future.result() for future in drawing if not future.cancelled())
@@ -143,9 +143,7 @@ class _Pipeline:
             targets.append(truth)
         return targets
 
-    def _draw(
-        self, batch: Batch, outcomes: Sequence[Outcome], pool: ThreadPoolExecutor
-    ) -> Iterator[Future[PictureResult]]:
+    def _draw(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterator[Future[PictureResult]]:
         """Sets the drawing of a batch going, in the order of its pictures."""
         for (picture, decoding), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, GradcamError):
@@ -158,7 +156,7 @@ class _Pipeline:
                 yield _done(result)
                 continue
             files = self._writer.plan(picture, explanations[0].targets[row])
-            yield pool.submit(self._write, result, decoded, explanations, row, files)
+            yield self._pool.submit(self._write, result, decoded, explanations, row, files)
 
     def _write(
         self,

@@ -94,19 +94,18 @@ def _filter(image: Image.Image) -> Bytes:
     framed[1:, _CHANNELS:] = np.asarray(image).reshape(image.height, width)
     rows, left, above = framed[1:, _CHANNELS:], framed[1:, :-_CHANNELS], framed[:-1, _CHANNELS:]
     filtered = np.empty((image.height, 1 + width), np.uint8)
-    at_once = max(1, _BYTES_AT_ONCE // width)
-    for first in range(0, image.height, at_once):
-        strip = slice(first, first + at_once)
-        sample = slice(first, first + at_once, _SAMPLED)
-        costs = {
-            number: int(
-                _magnitudes(leave(rows[sample], left[sample], above[sample])).sum(dtype=np.uint32)
-            )
-            for number, leave in _FILTERS.items()
-        }
-        chosen = min(costs, key=costs.__getitem__)
-        filtered[strip, 0] = chosen
-        filtered[strip, 1:] = _FILTERS[chosen](rows[strip], left[strip], above[strip])
+    samples = rows[::_SAMPLED], left[::_SAMPLED], above[::_SAMPLED]
+    costs = [
+        _magnitudes(leave(*samples)).sum(axis=1, dtype=np.uint32) for leave in _FILTERS.values()
+    ]
+    sampled_at_once = max(1, _BYTES_AT_ONCE // (width * _SAMPLED))
+    starts = np.arange(0, len(samples[0]), sampled_at_once)
+    cheapest = np.add.reduceat(costs, starts, axis=1).argmin(axis=0)
+    numbers, leaves = zip(*_FILTERS.items(), strict=True)
+    for start, chosen in zip(starts * _SAMPLED, cheapest, strict=True):
+        strip = slice(start, start + sampled_at_once * _SAMPLED)
+        filtered[strip, 0] = numbers[chosen]
+        filtered[strip, 1:] = leaves[chosen](rows[strip], left[strip], above[strip])
     return filtered
 
 
