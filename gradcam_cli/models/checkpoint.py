@@ -75,12 +75,13 @@ class _Tensor:
         )
         if self.offset < 0 or min(self.strides, default=0) < 0 or last >= numbers.size:
             raise ValueError("a tensor reaches beyond its storage")
-        return np.lib.stride_tricks.as_strided(
+        view = np.lib.stride_tricks.as_strided(
             numbers[self.offset :],
             self.shape,
             [stride * itemsize for stride in self.strides],
             writeable=False,
         )
+        return np.array(view)
 
 
 class _StateDictUnpickler(pickle.Unpickler):
@@ -115,8 +116,7 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
 
     Returns:
         Parameter names and their values, in the file's order. Each array has the shape
-        and dtype of its tensor (convolution kernels: (out, in, height, width)), and is
-        read-only.
+        and dtype of its tensor (convolution kernels: (out, in, height, width)).
 
     Raises:
         CheckpointError: The file can't be read, is cut short, is not such a checkpoint,
