@@ -17,10 +17,10 @@ Run = Callable[..., Sequence[np.ndarray]]
 class TracedFunction:
     """Runs a graph, from several threads if need be.
 
-    A graph that needs nothing but its inputs runs in a session, where that is on the
-    processor. `tf.function` keeps constants in a dozen places, as many as copies of all
-    weights, and has its graphs optimized in ways that save memory on GPUs only: with the
-    built-in network, to have it ready takes twice as long so.
+    On the processor, a graph that needs nothing but its inputs runs in a session. A
+    `tf.function` keeps a dozen copies of the constants in it, and is optimized for GPUs
+    besides: the built-in network, whose weights are constants, takes twice as long to get
+    ready so, and 100 MB more.
     """
 
     def __init__(
@@ -48,6 +48,9 @@ class TracedFunction:
 
         Returns:
             The outputs, in their order.
+
+        Raises:
+            tensorflow.errors.ResourceExhaustedError: There isn't enough memory.
         """
         with self._alone_at_first():
             return self._run(*inputs)
