@@ -153,6 +153,7 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
     """
     from gradcam_cli.cam.explainer import DEFAULT_BATCH_SIZE, Explainer
     from gradcam_cli.cam.precision import use_mixed_precision
+    from gradcam_cli.kept_graphs import KeptGraphs
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(
@@ -164,6 +165,8 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
         size=job.size,
         unsafe=job.unsafe,
         custom_objects=job.custom_objects,
+        # Half precision changes the network itself.
+        deferred=not job.mixed_precision,
     )
     if job.mixed_precision:
         use_mixed_precision(classifier.network)
@@ -219,6 +222,7 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
             fusion=job.fusion,
             smoothing=job.smooth,
             batch_size=job.batch_size or DEFAULT_BATCH_SIZE,
+            graphs=KeptGraphs(),
         )
         for method in job.methods
         for choice in choices

@@ -14,7 +14,7 @@ VARIANTS = list(efficientnet_lite.VARIANTS)
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    return read_checkpoint(efficientnet_lite._checkpoint_path("efficientnet-lite0"))
+    return read_checkpoint(efficientnet_lite.checkpoint_path("efficientnet-lite0"))
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -26,7 +26,7 @@ def test_has_as_many_parameters_as_the_catalogue_says(classifier):
     model = classifier.network.model
     assert model.count_params() == CATALOGUE[classifier.name].parameters
     # The whole checkpoint is used, but for PyTorch's counters of training steps.
-    tensors = read_checkpoint(efficientnet_lite._checkpoint_path(classifier.name))
+    tensors = read_checkpoint(efficientnet_lite.checkpoint_path(classifier.name))
     total = sum(
         tensor.size for key, tensor in tensors.items() if not key.endswith("num_batches_tracked")
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.deferred_network import DeferredNetwork
 from gradcam_cli.cam.forward import ForwardPass
 from gradcam_cli.cam.geometry import Pitch, cell_pitch
 from gradcam_cli.cam.map_function import MapFunction
@@ -32,6 +33,7 @@ from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.method_names import DEFAULT_METHOD
 
 if TYPE_CHECKING:
+    from gradcam_cli.kept_graphs import KeptGraphs
     from gradcam_cli.models.classifier import Classifier
 
 DEFAULT_BATCH_SIZE = 32
@@ -80,9 +82,10 @@ class Explainer:
         fusion: str = "mean",
         smoothing: bool = False,
         batch_size: int = DEFAULT_BATCH_SIZE,
+        graphs: KeptGraphs | None = None,
         **parameters: Any,
     ) -> None:
-        """Chooses the layer and traces the network once.
+        """Chooses the layer and traces the network once, or finds what an earlier run traced.
 
         Args:
             classifier: What is to be explained.
@@ -93,6 +96,8 @@ class Explainer:
             smoothing: Average the maps of brighter, darker and mirrored copies.
             batch_size: How many changed inputs go through the network at once, in methods
                 that change them.
+            graphs: Where graphs of networks that are known by their identity are kept; None
+                to trace always.
             **parameters: The method's own parameters, where it has any.
 
         Raises:
@@ -109,7 +114,9 @@ class Explainer:
         self._fusion = fusion
         self._smoothing = smoothing
         self._batch_size = batch_size
+        self._graphs = graphs
         self._method = make_method(method, **parameters)
+        self._parameters = parameters
         self._requested_layers: list[LayerChoice]
         if isinstance(layer, Sequence) and not isinstance(layer, str):
             self._requested_layers = list(layer)
@@ -198,15 +205,42 @@ class Explainer:
     def _function(self, targets: int) -> TracedFunction:
         with self._lock:
             if targets not in self._functions:
-                self._functions[targets] = TracedFunction(
-                    self._explain,
-                    (
-                        tf.TensorSpec((None, *self.classifier.input_shape), tf.float32),
-                        tf.TensorSpec((None, targets), tf.int32),
-                    ),
-                    is_constant=self.classifier.network.is_constant,
-                )
+                self._functions[targets] = self._make_function(targets)
             return self._functions[targets]
+
+    def _make_function(self, targets: int) -> TracedFunction:
+        signature = (
+            tf.TensorSpec((None, *self.classifier.input_shape), tf.float32),
+            tf.TensorSpec((None, targets), tf.int32),
+        )
+        network = self.classifier.network
+        if self._graphs is None or not isinstance(network, DeferredNetwork):
+            return TracedFunction(self._explain, signature, is_constant=network.is_constant)
+        description = repr(
+            (
+                network.identity,
+                self.classifier.preprocess,
+                self.classifier.input_shape,
+                targets,
+                self._requested_layers,
+                self.method,
+                self._parameters,
+                self._fusion,
+            )
+        )
+        kept = self._graphs.find(description)
+        if kept is not None:
+            self._paths, self._classes = kept.facts["paths"], kept.facts["classes"]
+            self._pitches = [
+                (vertical, horizontal) for vertical, horizontal in kept.facts["pitches"]
+            ]
+            self._describe()
+            return TracedFunction(self._explain, signature, graph=kept.graph)
+        function = TracedFunction(self._explain, signature, is_constant=network.is_constant)
+        if function.graph is not None:
+            facts = {"paths": self._paths, "classes": self._classes, "pitches": self._pitches}
+            self._graphs.keep(description, function.graph, facts)
+        return function
 
     def _call(self, inputs: np.ndarray, targets: np.ndarray) -> Sequence[np.ndarray]:
         function = self._function(targets.shape[1])

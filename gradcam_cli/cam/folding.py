@@ -9,11 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from gradcam_cli.cam.deferred_network import DeferredNetwork
 from gradcam_cli.cam.forward import Network, Recording
 from gradcam_cli.cam.keras_network import KerasNetwork, walk_layers
 
 # Folding more takes longer, and more memory, than most runs get back.
-_MOST_PARAMETERS = 10_000_000
+MOST_PARAMETERS = 10_000_000
 
 
 def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
@@ -32,9 +33,12 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
         One that computes the same but for rounding; the given one, if it is large, or isn't a
         model of Keras 3.
     """
+    if isinstance(network, DeferredNetwork):
+        identity = f"{network.identity}, folded for {taps}"
+        return DeferredNetwork(lambda: fold(network.built, taps), identity)
     if not isinstance(network, KerasNetwork) or not isinstance(network.model, keras.Model):
         return network
-    return network if network.parameters > _MOST_PARAMETERS else _FoldedNetwork(network, taps)
+    return network if network.parameters > MOST_PARAMETERS else _FoldedNetwork(network, taps)
 
 
 class _FoldedNetwork(KerasNetwork):

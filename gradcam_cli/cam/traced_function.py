@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -14,6 +15,21 @@ Trace = Callable[..., Sequence[tf.Tensor]]
 Run = Callable[..., Sequence[np.ndarray]]
 
 
+@dataclass(frozen=True)
+class ConstantGraph:
+    """A graph that needs nothing but its inputs.
+
+    Attributes:
+        graph: The operations.
+        inputs: The names of the tensors that it is given, in their order.
+        outputs: The names of those that it computes.
+    """
+
+    graph: tf.Graph
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+
 class TracedFunction:
     """Runs a graph, from several threads if need be.
 
@@ -21,10 +37,18 @@ class TracedFunction:
     `tf.function` keeps a dozen copies of the constants in it, and is optimized for GPUs
     besides: the built-in network, whose weights are constants, takes twice as long to get
     ready so, and 80 MB more.
+
+    Attributes:
+        graph: What runs in a session; None where nothing does.
     """
 
     def __init__(
-        self, trace: Trace, signature: Sequence[tf.TensorSpec], *, is_constant: bool = False
+        self,
+        trace: Trace,
+        signature: Sequence[tf.TensorSpec],
+        *,
+        is_constant: bool = False,
+        graph: ConstantGraph | None = None,
     ) -> None:
         """Traces the function.
 
@@ -32,13 +56,17 @@ class TracedFunction:
             trace: From symbolic tensors to symbolic tensors.
             signature: The shapes and types of what it is given.
             is_constant: It uses no variables.
+            graph: What tracing it for a session gave before, and would give again.
         """
         self._lock = Lock()
         self._is_optimized = False
-        run = None
-        if is_constant and not tf.config.list_logical_devices("GPU"):
-            run = _in_session(trace, signature)
-        self._run = run or _in_function(trace, signature)
+        self.graph: ConstantGraph | None = None
+        if not tf.config.list_logical_devices("GPU"):
+            self.graph = graph or (_trace_constant(trace, signature) if is_constant else None)
+        if self.graph is None:
+            self._run = _in_function(trace, signature)
+        else:
+            self._run = _in_session(self.graph)
 
     def __call__(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Computes the outputs.
@@ -69,19 +97,23 @@ class TracedFunction:
             self._is_optimized = True
 
 
-def _in_session(trace: Trace, signature: Sequence[tf.TensorSpec]) -> Run | None:
-    """Gives a graph a session of its own; None if it needs more than its inputs."""
+def _trace_constant(trace: Trace, signature: Sequence[tf.TensorSpec]) -> ConstantGraph | None:
+    """Traces a function into a graph of its own; None if that needs more than its inputs."""
     graph = tf.__internal__.FuncGraph("trace")
     with graph.as_default():
         inputs = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in signature]
         outputs = trace(*inputs)
     if graph.captures:
         return None
-    session = tf.compat.v1.Session(graph=graph, config=_session_config())
     # Tensors themselves can't be looked up any more, since == compares their values.
-    run: Run = session.make_callable(
-        [tensor.name for tensor in outputs], [tensor.name for tensor in inputs]
+    return ConstantGraph(
+        graph, [tensor.name for tensor in inputs], [tensor.name for tensor in outputs]
     )
+
+
+def _in_session(graph: ConstantGraph) -> Run:
+    session = tf.compat.v1.Session(graph=graph.graph, config=_session_config())
+    run: Run = session.make_callable(list(graph.outputs), list(graph.inputs))
     return run
 
 

@@ -149,7 +149,7 @@ def load_pretrained(model: keras.Model) -> None:
         CheckpointError: The file in the package is damaged.
     """
     variant = VARIANTS[model.name]
-    state_dict = read_checkpoint(_checkpoint_path(model.name))
+    state_dict = read_checkpoint(checkpoint_path(model.name))
     try:
         for prefix, layer_name in _layer_names(variant):
             model.get_layer(layer_name).set_weights(_layer_weights(state_dict, prefix))
@@ -160,7 +160,13 @@ def load_pretrained(model: keras.Model) -> None:
         ) from error
 
 
-def _checkpoint_path(name: str) -> Path:
+def checkpoint_path(name: str) -> Path:
+    """Finds the file with a variant's weights.
+
+    Raises:
+        KeyError: There is no such variant.
+        WeightsError: Its package isn't installed.
+    """
     package = VARIANTS[name].package
     spec = importlib.util.find_spec(package.replace("-", "_"))
     files = []

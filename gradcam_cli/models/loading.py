@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.deferred_network import DeferredNetwork
+from gradcam_cli.cam.folding import MOST_PARAMETERS
 from gradcam_cli.cam.forward import Network, trace_forward
 from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.errors import UnsupportedModelError, UsageError, WeightsError
@@ -44,6 +47,7 @@ def load_classifier(
     size: tuple[int, int] | None = None,
     unsafe: bool = False,
     custom_objects: Path | None = None,
+    deferred: bool = False,
 ) -> Classifier:
     """Loads a pretrained model by its name, or a user's own from a file.
 
@@ -62,6 +66,8 @@ def load_classifier(
             224 px.
         unsafe: Read a model from a file even if it holds code.
         custom_objects: A Python file with the code that a user's model needs.
+        deferred: Build a network that is known by its name and weights only when it is
+            needed, which it isn't where its graph was kept; errors come then.
 
     Returns:
         The classifier.
@@ -85,7 +91,8 @@ def load_classifier(
     entry = find_model(model)
     if weights is not None:
         _check_weights_file(weights)
-    return _from_catalogue(entry, _build(entry, weights), chosen, labels)
+    network = (deferred and _defer(entry, weights)) or KerasNetwork(_build(entry, weights))
+    return _from_catalogue(entry, network, chosen, labels)
 
 
 def load_architecture(name: str) -> Classifier:
@@ -95,15 +102,30 @@ def load_architecture(name: str) -> Classifier:
         UnknownModelError: The catalogue has no such model.
     """
     entry = find_model(name)
-    return _from_catalogue(entry, _build_untrained(entry), None, None)
+    return _from_catalogue(entry, KerasNetwork(_build_untrained(entry)), None, None)
+
+
+def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | None:
+    """Postpones the building of a network; None if it wouldn't be kept, or has no identity."""
+    if entry.parameters > MOST_PARAMETERS:
+        return None
+    try:
+        path = weights or efficientnet_lite.checkpoint_path(entry.name)
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # Keras alone knows where it puts what it downloads; other errors come with the building.
+    except (KeyError, OSError, WeightsError):
+        return None
+    identity = f"{entry.name} with {path.suffix} {digest}"
+    return DeferredNetwork(lambda: KerasNetwork(_build(entry, weights)), identity)
 
 
 def _from_catalogue(
-    entry: CatalogueModel, model: keras.Model, preprocess: Preprocessing | None, labels: Path | None
+    entry: CatalogueModel, network: Network, preprocess: Preprocessing | None, labels: Path | None
 ) -> Classifier:
     return Classifier(
         name=entry.name,
-        network=KerasNetwork(model),
+        network=network,
         input_size=(entry.input_size, entry.input_size),
         channels=3,
         any_size=entry.any_size,

@@ -1,0 +1,229 @@
+import os
+import shutil
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import gradcam_cli
+from gradcam_cli.cam.deferred_network import DeferredNetwork
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.keras_network import KerasNetwork
+from gradcam_cli.cam.traced_function import ConstantGraph, TracedFunction
+from gradcam_cli.kept_graphs import KeptGraphs
+from gradcam_cli.models.loading import load_classifier
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), np.uint8)
+TARGETS = np.int32([[-1], [2], [-2]])
+
+
+@pytest.fixture
+def graphs(tmp_path):
+    return KeptGraphs(tmp_path / "graphs")
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(5)
+    return keras.Sequential(
+        [
+            keras.Input((24, 32, 3)),
+            keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="first"),
+            keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="second"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(5, activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture
+def start(classify, model, graphs):
+    """Makes an explainer, as a run of the command does, and counts the networks built."""
+
+    def make(layer=None, method="gradcam", identity="a model", targets=TARGETS, **options):
+        built = []
+
+        def build():
+            built.append(identity)
+            return KerasNetwork(model)
+
+        deferred = DeferredNetwork(build, identity)
+        classifier = replace(classify(model, preprocessing="0-1"), network=deferred).folded(())
+        made = Explainer(classifier, layer, method, graphs=graphs, **options)
+        return made, made.explain(PICTURES, targets), len(built)
+
+    return make
+
+
+def files(folder):
+    return sorted((folder / "graphs").glob("*"))
+
+
+def test_what_was_traced_once_needs_no_network(start, tmp_path):
+    first, explained, built = start()
+    assert built == 1
+    (path,) = files(tmp_path)
+    second, again, built = start()
+    assert built == 0
+    assert files(tmp_path) == [path]
+    np.testing.assert_array_equal(again.maps, explained.maps)
+    np.testing.assert_array_equal(again.probabilities, explained.probabilities)
+    np.testing.assert_array_equal(again.targets, explained.targets)
+    assert second.facts == first.facts
+    assert second.pitch == first.pitch == (4, 4)
+    assert second.layers == first.layers == ["second"]
+
+
+def test_a_graph_is_of_one_question_only(start, tmp_path):
+    start()
+    questions = [
+        {"layer": "first"},
+        {"layer": ["first", "second"]},
+        {"layer": ["first", "second"], "fusion": "max"},
+        {"method": "layercam"},
+        {"identity": "another model"},
+    ]
+    for number, question in enumerate(questions, 2):
+        assert start(**question)[2] == 1
+        assert len(files(tmp_path)) == number
+    # The function for one class is there, the one for two isn't.
+    _, _, built = start(targets=np.tile(TARGETS, 2))
+    assert built == 1
+
+
+@pytest.mark.parametrize("layer", ["first", ["first", "second"]])
+def test_kept_maps_are_of_the_layer_that_was_asked_for(start, classify, model, layer):
+    start("second")
+    start(layer)
+    kept, explained, built = start(layer)
+    assert built == 0
+    plain = Explainer(classify(model, preprocessing="0-1"), layer)
+    np.testing.assert_allclose(explained.maps, plain.explain(PICTURES, TARGETS).maps, atol=1e-5)
+    assert kept.pitch == plain.pitch
+
+
+def test_methods_that_run_the_network_build_it_for_that(start):
+    first = start(method="scorecam")
+    second = start(method="scorecam")
+    assert [first[2], second[2]] == [1, 1]
+    np.testing.assert_array_equal(first[1].maps, second[1].maps)
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def alter(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def to_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [cut_short, alter, empty, to_folder])
+def test_damaged_files_count_as_not_there(start, tmp_path, damage):
+    _, explained, _ = start()
+    (path,) = files(tmp_path)
+    damage(path)
+    _, again, built = start()
+    assert built == 1
+    np.testing.assert_array_equal(again.maps, explained.maps)
+    if damage is not to_folder:
+        assert start()[2] == 0
+
+
+def test_without_a_folder_nothing_is_kept(start, tmp_path):
+    (tmp_path / "graphs").write_text("a file in the way")
+    assert [start()[2], start()[2]] == [1, 1]
+    assert (tmp_path / "graphs").read_text() == "a file in the way"
+
+
+def test_weights_that_may_change_are_not_kept(classify, model, graphs, tmp_path):
+    network = DeferredNetwork(lambda: KerasNetwork(model), "a model")
+    classifier = replace(classify(model), network=network)
+    Explainer(classifier, graphs=graphs).explain(PICTURES, TARGETS)
+    assert not files(tmp_path)
+
+
+def test_graphs_that_were_used_last_stay(graphs, tmp_path):
+    graph = tf.Graph()
+    with graph.as_default():
+        inputs = tf.compat.v1.placeholder(tf.float32, (None,))
+        outputs = inputs * 2
+    constant = ConstantGraph(graph, [inputs.name], [outputs.name])
+    for number in range(8):
+        graphs.keep(f"graph {number}", constant, {"number": number})
+        (newest,) = set(files(tmp_path)) - {path for path in files(tmp_path) if is_old(path)}
+        make_old(newest, number)
+    assert graphs.find("graph 0").facts == {"number": 0}
+    graphs.keep("graph 8", constant, {"number": 8})
+    assert len(files(tmp_path)) == 8
+    assert graphs.find("graph 1") is None
+    kept = graphs.find("graph 0")
+    signature = (tf.TensorSpec((None,), tf.float32),)
+    function = TracedFunction(lambda values: [values * 2], signature, graph=kept.graph)
+    (doubled,) = function(np.float32([1, 2]))
+    np.testing.assert_array_equal(doubled, [2, 4])
+
+
+def is_old(path):
+    return path.stat().st_mtime < 1e9
+
+
+def make_old(path, number):
+    os.utime(path, (number, number))
+
+
+def test_networks_are_known_by_the_content_of_their_weights(tmp_path):
+    path = tmp_path / "mobilenet.weights.h5"
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        keras.applications.MobileNet(weights=None).save_weights(tmp_path / f"{seed}.weights.h5")
+
+    def identity(seed):
+        shutil.copyfile(tmp_path / f"{seed}.weights.h5", path)
+        return load_classifier("mobilenet", weights=path, deferred=True).network.identity
+
+    assert identity(1) == identity(1) != identity(2)
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_large_networks_are_built_at_once(deferred, tmp_path):
+    path = tmp_path / "resnet50.weights.h5"
+    keras.applications.ResNet50(weights=None).save_weights(path)
+    network = load_classifier("resnet50", weights=path, deferred=deferred).network
+    assert isinstance(network, KerasNetwork)
+
+
+def test_the_command_keeps_graphs_in_the_cache_folder(run_gradcam, samples, tmp_path):
+    cache = tmp_path / "cache"
+    elsewhere = {"XDG_CACHE_HOME": str(cache)}
+    results = []
+    for folder in ("first", "second"):
+        out = tmp_path / folder
+        done = run_gradcam(str(samples / "dog.jpg"), "--out", str(out), **elsewhere)
+        assert done.returncode == 0, done.stderr
+        results.append((out / "dog_gradcam.png").read_bytes())
+        (path,) = (cache / "gradcam" / "graphs").iterdir()
+    assert results[0] == results[1]
+    assert path.stat().st_size < 20e6
+
+    # Other code may compute something else.
+    package = tmp_path / "altered" / "gradcam_cli"
+    shutil.copytree(os.path.dirname(gradcam_cli.__file__), package)
+    with open(package / "cam" / "scaling.py", "a") as file:
+        file.write("# changed\n")
+    altered = {**elsewhere, "PYTHONPATH": str(package.parent)}
+    done = run_gradcam(str(samples / "dog.jpg"), "--out", str(tmp_path / "third"), **altered)
+    assert done.returncode == 0, done.stderr
+    assert len(list(path.parent.iterdir())) == 2
