@@ -14,6 +14,8 @@ def run() -> None:
     Python would take TensorFlow apart object by object before it ends, which lasts about
     a quarter of its import, for nothing: every file is written and closed by then.
     """
+    # All cores have pictures of their own: NumPy's threads would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code: str | int | None = 0
     try:
         # Here, where Ctrl-C is waited for already.

@@ -261,14 +261,14 @@ class PictureWriter:
             index, labels.name(index), labels.wnid(index), float(probabilities[index])
         )
 
-    def _find_region(self, decoded: DecodedPicture, heat: Image.Image) -> Region | None:
+    def _find_region(self, decoded: DecodedPicture, heat: np.ndarray) -> Region | None:
         if not (self._options.contour or self._options.box):
             return None
         framed = draw_heatmap(heat, decoded.image.size, decoded.fit.seen[:2])
         return find_region(framed, self._options.threshold)
 
     def _draw_overlay(
-        self, decoded: DecodedPicture, heat: Image.Image, region: Region | None
+        self, decoded: DecodedPicture, heat: np.ndarray, region: Region | None
     ) -> Image.Image:
         overlay = draw_overlay(
             decoded.image,
@@ -288,7 +288,7 @@ class PictureWriter:
         self,
         path: AnyPath,
         decoded: DecodedPicture,
-        heat: Image.Image,
+        heat: np.ndarray,
         picture: InputPicture,
         title: str,
     ) -> None:

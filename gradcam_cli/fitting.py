@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -130,7 +131,7 @@ class Fit:
             (box[0], box[1], box[2], box[3]),
         )
 
-    def upsample(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> Image.Image:
+    def upsample(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> np.ndarray:
         """Lays a map over the part of the picture that it was computed from.
 
         Args:
@@ -138,17 +139,34 @@ class Fit:
             pitch: Vertical and horizontal distance of its cells, in input pixels.
 
         Returns:
-            Mode "F" of the size of `seen`, in [0, 1], upsampled bicubically.
+            (height, width) float32 of the size of `seen`, in [0, 1], upsampled bicubically.
         """
-        rows, columns = heatmap.shape
-        placement = self.place((rows, columns), pitch)
+        placement = self.place((heatmap.shape[0], heatmap.shape[1]), pitch)
         padded = heatmap.astype(np.float32)
         if np.any(placement.margins):
             padded = np.pad(padded, placement.margins, mode="edge")
-        upsampled = Image.fromarray(padded).resize(
-            placement.size, Image.Resampling.BICUBIC, box=placement.box
-        )
-        return Image.fromarray(np.asarray(upsampled).clip(0.0, 1.0))
+        rows, columns = padded.shape
+        left, top, right, bottom = placement.box
+        width, height = placement.size
+        horizontal = _cell_weights(columns, width, left, right)
+        upsampled: np.ndarray = _cell_weights(rows, height, top, bottom) @ (padded @ horizontal.T)
+        return upsampled.clip(0.0, 1.0, out=upsampled)
+
+
+@lru_cache(maxsize=32)
+def _cell_weights(cells: int, pixels: int, low: float, high: float) -> np.ndarray:
+    """Gives how much each cell weighs in each pixel of a line, (pixels, cells) float32.
+
+    Args:
+        cells: How many cells the line has.
+        pixels: How many pixels it becomes.
+        low: Where they begin, in cells.
+        high: Where they end, in cells.
+    """
+    # Interpolation is linear: what becomes of one cell alone are its weights.
+    alone = Image.fromarray(np.eye(cells, dtype=np.float32))
+    box = (0, low, cells, high)
+    return np.asarray(alone.resize((cells, pixels), Image.Resampling.BICUBIC, box=box))
 
 
 def mean_color(channels: int) -> tuple[int, ...]:

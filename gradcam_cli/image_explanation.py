@@ -39,8 +39,8 @@ class ImageExplanation:
 
     Attributes:
         picture: The picture, mode "RGB", upright.
-        heat: The map, mode "F" in [0, 1], over the part of the picture that the network
-            saw.
+        heat: The map, (height, width) float32 in [0, 1], over the part of the picture that
+            the network saw.
         position: Left and top of that part, in pixels.
         target: The explained class.
         predictions: The most probable classes, in their order.
@@ -51,7 +51,7 @@ class ImageExplanation:
     """
 
     picture: Image.Image
-    heat: Image.Image
+    heat: np.ndarray
     position: tuple[int, int]
     target: Prediction
     predictions: list[Prediction]
@@ -76,7 +76,7 @@ class ImageExplanation:
     @property
     def has_evidence(self) -> bool:
         """Whether anything in the picture speaks for the class."""
-        return self.heat.getextrema() != (0.0, 0.0)
+        return bool(self.heat.any())
 
     def save(self, path: str | AnyPath) -> AnyPath:
         """Writes the overlay, replacing a file of that name.

@@ -125,7 +125,7 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
             overlays.append(
                 draw_overlay(
                     picture,
-                    Image.fromarray(heat.numpy()),
+                    heat.numpy(),
                     colormap=self._colormap,
                     alpha=self._alpha,
                 )

@@ -9,7 +9,7 @@ GREY = Image.new("RGB", (120, 60), (128, 128, 128))
 
 
 def entry(name, heat):
-    return CompositeClass(name, "50.0 %", Image.fromarray(heat.astype(np.float32)))
+    return CompositeClass(name, "50.0 %", heat.astype(np.float32))
 
 
 def nearest_hue(pixel):

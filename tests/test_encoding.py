@@ -23,7 +23,7 @@ def decode(encoded):
 def some_overlay(picture):
     cells = np.random.default_rng(0).random((7, 9), np.float32)
     heat = Image.fromarray(cells).resize(picture.size, Image.Resampling.BICUBIC)
-    return draw_overlay(picture, heat)
+    return draw_overlay(picture, np.asarray(heat).clip(0, 1))
 
 
 def drawing():

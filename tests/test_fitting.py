@@ -35,6 +35,21 @@ def in_frame(fit, heat):
     return frame
 
 
+@pytest.mark.parametrize("size", [*SIZES, (9, 7), (2000, 30)])
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("pitch", [32, 1], ids="pitch {}".format)
+def test_maps_are_upsampled_as_pillow_does(fit, size, pitch):
+    fitted = fit_picture(size, fit, (64, 96), 32)
+    shape = [side // pitch for side in fitted.input_size[::-1]]
+    heatmap = np.random.default_rng(1).random(shape, np.float32)
+    placement = fitted.place(tuple(shape), (pitch, pitch))
+    padded = Image.fromarray(np.pad(heatmap, placement.margins, mode="edge"))
+    pillows = padded.resize(placement.size, Image.Resampling.BICUBIC, box=placement.box)
+    heat = fitted.upsample(heatmap, (pitch, pitch))
+    assert heat.dtype == np.float32
+    np.testing.assert_allclose(heat, np.clip(pillows, 0, 1), atol=2e-6)
+
+
 @pytest.mark.parametrize("size", SIZES + EXTREME)
 @pytest.mark.parametrize("fit", FITS)
 def test_the_input_and_the_map_have_the_right_sizes(size, fit):

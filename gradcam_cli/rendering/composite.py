@@ -41,12 +41,12 @@ class CompositeClass:
     Attributes:
         name: What the legend calls it.
         detail: What the legend says after it ("89 %").
-        heat: Its map, mode "F" in [0, 1]; all of one size.
+        heat: Its map, (height, width) float32 in [0, 1]; all of one size.
     """
 
     name: str
     detail: str
-    heat: Image.Image
+    heat: np.ndarray
 
 
 def draw_composite(
@@ -69,7 +69,7 @@ def draw_composite(
         Mode "RGB", as wide as the picture, with the legend below it.
     """
     faded = Image.blend(picture, picture.convert("L").convert("RGB"), _FADING)
-    heats = np.stack([np.asarray(entry.heat) for entry in classes])
+    heats = np.stack([entry.heat for entry in classes])
     weights = heats**_DECISION
     weights /= np.maximum(weights.sum(axis=0), np.finfo(np.float32).tiny)
     hues = np.asarray([_hue(number) for number in range(len(classes))], np.float32)

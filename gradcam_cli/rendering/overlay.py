@@ -41,7 +41,7 @@ def color_table(colormap: str) -> bytes:
 
 def draw_overlay(
     picture: Image.Image,
-    heat: Image.Image,
+    heat: np.ndarray,
     position: tuple[int, int] = (0, 0),
     colormap: str = DEFAULT_COLORMAP,
     alpha: float = DEFAULT_ALPHA,
@@ -50,7 +50,7 @@ def draw_overlay(
 
     Args:
         picture: Mode "RGB".
-        heat: Mode "F" in [0, 1]; it may cover a part of the picture only.
+        heat: (height, width) float32 in [0, 1]; it may cover a part of the picture only.
         position: Left and top of that part, in pixels.
         colormap: A name that Matplotlib knows.
         alpha: How much of the colour shows: 0 none of it, 1 nothing but it.
@@ -61,33 +61,35 @@ def draw_overlay(
     Raises:
         UsageError: Matplotlib has no such colour map.
     """
-    indices = heat.point(lambda value: value * (_LEVELS - 1) + 0.5).convert("L")
+    indices = Image.fromarray((heat * np.float32(_LEVELS - 1) + 0.5).astype(np.uint8))
     indices.putpalette(color_table(colormap))
     colored = indices.convert("RGB")
     if colored.size == picture.size:
         return Image.blend(picture, colored, alpha)
     overlay = picture.copy()
-    box = (*position, position[0] + heat.width, position[1] + heat.height)
+    box = (*position, position[0] + colored.width, position[1] + colored.height)
     overlay.paste(Image.blend(picture.crop(box), colored, alpha), position)
     return overlay
 
 
 def draw_heatmap(
-    heat: Image.Image, size: tuple[int, int], position: tuple[int, int] = (0, 0)
+    heat: np.ndarray, size: tuple[int, int], position: tuple[int, int] = (0, 0)
 ) -> np.ndarray:
     """Lays a bare map into the frame of its picture.
 
     Args:
-        heat: Mode "F" in [0, 1]; it may cover a part of the picture only.
+        heat: (height, width) float32 in [0, 1]; it may cover a part of the picture only.
         size: (width, height) of the picture.
         position: Left and top of that part, in pixels.
 
     Returns:
         (height, width) float32 in [0, 1]; 0 where the network didn't look.
     """
-    frame = Image.new("F", size)
-    frame.paste(heat, position)
-    return np.asarray(frame)
+    left, top = position
+    rows, columns = heat.shape
+    heatmap = np.zeros(size[::-1], np.float32)
+    heatmap[top : top + rows, left : left + columns] = heat
+    return heatmap
 
 
 def heatmap_to_image(heatmap: np.ndarray) -> Image.Image:
