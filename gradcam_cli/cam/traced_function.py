@@ -123,10 +123,9 @@ def _session_config() -> Any:
     # Less than none: the operations of a batch run one after the other, in the caller's thread.
     config.inter_op_parallelism_threads = -1
     rewriting = config.graph_options.rewrite_options
-    # Both look for what is of use on GPUs, and copy all weights for it.
-    rewriting.memory_optimization = rewriting.NO_MEM_OPT
-    rewriting.layout_optimizer = rewriting.OFF
-    # A second time finds nothing more in networks of images.
+    # What networks of images gain by. Each that is usual besides copies all weights once more,
+    # for what is of use on GPUs, or finds nothing.
+    rewriting.optimizers.extend(["function", "constfold", "arithmetic", "dependency", "remap"])
     rewriting.meta_optimizer_iterations = rewriting.ONE
     return config
 
