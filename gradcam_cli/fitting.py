@@ -141,32 +141,36 @@ class Fit:
         Returns:
             (height, width) float32 of the size of `seen`, in [0, 1], upsampled bicubically.
         """
-        placement = self.place((heatmap.shape[0], heatmap.shape[1]), pitch)
-        padded = heatmap.astype(np.float32)
-        if np.any(placement.margins):
-            padded = np.pad(padded, placement.margins, mode="edge")
-        rows, columns = padded.shape
+        rows, columns = heatmap.shape
+        placement = self.place((rows, columns), pitch)
         left, top, right, bottom = placement.box
         width, height = placement.size
-        horizontal = _cell_weights(columns, width, left, right)
-        upsampled: np.ndarray = _cell_weights(rows, height, top, bottom) @ (padded @ horizontal.T)
+        above_and_below, beside = placement.margins
+        vertical = _cell_weights(rows, above_and_below, height, top, bottom)
+        horizontal = _cell_weights(columns, beside, width, left, right)
+        upsampled: np.ndarray = vertical @ (heatmap.astype(np.float32) @ horizontal.T)
         return upsampled.clip(0.0, 1.0, out=upsampled)
 
 
 @lru_cache(maxsize=32)
-def _cell_weights(cells: int, pixels: int, low: float, high: float) -> np.ndarray:
+def _cell_weights(
+    cells: int, margins: tuple[int, int], pixels: int, low: float, high: float
+) -> np.ndarray:
     """Gives how much each cell weighs in each pixel of a line, (pixels, cells) float32.
 
     Args:
         cells: How many cells the line has.
+        margins: How many are added to it at both ends, equal to the outermost.
         pixels: How many pixels it becomes.
         low: Where they begin, in cells.
         high: Where they end, in cells.
     """
     # Interpolation is linear: what becomes of one cell alone are its weights.
-    alone = Image.fromarray(np.eye(cells, dtype=np.float32))
-    box = (0, low, cells, high)
-    return np.asarray(alone.resize((cells, pixels), Image.Resampling.BICUBIC, box=box))
+    alone = np.pad(np.eye(cells, dtype=np.float32), (margins, (0, 0)), mode="edge")
+    upsampled = Image.fromarray(alone).resize(
+        (cells, pixels), Image.Resampling.BICUBIC, box=(0, low, cells, high)
+    )
+    return np.asarray(upsampled)
 
 
 def mean_color(channels: int) -> tuple[int, ...]:
