@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import tensorflow as tf
 from platformdirs import user_cache_path
 
 import gradcam_cli
+from gradcam_cli.cam.graph_store import KeptGraph
 from gradcam_cli.cam.traced_function import ConstantGraph
 from gradcam_cli.errors import OutputError
 from gradcam_cli.outputs import written_whole
@@ -30,19 +30,6 @@ from gradcam_cli.outputs import written_whole
 _MOST = 8
 _DIGEST_LENGTH = hashlib.sha256().digest_size
 _SIGNATURE, _FACTS = "explain", "facts"
-
-
-@dataclass(frozen=True)
-class KeptGraph:
-    """A graph and what was found out while it was traced.
-
-    Attributes:
-        graph: The graph.
-        facts: What JSON can hold.
-    """
-
-    graph: ConstantGraph
-    facts: dict[str, Any]
 
 
 class KeptGraphs:
@@ -61,45 +48,41 @@ class KeptGraphs:
         self._folder = folder or user_cache_path("gradcam", appauthor=False) / "graphs"
 
     def find(self, description: str) -> KeptGraph | None:
-        """Finds a graph.
-
-        Args:
-            description: As it was kept for.
-        """
+        """Finds a graph; see `gradcam_cli.cam.graph_store.GraphStore`."""
         path = self._path(description)
         try:
             with open(path, "rb") as file:
                 digest, content = file.read(_DIGEST_LENGTH), file.read()
-            if digest != hashlib.sha256(content).digest():
-                return None
-            os.utime(path)
         except OSError:
             return None
-        kept = tf.compat.v1.MetaGraphDef.FromString(content)
-        signature = kept.signature_def[_SIGNATURE]
+        if digest != hashlib.sha256(content).digest():
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        meta_graph = tf.compat.v1.MetaGraphDef.FromString(content)
+        signature = meta_graph.signature_def[_SIGNATURE]
         graph = tf.Graph()
         with graph.as_default():
-            tf.graph_util.import_graph_def(kept.graph_def, name="")
+            tf.graph_util.import_graph_def(meta_graph.graph_def, name="")
         return KeptGraph(
             ConstantGraph(graph, _in_order(signature.inputs), _in_order(signature.outputs)),
-            json.loads(kept.collection_def[_FACTS].bytes_list.value[0]),
+            json.loads(meta_graph.collection_def[_FACTS].bytes_list.value[0]),
         )
 
-    def keep(self, description: str, graph: ConstantGraph, facts: Mapping[str, Any]) -> None:
-        """Keeps a graph for later runs, if that is possible.
-
-        Args:
-            description: All that decides what the graph computes.
-            graph: The graph.
-            facts: What a later run needs to know besides, as JSON can hold it.
-        """
-        kept = tf.compat.v1.MetaGraphDef(graph_def=graph.graph.as_graph_def())
-        signature = kept.signature_def[_SIGNATURE]
+    def keep(self, description: str, kept: KeptGraph) -> None:
+        """Keeps a graph; see `gradcam_cli.cam.graph_store.GraphStore`."""
+        # Without a home, the user's folder would be one called "~" in the current one.
+        if not self._folder.is_absolute():
+            return
+        graph = kept.graph
+        meta_graph = tf.compat.v1.MetaGraphDef(graph_def=graph.graph.as_graph_def())
+        signature = meta_graph.signature_def[_SIGNATURE]
         for infos, names in (signature.inputs, graph.inputs), (signature.outputs, graph.outputs):
             for number, name in enumerate(names):
                 infos[f"{number:02}"].name = name
-        kept.collection_def[_FACTS].bytes_list.value.append(json.dumps(facts).encode())
-        content = kept.SerializeToString()
+        facts = json.dumps(kept.facts).encode()
+        meta_graph.collection_def[_FACTS].bytes_list.value.append(facts)
+        content = meta_graph.SerializeToString()
         with contextlib.suppress(OSError, OutputError):
             with written_whole(self._path(description)) as file:
                 file.write(hashlib.sha256(content).digest())

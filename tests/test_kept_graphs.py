@@ -1,6 +1,7 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 import gradcam_cli
 from gradcam_cli.cam.deferred_network import DeferredNetwork
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.graph_store import KeptGraph
 from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.cam.traced_function import ConstantGraph, TracedFunction
 from gradcam_cli.kept_graphs import KeptGraphs
@@ -148,6 +150,13 @@ def test_without_a_folder_nothing_is_kept(start, tmp_path):
     assert (tmp_path / "graphs").read_text() == "a file in the way"
 
 
+def test_who_has_no_home_gets_no_folder_in_its_place(start, graphs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    graphs._folder = Path("~/.cache/gradcam/graphs")
+    assert [start()[2], start()[2]] == [1, 1]
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_that_may_change_are_not_kept(classify, model, graphs, tmp_path):
     network = DeferredNetwork(lambda: KerasNetwork(model), "a model")
     classifier = replace(classify(model), network=network)
@@ -161,12 +170,16 @@ def test_graphs_that_were_used_last_stay(graphs, tmp_path):
         inputs = tf.compat.v1.placeholder(tf.float32, (None,))
         outputs = inputs * 2
     constant = ConstantGraph(graph, [inputs.name], [outputs.name])
+
+    def keep(number):
+        graphs.keep(f"graph {number}", KeptGraph(constant, {"number": number}))
+
     for number in range(8):
-        graphs.keep(f"graph {number}", constant, {"number": number})
+        keep(number)
         (newest,) = set(files(tmp_path)) - {path for path in files(tmp_path) if is_old(path)}
         make_old(newest, number)
     assert graphs.find("graph 0").facts == {"number": 0}
-    graphs.keep("graph 8", constant, {"number": 8})
+    keep(8)
     assert len(files(tmp_path)) == 8
     assert graphs.find("graph 1") is None
     kept = graphs.find("graph 0")

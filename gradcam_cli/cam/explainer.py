@@ -14,6 +14,7 @@ import tensorflow as tf
 from gradcam_cli.cam.deferred_network import DeferredNetwork
 from gradcam_cli.cam.forward import ForwardPass
 from gradcam_cli.cam.geometry import Pitch, cell_pitch
+from gradcam_cli.cam.graph_store import GraphStore, KeptGraph
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods import make_method
 from gradcam_cli.cam.methods.protocol import InGraphMethod, Report, TappedPass
@@ -33,7 +34,6 @@ from gradcam_cli.explainer_facts import ExplainerFacts
 from gradcam_cli.method_names import DEFAULT_METHOD
 
 if TYPE_CHECKING:
-    from gradcam_cli.kept_graphs import KeptGraphs
     from gradcam_cli.models.classifier import Classifier
 
 DEFAULT_BATCH_SIZE = 32
@@ -82,7 +82,7 @@ class Explainer:
         fusion: str = "mean",
         smoothing: bool = False,
         batch_size: int = DEFAULT_BATCH_SIZE,
-        graphs: KeptGraphs | None = None,
+        graphs: GraphStore | None = None,
         **parameters: Any,
     ) -> None:
         """Chooses the layer and traces the network once, or finds what an earlier run traced.
@@ -239,7 +239,7 @@ class Explainer:
         function = TracedFunction(self._explain, signature, is_constant=network.is_constant)
         if function.graph is not None:
             facts = {"paths": self._paths, "classes": self._classes, "pitches": self._pitches}
-            self._graphs.keep(description, function.graph, facts)
+            self._graphs.keep(description, KeptGraph(function.graph, facts))
         return function
 
     def _call(self, inputs: np.ndarray, targets: np.ndarray) -> Sequence[np.ndarray]:
