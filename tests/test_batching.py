@@ -122,8 +122,13 @@ def test_an_interrupt_ends_a_method_that_runs_the_network_many_times(small_model
 
     explainer.report = report
     options = PipelineOptions(fit="squash", input_size=(16, 16), files_for=0)
-    with pytest.raises(KeyboardInterrupt):
-        list(explain_pictures(list(find_pictures([folder])), explainer, options))
+    # What shells start in the background ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(explain_pictures(list(find_pictures([folder])), explainer, options))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(runs) == 1 < runs[0]
 
 
