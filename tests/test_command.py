@@ -257,6 +257,19 @@ def test_help_does_not_import_tensorflow(command_environment, args):
             assert re.search(rf"^\s*{name}\s", done.stdout, re.MULTILINE)
 
 
+def test_secure_connections_survive_the_import_of_tensorflow(command_environment):
+    # TensorFlow has an SSL library of its own, which must not be taken for Python's.
+    script = (
+        "from gradcam_cli.cli.tensorflow_import import import_tensorflow; import_tensorflow();"
+        "import ssl; print(len(ssl.create_default_context().get_ciphers()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=command_environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
 def test_importing_the_package_does_not_import_tensorflow(command_environment):
     program = (
         "import gradcam_cli, sys; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"

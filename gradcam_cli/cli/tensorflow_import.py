@@ -77,21 +77,15 @@ def _without_detours() -> Iterator[None]:
 
 @contextmanager
 def _quickly() -> Iterator[None]:
-    """Spares the import a fifth of its time."""
+    """Spares the import work that is done over and over."""
     was_enabled = gc.isenabled()
     # Nothing that an import makes is garbage, so that nobody need look for it.
     gc.disable()
     # TensorFlow writes the same few types as text 18,000 times, and Python compiles each.
     vars(typing)["compile"] = functools.cache(compile)
-    # Of a quarter of a million functions in its libraries a few are called.
-    flags = sys.getdlopenflags() if hasattr(sys, "getdlopenflags") else None
-    if flags is not None:
-        sys.setdlopenflags(flags & ~os.RTLD_NOW | os.RTLD_LAZY)
     try:
         yield
     finally:
-        if flags is not None:
-            sys.setdlopenflags(flags)
         del vars(typing)["compile"]
         gc.freeze()
         if was_enabled:
