@@ -161,11 +161,10 @@ def load_pretrained(model: keras.Model) -> None:
 
 
 def checkpoint_path(name: str) -> Path:
-    """Finds the file with a variant's weights.
+    """Finds the file with the weights of a key of `VARIANTS`.
 
     Raises:
-        KeyError: There is no such variant.
-        WeightsError: Its package isn't installed.
+        WeightsError: The package with them isn't installed.
     """
     package = VARIANTS[name].package
     spec = importlib.util.find_spec(package.replace("-", "_"))

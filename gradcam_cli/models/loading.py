@@ -107,14 +107,16 @@ def load_architecture(name: str) -> Classifier:
 
 def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | None:
     """Postpones the building of a network; None if it wouldn't be kept, or has no identity."""
-    if entry.parameters > MOST_PARAMETERS:
+    # Keras alone knows where it puts what it downloads.
+    is_downloaded = weights is None and entry.builder is not None
+    if is_downloaded or entry.parameters > MOST_PARAMETERS:
         return None
     try:
         path = weights or efficientnet_lite.checkpoint_path(entry.name)
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    # Keras alone knows where it puts what it downloads; other errors come with the building.
-    except (KeyError, OSError, WeightsError):
+    # What is wrong with the file is told where the network is built.
+    except (OSError, WeightsError):
         return None
     identity = f"{entry.name} with {path.suffix} {digest}"
     return DeferredNetwork(lambda: KerasNetwork(_build(entry, weights)), identity)
