@@ -17,7 +17,7 @@ from benchmarks.plot import save_plot
 from benchmarks.records import Record
 from benchmarks.scenarios import Benchmark, Options
 from benchmarks.table import describe, draw_tables
-from gradcam_cli.inputs import find_pictures
+from gradcam_cli.files.finding import find_pictures
 
 SCENARIOS = ("startup", "memory", "files", "growth", "parts", "codecs")
 _WIDTH = 100

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 from benchmarks.peers import PEERS, version
-from gradcam_cli.parallelism import usable_cores
+from gradcam_cli.runtime.cores import usable_cores
 
 _PACKAGES = (
     "gradcam-cli",

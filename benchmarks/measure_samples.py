@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.evaluation.folder import EvaluationOptions, evaluate_pictures
+from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.evaluation.measuring import EvaluationOptions, evaluate_pictures
+from gradcam_cli.evaluation.table import ALL_METRICS
 from gradcam_cli.evaluation.verdict import best_rows, verdicts
-from gradcam_cli.inputs import find_pictures
-from gradcam_cli.method_names import METHODS
-from gradcam_cli.metric_names import ALL_METRICS
+from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.loading import load_classifier
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,14 +15,14 @@ import tensorflow as tf
 from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.fitting import Fit, choose_input_size, fit_picture, usual_stride
-from gradcam_cli.images import read_picture
+from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.loading import load_architecture, load_classifier
-from gradcam_cli.parallelism import divide_cores, usable_cores
-from gradcam_cli.records import TOP_CLASS
+from gradcam_cli.pictures.fitting import Fit, choose_input_size, fit_picture, usual_stride
+from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.overlay import draw_overlay
+from gradcam_cli.runtime.cores import divide_cores, usable_cores
 
 _BATCH = 32
 # So many stay in the cache of a core.

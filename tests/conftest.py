@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.networks.keras_network import KerasNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,16 +8,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gradcam_cli.batching import BatchSize
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.precision import use_mixed_precision
 from gradcam_cli.errors import UsageError
-from gradcam_cli.fitting import choose_input_size
-from gradcam_cli.inputs import find_pictures
+from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.loading import load_classifier
-from gradcam_cli.parallelism import Parallelism, divide_cores
-from gradcam_cli.pipeline import _Pipeline, explain_pictures
-from gradcam_cli.records import PipelineOptions
+from gradcam_cli.networks.precision import use_mixed_precision
+from gradcam_cli.pictures.fitting import choose_input_size
+from gradcam_cli.run.batching import BatchSize
+from gradcam_cli.run.pipeline import _Pipeline, explain_pictures
+from gradcam_cli.run.records import PipelineOptions
+from gradcam_cli.runtime.cores import Parallelism, divide_cores
 
 SMALL, LARGE = 500 * 375, 8000 * 6000
 

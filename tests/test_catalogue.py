@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 
 from gradcam_cli.errors import UnknownLayerError, UnknownModelError
-from gradcam_cli.fitting import choose_input_size
 from gradcam_cli.models.catalogue import (
     _MODELS_BY_LAYER,
     CATALOGUE,
@@ -21,6 +20,7 @@ from gradcam_cli.models.catalogue import (
 )
 from gradcam_cli.models.loading import load_architecture
 from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.pictures.fitting import choose_input_size
 
 KERAS_MODELS = {name: model for name, model in CATALOGUE.items() if model.builder}
 # One model of each builder's code, and those whose code looks at the size of its input.

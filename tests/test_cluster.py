@@ -17,15 +17,15 @@ import ray
 from PIL import Image
 from upath import UPath
 
+from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster import explain_on_cluster
 from gradcam_cli.cluster.blocks import cut
 from gradcam_cli.cluster.result_table import drop_older_rows, recorded_rows, write_part
 from gradcam_cli.errors import ClusterError, ImageError, UnknownModelError, UsageError
-from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.inputs import InputPicture, find_pictures
-from gradcam_cli.job import Job, make_ready
-from gradcam_cli.outputs import OutputNamer
-from gradcam_cli.records import PictureResult
+from gradcam_cli.files.finding import InputPicture, find_pictures
+from gradcam_cli.files.naming import OutputNamer
+from gradcam_cli.run.job import Job, make_ready
+from gradcam_cli.run.records import PictureResult
 
 OVERLAY = ["_gradcam.png"]
 SHAPES = [(160, 120), (120, 160), (128, 128), (200, 100)]

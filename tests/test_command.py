@@ -16,9 +16,9 @@ from PIL import Image
 
 import gradcam_cli
 from gradcam_cli.cli import main
-from gradcam_cli.cli.tensorflow_import import _interruptible
 from gradcam_cli.models.catalogue import CATALOGUE
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.runtime.tensorflow_import import _interruptible
 
 RECORD_KEYS = ["image", "model", "layer", "method", "predictions", "targets"]
 
@@ -260,7 +260,7 @@ def test_help_does_not_import_tensorflow(command_environment, args):
 def test_secure_connections_survive_the_import_of_tensorflow(command_environment):
     # TensorFlow has an SSL library of its own, which must not be taken for Python's.
     script = (
-        "from gradcam_cli.cli.tensorflow_import import import_tensorflow; import_tensorflow();"
+        "from gradcam_cli.runtime.tensorflow_import import import_tensorflow; import_tensorflow();"
         "import ssl; print(len(ssl.create_default_context().get_ciphers()))"
     )
     done = subprocess.run(

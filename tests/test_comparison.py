@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli import main
-from gradcam_cli.method_names import METHODS
-from gradcam_cli.provenance import is_own_result
+from gradcam_cli.files.marks import is_own_result
 from gradcam_cli.rendering.sheet import draw_sheet
 
 

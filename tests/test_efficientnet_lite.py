@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from gradcam_cli.errors import WeightsError
-from gradcam_cli.fitting import CENTRE_CROP, fit_picture
-from gradcam_cli.images import read_picture
 from gradcam_cli.models import efficientnet_lite
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.checkpoint import read_checkpoint
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.pictures.fitting import CENTRE_CROP, fit_picture
+from gradcam_cli.pictures.reading import read_picture
 
 VARIANTS = list(efficientnet_lite.VARIANTS)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from gradcam_cli.provenance import is_result_of, mark
+from gradcam_cli.files.marks import is_result_of, mark
 from gradcam_cli.rendering.encoding import PICTURE_FORMATS, encode_picture, format_for
 from gradcam_cli.rendering.overlay import draw_overlay
 from gradcam_cli.rendering.png import encode_png

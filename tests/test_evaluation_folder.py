@@ -9,14 +9,14 @@ from gradcam_cli import evaluation as metrics
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import ImageError, UnsupportedModelError
 from gradcam_cli.evaluation.annotations import Annotations
-from gradcam_cli.evaluation.folder import (
+from gradcam_cli.evaluation.map_sources import ExplainerMaps
+from gradcam_cli.evaluation.measurement import Measurement
+from gradcam_cli.evaluation.measuring import (
     EvaluatedMaps,
     Evaluation,
     EvaluationOptions,
     evaluate_pictures,
 )
-from gradcam_cli.evaluation.map_sources import ExplainerMaps
-from gradcam_cli.evaluation.measurement import Measurement
 from gradcam_cli.evaluation.sanity import (
     CASCADING,
     INDEPENDENT,
@@ -24,9 +24,9 @@ from gradcam_cli.evaluation.sanity import (
     number_of_steps,
     sanity_verdicts,
 )
+from gradcam_cli.evaluation.table import LOCALISATION_METRICS, METRICS
 from gradcam_cli.evaluation.verdict import best_rows, candidate_layers, rank_rows, verdicts
-from gradcam_cli.inputs import find_pictures
-from gradcam_cli.metric_names import LOCALISATION_METRICS, METRICS
+from gradcam_cli.files.finding import find_pictures
 
 SIDE = 64
 SQUARES = 12

@@ -14,7 +14,7 @@ from gradcam_cli.evaluation.localisation import (
     localisation_error,
     pointing_game,
 )
-from gradcam_cli.inputs import find_pictures
+from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.labels import imagenet_labels
 
 SIZE = (40, 30)

@@ -10,8 +10,8 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.evaluation.faithfulness import draw_subsets
 from gradcam_cli.evaluation.measurement import Measurement, is_larger
-from gradcam_cli.evaluation.road import fill_in
-from gradcam_cli.images import read_picture
+from gradcam_cli.evaluation.remove_and_debias import fill_in
+from gradcam_cli.pictures.reading import read_picture
 
 TARGETS = np.array([1])
 

@@ -6,15 +6,15 @@ import pytest
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.cam.methods.input_gradients import full_gradient
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.scaling import scale_sparse
 from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
 from gradcam_cli.errors import UnsupportedModelError, UsageError
-from gradcam_cli.fitting import Fit
-from gradcam_cli.images import read_picture
-from gradcam_cli.method_names import METHODS
 from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.pictures.fitting import Fit
+from gradcam_cli.pictures.reading import read_picture
 
 PICTURES = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype(np.float32)
 SMALL_PARAMETERS = {"smoothgradcam++": {"samples": 2}, "groupcam": {"groups": 2}}

@@ -12,8 +12,8 @@ from numpy_network import CLASSES, HEIGHT, WIDTH, NumpyNetwork, random_inputs
 
 import gradcam_cli
 from gradcam_cli import GradCAM, HiResCAM, ScoreCAM, SmoothGradCAMPP
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.errors import UnknownClassError, UnknownLayerError, UnusableLayerError, UsageError
-from gradcam_cli.method_names import METHODS
 
 EXPLAINERS = [
     found for found in map(gradcam_cli.__getattr__, gradcam_cli.__all__) if hasattr(found, "method")

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.fitting import FITS, choose_input_size, fit_picture, usual_stride
+from gradcam_cli.pictures.fitting import FITS, choose_input_size, fit_picture, usual_stride
 
 SIZES = [(640, 480), (480, 640), (224, 224), (1000, 300), (37, 301), (5, 4)]
 EXTREME = [(4000, 10), (10, 4000), (4000, 1), (1, 4000), (3, 2), (2, 1), (1, 1)]

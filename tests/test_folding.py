@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.folding import fold
-from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.networks.folding import fold
+from gradcam_cli.networks.keras_network import KerasNetwork
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import tensorflow as tf
 from keras import layers
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.geometry import cell_pitch
-from gradcam_cli.fitting import fit_picture
+from gradcam_cli.networks.geometry import cell_pitch
+from gradcam_cli.pictures.fitting import fit_picture
 
 
 def pitch_of(feature_layers, classify, size=96):

@@ -10,7 +10,7 @@ from PIL import Image
 import gradcam_cli
 from gradcam_cli import explain_image, load_model
 from gradcam_cli.errors import ImageError, UnknownClassError, UnsupportedModelError
-from gradcam_cli.provenance import is_own_result
+from gradcam_cli.files.marks import is_own_result
 
 
 def test_a_picture_is_explained_as_the_command_does(samples, run_gradcam, tmp_path):

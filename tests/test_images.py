@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import ImageError
-from gradcam_cli.images import read_picture
+from gradcam_cli.pictures.reading import read_picture
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

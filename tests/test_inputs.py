@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gradcam_cli.inputs import find_pictures
-from gradcam_cli.provenance import mark
+from gradcam_cli.files.finding import find_pictures
+from gradcam_cli.files.marks import mark
 
 
 @pytest.fixture

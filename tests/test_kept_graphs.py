@@ -9,13 +9,12 @@ import pytest
 import tensorflow as tf
 
 import gradcam_cli
-from gradcam_cli.cam.deferred_network import DeferredNetwork
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.graph_store import KeptGraph
-from gradcam_cli.cam.keras_network import KerasNetwork
-from gradcam_cli.cam.traced_function import ConstantGraph, TracedFunction
-from gradcam_cli.kept_graphs import KeptGraphs
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.networks.deferred import DeferredNetwork
+from gradcam_cli.networks.kept_graphs import KeptGraph, KeptGraphs
+from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.networks.traced_function import ConstantGraph, TracedFunction
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), np.uint8)
 TARGETS = np.int32([[-1], [2], [-2]])

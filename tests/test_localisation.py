@@ -6,10 +6,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.inputs import find_pictures
+from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.loading import load_classifier
-from gradcam_cli.pipeline import explain_pictures
-from gradcam_cli.records import PipelineOptions
+from gradcam_cli.run.pipeline import explain_pictures
+from gradcam_cli.run.records import PipelineOptions
 
 UNSEEN = 100
 

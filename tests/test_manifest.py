@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.manifest import read_manifest
+from gradcam_cli.files.manifest import read_manifest
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy_network import CELLS, CLASSES, HEIGHT, WIDTH, K, NumpyNetwork, bilinear, random_inputs
 
 import gradcam_cli
-from gradcam_cli.cam.methods import make_method
+from gradcam_cli.cam.methods.base import make_method
 from gradcam_cli.cam.methods.components import eigen_cam, eigen_grad_cam, fem
 from gradcam_cli.cam.methods.gradients import (
     grad_cam,
@@ -16,8 +16,8 @@ from gradcam_cli.cam.methods.gradients import (
     layer_cam,
     xgrad_cam,
 )
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.errors import UsageError
-from gradcam_cli.method_names import METHODS
 
 TARGETS = [2, 0, 3]
 ONE_HOT = np.eye(CLASSES)[TARGETS]

@@ -111,8 +111,8 @@ def test_a_saturated_softmax_still_has_a_map(classify):
 
 
 def test_the_built_in_model_agrees_with_a_gradient_tape(builtin, explainer, samples):
-    from gradcam_cli.fitting import fit_picture
-    from gradcam_cli.images import read_picture
+    from gradcam_cli.pictures.fitting import fit_picture
+    from gradcam_cli.pictures.reading import read_picture
 
     picture = read_picture(samples / "dog.jpg")
     inputs = fit_picture(picture.size, "keep", (256, 256), 32).apply(picture)[None]
@@ -135,8 +135,8 @@ def test_the_built_in_model_agrees_with_a_gradient_tape(builtin, explainer, samp
 
 
 def test_a_batch_gives_the_maps_of_single_pictures(explainer, samples):
-    from gradcam_cli.fitting import fit_picture
-    from gradcam_cli.images import read_picture
+    from gradcam_cli.pictures.fitting import fit_picture
+    from gradcam_cli.pictures.reading import read_picture
 
     inputs = []
     for name in ("bee.jpg", "cat.jpg", "koala.jpg", "bridge.jpg"):

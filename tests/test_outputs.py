@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import OutputError
-from gradcam_cli.inputs import InputPicture
-from gradcam_cli.outputs import OutputNamer, written_whole
-from gradcam_cli.provenance import is_result_of, mark
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.marks import is_result_of, mark
+from gradcam_cli.files.naming import OutputNamer
+from gradcam_cli.files.writing import written_whole
 
 OVERLAY = ["_gradcam.png"]
 

@@ -4,12 +4,7 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.rendering.overlay import (
-    color_table,
-    draw_heatmap,
-    draw_overlay,
-    heatmap_to_image,
-)
+from gradcam_cli.rendering.overlay import color_table, draw_heatmap, draw_overlay, heatmap_to_image
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.fitting import FITS, choose_input_size
-from gradcam_cli.images import read_picture
-from gradcam_cli.inputs import find_pictures
-from gradcam_cli.pipeline import explain_pictures
-from gradcam_cli.records import PipelineOptions
+from gradcam_cli.files.finding import find_pictures
+from gradcam_cli.pictures.fitting import FITS, choose_input_size
+from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.run.pipeline import explain_pictures
+from gradcam_cli.run.records import PipelineOptions
 
 DOG, PANDA = 235, 387
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradcam_cli.regions import find_region, simplify_outline
+from gradcam_cli.pictures.regions import find_region, simplify_outline
 from gradcam_cli.rendering.regions import box_line, draw_lines
 
 

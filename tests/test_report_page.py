@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradcam_cli.fitting import fit_picture
-from gradcam_cli.images import read_picture
+from gradcam_cli.pictures.fitting import fit_picture
+from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.overlay import draw_overlay
 from gradcam_cli.rendering.report import (
     ReportClass,

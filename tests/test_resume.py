@@ -10,11 +10,11 @@ import time
 import pytest
 from PIL import Image
 
-from gradcam_cli.fitting import choose_input_size
-from gradcam_cli.inputs import InputPicture, find_pictures
-from gradcam_cli.outputs import written_whole
-from gradcam_cli.pipeline import explain_pictures
-from gradcam_cli.records import PipelineOptions
+from gradcam_cli.files.finding import InputPicture, find_pictures
+from gradcam_cli.files.writing import written_whole
+from gradcam_cli.pictures.fitting import choose_input_size
+from gradcam_cli.run.pipeline import explain_pictures
+from gradcam_cli.run.records import PipelineOptions
 
 
 @pytest.fixture

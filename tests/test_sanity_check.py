@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 import gradcam_cli
-from gradcam_cli.cam.methods import components, input_gradients, make_method, perturbation
+from gradcam_cli.cam.methods import components, input_gradients, perturbation
+from gradcam_cli.cam.methods.base import make_method
 from gradcam_cli.cam.methods.input_gradients import guided_gradients
-from gradcam_cli.images import read_picture
-from gradcam_cli.method_names import METHODS
+from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.pictures.reading import read_picture
 
 # They know no class, and say so: random weights above their layer change nothing.
 CLASSLESS = {"eigencam", "fem"}

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.inputs import InputPicture, find_pictures
-from gradcam_cli.pipeline import explain_pictures
-from gradcam_cli.provenance import is_result_of
-from gradcam_cli.records import PipelineOptions
-from gradcam_cli.regions import find_region
+from gradcam_cli.files.finding import InputPicture, find_pictures
+from gradcam_cli.files.marks import is_result_of
+from gradcam_cli.pictures.regions import find_region
+from gradcam_cli.run.pipeline import explain_pictures
+from gradcam_cli.run.records import PipelineOptions
 
 HALF_BLOCK = "▀"
 OTHER_LAYER = "block5c_project_bn"

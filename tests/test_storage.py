@@ -16,11 +16,12 @@ from upath import UPath
 from gradcam_cli import explain_image, storage
 from gradcam_cli.cli import main
 from gradcam_cli.errors import ImageError, OutputError, StorageError, UsageError
-from gradcam_cli.images import read_picture
-from gradcam_cli.inputs import InputPicture, find_pictures
-from gradcam_cli.outputs import OutputNamer, check_places, written_whole
-from gradcam_cli.provenance import is_result_of, mark, source_id
-from gradcam_cli.storage import to_path
+from gradcam_cli.files.finding import InputPicture, find_pictures
+from gradcam_cli.files.marks import is_result_of, mark, source_id
+from gradcam_cli.files.naming import OutputNamer, check_places
+from gradcam_cli.files.storage import to_path
+from gradcam_cli.files.writing import written_whole
+from gradcam_cli.pictures.reading import read_picture
 
 
 @pytest.fixture(autouse=True)
@@ -296,8 +297,8 @@ def test_the_python_interface_takes_urls(photos, memory):
 def test_local_files_need_no_fsspec():
     code = (
         "import sys\n"
-        "import gradcam_cli.cli.explain, gradcam_cli.inputs, gradcam_cli.outputs\n"
-        "list(gradcam_cli.inputs.find_pictures(['.']))\n"
+        "import gradcam_cli.cli.explain, gradcam_cli.files.finding, gradcam_cli.files.naming\n"
+        "list(gradcam_cli.files.finding.find_pictures(['.']))\n"
         "assert not {'fsspec', 'upath', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradcam_cli.cam.traced_function import TracedFunction
+from gradcam_cli.networks.traced_function import TracedFunction
 
 SIGNATURE = (tf.TensorSpec((None, 3), tf.float32), tf.TensorSpec((None,), tf.int32))
 WEIGHTS = np.float32([[1, 2], [3, 4], [5, 6]])

@@ -4,8 +4,8 @@ import numpy as np
 
 from benchmarks.peers import Explain
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.models.loading import load_classifier
-from gradcam_cli.records import TOP_CLASS
 
 
 def load() -> Explain:

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.deferred_network import DeferredNetwork
-from gradcam_cli.cam.forward import ForwardPass
-from gradcam_cli.cam.geometry import Pitch, cell_pitch
-from gradcam_cli.cam.graph_store import GraphStore, KeptGraph
+from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods import make_method
-from gradcam_cli.cam.methods.protocol import InGraphMethod, Report, TappedPass
+from gradcam_cli.cam.methods.base import InGraphMethod, Report, TappedPass, make_method
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cam.scaling import (
     FUSIONS,
     fuse,
@@ -26,12 +23,14 @@ from gradcam_cli.cam.scaling import (
     smooth,
     smoothing_runs,
 )
-from gradcam_cli.cam.tap import choose_tap
-from gradcam_cli.cam.traced_function import TracedFunction
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.errors import UsageError
-from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.method_names import DEFAULT_METHOD
+from gradcam_cli.networks.deferred import DeferredNetwork
+from gradcam_cli.networks.forward import ForwardPass
+from gradcam_cli.networks.geometry import Pitch, cell_pitch
+from gradcam_cli.networks.kept_graphs import KeptGraph, KeptGraphs
+from gradcam_cli.networks.layers import choose_tap
+from gradcam_cli.networks.traced_function import TracedFunction
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -82,7 +81,7 @@ class Explainer:
         fusion: str = "mean",
         smoothing: bool = False,
         batch_size: int = DEFAULT_BATCH_SIZE,
-        graphs: GraphStore | None = None,
+        graphs: KeptGraphs | None = None,
         **parameters: Any,
     ) -> None:
         """Chooses the layer and traces the network once, or finds what an earlier run traced.
@@ -91,7 +90,7 @@ class Explainer:
             classifier: What is to be explained.
             layer: A layer's name, path or index; None for the last with a spatial output.
                 Of several, the maps are fused, at the size of the input.
-            method: A key of `gradcam_cli.method_names.METHODS`.
+            method: A key of `gradcam_cli.cam.methods.table.METHODS`.
             fusion: How the maps of several layers are fused: "mean" or "max".
             smoothing: Average the maps of brighter, darker and mirrored copies.
             batch_size: How many changed inputs go through the network at once, in methods

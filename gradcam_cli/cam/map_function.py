@@ -6,16 +6,9 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from gradcam_cli.cam.forward import ForwardPass
-from gradcam_cli.cam.methods import Method
-from gradcam_cli.cam.methods.protocol import (
-    InGraphMethod,
-    Report,
-    Scorer,
-    TappedPass,
-    report_nothing,
-)
-from gradcam_cli.cam.opened_network import OpenedNetwork
+from gradcam_cli.cam.methods.base import InGraphMethod, Method, Report, TappedPass, report_nothing
+from gradcam_cli.networks.forward import ForwardPass, Scorer
+from gradcam_cli.networks.opened import OpenedNetwork
 
 LayerOutput = Callable[[ForwardPass], tf.Tensor]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from gradcam_cli import __version__
 from gradcam_cli.cli.best_layer import best_layer
 from gradcam_cli.cli.evaluate import evaluate
 from gradcam_cli.cli.explain import explain
@@ -14,6 +13,7 @@ from gradcam_cli.cli.layers import layers
 from gradcam_cli.cli.methods import methods
 from gradcam_cli.cli.models import models
 from gradcam_cli.cli.show import show
+from gradcam_cli.version import __version__
 
 
 @click.group(

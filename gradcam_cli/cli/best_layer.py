@@ -9,17 +9,12 @@ from typing import Any
 
 import click
 
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.measuring import (
-    measuring_options,
-    prepare,
-    progress_bar,
-    tell_errors,
-)
+from gradcam_cli.cli.measuring import measuring_options, prepare, progress_bar, tell_errors
 from gradcam_cli.cli.options import debug_option, layers_option, parse_layer
 from gradcam_cli.errors import UsageError
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
-from gradcam_cli.metric_names import ALL_METRICS, RANKING_METRICS
+from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
 
 _FAILED = 1
 
@@ -74,8 +69,8 @@ def best_layer(
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.evaluation_display import ranking_table
-    from gradcam_cli.evaluation.files import evaluation_record
-    from gradcam_cli.evaluation.folder import evaluate_pictures
+    from gradcam_cli.evaluation.measuring import evaluate_pictures
+    from gradcam_cli.evaluation.result_files import evaluation_record
     from gradcam_cli.evaluation.verdict import candidate_layers, rank_rows, verdicts
 
     classifier = measuring.classifier

@@ -10,16 +10,17 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cli.console import plain_table
-from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.provenance import printable
-from gradcam_cli.regions import simplify_outline
+from gradcam_cli.files.marks import printable
+from gradcam_cli.pictures.regions import simplify_outline
 
 if TYPE_CHECKING:
-    from gradcam_cli.cam.tap import LayerInfo
     from gradcam_cli.models.classifier import Classifier
-    from gradcam_cli.records import ExplainedTarget, PictureResult, Prediction
-    from gradcam_cli.regions import Region
+    from gradcam_cli.models.labels import Prediction
+    from gradcam_cli.networks.layers import LayerInfo
+    from gradcam_cli.pictures.regions import Region
+    from gradcam_cli.run.records import ExplainedTarget, PictureResult
 
 _NAME_WIDTH = 22
 _BAR_WIDTH = 16

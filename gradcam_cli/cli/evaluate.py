@@ -20,12 +20,12 @@ from gradcam_cli.cli.measuring import (
 )
 from gradcam_cli.cli.options import debug_option, layers_option, methods_option, parse_layer
 from gradcam_cli.cli.path_types import LocalPath
-from gradcam_cli.metric_names import ALL_METRICS
+from gradcam_cli.evaluation.table import ALL_METRICS
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.evaluation.files import ResultFiles
-    from gradcam_cli.evaluation.folder import Evaluation
+    from gradcam_cli.evaluation.measuring import Evaluation
+    from gradcam_cli.evaluation.result_files import ResultFiles
     from gradcam_cli.evaluation.sanity import SanityCheck
 
 _FAILED = 1
@@ -94,10 +94,10 @@ def evaluate(
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
 
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.cam.methods import make_method
+    from gradcam_cli.cam.methods.base import make_method
     from gradcam_cli.evaluation.annotations import Annotations
-    from gradcam_cli.evaluation.files import ResultFiles, evaluation_record
-    from gradcam_cli.evaluation.folder import evaluate_pictures
+    from gradcam_cli.evaluation.measuring import evaluate_pictures
+    from gradcam_cli.evaluation.result_files import ResultFiles, evaluation_record
     from gradcam_cli.evaluation.verdict import verdicts
 
     files = ResultFiles(out, "evaluation", paths)
@@ -168,7 +168,7 @@ def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | Non
 
 
 def _write(files: ResultFiles, evaluation: Evaluation) -> None:
-    from gradcam_cli.evaluation.files import picture_rows, summary_rows
+    from gradcam_cli.evaluation.result_files import picture_rows, summary_rows
     from gradcam_cli.evaluation.verdict import best_rows
     from gradcam_cli.rendering.evaluation_plot import PlottedValue, plot_metrics
 
@@ -195,7 +195,7 @@ def _write(files: ResultFiles, evaluation: Evaluation) -> None:
 
 
 def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> SanityCheck:
-    from gradcam_cli.evaluation.folder import load_inputs
+    from gradcam_cli.evaluation.measuring import load_inputs
     from gradcam_cli.evaluation.sanity import MODES, check_sanity, number_of_steps
 
     batches = load_inputs(measuring.pictures, measuring.classifier, measuring.options)
@@ -205,7 +205,7 @@ def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> Sa
 
 
 def _write_check(files: ResultFiles, check: SanityCheck, evaluation: Evaluation) -> None:
-    from gradcam_cli.evaluation.files import sanity_rows
+    from gradcam_cli.evaluation.result_files import sanity_rows
     from gradcam_cli.rendering.evaluation_plot import plot_sanity
 
     curves: dict[str, dict[str, list[float]]] = {}

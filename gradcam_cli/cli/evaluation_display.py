@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcam_cli.cli.console import plain_table
-from gradcam_cli.metric_names import ALL_METRICS, MetricInfo
+from gradcam_cli.evaluation.table import ALL_METRICS, MetricInfo
 
 if TYPE_CHECKING:
-    from gradcam_cli.evaluation.folder import EvaluatedMaps, Evaluation
     from gradcam_cli.evaluation.measurement import Measurement
+    from gradcam_cli.evaluation.measuring import EvaluatedMaps, Evaluation
 
 _CELL_WIDTH = 15
 _GAP = 2

@@ -13,6 +13,7 @@ from typing import ClassVar
 import click
 from click.core import ParameterSource
 
+from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.options import (
     alpha_option,
@@ -28,17 +29,13 @@ from gradcam_cli.cli.reporter import Reporter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
 from gradcam_cli.cli.results_file import ResultsFile
 from gradcam_cli.errors import INTERRUPTED, ImageError, UsageError
-from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.fitting import FITS
-from gradcam_cli.images import SUFFIXES
-from gradcam_cli.inputs import InputPicture, PictureKey, find_pictures
-from gradcam_cli.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
-from gradcam_cli.manifest import read_manifest
+from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
+from gradcam_cli.files.manifest import read_manifest
+from gradcam_cli.files.naming import check_places
+from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_name, model_for_layer
-from gradcam_cli.outputs import check_places
-from gradcam_cli.parallelism import divide_cores
-from gradcam_cli.records import HEATMAP_FORMATS
-from gradcam_cli.regions import DEFAULT_THRESHOLD
+from gradcam_cli.pictures.fitting import FITS
+from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT, PICTURE_FORMATS
 from gradcam_cli.rendering.figure import FIGURE_FORMATS
 from gradcam_cli.rendering.overlay import color_table
@@ -48,7 +45,9 @@ from gradcam_cli.rendering.report import (
     ReportWriter,
     check_may_replace,
 )
-from gradcam_cli.storage import AnyPath, to_path
+from gradcam_cli.run.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
+from gradcam_cli.run.records import HEATMAP_FORMATS
+from gradcam_cli.runtime.cores import divide_cores
 
 _FAILED = 1
 _PATHS_IN_TITLE = 3
@@ -396,7 +395,7 @@ def explain(
             pictures = [replace(picture, redo=picture.key not in done) for picture in pictures]
         ready = None
         if address is None:
-            from gradcam_cli.cli.tensorflow_import import import_tensorflow
+            from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
             import_tensorflow(ctx.meta[DEBUG], job.parallelism)
             ready = make_ready(job, pictures)

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.cli.options import model_options
 from gradcam_cli.errors import ImageError
-from gradcam_cli.fitting import FITS, choose_input_size, usual_stride
-from gradcam_cli.images import SUFFIXES
-from gradcam_cli.inputs import InputPicture, find_pictures
-from gradcam_cli.metric_names import METRICS
+from gradcam_cli.evaluation.table import METRICS
+from gradcam_cli.files.finding import SUFFIXES, InputPicture, find_pictures
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
-from gradcam_cli.records import TOP_CLASS
+from gradcam_cli.pictures.fitting import FITS, choose_input_size, usual_stride
 
 if TYPE_CHECKING:
     from gradcam_cli.errors import GradcamError
-    from gradcam_cli.evaluation.folder import EvaluationOptions
+    from gradcam_cli.evaluation.measuring import EvaluationOptions
     from gradcam_cli.models.classifier import Classifier
 
 _OPTIONS = (
@@ -100,11 +99,11 @@ def prepare(
     if model is None:
         model = model_for_layer(layers[0]) if layers else DEFAULT_MODEL
 
-    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(show_messages)
 
-    from gradcam_cli.evaluation.folder import EvaluationOptions
+    from gradcam_cli.evaluation.measuring import EvaluationOptions
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model, size=size, **model_parameters)

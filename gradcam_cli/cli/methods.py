@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.options import debug_option
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 
 
 @click.command(short_help="List what --method accepts.")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 import click
 from click.shell_completion import CompletionItem
 
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.path_types import LocalPath
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
@@ -187,7 +187,7 @@ def load_to_look_at(
         weights: As the user gave it.
         others: The rest of `model_options`.
     """
-    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(show_messages)
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.storage import is_elsewhere, is_url, to_path
+from gradcam_cli.files.storage import is_elsewhere, is_url, to_path
 
 
 class StoragePath(click.Path):

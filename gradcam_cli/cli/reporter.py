@@ -19,15 +19,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from gradcam_cli.cam.facts import ExplainerFacts, describe
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli.console import stderr_console, stdout_console
 from gradcam_cli.cli.display import result_json, result_lines
-from gradcam_cli.explainer_facts import ExplainerFacts, describe
-from gradcam_cli.method_names import METHODS
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cli.results_file import ResultsFile
-    from gradcam_cli.records import PictureResult
+    from gradcam_cli.run.records import PictureResult
 
 
 class Reporter:

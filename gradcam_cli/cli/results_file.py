@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import IO
 
 from gradcam_cli.errors import OutputError, UsageError, reason
-from gradcam_cli.inputs import PictureKey
-from gradcam_cli.outputs import written_whole
+from gradcam_cli.files.finding import PictureKey
+from gradcam_cli.files.writing import written_whole
 
 # Of each line that `gradcam_cli.cli.display.result_json` makes.
 _BEGINNING = b'{"image": "'

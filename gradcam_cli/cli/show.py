@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.options import (
     alpha_option,
@@ -18,14 +19,13 @@ from gradcam_cli.cli.options import (
 )
 from gradcam_cli.cli.path_types import StoragePath
 from gradcam_cli.errors import UsageError
-from gradcam_cli.fitting import FITS
-from gradcam_cli.inputs import InputPicture
-from gradcam_cli.job import Job, make_ready
-from gradcam_cli.method_names import DEFAULT_METHOD, METHODS
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.pictures.fitting import FITS
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
-from gradcam_cli.storage import AnyPath
+from gradcam_cli.run.job import Job, make_ready
 
 _TOP_K = 5
 _WINDOW = "window"
@@ -101,17 +101,17 @@ def show(
             "(python3-tk is one)"
         )
 
-    from gradcam_cli.cli.tensorflow_import import import_tensorflow
+    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(ctx.meta[DEBUG])
 
     from gradcam_cli.cli.console import picture_console, stdout_console
     from gradcam_cli.cli.display import result_lines
-    from gradcam_cli.drawing import figure_of
-    from gradcam_cli.pipeline import explain_pictures
     from gradcam_cli.rendering.figure import SCREEN, render_figure
     from gradcam_cli.rendering.terminal import detect_terminal, print_picture
     from gradcam_cli.rendering.window import open_window
+    from gradcam_cli.run.drawing import figure_of
+    from gradcam_cli.run.pipeline import explain_pictures
 
     model = model or (DEFAULT_MODEL if layer is None else model_for_layer(layer))
     picture = InputPicture(image, Path())

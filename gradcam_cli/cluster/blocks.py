@@ -12,9 +12,9 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePath
 
-from gradcam_cli.inputs import InputPicture
-from gradcam_cli.outputs import result_folder, wanted_names
-from gradcam_cli.storage import AnyPath, is_folder, is_remote, list_below
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.naming import result_folder, wanted_names
+from gradcam_cli.files.storage import AnyPath, is_folder, is_remote, list_below
 
 _SMALLEST, _LARGEST = 16, 256
 _USUAL_NUMBER = 1024

@@ -10,13 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gradcam_cli import __version__
-from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.inputs import InputPicture, PictureKey
-from gradcam_cli.outputs import written_whole
-from gradcam_cli.provenance import printable
-from gradcam_cli.records import ExplainedTarget, PictureResult, Prediction
-from gradcam_cli.storage import AnyPath, is_remote, names_in, readable, remove
+from gradcam_cli.cam.facts import ExplainerFacts
+from gradcam_cli.files.finding import InputPicture, PictureKey
+from gradcam_cli.files.marks import printable
+from gradcam_cli.files.storage import AnyPath, is_remote, names_in, readable, remove
+from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.labels import Prediction
+from gradcam_cli.run.records import ExplainedTarget, PictureResult
+from gradcam_cli.version import __version__
 
 TABLE_FOLDER = "results"
 _PART = re.compile(r"part-\d{5,}-[0-9a-f]{16}\.parquet")

@@ -11,16 +11,16 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster.blocks import Block, cut
 from gradcam_cli.errors import ClusterError, GradcamError, UsageError, reason
-from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.inputs import InputPicture, PictureKey
-from gradcam_cli.job import Job
-from gradcam_cli.outputs import check_places
-from gradcam_cli.parallelism import divide_cores
-from gradcam_cli.records import PictureResult
-from gradcam_cli.standard_error import held_back_stderr
-from gradcam_cli.storage import is_remote
+from gradcam_cli.files.finding import InputPicture, PictureKey
+from gradcam_cli.files.naming import check_places
+from gradcam_cli.files.storage import is_remote
+from gradcam_cli.run.job import Job
+from gradcam_cli.run.records import PictureResult
+from gradcam_cli.runtime.cores import divide_cores
+from gradcam_cli.runtime.stderr import held_back_stderr
 
 if TYPE_CHECKING:
     from gradcam_cli.cluster.worker import Answer

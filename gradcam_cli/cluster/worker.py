@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster.blocks import Block
 from gradcam_cli.cluster.result_table import TABLE_FOLDER, write_part
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explainer_facts import ExplainerFacts
-from gradcam_cli.inputs import InputPicture
-from gradcam_cli.job import Job, ReadyJob, make_ready
-from gradcam_cli.outputs import OutputNamer
-from gradcam_cli.records import PictureResult
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.naming import OutputNamer
+from gradcam_cli.run.job import Job, ReadyJob, make_ready
+from gradcam_cli.run.records import PictureResult
 
 BLOCK, ANSWER = "block", "answer"
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.errors import AnnotationError, UnknownClassError, UsageError
-from gradcam_cli.inputs import InputPicture
+from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.labels import Labels
 
 # (left, top, right, bottom) in pixels of the picture; its first pixel goes from 0 to 1.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradcam_cli.evaluation.annotations import AnnotatedObject, Box
-from gradcam_cli.regions import find_region
+from gradcam_cli.pictures.regions import find_region
 
 # Section 4.1 of the Grad-CAM paper: what counts as hot, and what counts as found.
 HOT_SHARE = 0.15
@@ -63,7 +63,7 @@ def box_iou(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
     """How well the box around the heat fits (arXiv 1610.02391, section 4.1).
 
     What reaches 15 % of the map's maximum is hot. The box around its largest connected
-    segment (see `gradcam_cli.regions`) is compared by intersection over union.
+    segment (see `gradcam_cli.pictures.regions`) is compared by intersection over union.
 
     Args:
         heat: (height, width) float, at the size of the picture.
@@ -121,7 +121,7 @@ def localise(
         probabilities: (classes,) of the picture.
 
     Returns:
-        By the names of `gradcam_cli.metric_names.LOCALISATION_METRICS`.
+        By the names of `gradcam_cli.evaluation.table.LOCALISATION_METRICS`.
     """
     figures = {
         "pointing_game": pointing_game(heat, objects),

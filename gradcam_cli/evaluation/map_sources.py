@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.evaluation.baselines import centre_gaussian_maps, random_maps
-from gradcam_cli.method_names import METHODS
 
 RANDOM = "random map"
 CENTRE = "centre Gaussian"

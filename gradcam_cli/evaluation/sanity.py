@@ -15,11 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.evaluation.faithfulness import rank_correlation
 from gradcam_cli.evaluation.map_sources import ExplainerMaps
 from gradcam_cli.evaluation.measurement import Measurement
+from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 
 if TYPE_CHECKING:
     import keras

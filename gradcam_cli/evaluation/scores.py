@@ -12,8 +12,8 @@ from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
 )
 
-from gradcam_cli.fitting import mean_color
 from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.pictures.fitting import mean_color
 
 BATCH_SIZE = 32
 _COLOR_RANGE = 255.0

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradcam_cli.evaluation.folder import EvaluatedMaps, Evaluation
 from gradcam_cli.evaluation.measurement import is_larger
-from gradcam_cli.metric_names import ALL_METRICS, METRICS
+from gradcam_cli.evaluation.measuring import EvaluatedMaps, Evaluation
+from gradcam_cli.evaluation.table import ALL_METRICS, METRICS
 from gradcam_cli.models.classifier import Classifier
 
 # Even if one is better in each of fewer pictures, chance does that in more than 5 of 100

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from gradcam_cli.cam.folding import fold
-from gradcam_cli.cam.forward import ForwardPass, Network, trace_forward
-from gradcam_cli.cam.tap import LayerInfo, list_layers
-from gradcam_cli.fitting import choose_input_size
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.networks.folding import fold
+from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
+from gradcam_cli.networks.layers import LayerInfo, list_layers
+from gradcam_cli.pictures.fitting import choose_input_size
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Classifier:
         input_size: (height, width) that it was trained for, in pixels.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
         any_size: Whether inputs of other sizes fit.
-        default_fit: The fit (see `gradcam_cli.fitting`) that suits it and shows it the
+        default_fit: The fit (see `gradcam_cli.pictures.fitting`) that suits it and shows it the
             whole picture.
         preprocess: What is done to values in [0, 255] before the network sees them.
         labels: The names of the classes.

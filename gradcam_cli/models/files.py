@@ -15,11 +15,11 @@ import h5py
 import keras
 import tensorflow as tf
 
-from gradcam_cli.cam.forward import Network
-from gradcam_cli.cam.graph_network import GraphNetwork
-from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, UnsupportedModelError
 from gradcam_cli.models.catalogue import is_model_name
+from gradcam_cli.networks.forward import Network
+from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.networks.saved_model import GraphNetwork
 
 _DEFAULT_SIGNATURE = "serving_default"
 # Operations by which a graph reaches files, or Python.

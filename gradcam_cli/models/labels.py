@@ -6,6 +6,7 @@ import csv
 import difflib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,16 @@ from typing import Any
 from gradcam_cli.errors import LabelsError, UnknownClassError
 
 _LISTED_MATCHES = 8
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and how probable the network holds it to be, in [0, 1]."""
+
+    index: int
+    name: str
+    wnid: str | None
+    probability: float
 
 
 class Labels:

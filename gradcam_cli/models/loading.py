@@ -12,11 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.deferred_network import DeferredNetwork
-from gradcam_cli.cam.folding import MOST_PARAMETERS
-from gradcam_cli.cam.forward import Network, trace_forward
-from gradcam_cli.cam.keras_network import KerasNetwork
 from gradcam_cli.errors import UnsupportedModelError, UsageError, WeightsError
+from gradcam_cli.files.storage import is_elsewhere
 from gradcam_cli.models import efficientnet_lite
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, CatalogueModel, find_model
 from gradcam_cli.models.classifier import Classifier
@@ -27,7 +24,10 @@ from gradcam_cli.models.preprocessing import (
     detect_preprocessing,
     parse_preprocessing,
 )
-from gradcam_cli.storage import is_elsewhere
+from gradcam_cli.networks.deferred import DeferredNetwork
+from gradcam_cli.networks.folding import MOST_PARAMETERS
+from gradcam_cli.networks.forward import Network, trace_forward
+from gradcam_cli.networks.keras_network import KerasNetwork
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_CLASSES = 1000

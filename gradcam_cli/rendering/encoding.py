@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from gradcam_cli.provenance import Mark
+from gradcam_cli.files.marks import Mark
+from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.rendering.png import encode_png
-from gradcam_cli.storage import AnyPath
 
 # "png" keeps every pixel; the others take a tenth of its room.
 PICTURE_FORMATS = ("png", "jpg", "webp")

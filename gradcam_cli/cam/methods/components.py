@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.protocol import spatial_axes
+from gradcam_cli.cam.methods.base import spatial_axes
 
 
 def eigen_cam(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:

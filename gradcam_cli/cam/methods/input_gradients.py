@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
-from gradcam_cli.cam.methods.protocol import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import UnsupportedModelError
 

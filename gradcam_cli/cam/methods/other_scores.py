@@ -6,13 +6,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
-from gradcam_cli.cam.methods.protocol import (
-    InGraphMethod,
-    TappedPass,
-    differentiate,
-    spatial_axes,
-)
+from gradcam_cli.networks.forward import differentiate
 
 
 @dataclass(frozen=True)

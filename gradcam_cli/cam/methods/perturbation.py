@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.methods.base import PerturbationMethod, Report, spatial_axes
 from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
-from gradcam_cli.cam.methods.protocol import PerturbationMethod, Report, spatial_axes
 from gradcam_cli.cam.upsampling import upsample
 
 if TYPE_CHECKING:
-    from gradcam_cli.cam.opened_network import OpenedNetwork
+    from gradcam_cli.networks.opened import OpenedNetwork
 
 
 class ScoreCam(PerturbationMethod):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.fitting import Placement
+from gradcam_cli.pictures.fitting import Placement
 
 # Enough for the large view on common screens.
 _PREVIEW_SIDE = 960

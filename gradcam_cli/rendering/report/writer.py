@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from gradcam_cli import __version__
 from gradcam_cli.errors import OutputError
-from gradcam_cli.outputs import written_whole
-from gradcam_cli.provenance import RESULTS_FOLDER_MARK
+from gradcam_cli.files.marks import RESULTS_FOLDER_MARK
+from gradcam_cli.files.writing import written_whole
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
 from gradcam_cli.rendering.report.records import Preview, ReportPicture, picture_record
+from gradcam_cli.version import __version__
 
 if TYPE_CHECKING:
     import jinja2

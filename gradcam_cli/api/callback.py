@@ -1,0 +1,166 @@
+"""Shows during training where a network looks, epoch by epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from gradcam_cli.api.explainers import GradCAM
+from gradcam_cli.cam.scaling import scale_by_maximum
+from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.errors import UsageError
+from gradcam_cli.files.writing import written_whole
+from gradcam_cli.rendering.encoding import encode_picture
+from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, draw_overlay
+
+_MAXIMUM = 255.0
+# Drawn larger than this, a small input's overlay shows its map, not its pixels.
+_SMALLEST_SIDE = 128
+_TAG = "gradcam"
+# What ``tf.summary.image`` would write; that needs TensorBoard itself to be installed.
+_IMAGE_SUMMARY = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images"),
+    data_class="DATA_CLASS_BLOB_SEQUENCE",
+)
+
+
+class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes overlays of a few validation pictures after each epoch of ``fit``.
+
+    The files are ``epoch-003_picture-0.png`` and so on. In TensorBoard they stand under
+    "Images", with a slider over the epochs, next to what Keras's own callback writes.
+
+    Example:
+        >>> callback = GradCAMCallback(x_val[:4], y_val[:4], "overlays", log_dir="logs")
+        >>> model.fit(x, y, callbacks=[callback])
+    """
+
+    def __init__(
+        self,
+        pictures: np.ndarray | tf.Tensor,
+        targets: Sequence[int] | np.ndarray | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        log_dir: str | os.PathLike[str] | None = None,
+        every: int = 1,
+        explainer: type[GradCAM] = GradCAM,
+        colormap: str = DEFAULT_COLORMAP,
+        alpha: float = DEFAULT_ALPHA,
+        **options: Any,
+    ) -> None:
+        """Takes the pictures and where to write.
+
+        Args:
+            pictures: (N, H, W, C) as the model wants them, with 1 or 3 channels. Those in
+                [0, 255] or [0, 1] are drawn as they are, others scaled from their minimum
+                to their maximum.
+            targets: (N,) class indices or (N, classes) one-hot; None for the class that is
+                most probable at the time.
+            folder: Where to write PNGs; made if it isn't there. None for nowhere.
+            log_dir: TensorBoard's log folder; None for none. Images are written to its
+                subfolder "gradcam".
+            every: After how many epochs overlays are written; always after the first.
+            explainer: `GradCAM` or a class derived from it.
+            colormap: A name that Matplotlib knows.
+            alpha: How much of the colour shows, 0 to 1.
+            **options: For the explainer, such as ``conv_layer`` or ``output_layer``.
+
+        Raises:
+            UsageError: Neither a folder nor a log folder is given, or the number of
+                targets isn't that of the pictures.
+        """
+        super().__init__()
+        if folder is None and log_dir is None:
+            raise UsageError("give the callback a folder for overlays, a log_dir, or both")
+        self._inputs = np.asarray(pictures, np.float32)
+        if targets is not None and len(targets) != len(self._inputs):
+            raise UsageError(f"{len(targets)} targets for {len(self._inputs)} pictures")
+        self._targets = None if targets is None else np.asarray(targets)
+        self._folder = None if folder is None else Path(folder)
+        self._log_dir = None if log_dir is None else Path(log_dir)
+        self._every = every
+        self._explainer_class = explainer
+        self._colormap = colormap
+        self._alpha = alpha
+        self._options = options
+        self._pictures = [_to_picture(values) for values in np.asarray(pictures)]
+        self._writer: Any = None
+        self._explainer: GradCAM | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the overlays of an epoch; Keras calls it."""
+        if epoch % self._every:
+            return
+        overlays = self._draw()
+        if self._folder is not None:
+            for number, overlay in enumerate(overlays):
+                path = self._folder / f"epoch-{epoch + 1:03}_picture-{number}.png"
+                with written_whole(path) as file:
+                    file.write(encode_picture(overlay))
+        if self._log_dir is not None:
+            self._log(self._log_dir, overlays, epoch)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes TensorBoard's file; Keras calls it."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _draw(self) -> list[Image.Image]:
+        if self._explainer is None or self._explainer.model is not self.model:
+            # One explainer for all epochs: it follows the weights as they change.
+            self._explainer = self._explainer_class(self.model, **self._options)
+        maps = self._explainer.explain(self._inputs, self._one_hot())
+        overlays = []
+        for picture, heatmap in zip(self._pictures, maps[..., 0], strict=True):
+            size = tf.constant([picture.height, picture.width])
+            heat = scale_by_maximum(tf.nn.relu(upsample(heatmap[None], size)))[0]
+            overlays.append(
+                draw_overlay(
+                    picture,
+                    heat.numpy(),
+                    colormap=self._colormap,
+                    alpha=self._alpha,
+                )
+            )
+        return overlays
+
+    def _one_hot(self) -> np.ndarray:
+        outputs = np.asarray(self.model(self._inputs, training=False))
+        if self._targets is None:
+            classes = outputs.argmax(-1)
+        elif self._targets.ndim == outputs.ndim:
+            return np.asarray(self._targets, np.float32)
+        else:
+            classes = self._targets
+        one_hot: np.ndarray = np.eye(outputs.shape[-1], dtype=np.float32)[classes]
+        return one_hot
+
+    def _log(self, folder: Path, overlays: Sequence[Image.Image], epoch: int) -> None:
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(folder / "gradcam"))
+        width, height = overlays[0].size
+        values = [str(width), str(height), *(encode_picture(overlay) for overlay in overlays)]
+        with self._writer.as_default():
+            tf.summary.write(_TAG, tf.constant(values), epoch, _IMAGE_SUMMARY)
+        self._writer.flush()
+
+
+def _to_picture(values: np.ndarray) -> Image.Image:
+    """Draws an input (H, W, C) as a picture of mode "RGB"."""
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > _MAXIMUM:
+        values = (values - low) / (high - low) * _MAXIMUM
+    elif high <= 1 and values.dtype.kind == "f":
+        values = values * _MAXIMUM
+    picture = Image.fromarray(np.squeeze(np.rint(values).astype(np.uint8))).convert("RGB")
+    factor = -(-_SMALLEST_SIDE // min(picture.size))
+    size = picture.width * factor, picture.height * factor
+    return picture if factor == 1 else picture.resize(size, Image.Resampling.NEAREST)

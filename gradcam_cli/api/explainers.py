@@ -1,0 +1,395 @@
+"""Explainers for notebooks and programs, one class for each method.
+
+They take what those of Xplique take and return what those return, so that programs
+written for one run with the other. `GradCAM` tells of all that they have in common.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from gradcam_cli.cam.map_function import MapFunction
+from gradcam_cli.cam.methods.base import Report, make_method, report_nothing
+from gradcam_cli.cam.scaling import scale_by_maximum, smooth
+from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.errors import UnknownClassError, UnknownLayerError, UnusableLayerError, UsageError
+from gradcam_cli.networks.forward import ForwardPass, trace_forward
+from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
+
+if TYPE_CHECKING:
+    import keras
+
+Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class GradCAM:
+    """Grad-CAM (Selvaraju et al., 2017, arXiv 1610.02391) for Keras models.
+
+    Its signature and meaning are those of Xplique's class of this name, with one
+    difference: with no ``output_layer`` it explains the score before softmax, as the paper
+    has it. Xplique then takes the last layer, and recommends the score.
+
+    Attributes:
+        conv_layer: The explained layer, a Keras layer.
+
+    Example:
+        >>> explainer = GradCAM(model)
+        >>> maps = explainer.explain(images, one_hot_targets)  # (N, H, W, 1) float32
+    """
+
+    method: ClassVar[str] = "gradcam"
+
+    def __init__(
+        self,
+        model: keras.Model,
+        output_layer: str | int | None = None,
+        batch_size: int | None = 32,
+        operator: str | Operator | None = None,
+        conv_layer: str | int | None = None,
+        *,
+        scale: bool = False,
+        smoothing: bool = False,
+        report: Report | None = None,
+        **parameters: Any,
+    ) -> None:
+        """Finds the layers; the network is traced at the first explanation.
+
+        Args:
+            model: A Keras model with one input, (N, H, W, C), (N, T, C) or (N, D, H, W, C),
+                nested ones and subclassed ones too. It is left as it is, and its weights
+                may change between two explanations.
+            output_layer: The layer whose output is explained, by name or index (-1 is the
+                last); None for the score before a final softmax or sigmoid.
+            batch_size: How many inputs go through the network at once; None for all.
+            operator: What makes one score of an output: "classification" or "regression"
+                (the sum of outputs times targets), "semantic segmentation" (its mean over
+                the places where targets aren't zero), or a function of a model, inputs
+                and targets that returns (N,) and calls the model once. None is
+                "classification".
+            conv_layer: The layer whose feature maps are explained, by name, path or index;
+                None for the last that has filters. (The command line takes the last with
+                spatial output, which in many networks is the activation after that.)
+            scale: Scale each map to a maximum of 1 and cut off what is below 0.
+            smoothing: Average the scaled maps of brighter, darker and mirrored copies.
+            report: Told of progress by methods that run the network many times: how many
+                more runs are done, and how many the batch takes.
+            **parameters: The method's own parameters, where it has any.
+
+        Raises:
+            UnknownLayerError: There is no such layer.
+            UnusableLayerError: No layer of the model has filters.
+            UsageError: There is no such operator.
+        """
+        self.model = model
+        self._network = KerasNetwork(model, classes_only=False)
+        self.batch_size = batch_size
+        if output_layer is None and len(getattr(model, "outputs", None) or [None]) > 1:
+            raise UsageError(
+                f"{model.name} has several outputs; name the layer of the one that is to be "
+                f"explained: output_layer="
+            )
+        self._path, self.conv_layer = _find_conv_layer(model, conv_layer)
+        self._output_path = None if output_layer is None else _find_layer(model, output_layer)[0]
+        self._operator = _find_operator(operator)
+        self._has_own_operator = callable(operator)
+        self._scale = scale
+        self._smoothing = smoothing
+        self._report = report or report_nothing
+        self._method = make_method(self.method, **parameters)
+        self._functions: dict[tuple[Any, ...], MapFunction] = {}
+
+    def explain(
+        self,
+        inputs: tf.data.Dataset | tf.Tensor | np.ndarray,
+        targets: tf.Tensor | np.ndarray | None = None,
+    ) -> tf.Tensor:
+        """Explains inputs.
+
+        Args:
+            inputs: (N, ..., channels) as the model wants them, any number type; or a
+                dataset of inputs and targets, batched or not.
+            targets: (N, classes), one-hot for the class to explain in each input, or
+                whatever the operator wants. Not with a dataset, which has them inside.
+
+        Returns:
+            (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in
+            the units of the score; with ``scale`` or ``smoothing`` in [0, 1].
+
+        Raises:
+            UsageError: Inputs and targets don't go together.
+            UnusableLayerError: Nothing can be drawn from the layer.
+        """
+        explained = [self._explain(*batch) for batch in self._batches(inputs, targets)]
+        return tf.concat(explained, axis=0)
+
+    __call__ = explain
+
+    def compute_heatmap(
+        self, image: np.ndarray | tf.Tensor, class_index: int, eps: float = 1e-8
+    ) -> np.ndarray:
+        """Explains one picture, at the size of the feature maps, as AUCMEDI's Grad-CAM does.
+
+        What speaks against the class isn't cut off but makes the map's lowest values.
+
+        Args:
+            image: (H, W, C) or (1, H, W, C) as the model wants it.
+            class_index: The class to explain.
+            eps: Added to the difference of maximum and minimum, by which is divided.
+
+        Returns:
+            (rows, columns) float32 in [0, 1], scaled from the map's minimum to its maximum.
+
+        Raises:
+            UnknownClassError: The model has no class of this index.
+        """
+        inputs = tf.cast(image, tf.float32)
+        if inputs.shape.rank < len(self._network.input_shape) + 1:
+            inputs = inputs[None]
+        classes = self._classes(inputs)
+        if not 0 <= class_index < classes:
+            raise UnknownClassError(
+                f"there is no class {class_index}: the model's classes go from 0 to {classes - 1}"
+            )
+        targets = tf.one_hot([class_index], classes)
+        heatmap = self._maps(inputs, targets)[0].numpy()
+        low, high = heatmap.min(), heatmap.max()
+        return np.asarray((heatmap - low) / (high - low + eps), np.float32)
+
+    def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        def maps_of(inputs: tf.Tensor) -> tf.Tensor:
+            return tf.nn.relu(self._maps(inputs, targets))
+
+        maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        maps = upsample(maps, tf.shape(inputs)[1:-1])
+        if self._scale or self._smoothing:
+            maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
+        return maps[..., None]
+
+    def _maps(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes maps at the size of the feature maps, (N, ...), before the ReLU."""
+        key = (*inputs.shape[1:], None, *targets.shape[1:])
+        if key not in self._functions:
+            self._functions[key] = MapFunction(
+                self._method,
+                self._score,
+                self._path,
+                self._layer_output,
+                inputs.shape[1:],
+                targets.shape[1:],
+                self.batch_size or len(inputs),
+            )
+        return self._functions[key](inputs, targets, self._report)
+
+    def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+        passes: list[ForwardPass] = []
+
+        def run(inputs: tf.Tensor) -> tf.Tensor:
+            forward = self._forward(inputs)
+            if forward.logits.shape[-1] == 2 and targets.shape[-1] == 1:
+                # The only unit of an output, which comes with its opposite before it.
+                forward = replace(forward, logits=forward.logits[..., 1:])
+            passes.append(forward)
+            return forward.logits
+
+        scores = self._operator(run, inputs, targets)
+        return passes[-1], tf.cast(scores, tf.float32)
+
+    def _forward(self, inputs: tf.Tensor) -> ForwardPass:
+        forward = trace_forward(self._network, inputs)
+        if self._output_path is None:
+            return forward
+        output = tf.cast(forward.feature_maps[self._output_path], tf.float32)
+        return replace(forward, logits=output)
+
+    def _layer_output(self, forward: ForwardPass) -> tf.Tensor:
+        output = forward.feature_maps.get(self._path)
+        if output is None or output.shape.rank < 3:
+            raise UnusableLayerError(
+                f"layer {self._path} has no spatial output, so it knows no places to show"
+            )
+        return output
+
+    def _classes(self, inputs: tf.Tensor) -> int:
+        def count(inputs: tf.Tensor) -> tf.Tensor:
+            return self._forward(inputs).logits
+
+        signature = tf.TensorSpec(inputs.shape, tf.float32)
+        function = tf.function(count, autograph=False).get_concrete_function(signature)
+        return int(function.output_shapes[-1])
+
+    def _batches(
+        self, inputs: tf.data.Dataset | tf.Tensor | np.ndarray, targets: Any
+    ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        if isinstance(inputs, tf.data.Dataset):
+            if targets is not None:
+                raise UsageError("a dataset has its targets inside: leave out the targets")
+            dataset = inputs
+            if dataset.element_spec[0].shape.rank == len(self._network.input_shape) + 1:
+                dataset = dataset.unbatch()
+        else:
+            if targets is None:
+                raise UsageError("say what is to be explained: targets, one-hot (N, classes)")
+            if np.ndim(targets) < 2 and not self._has_own_operator:
+                raise UsageError(
+                    "targets must be one-hot, (N, classes); keras.utils.to_categorical makes them "
+                    "of the indices of classes"
+                )
+            if len(targets) != len(inputs):
+                raise UsageError("targets must have one row for each input")
+            dataset = tf.data.Dataset.from_tensor_slices((inputs, targets))
+        for batch, batch_targets in dataset.batch(self.batch_size or 2**62):
+            yield tf.cast(batch, tf.float32), tf.cast(batch_targets, tf.float32)
+
+
+class GradCAMPP(GradCAM):
+    """Grad-CAM++; see `gradcam_cli.cam.methods.gradients.grad_cam_plus_plus`."""
+
+    method = "gradcam++"
+
+
+class SmoothGradCAMPP(GradCAM):
+    """Smooth Grad-CAM++ with ``samples`` and ``noise``; see `SmoothGradCamPlusPlus`."""
+
+    method = "smoothgradcam++"
+
+
+class XGradCAM(GradCAM):
+    """XGrad-CAM; see `gradcam_cli.cam.methods.gradients.xgrad_cam`."""
+
+    method = "xgradcam"
+
+
+class HiResCAM(GradCAM):
+    """HiResCAM; see `gradcam_cli.cam.methods.gradients.hires_cam`."""
+
+    method = "hirescam"
+
+
+class LayerCAM(GradCAM):
+    """LayerCAM; see `gradcam_cli.cam.methods.gradients.layer_cam`."""
+
+    method = "layercam"
+
+
+class EigenCAM(GradCAM):
+    """Eigen-CAM; see `gradcam_cli.cam.methods.components.eigen_cam`."""
+
+    method = "eigencam"
+
+
+class EigenGradCAM(GradCAM):
+    """Eigen-Grad-CAM; see `gradcam_cli.cam.methods.components.eigen_grad_cam`."""
+
+    method = "eigengradcam"
+
+
+class ScoreCAM(GradCAM):
+    """Score-CAM; see `gradcam_cli.cam.methods.perturbation.ScoreCam`."""
+
+    method = "scorecam"
+
+
+class GroupCAM(GradCAM):
+    """Group-CAM with ``groups`` and ``percentile``; see `GroupCam`."""
+
+    method = "groupcam"
+
+
+class AblationCAM(GradCAM):
+    """Ablation-CAM; see `gradcam_cli.cam.methods.perturbation.AblationCam`."""
+
+    method = "ablationcam"
+
+
+class FullGrad(GradCAM):
+    """FullGrad; see `gradcam_cli.cam.methods.input_gradients.FullGrad`."""
+
+    method = "fullgrad"
+
+
+class GuidedGradCAM(GradCAM):
+    """Guided Grad-CAM; see `gradcam_cli.cam.methods.input_gradients.GuidedGradCam`."""
+
+    method = "guidedgradcam"
+
+
+class FinerCAM(GradCAM):
+    """Finer-CAM with ``gamma`` and ``references``; see `FinerCam`."""
+
+    method = "finercam"
+
+
+class ShapleyCAM(GradCAM):
+    """ShapleyCAM; see `gradcam_cli.cam.methods.other_scores.ShapleyCam`."""
+
+    method = "shapleycam"
+
+
+class FEM(GradCAM):
+    """FEM with ``k``; see `gradcam_cli.cam.methods.components.fem`."""
+
+    method = "fem"
+
+
+def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(model(inputs) * targets, axis=-1)
+
+
+def _mean_over_zone(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    axes = list(range(1, targets.shape.rank))
+    cells = tf.reduce_sum(tf.cast(targets != 0, tf.float32), axes)
+    return tf.math.divide_no_nan(tf.reduce_sum(model(inputs) * targets, axes), cells)
+
+
+_OPERATORS: dict[str, Operator] = {
+    "classification": _sum_of_predictions,
+    "regression": _sum_of_predictions,
+    "semantic segmentation": _mean_over_zone,
+}
+
+
+def _find_operator(operator: str | Operator | None) -> Operator:
+    if operator is None:
+        return _sum_of_predictions
+    if not isinstance(operator, str):
+        # Inside a function of its own graph the layers' outputs would be out of reach.
+        return getattr(operator, "python_function", operator)
+    try:
+        return _OPERATORS[operator]
+    except KeyError:
+        raise UsageError(
+            f"there is no operator {operator!r}, only {', '.join(_OPERATORS)}; any other can be "
+            f"given as a function of model, inputs and targets"
+        ) from None
+
+
+def _find_conv_layer(model: keras.Model, layer: str | int | None) -> tuple[str, keras.Layer]:
+    if layer is not None:
+        return _find_layer(model, layer)
+    with_filters = [found for found in walk_layers(model) if hasattr(found[1], "filters")]
+    if not with_filters:
+        raise UnusableLayerError(f"{model.name} has no layer with filters; name one: conv_layer=")
+    return with_filters[-1]
+
+
+def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]:
+    layers = dict(walk_layers(model))
+    if isinstance(layer, int):
+        try:
+            wanted = model.layers[layer]
+        except IndexError:
+            raise UnknownLayerError(
+                f"{model.name} has no layer {layer}, only {len(model.layers)} layers"
+            ) from None
+        return next(found for found in layers.items() if found[1] is wanted)
+    if layer not in layers:
+        close = difflib.get_close_matches(layer, layers, n=3, cutoff=0.5)
+        hint = f"; close to it: {', '.join(close)}" if close else ""
+        raise UnknownLayerError(f"{model.name} has no layer {layer!r}{hint}")
+    return layer, layers[layer]

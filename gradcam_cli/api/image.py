@@ -1,0 +1,242 @@
+"""Explains one picture in memory, for notebooks and for sheets that compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.cam.facts import TOP_CLASS
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.files.marks import mark
+from gradcam_cli.files.storage import AnyPath, to_path
+from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.fitting import Fit, choose_input_size, fit_picture, usual_stride
+from gradcam_cli.pictures.reading import read_picture, to_channels
+from gradcam_cli.rendering.encoding import encode_picture, format_for
+from gradcam_cli.rendering.overlay import (
+    DEFAULT_ALPHA,
+    DEFAULT_COLORMAP,
+    draw_heatmap,
+    draw_overlay,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class ImageExplanation:
+    """What a network says of a picture, and where it looked for one class.
+
+    In a notebook it shows itself as the overlay.
+
+    Attributes:
+        picture: The picture, mode "RGB", upright.
+        heat: The map, (height, width) float32 in [0, 1], over the part of the picture that
+            the network saw.
+        position: Left and top of that part, in pixels.
+        target: The explained class.
+        predictions: The most probable classes, in their order.
+        title: What was explained, with which method, model and layer.
+        source: The file that the picture comes from.
+        colormap: A name that Matplotlib knows.
+        alpha: How much of the colour shows, 0 to 1.
+    """
+
+    picture: Image.Image
+    heat: np.ndarray
+    position: tuple[int, int]
+    target: Prediction
+    predictions: list[Prediction]
+    title: str
+    source: AnyPath | None = None
+    colormap: str = DEFAULT_COLORMAP
+    alpha: float = DEFAULT_ALPHA
+
+    @property
+    def overlay(self) -> Image.Image:
+        """The coloured map over the picture, mode "RGB" of its size."""
+        return draw_overlay(self.picture, self.heat, self.position, self.colormap, self.alpha)
+
+    @property
+    def heatmap(self) -> np.ndarray:
+        """The map at the size of the picture, (height, width) float32 in [0, 1].
+
+        0 where the network didn't look; all zeros if nothing speaks for the class.
+        """
+        return draw_heatmap(self.heat, self.picture.size, self.position)
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether anything in the picture speaks for the class."""
+        return bool(self.heat.any())
+
+    def save(self, path: str | AnyPath) -> AnyPath:
+        """Writes the overlay, replacing a file of that name.
+
+        Args:
+            path: The file to write, or its URL; by its ending a JPEG, a WebP or a PNG.
+
+        Returns:
+            The same path.
+
+        Raises:
+            OutputError: The file can't be written.
+        """
+        path = to_path(path)
+        encoded = encode_picture(
+            self.overlay,
+            format_for(path),
+            None if self.source is None else mark(self.source, path.parent, self.title),
+            self.picture.info.get("icc_profile"),
+        )
+        with written_whole(path) as file:
+            file.write(encoded)
+        return path
+
+    def _repr_png_(self) -> bytes:
+        return encode_picture(self.overlay)
+
+    def __repr__(self) -> str:
+        return f"<{self.title}, {self.target.probability:.1%}>"
+
+
+def explain_image(
+    image: str | AnyPath | Image.Image | np.ndarray,
+    target: int | str | None = None,
+    *,
+    model: str | keras.Model | Classifier | None = None,
+    labels: Sequence[str] | None = None,
+    preprocess: str | None = None,
+    layer: str | int | Sequence[str | int] | None = None,
+    method: str = DEFAULT_METHOD,
+    fusion: str = "mean",
+    smoothing: bool = False,
+    fit: str | None = None,
+    top_k: int = 5,
+    colormap: str = DEFAULT_COLORMAP,
+    alpha: float = DEFAULT_ALPHA,
+) -> ImageExplanation:
+    """Explains a picture, as the command does.
+
+    Args:
+        image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
+        target: The class to explain: an index, a WordNet id or a name; None for the most
+            probable.
+        model: A name or file that ``--model`` accepts, a Keras model or a `Classifier`;
+            None for the built-in model. The last few are kept for the next call.
+        labels: The names of the classes; None for ImageNet's, or numbers.
+        preprocess: What is done to the picture, as for ``--preprocess``; None for what the
+            model tells.
+        layer: A layer's name, path or index; None for the last with a spatial output. Of
+            several, the maps are fused.
+        method: A name that ``gradcam methods`` lists.
+        fusion: How the maps of several layers are fused: "mean" or "max".
+        smoothing: Average the maps of brighter, darker and mirrored copies.
+        fit: How the picture fits the network's input, as for ``--fit``.
+        top_k: How many of the most probable classes are told.
+        colormap: A name that Matplotlib knows.
+        alpha: How much of the colour shows, 0 to 1.
+
+    Returns:
+        The explanation: overlay, map, predictions and ``save()``.
+
+    Raises:
+        GradcamError: As the command would report it (see `gradcam_cli.errors`).
+    """
+    from gradcam_cli.api.loading import find_explainer
+
+    source = None
+    if isinstance(image, Image.Image):
+        picture = image.convert("RGB")
+    elif isinstance(image, np.ndarray):
+        picture = Image.fromarray(np.asarray(image, np.uint8)).convert("RGB")
+    else:
+        source = to_path(image)
+        picture = read_picture(source)
+    explainer = find_explainer(
+        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing
+    )
+    classifier = explainer.classifier
+    index = TOP_CLASS if target is None else classifier.labels.find(str(target))
+    fitted = fit_for(classifier, picture.size, fit)
+    (explanation,) = explain_picture(
+        picture, fitted, explainer, [index], top_k, source, colormap, alpha
+    )
+    return explanation
+
+
+def fit_for(classifier: Classifier, picture_size: tuple[int, int], fit: str | None = None) -> Fit:
+    """Chooses how a picture is laid into a classifier's input.
+
+    Args:
+        classifier: The classifier.
+        picture_size: (width, height) of the picture, in pixels.
+        fit: One of `gradcam_cli.pictures.fitting.FITS`; None for the one that suits it.
+    """
+    native = classifier.input_size
+    fit = fit or classifier.default_fit
+    size = choose_input_size(native, classifier.any_size, fit)
+    return fit_picture(picture_size, fit, size, usual_stride(native))
+
+
+def explain_picture(
+    picture: Image.Image,
+    fit: Fit,
+    explainer: Explainer,
+    targets: Sequence[int],
+    top_k: int = 5,
+    source: AnyPath | None = None,
+    colormap: str = DEFAULT_COLORMAP,
+    alpha: float = DEFAULT_ALPHA,
+) -> list[ImageExplanation]:
+    """Explains classes of one picture.
+
+    Args:
+        picture: Mode "RGB".
+        fit: How it is laid into the input.
+        explainer: What explains it.
+        targets: The classes: indices, or -1 for the most probable, -2 for the second.
+        top_k: How many of the most probable classes are told.
+        source: The file that it comes from.
+        colormap: A name that Matplotlib knows.
+        alpha: How much of the colour shows, 0 to 1.
+
+    Returns:
+        An explanation for each class, in their order.
+    """
+    classifier, labels = explainer.classifier, explainer.classifier.labels
+    inputs = fit.apply(to_channels(picture, classifier.channels))
+    explanation = explainer.explain(inputs[None], np.array([targets], np.int32))
+    probabilities = explanation.probabilities[0]
+
+    def predict(index: int) -> Prediction:
+        index = int(index)
+        return Prediction(
+            index, labels.name(index), labels.wnid(index), float(probabilities[index])
+        )
+
+    predictions = [predict(i) for i in np.argsort(-probabilities, kind="stable")[:top_k]]
+    return [
+        ImageExplanation(
+            picture,
+            fit.upsample(heatmap, explainer.pitch),
+            fit.seen[:2],
+            predict(index),
+            predictions,
+            f"{METHODS[explainer.method].title} of {labels.name(int(index))} ({index}), "
+            f"{classifier.name} layer {explainer.layer}",
+            source,
+            colormap,
+            alpha,
+        )
+        for index, heatmap in zip(explanation.targets[0], explanation.maps[0], strict=True)
+    ]

@@ -1,0 +1,111 @@
+"""Models and explainers that a notebook uses again and again, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import keras
+
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.models.catalogue import DEFAULT_MODEL
+from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.labels import Labels
+from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.preprocessing import parse_preprocessing
+from gradcam_cli.networks.keras_network import KerasNetwork
+
+_KEPT = 4
+
+
+def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
+    """Loads a model, to be explained by `GradCAM` and its relatives.
+
+    Args:
+        model: A name that ``gradcam models`` lists, or a .keras or .h5 file.
+        **options: Those of `gradcam_cli.models.loading.load_classifier`.
+
+    Returns:
+        The Keras model. Pictures for the built-in model are RGB in [0, 255]; those for
+        models of ``keras.applications`` have to be preprocessed as Keras documents it.
+
+    Raises:
+        GradcamError: The model can't be had (see `gradcam_cli.errors`).
+    """
+    network = load_classifier(model, **options).network
+    if not isinstance(network, KerasNetwork):
+        raise UnsupportedModelError(
+            f"{model}: a SavedModel has no layers of Keras; explain_image(picture, model=...) "
+            f"and the command line can explain it"
+        )
+    return network.model
+
+
+def find_explainer(
+    model: str | keras.Model | Classifier | None,
+    labels: Sequence[str] | None,
+    preprocess: str | None,
+    layer: str | int | Sequence[str | int] | None,
+    method: str,
+    *,
+    fusion: str,
+    smoothing: bool,
+) -> Explainer:
+    """Makes an explainer, or finds the one that was made with the same arguments.
+
+    Args:
+        model: A name, a file, a Keras model or a classifier; None for the built-in model.
+        labels: The names of the classes; None for those that go with the model.
+        preprocess: As for ``--preprocess``; None for what the model tells.
+        layer: As for `Explainer`, like the rest.
+        method: The name of the method.
+        fusion: How several layers are fused.
+        smoothing: Whether maps are smoothed.
+
+    Raises:
+        GradcamError: The model can't be had, or the layer can't be explained.
+    """
+    if isinstance(layer, Sequence) and not isinstance(layer, str):
+        layer = tuple(layer)
+    return _make_explainer(
+        DEFAULT_MODEL if model is None else model,
+        None if labels is None else tuple(labels),
+        preprocess,
+        layer,
+        method,
+        fusion,
+        smoothing,
+    )
+
+
+@lru_cache(maxsize=_KEPT)
+def _make_explainer(
+    model: str | keras.Model | Classifier,
+    labels: tuple[str, ...] | None,
+    preprocess: str | None,
+    layer: Any,
+    method: str,
+    fusion: str,
+    smoothing: bool,
+) -> Explainer:
+    classifier = (
+        model if isinstance(model, Classifier) else _make_classifier(model, labels, preprocess)
+    )
+    return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
+
+
+@lru_cache(maxsize=_KEPT)
+def _make_classifier(
+    model: str | keras.Model, labels: tuple[str, ...] | None, preprocess: str | None
+) -> Classifier:
+    if isinstance(model, str):
+        classifier = load_classifier(model, preprocess=preprocess)
+    else:
+        chosen = None if preprocess is None else parse_preprocessing(preprocess)
+        classifier = inspect_network(model.name, KerasNetwork(model), preprocess=chosen)
+    if labels is None:
+        return classifier
+    return replace(classifier, labels=Labels([[name] for name in labels]))

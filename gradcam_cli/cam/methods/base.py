@@ -1,0 +1,164 @@
+"""What a method is given, and what it gives back."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from gradcam_cli.cam.methods.table import find_method
+from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate
+
+if TYPE_CHECKING:
+    from gradcam_cli.networks.opened import OpenedNetwork
+
+Formula = Callable[..., tf.Tensor]
+# Told how many more of the network's runs are done, and how many there will be.
+Report = Callable[[int, int], None]
+
+
+def report_nothing(done: int, total: int) -> None:
+    """Takes a report where nobody wants to know."""
+
+
+@dataclass(frozen=True)
+class TappedPass:
+    """One symbolic pass through a network, seen from the layer that is explained.
+
+    Attributes:
+        inputs: What the network was called with, (N, ..., channels).
+        targets: The explained class of each input, one-hot, (N, classes) float32.
+        forward: The pass itself, with the scores of all classes.
+        scores: y^c, (N,) float32.
+        layer: The path of the explained layer.
+        layer_output: A as the network computed it, (N, ..., K), in the network's dtype.
+        scorer: Runs the network once more in the same graph.
+    """
+
+    inputs: tf.Tensor
+    targets: tf.Tensor
+    forward: ForwardPass
+    scores: tf.Tensor
+    layer: str
+    layer_output: tf.Tensor
+    scorer: Scorer
+
+    @property
+    def feature_maps(self) -> tf.Tensor:
+        """A, (N, ..., K) float32."""
+        return tf.cast(self.layer_output, tf.float32)
+
+    def gradients_of(self, scores: tf.Tensor) -> tf.Tensor:
+        """Differentiates scores by A.
+
+        Args:
+            scores: (N,), each depending on its own input alone.
+
+        Returns:
+            (N, ..., K) float32.
+
+        Raises:
+            UnusableLayerError: Something between the layer and the scores has no gradient.
+        """
+        return tf.cast(differentiate(scores, self.layer_output, self.layer), tf.float32)
+
+
+class InGraphMethod(ABC):
+    """A method that follows from the network's tensors, inside the graph that has them.
+
+    Attributes:
+        needs_layer: Whether the choice of a layer means anything to it.
+        at_input_size: Whether its maps have a cell for each cell of the input, instead of
+            one for each cell of the layer's output.
+        is_sparse: Whether a few cells outshine all others, so that a map that is scaled
+            by its maximum looks empty.
+    """
+
+    needs_layer = True
+    at_input_size = False
+    is_sparse = False
+
+    @abstractmethod
+    def maps(self, tapped: TappedPass) -> tf.Tensor:
+        """Computes the maps of a batch.
+
+        Returns:
+            (N, ...) float32 without the channels, before the final ReLU.
+        """
+
+
+@dataclass(frozen=True)
+class FormulaMethod(InGraphMethod):
+    """A method that is a function of A and the gradient of y^c by A, no more.
+
+    Attributes:
+        formula: From two tensors (N, ..., K) float32 to (N, ...).
+    """
+
+    formula: Formula
+
+    def maps(self, tapped: TappedPass) -> tf.Tensor:
+        """Applies the formula."""
+        return self.formula(tapped.feature_maps, tapped.gradients_of(tapped.scores))
+
+
+class PerturbationMethod(ABC):
+    """A method that runs the network many times, on changed inputs or feature maps.
+
+    Its attributes are those of `InGraphMethod`.
+    """
+
+    needs_layer = True
+    at_input_size = False
+    is_sparse = False
+
+    @abstractmethod
+    def explain(
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+    ) -> tf.Tensor:
+        """Computes the maps of a batch.
+
+        Args:
+            network: The network, opened at the explained layer.
+            inputs: (N, ..., channels) float32.
+            targets: (N, classes) float32, one-hot.
+            report: To be called as the runs are done.
+
+        Returns:
+            (N, ...) float32 without the channels, before the final ReLU.
+        """
+
+
+def spatial_axes(feature_maps: tf.Tensor) -> list[int]:
+    """Names the axes of (N, ..., K) between the batch and the channels."""
+    return list(range(1, feature_maps.shape.rank - 1))
+
+
+Method = InGraphMethod | PerturbationMethod
+
+
+def make_method(name: str, **parameters: Any) -> Method:
+    """Makes a method ready for use, importing nothing of the others.
+
+    Args:
+        name: A key of `gradcam_cli.cam.methods.table.METHODS`.
+        **parameters: The method's own parameters, where it has any.
+
+    Raises:
+        UsageError: There is no such method.
+        TypeError: It has no such parameter.
+    """
+    module, _, attribute = find_method(name).implementation.partition(".")
+    found = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+    if isinstance(found, type):
+        method: Method = found(**parameters)
+        return method
+    # Fails here rather than at the first map.
+    inspect.signature(found).bind_partial(**parameters)
+    return FormulaMethod(functools.partial(found, **parameters) if parameters else found)

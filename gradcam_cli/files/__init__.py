@@ -1,0 +1,1 @@
+"""The user's files, wherever they lie: found, named, marked and written."""

@@ -1,0 +1,82 @@
+"""Reads which pictures are meant, and which class of each, from a list."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from gradcam_cli.errors import UsageError, reason
+from gradcam_cli.files.finding import InputPicture, PictureKey, find_pictures
+from gradcam_cli.files.storage import AnyPath, is_remote, to_path
+
+STANDARD_INPUT = "-"
+_PATH, _CLASS = "path", "class"
+
+
+def read_manifest(name: str) -> Iterator[InputPicture]:
+    """Finds the pictures that a list names.
+
+    Args:
+        name: A text file with a picture or folder in each line, or a table (CSV) with the
+            columns "path" and, where a class is to be explained that isn't the most
+            probable, "class"; "-" for standard input. What isn't absolute is seen from the
+            current folder, and its results go into folders of the same names.
+
+    Yields:
+        The pictures in the order of the list, each once, or once for each of its classes.
+
+    Raises:
+        UsageError: There is no such file, it is no text, or a table without paths.
+    """
+    found: set[PictureKey] = set()
+    for path, target in _read(name):
+        for picture in find_pictures([path]):
+            folder = _own_folder(to_path(path), picture)
+            listed = replace(picture, folder=folder, target=target)
+            if listed.key not in found:
+                found.add(listed.key)
+                yield listed
+
+
+def _own_folder(named: AnyPath, picture: InputPicture) -> Path:
+    """Says in which folder below that for results the results go."""
+    if is_remote(named) or named.is_absolute() or ".." in named.parts:
+        return picture.folder
+    above = named.parent if picture.path == named else named
+    return above / picture.folder
+
+
+def _read(name: str) -> Iterator[tuple[str, str | None]]:
+    try:
+        if name == STANDARD_INPUT:
+            yield from _rows(name, sys.stdin)
+        else:
+            # File names needn't be text, and spreadsheets begin with a byte order mark.
+            with open(name, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+                yield from _rows(name, file)
+    except OSError as error:
+        raise UsageError(f"--from-file {name}: cannot be read ({reason(error)})") from None
+    except csv.Error as error:
+        raise UsageError(f"--from-file {name}: is no table ({error})") from None
+
+
+def _rows(name: str, file: IO[str]) -> Iterator[tuple[str, str | None]]:
+    first = file.readline().rstrip("\r\n")
+    if "\0" in first:
+        raise UsageError(f"--from-file {name}: is no list of pictures, but a binary file")
+    columns = [column.strip().casefold() for column in next(csv.reader([first]), [])]
+    if _PATH in columns:
+        for row in csv.DictReader(file, columns):
+            if row[_PATH]:
+                yield row[_PATH], (row.get(_CLASS) or "").strip() or None
+        return
+    if name.lower().endswith(".csv"):
+        raise UsageError(f'--from-file {name}: has no column "path" in its first line')
+    for line in (first, *file):
+        path = line.rstrip("\r\n")
+        if path:
+            yield path, None

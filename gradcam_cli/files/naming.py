@@ -1,0 +1,178 @@
+"""Names result files so that nothing of the user's is lost."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import count
+from pathlib import Path, PurePath
+
+from gradcam_cli.errors import OutputError, reason
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.marks import MARKED_SUFFIXES, is_companion, is_result_of
+from gradcam_cli.files.storage import (
+    AnyPath,
+    check_writable,
+    file_name,
+    is_remote,
+    names_in,
+)
+
+# In bytes, on the usual file systems.
+_LONGEST_NAME = 255
+
+
+class OutputNamer:
+    """Gives every input picture file names of its own.
+
+    ``photos/cat.jpg`` becomes ``cat_gradcam.png``. If that name is taken, by another
+    picture of this run, another picture's earlier result or a file of the user's, it
+    becomes ``cat_jpg_gradcam.png``, then ``cat_jpg_2_gradcam.png`` and so on. An earlier
+    result of the same picture is replaced.
+    """
+
+    def __init__(
+        self, out: AnyPath | None = None, taken: Mapping[str, Set[str]] | None = None
+    ) -> None:
+        """Takes what the names depend on.
+
+        Args:
+            out: The folder for all results; None puts each beside its picture.
+            taken: The names of what is in folders of a store, by the folder's URL; other
+                folders are listed when they are needed.
+        """
+        self._out = out
+        self._given: set[str] = set()
+        self._taken: dict[str, Set[str]] = dict(taken or {})
+
+    def name(self, picture: InputPicture, suffixes: Sequence[str]) -> list[AnyPath]:
+        """Names the results of one picture.
+
+        Args:
+            picture: The picture.
+            suffixes: What each name ends in ("_gradcam.png"); the first must be that of
+                a picture with a mark, which says whose the others are.
+
+        Returns:
+            A path for each suffix, all with the same beginning.
+        """
+        free = (p for p in self._choices(picture, suffixes) if self._are_free(p, picture.path))
+        paths = next(free)
+        self._give(paths)
+        return paths
+
+    def has_all(self, picture: InputPicture, suffixes: Sequence[str]) -> bool:
+        """Says whether an earlier run wrote these results; if so, they keep their names.
+
+        Args:
+            picture: The picture.
+            suffixes: As for `name`.
+        """
+        for number, paths in enumerate(self._choices(picture, suffixes)):
+            exist = [self._exists(path) for path in paths]
+            if all(exist) and self._are_free(paths, picture.path):
+                self._give(paths)
+                return True
+            # Further names are taken only where these two are.
+            if number > 0 and not any(exist):
+                break
+        return False
+
+    def _choices(self, picture: InputPicture, suffixes: Sequence[str]) -> Iterator[list[AnyPath]]:
+        folder = result_folder(picture, self._out)
+        room = _LONGEST_NAME - max(len(os.fsencode(suffix)) for suffix in suffixes)
+        for stem in _stems(picture):
+            yield [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
+
+    def _are_free(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
+        given = not self._given.isdisjoint(str(path).casefold() for path in paths)
+        return not given and self._may_write(paths, source)
+
+    def _give(self, paths: Iterable[AnyPath]) -> None:
+        self._given.update(str(path).casefold() for path in paths)
+
+    def _may_write(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
+        return all(
+            is_result_of(path, source)
+            if path.suffix in MARKED_SUFFIXES
+            else is_result_of(paths[0], source) and is_companion(path, paths[0])
+            for path in paths
+            if self._exists(path)
+        )
+
+    def _exists(self, path: AnyPath) -> bool:
+        if not is_remote(path):
+            # A link that leads nowhere is the user's too.
+            return os.path.lexists(path)
+        # Asking a store about every single name would take longer than all else.
+        folder = path.parent
+        if str(folder) not in self._taken:
+            self._taken[str(folder)] = names_in(folder)
+        return path.name in self._taken[str(folder)]
+
+
+def result_folder(picture: InputPicture, out: AnyPath | None) -> AnyPath:
+    """Says where the results of a picture go.
+
+    Args:
+        picture: The picture.
+        out: The folder for all results; None for beside each picture.
+    """
+    return picture.path.parent if out is None else out.joinpath(*picture.folder.parts)
+
+
+def wanted_names(picture: InputPicture) -> tuple[str, str]:
+    """Gives what the names of a picture's results begin with, and if that is taken, begin with.
+
+    Further names are the second one with numbers.
+    """
+    name = file_name(picture.path)
+    return PurePath(name).stem, name.replace(".", "_")
+
+
+def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:
+    """Refuses early to write where nothing can be written, as beside pictures on the web.
+
+    Args:
+        pictures: The pictures.
+        out: The folder for all results; None for beside each picture.
+
+    Raises:
+        UsageError: Results need another place.
+        OutputError: The folder can't be written.
+    """
+    if out is not None:
+        check_writable(out)
+        if not is_remote(out):
+            _check_folder(out.absolute())
+        return
+    for picture in pictures:
+        check_writable(picture.path)
+
+
+def _check_folder(folder: Path) -> None:
+    """Makes a file without a name where the folder is, or would be made."""
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"--out {folder}: cannot be written ({reason(error)}); choose another folder"
+        ) from error
+
+
+def _shortened(stem: str, room: int) -> str:
+    """Takes as much of a name's end as a file system has room for."""
+    while len(os.fsencode(stem)) > room:
+        stem = stem[1:]
+    return stem
+
+
+def _stems(picture: InputPicture) -> Iterator[str]:
+    stem, with_suffix = wanted_names(picture)
+    yield stem
+    yield with_suffix
+    for number in count(2):
+        yield f"{with_suffix}_{number}"

@@ -1,0 +1,76 @@
+"""Writes files whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from gradcam_cli.errors import OutputError, reason
+from gradcam_cli.files.storage import AnyPath, is_remote, put_whole
+
+
+@contextlib.contextmanager
+def written_whole(path: AnyPath) -> Iterator[IO[bytes]]:
+    """Opens a file for writing that appears under its name only when it is complete.
+
+    Raises:
+        OutputError: The file or its folder can't be written.
+    """
+    if is_remote(path):
+        with put_whole(path) as file:
+            yield file
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nameless = _open_nameless(path.parent)
+        if nameless is not None:
+            with nameless:
+                yield nameless
+                nameless.flush()
+                _give_name(nameless, path)
+            return
+        temporary = _temporary_name(path)
+        try:
+            with open(temporary, "xb") as file:
+                yield file
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({reason(error)}); choose another folder with --out"
+        ) from error
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex}.tmp")
+
+
+def _open_nameless(folder: Path) -> IO[bytes] | None:
+    """Opens a file that vanishes with the process, where the file system has such; else None."""
+    if not hasattr(os, "O_TMPFILE"):
+        return None
+    try:
+        return open(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except OSError:
+        return None
+
+
+def _give_name(file: IO[bytes], path: Path) -> None:
+    # See open(2): what the link points to is meant, which Python asks for with folders alone.
+    source = f"/proc/self/fd/{file.fileno()}"
+    folder = os.open(path.parent, os.O_DIRECTORY)
+    try:
+        try:
+            os.link(source, path.name, dst_dir_fd=folder)
+        except FileExistsError:
+            temporary = _temporary_name(path)
+            os.link(source, temporary.name, dst_dir_fd=folder)
+            os.replace(temporary, path)
+    finally:
+        os.close(folder)

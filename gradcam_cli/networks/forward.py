@@ -1,0 +1,178 @@
+"""One traced pass through a network, with every layer's output within reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import tensorflow as tf
+
+from gradcam_cli.errors import UnusableLayerError
+
+# What may stand between a network's last activation and its output without changing
+# which number belongs to which class.
+_TRANSPARENT_OPS = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "EnsureShape"})
+
+
+@dataclass(frozen=True)
+class LayerNode:
+    """One layer of a network.
+
+    Attributes:
+        path: Its name, after the names of the layers that it is nested in, joined by "/".
+        index: Its place among the outermost layers; None for a nested one.
+        kind: What it does, as a user knows it ("Conv2D").
+        parameters: How many numbers its weights hold.
+        is_transparent: What it returns shows no more than what it was given (pooling,
+            padding, dropout).
+    """
+
+    path: str
+    index: int | None
+    kind: str
+    parameters: int
+    is_transparent: bool
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a network returned in one call, and what its layers returned on the way.
+
+    Attributes:
+        outputs: The network's output, (N, ...).
+        feature_maps: The output of every layer that was called, by its path, in the order
+            in which the calls ended; spatial ones are (N, rows, columns, channels), also
+            in networks that put the channels first. Of a layer that was called several
+            times it is the last output.
+    """
+
+    outputs: tf.Tensor
+    feature_maps: dict[str, tf.Tensor]
+
+
+class Network(Protocol):
+    """What the mathematics needs of a network, wherever it came from."""
+
+    @property
+    def name(self) -> str:
+        """What the network calls itself."""
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of one input, with the channels last; None where any size fits."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers its weights hold."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it has no variables: its weights are constants in the graph it records."""
+
+    @property
+    def nodes(self) -> Sequence[LayerNode]:
+        """Its layers, those that contain others before their contents."""
+
+    def record(self, inputs: tf.Tensor) -> Recording:
+        """Runs the network for inference, inside a graph, and records it.
+
+        Args:
+            inputs: (N, height, width, channels) float32, as the network wants it.
+        """
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """The symbolic tensors of one pass, to be used inside the function that traced it.
+
+    Attributes:
+        inputs: What the network was called with, (N, height, width, channels).
+        logits: The scores before the final softmax or sigmoid, (N, classes) float32; the
+            outputs themselves where the network has no such activation. A network with a
+            single output unit has two classes: the unit speaks for the second, and its
+            negated logit for the first.
+        probabilities: (N, classes) float32 in [0, 1]: the outputs, or the softmax of the
+            logits where the network leaves that to its user.
+        activation: The operation that ends the network: "Softmax", "Sigmoid" or None.
+        feature_maps: As in `Recording`.
+    """
+
+    inputs: tf.Tensor
+    logits: tf.Tensor
+    probabilities: tf.Tensor
+    activation: str | None
+    feature_maps: dict[str, tf.Tensor]
+
+    def score_depends_on(self, tensor: tf.Tensor) -> bool:
+        """Says whether a tensor of this pass is on the way to the logits."""
+        return tensor.name in self._on_the_way
+
+    @cached_property
+    def _on_the_way(self) -> set[str]:
+        found = {self.logits.name}
+        pending = [self.logits]
+        while pending:
+            for tensor in pending.pop().op.inputs:
+                if tensor.name not in found:
+                    found.add(tensor.name)
+                    pending.append(tensor)
+        return found
+
+
+# From inputs and targets (N, classes) to the pass and the scores (N,), inside a graph.
+Scorer = Callable[[tf.Tensor, tf.Tensor], tuple[ForwardPass, tf.Tensor]]
+
+
+def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
+    """Runs a network for inference inside a graph, and finds its logits.
+
+    Args:
+        network: The network.
+        inputs: A symbolic tensor that it accepts.
+
+    Returns:
+        The tensors of this pass. The network is left as it was.
+    """
+    recording = network.record(inputs)
+    outputs, activation = recording.outputs, None
+    logits = tf.cast(outputs, tf.float32)
+    tensor = outputs
+    while tensor.op.type in _TRANSPARENT_OPS:
+        tensor = tensor.op.inputs[0]
+    if tensor.op.type in ("Softmax", "Sigmoid"):
+        activation = tensor.op.type
+        logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
+        logits.set_shape(outputs.shape)
+    if logits.shape[-1] == 1:
+        logits = tf.concat([-logits, logits], axis=-1)
+        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[..., 1:])
+        probabilities = tf.concat([1 - positive, positive], axis=-1)
+    elif activation is None:
+        probabilities = tf.nn.softmax(logits)
+    else:
+        probabilities = tf.cast(outputs, tf.float32)
+    return ForwardPass(inputs, logits, probabilities, activation, recording.feature_maps)
+
+
+def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.Tensor:
+    """Differentiates scores by a layer's output, inside their graph.
+
+    Args:
+        scores: (N,), each depending on its own input alone.
+        layer_output: (N, ..., K).
+        layer: The path of the layer.
+
+    Returns:
+        The shape and dtype of the layer's output.
+
+    Raises:
+        UnusableLayerError: Something between the layer and the scores has no gradient.
+    """
+    (gradients,) = tf.gradients(scores, layer_output)
+    if gradients is None:
+        raise UnusableLayerError(
+            f"no gradient of the class score reaches layer {layer}; choose a later one"
+        )
+    return gradients

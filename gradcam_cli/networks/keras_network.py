@@ -1,0 +1,227 @@
+"""Keras models as networks to be explained.
+
+The layers are reached by recording their calls while the model is traced, not by building
+a second model around them. So it doesn't matter whether a model is functional, sequential,
+subclassed or nested in another: what was called was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.networks.forward import LayerNode, Recording
+
+if TYPE_CHECKING:
+    import keras
+
+_TRANSPARENT_KINDS = frozenset(
+    {
+        "AlphaDropout",
+        "AveragePooling2D",
+        "Cropping2D",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "Identity",
+        "MaxPooling2D",
+        "SpatialDropout2D",
+        "ZeroPadding2D",
+    }
+)
+_TO_CHANNELS_LAST = (0, 2, 3, 1)
+_TO_CHANNELS_FIRST = (0, 3, 1, 2)
+
+
+class KerasNetwork:
+    """A model of Keras 3, or of Keras 2 by the package tf-keras.
+
+    Attributes:
+        model: The model.
+        output: Which of several outputs holds the class scores.
+        classes_only: Whether outputs that aren't one score for each class are refused.
+        is_constant: Never: its weights are variables.
+    """
+
+    is_constant = False
+
+    def __init__(
+        self, model: keras.Model, output: str | None = None, *, classes_only: bool = True
+    ) -> None:
+        """Takes a model with one input.
+
+        Args:
+            model: The model; it is never changed.
+            output: Which of several outputs holds the class scores.
+            classes_only: Refuse outputs that aren't one score for each class.
+        """
+        self.model = model
+        self.output = output
+        self.classes_only = classes_only
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.model.name)
+
+    @cached_property
+    def channels_first(self) -> bool:
+        """Whether the model wants (N, channels, height, width)."""
+        return any(
+            getattr(layer, "data_format", None) == "channels_first"
+            for _, layer in walk_layers(self.model)
+        )
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of one input, with the channels last; None where any size fits.
+
+        Raises:
+            UnsupportedModelError: The model was never called, so that it has none.
+        """
+        shape = getattr(self.model, "_build_shapes_dict", None) or {}
+        inputs = getattr(self.model, "inputs", None)
+        if inputs:
+            whole = tuple(inputs[0].shape)
+        elif len(shape) == 1:
+            whole = tuple(next(iter(shape.values())))
+        else:
+            raise UnsupportedModelError(
+                f"{self.name}: the model doesn't say what input it takes; call it on a picture "
+                f"before it is saved"
+            )
+        if self.channels_first and len(whole) == 4:
+            whole = tuple(whole[axis] for axis in _TO_CHANNELS_LAST)
+        return whole[1:]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers its weights hold."""
+        return int(self.model.count_params())
+
+    @property
+    def nodes(self) -> list[LayerNode]:
+        """Its layers, nested ones after the layer that contains them."""
+        top_level = {id(layer): index for index, layer in enumerate(self.model.layers)}
+        return [
+            LayerNode(
+                path,
+                top_level.get(id(layer)),
+                type(layer).__name__,
+                layer.count_params() if layer.built else 0,
+                type(layer).__name__ in _TRANSPARENT_KINDS,
+            )
+            for path, layer in walk_layers(self.model)
+        ]
+
+    def record(self, inputs: tf.Tensor) -> Recording:
+        """Calls the model for inference inside a graph and records what its layers return.
+
+        Raises:
+            UsageError: The model has several outputs and none of this name.
+            UnsupportedModelError: What it returns aren't class scores.
+        """
+        if self.channels_first:
+            inputs = tf.transpose(inputs, _TO_CHANNELS_FIRST)
+        with self._recorded_calls() as feature_maps:
+            outputs = self.model(self._packed(inputs), training=False)
+        named = self._named(outputs)
+        if self.classes_only:
+            return Recording(choose_output(named, self.output), feature_maps)
+        return Recording(next(iter(named.values())), feature_maps)
+
+    def _packed(self, inputs: tf.Tensor) -> Any:
+        """Puts the input into the structure that the model was made with."""
+        try:
+            structure = self.model.input
+        except (AttributeError, ValueError):
+            return inputs
+        return tf.nest.map_structure(lambda _: inputs, structure)
+
+    def _named(self, outputs: Any) -> dict[str, tf.Tensor]:
+        if isinstance(outputs, dict):
+            return outputs
+        tensors = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        names = getattr(self.model, "output_names", None)
+        if names is None or len(names) != len(tensors):
+            names = [f"output_{number}" for number in range(len(tensors))]
+        return dict(zip(names, tensors, strict=True))
+
+    @contextmanager
+    def _recorded_calls(self) -> Iterator[dict[str, tf.Tensor]]:
+        feature_maps: dict[str, tf.Tensor] = {}
+        channels_first = self.channels_first
+
+        def recording(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
+            def recorded_call(*args: Any, **kwargs: Any) -> Any:
+                result = call(*args, **kwargs)
+                if not isinstance(result, tf.Tensor):
+                    return result
+                # A layer that is called again comes last.
+                feature_maps.pop(path, None)
+                if channels_first and result.shape.rank == 4:
+                    # The recorded tensor must be one that the network goes on with, or
+                    # the scores wouldn't depend on it.
+                    feature_maps[path] = tf.transpose(result, _TO_CHANNELS_LAST)
+                    return tf.transpose(feature_maps[path], _TO_CHANNELS_FIRST)
+                feature_maps[path] = result
+                return result
+
+            return recorded_call
+
+        layers = list(walk_layers(self.model))
+        # Most layers have their method from their class, a few of Keras 2 one of their own.
+        own_calls = [layer.__dict__.get("call") for _, layer in layers]
+        try:
+            for path, layer in layers:
+                layer.call = recording(path, layer.call)
+            yield feature_maps
+        finally:
+            for (_, layer), own_call in zip(layers, own_calls, strict=True):
+                layer.__dict__.pop("call", None)
+                if own_call is not None:
+                    layer.call = own_call
+
+
+def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
+    """Yields every layer inside a model with its path, outermost first."""
+    for layer in model._flatten_layers(include_self=False, recursive=False):
+        path = f"{prefix}{layer.name}"
+        yield path, layer
+        yield from walk_layers(layer, f"{path}/")
+
+
+def choose_output(outputs: dict[str, tf.Tensor], name: str | None) -> tf.Tensor:
+    """Finds the class scores among a network's outputs.
+
+    Args:
+        outputs: The outputs by their names.
+        name: What the user said; None if the network has one output.
+
+    Returns:
+        (N, classes).
+
+    Raises:
+        UsageError: There are several and none was named, or none has this name.
+        UnsupportedModelError: The output isn't (N, classes).
+    """
+    if name is None and len(outputs) > 1:
+        raise UsageError(
+            f"the model has {len(outputs)} outputs; say which with --output: {', '.join(outputs)}"
+        )
+    if name is not None and name not in outputs:
+        raise UsageError(
+            f"--output {name}: the model has no such output, only {', '.join(outputs)}"
+        )
+    output = outputs[name] if name is not None else next(iter(outputs.values()))
+    if not isinstance(output, tf.Tensor) or output.shape.rank != 2 or not output.shape[1]:
+        shape = getattr(output, "shape", "nothing of a fixed shape")
+        raise UnsupportedModelError(
+            f"the model returns {shape}, not a score for each class, (None, classes)"
+        )
+    return output

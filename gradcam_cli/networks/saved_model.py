@@ -1,0 +1,120 @@
+"""TensorFlow SavedModels as networks to be explained.
+
+A SavedModel has no layers any more, only operations. It is inlined into one flat graph
+with its weights as constants; operations that share a name scope, as those of one layer
+do, count as a layer.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)
+
+from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.keras_network import choose_output
+
+_PREFIX = "saved_model"
+# What Keras 3 adds to every name in a model that it exports, having called it before.
+_SECOND_CALL = "_1"
+_TRANSPARENT_OPS = frozenset({"MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad"})
+# The operations that say what a scope is; any other is named by its last operation.
+_TELLING_OPS = ("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
+
+
+class GraphNetwork:
+    """The serving function of a SavedModel.
+
+    Attributes:
+        name: What the user calls it.
+        nodes: Its layers: the scopes with a spatial output, in the order of computation.
+        operations: The types of all its operations.
+        input_shape: (height, width, channels) that it was saved with, None where any.
+        is_constant: Always.
+    """
+
+    is_constant = True
+
+    def __init__(self, name: str, function: Any, output: str | None = None) -> None:
+        """Flattens the function of a SavedModel's signature.
+
+        Args:
+            name: What the user calls it.
+            function: A concrete function with one input (N, height, width, channels).
+            output: Which of several outputs holds the class scores.
+        """
+        self.name = name
+        self._output = output
+        frozen = convert_variables_to_constants_v2(function)
+        self._graph_def = frozen.graph.as_graph_def()
+        (self._input,) = (tensor.name for tensor in frozen.inputs)
+        self.input_shape = tuple(frozen.inputs[0].shape[1:])
+        self._outputs = dict(
+            zip(
+                sorted(function.structured_outputs),
+                (tensor.name for tensor in frozen.outputs),
+                strict=True,
+            )
+        )
+        self.operations = {op.type for op in frozen.graph.get_operations()}
+        self.parameters = sum(
+            op.outputs[0].shape.num_elements() or 0
+            for op in frozen.graph.get_operations()
+            if op.type == "Const" and op.outputs[0].dtype.is_floating
+        )
+        self._scopes = _spatial_scopes(frozen.graph, self._input)
+        self.nodes = [
+            LayerNode(path, index, kind, 0, kind in _TRANSPARENT_OPS)
+            for index, (path, (kind, _)) in enumerate(self._scopes.items())
+        ]
+
+    def record(self, inputs: tf.Tensor) -> Recording:
+        """Puts the graph into the one that is being traced.
+
+        Raises:
+            UsageError: The model has several outputs and none of this name.
+            UnsupportedModelError: What it returns aren't class scores.
+        """
+        wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]
+        tensors = tf.graph_util.import_graph_def(
+            self._graph_def, {self._input: inputs}, wanted, name=_PREFIX
+        )
+        outputs = dict(zip(self._outputs, tensors[: len(self._outputs)], strict=True))
+        feature_maps = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))
+        return Recording(choose_output(outputs, self._output), feature_maps)
+
+
+def _spatial_scopes(graph: tf.Graph, input_name: str) -> dict[str, tuple[str, str]]:
+    """Finds what stands for layers: by path, the kind and the tensor that is returned."""
+    reached = {input_name}
+    scopes: dict[str, tuple[str, str]] = {}
+    for op in graph.get_operations():
+        if not any(tensor.name in reached for tensor in op.inputs):
+            continue
+        reached.update(tensor.name for tensor in op.outputs)
+        output = op.outputs[0] if op.outputs else None
+        if output is None or output.shape.rank != 4 or not output.dtype.is_floating:
+            continue
+        if op.type == "Identity":
+            continue
+        scope = op.name.rpartition("/")[0] or op.name
+        kind, _ = scopes.pop(scope, (op.type, ""))
+        scopes[scope] = kind if kind in _TELLING_OPS else op.type, output.name
+    return _without_common_parts(scopes)
+
+
+def _without_common_parts(scopes: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Leaves out the outer scopes, and the ending of names, that all share."""
+    parents = [path.rpartition("/")[0] for path in scopes if "/" in path]
+    prefix = f"{posixpath.commonpath(parents)}/" if parents else ""
+    paths = [path.removeprefix(prefix) for path in scopes]
+    if all(name.endswith(_SECOND_CALL) for path in paths for name in path.split("/")):
+        paths = [
+            "/".join(name.removesuffix(_SECOND_CALL) for name in path.split("/")) for path in paths
+        ]
+    short = dict(zip(paths, scopes.values(), strict=True))
+    return short if len(short) == len(scopes) else scopes

@@ -1,0 +1,1 @@
+"""A run over many pictures, from the files to the written results."""

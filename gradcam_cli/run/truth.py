@@ -1,0 +1,88 @@
+"""What pictures really show: the classes that a network should have found."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradcam_cli.errors import TruthError, UnknownClassError, UsageError
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.storage import AnyPath, file_name, is_remote, to_path
+from gradcam_cli.models.labels import Labels
+
+FOLDERS = "folders"
+
+
+class Truth:
+    """The true class of each picture, from its folder's name or from a table."""
+
+    def __init__(self, source: str, labels: Labels) -> None:
+        """Reads the source of the truth.
+
+        Args:
+            source: "folders" (a picture's class is the name of its folder) or the path of
+                a CSV file (or its URL) with a picture and its class in each row, under a heading or
+                not. Pictures are named by their path, from the table's folder, the
+                current one or the one that is searched, or by their file name alone.
+            labels: The classes.
+
+        Raises:
+            UsageError: The table can't be read.
+        """
+        self._labels = labels
+        self._table = None if source == FOLDERS else _read_table(to_path(source))
+
+    def of(self, picture: InputPicture) -> int:
+        """Gives the index of the class that a picture really shows.
+
+        Raises:
+            TruthError: The table lacks the picture, or there is no such class.
+        """
+        if self._table is None:
+            name = picture.path.resolve().parent.name
+            where = "its folder's name"
+        else:
+            below = picture.folder / picture.path.name
+            keys = (picture.path.resolve(), below, Path(file_name(picture.path)))
+            name = next((self._table[key] for key in keys if key in self._table), "")
+            where = "the table of --truth"
+            if not name:
+                raise TruthError(f"{picture.path}: {where} doesn't have this picture")
+        try:
+            return self._labels.find(name, by_part=False)
+        except UnknownClassError as error:
+            raise TruthError(f"{picture.path}: {where} is no class of the model: {error}") from None
+
+
+def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Labels:
+    """Names classes by the folders of their pictures, in alphabetical order as Keras does.
+
+    Args:
+        pictures: All pictures.
+        labels: What the classes are called so far.
+
+    Returns:
+        The new labels; the old ones if there are more or fewer folders than classes.
+    """
+    names = sorted({picture.path.resolve().parent.name for picture in pictures})
+    return Labels([[name] for name in names]) if len(names) == len(labels) else labels
+
+
+def _read_table(path: AnyPath) -> dict[AnyPath, str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"--truth {path}: cannot be read ({error})") from error
+    if any(len(row) < 2 for row in rows) or not rows:
+        raise UsageError(f"--truth {path}: each row should hold a picture and its class")
+    table: dict[AnyPath, str] = {}
+    for name, label, *_ in rows:
+        picture = to_path(name.strip())
+        keys = {picture, picture.resolve()}
+        if not is_remote(picture):
+            keys.add(path.parent.joinpath(*picture.parts).resolve())
+        for key in keys:
+            table[key] = label.strip()
+    return table

@@ -1,0 +1,92 @@
+"""Imports TensorFlow for the command line: without its chatter, and without detours."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import os
+import sys
+import typing
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from gradcam_cli.runtime.cores import Parallelism
+from gradcam_cli.runtime.stderr import held_back_stderr
+
+# Keras looks for them, for a function or two, and does without them where they aren't installed.
+_NOT_NEEDED = (
+    "IPython",
+    "cv2",
+    "huggingface_hub",
+    "matplotlib.pyplot",
+    "pandas",
+    "scipy",
+    "sklearn",
+)
+
+
+def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | None = None) -> None:
+    """Imports TensorFlow and Keras.
+
+    Args:
+        show_messages: Let TensorFlow write to standard error as it does by itself.
+        parallelism: How many cores work on a batch, and how many batches there are at a
+            time; None for all cores on one.
+    """
+    if not show_messages:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # Keras warns of every layer that a file doesn't fit; the error says it once.
+        warnings.simplefilter("ignore")
+    quiet = contextlib.nullcontext() if show_messages else held_back_stderr()
+    with _without_detours(), _quickly(), quiet, _interruptible():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        if parallelism is not None:
+            parallelism.limit(tf.config.threading)
+        # The first operation starts the runtime, which has things to say too.
+        tf.constant(0)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Undoes what libraries make of Ctrl-C while they are loaded: an ImportError."""
+    try:
+        yield
+    except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+
+
+@contextmanager
+def _without_detours() -> Iterator[None]:
+    """Keeps the import from what takes up to half of its time and isn't needed here."""
+    hidden = [name for name in _NOT_NEEDED if name not in sys.modules]
+    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del modules[name]
+
+
+@contextmanager
+def _quickly() -> Iterator[None]:
+    """Spares the import work that is done over and over."""
+    was_enabled = gc.isenabled()
+    # Nothing that an import makes is garbage, so that nobody need look for it.
+    gc.disable()
+    # TensorFlow writes the same few types as text 18,000 times, and Python compiles each.
+    vars(typing)["compile"] = functools.cache(compile)
+    try:
+        yield
+    finally:
+        del vars(typing)["compile"]
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
