@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from PIL import Image
 from upath import UPath
 
-from gradcam_cli import explain_image, storage
+from gradcam_cli import explain_image
 from gradcam_cli.cli import main
 from gradcam_cli.errors import ImageError, OutputError, StorageError, UsageError
+from gradcam_cli.files import storage
 from gradcam_cli.files.finding import InputPicture, find_pictures
 from gradcam_cli.files.marks import is_result_of, mark, source_id
 from gradcam_cli.files.naming import OutputNamer, check_places

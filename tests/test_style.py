@@ -19,3 +19,11 @@ def test_the_source_is_clean(check):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_imports_go_one_way():
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

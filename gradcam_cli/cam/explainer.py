@@ -242,13 +242,7 @@ class Explainer:
         return function
 
     def _call(self, inputs: np.ndarray, targets: np.ndarray) -> Sequence[np.ndarray]:
-        function = self._function(targets.shape[1])
-        # Kernels for a single input round otherwise than those for several, so that a
-        # picture's bits would depend on what else is explained with it.
-        if len(inputs) > 1:
-            return function(inputs, targets)
-        outputs = function(np.repeat(inputs, 2, axis=0), np.repeat(targets, 2, axis=0))
-        return [output[:1] for output in outputs]
+        return self._function(targets.shape[1])(inputs, targets)
 
     def _maps(self, inputs: tf.Tensor, targets: np.ndarray) -> tf.Tensor:
         if isinstance(self._method, InGraphMethod):
