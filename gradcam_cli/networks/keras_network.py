@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
 
 if TYPE_CHECKING:
     import keras
@@ -34,8 +36,6 @@ _TRANSPARENT_KINDS = frozenset(
         "ZeroPadding2D",
     }
 )
-_TO_CHANNELS_LAST = (0, 2, 3, 1)
-_TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
 class KerasNetwork:
@@ -96,7 +96,7 @@ class KerasNetwork:
                 f"before it is saved"
             )
         if self.channels_first and len(whole) == 4:
-            whole = tuple(whole[axis] for axis in _TO_CHANNELS_LAST)
+            whole = tuple(whole[axis] for axis in to_last(4))
         return whole[1:]
 
     @property
@@ -127,8 +127,8 @@ class KerasNetwork:
             UnsupportedModelError: What it returns aren't class scores.
         """
         if self.channels_first:
-            inputs = tf.transpose(inputs, _TO_CHANNELS_FIRST)
-        with self._recorded_calls() as feature_maps:
+            inputs = with_channels_first(inputs)
+        with channels_last_operations(), self._recorded_calls() as feature_maps:
             outputs = self.model(self._packed(inputs), training=False)
         named = self._named(outputs)
         if self.classes_only:
@@ -167,8 +167,8 @@ class KerasNetwork:
                 if channels_first and result.shape.rank == 4:
                     # The recorded tensor must be one that the network goes on with, or
                     # the scores wouldn't depend on it.
-                    feature_maps[path] = tf.transpose(result, _TO_CHANNELS_LAST)
-                    return tf.transpose(feature_maps[path], _TO_CHANNELS_FIRST)
+                    feature_maps[path] = with_channels_last(result)
+                    return with_channels_first(feature_maps[path])
                 feature_maps[path] = result
                 return result
 

@@ -9,11 +9,14 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
 from gradcam_cli.cam.upsampling import upsample
-from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.networks.layout import (
+    channels_first_tensors,
+    is_channels_first,
+    with_channels_last,
+)
 
 _GUIDED_RELU = "GradcamGuidedRelu"
 _RELU6_LIMIT = 6.0
-_CHANNELS_FIRST = b"NCHW"
 
 
 class FullGrad(InGraphMethod):
@@ -63,18 +66,19 @@ def full_gradient(inputs: tf.Tensor, scores: tf.Tensor) -> Iterator[tf.Tensor]:
 
     Yields:
         The input's contributions, then those of each bias, in the shape of the tensor
-        that it is added to, float32.
-
-    Raises:
-        UnsupportedModelError: The network puts the channels first.
+        that it is added to, with the channels last, float32.
     """
     biased = list(_biased_tensors(inputs))
     gradients = tf.gradients(scores, [inputs, *(tensor for tensor, _ in biased)])
     yield gradients[0] * inputs
-    for (_, bias), gradient in zip(biased, gradients[1:], strict=True):
+    channels_first = channels_first_tensors(inputs)
+    for (tensor, bias), gradient in zip(biased, gradients[1:], strict=True):
         # Operations that the scores don't depend on are in the graph as well.
-        if gradient is not None:
-            yield tf.cast(gradient, tf.float32) * tf.cast(bias, tf.float32)
+        if gradient is None:
+            continue
+        term = tf.cast(gradient, tf.float32) * tf.cast(bias, tf.float32)
+        is_image = term.shape.rank == inputs.shape.rank
+        yield with_channels_last(term) if is_image and tensor.name in channels_first else term
 
 
 def _biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
@@ -85,21 +89,23 @@ def _biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         if not any(dependent):
             continue
         reached.update(tensor.name for tensor in op.outputs)
-        if op.node_def.attr["data_format"].s == _CHANNELS_FIRST:
-            raise UnsupportedModelError(
-                "FullGrad can't tell places from channels in a model that puts the channels "
-                "first; choose another method"
-            )
         output = op.outputs[0] if op.outputs else None
         if op.type in ("Add", "AddV2", "BiasAdd", "Sub") and not all(dependent):
             bias = op.inputs[dependent.index(False)]
-            yield output, -bias if op.type == "Sub" and dependent[0] else bias
+            bias = -bias if op.type == "Sub" and dependent[0] else bias
+            yield output, _beside(output, bias) if is_channels_first(op) else bias
         elif op.type.startswith("FusedBatchNorm"):
             _, scale, offset, mean, variance = op.inputs
-            yield output, offset - mean * scale * tf.math.rsqrt(variance + op.get_attr("epsilon"))
+            bias = offset - mean * scale * tf.math.rsqrt(variance + op.get_attr("epsilon"))
+            yield output, _beside(output, bias) if is_channels_first(op) else bias
         elif op.type == "Relu6":
             is_saturated = tf.greater_equal(output, _RELU6_LIMIT)
             yield output, tf.where(is_saturated, output, tf.zeros_like(output))
+
+
+def _beside(tensor: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Gives the bias of each channel the shape in which it is added to channels that are first."""
+    return tf.reshape(bias, [-1, *[1] * (tensor.shape.rank - 2)])
 
 
 class GuidedGradCam(InGraphMethod):
