@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -212,12 +214,25 @@ def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, i
     return shape[0], shape[1], channels
 
 
+@contextmanager
+def _channels_last() -> Iterator[None]:
+    """Has Keras build what is described with the channels last, whatever its user set."""
+    previous = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(previous)
+
+
+@_channels_last()
 def _build_untrained(entry: CatalogueModel) -> keras.Model:
     if entry.builder is None:
         return efficientnet_lite.build(entry.name)
     return _build_keras(entry, None)
 
 
+@_channels_last()
 def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
     if weights is not None:
         model = _build_untrained(entry)
