@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from PIL import Image
 
 from gradcam_cli import LayerCAM
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.networks.geometry import cell_pitch
+from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.layers import is_spatial
 
 SIZE = 32
@@ -167,6 +169,63 @@ def test_a_saved_model(folder, pictures):
     check_same(classifiers, pictures, method="fullgrad")
 
 
+def test_a_saved_model_has_the_gradients_of_its_model(classifiers, folder, pictures):
+    """Those that the exported model brings along belong to a graph that isn't there any more."""
+    twins()[1].export(folder / "whole", verbose=False)
+    exported = load_classifier(str(folder / "whole"), preprocess="0-1")
+    check_same([exported, classifiers[1]], pictures, method="fullgrad")
+
+
+class Rearranging(keras.layers.Layer):
+    """TensorFlow's own operations with the channels first, which its user doesn't see."""
+
+    def __init__(self, data_format, blocks=False, **options):
+        super().__init__(**options)
+        self.format = data_format
+        self.blocks = blocks
+
+    def call(self, x):
+        is_first = self.format == "NCHW"
+        padding = [[1, 2], [0, 1]]
+        padding = [[0, 0], [0, 0], *padding] if is_first else [[0, 0], *padding, [0, 0]]
+        kernel = tf.reshape(tf.range(3 * 3 * 3 * 12, dtype=tf.float32) / 300 - 0.5, (3, 3, 3, 12))
+        x = tf.transpose(x, (0, 3, 1, 2)) if is_first else x
+        x = tf.nn.conv2d(x, kernel, 1, padding, data_format=self.format)
+        x = tf.nn.relu(tf.nn.bias_add(x, tf.range(12.0) / 20, data_format=self.format))
+        x = x[..., :32, :32] if is_first else x[:, :32, :32]
+        if self.blocks:
+            x = tf.nn.depth_to_space(x, 2, data_format=self.format)
+        x = tf.raw_ops.MaxPoolV2(
+            input=x,
+            ksize=[1, 1, 2, 4] if is_first else [1, 2, 4, 1],
+            strides=[1, 1, 2, 3] if is_first else [1, 2, 3, 1],
+            padding="SAME",
+            data_format=self.format,
+        )
+        return tf.transpose(x, (0, 2, 3, 1)) if is_first else x
+
+
+def with_own_layers(**options):
+    for data_format in "NCHW", "NHWC":
+        inputs = keras.Input((SIZE, SIZE, 3))
+        x = Rearranging(data_format, name="own", **options)(inputs)
+        x = keras.layers.GlobalMaxPooling2D()(x)
+        yield keras.Model(inputs, keras.layers.Softmax(name="scores")(x))
+
+
+def test_operations_within_a_layer(pictures):
+    classifiers = [inspect_network("own", KerasNetwork(model)) for model in with_own_layers()]
+    assert "own" in check_inside(classifiers, pictures)
+    check_same(classifiers, pictures, method="fullgrad")
+
+
+def test_operations_of_a_saved_model(tmp_path, pictures):
+    models = with_own_layers(blocks=True)
+    classifiers = load_both(tmp_path, models, lambda model, path: model.export(path, verbose=False))
+    check_inside(classifiers, pictures)
+    check_same(classifiers, pictures, method="fullgrad")
+
+
 @pytest.mark.parametrize("kind", [".h5", ""])
 def test_keras_2(folder, pictures, kind):
     def save(model, path):
@@ -193,12 +252,44 @@ def test_new_weights_are_seen(pictures):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_the_command(tmp_path, run_gradcam, save_picture):
+    """A known architecture, as its own file and as a SavedModel, told with the channels first."""
+    code = (
+        "import keras; keras.config.set_image_data_format('channels_first');"
+        "keras.utils.set_random_seed(1);"
+        "model = keras.applications.MobileNetV2((3, 64, 64), 0.35, weights=None, classes=3);"
+        "model.save('first.keras'); model.export('first')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    save_picture(tmp_path / "a.png")
+    for number, model in enumerate(["first.keras", "first"]):
+        done = run_gradcam(
+            *("explain", "a.png", "--model", model, "--preprocess", "0-1", "--class", 1),
+            *("--out", f"out{number}"),
+            TF_ENABLE_ONEDNN_OPTS="0",
+        )
+        assert done.returncode == 0, done.stderr
+    of_file, of_saved_model = (
+        np.asarray(Image.open(tmp_path / f"out{number}/a_gradcam.png"), int) for number in range(2)
+    )
+    np.testing.assert_allclose(of_file, of_saved_model, atol=1)
+    listed = run_gradcam("layers", "--model", "first.keras").stdout
+    assert "2×2×1280" in listed
+
+
+def test_the_catalogue_whatever_keras_is_told(tmp_path, run_gradcam, save_picture):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    save_picture(tmp_path / "a.png")
+    done = run_gradcam("explain", "a.png", KERAS_HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_same_without_onednn_or_with_it():
     """TensorFlow decides at its import whether it uses oneDNN, which has kernels of its own."""
     other = {
         "TF_ENABLE_ONEDNN_OPTS": "1" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "0"
     }
-    tests = "every_layer or saved_model or gradcam or fullgrad"
+    tests = "every_layer or saved_model or within or gradcam"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n0", "-k", tests, __file__],
         env=os.environ | other,

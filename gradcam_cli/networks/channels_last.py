@@ -18,19 +18,31 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import op_callbacks
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
+from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.networks.layout import (
     channels_first_tensors,
     is_channels_first,
     to_last,
+    was_channels_last,
     with_channels_first,
     with_channels_last,
 )
 
+try:
+    from tensorflow.python.framework import op_callbacks
+# Networks run as they are then, which works where oneDNN is on.
+except ImportError:
+    op_callbacks = None
+
 _LAST_FORMATS = {b"NCHW": "NHWC", b"NCDHW": "NDHWC"}
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+# What takes each cell of each channel by itself, in networks as they are run.
+_CELL_BY_CELL = {
+    *("Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"),
+    *("Elu", "LeakyRelu", "Relu", "Relu6", "Sigmoid", "Tanh"),
+}
 _LOOPS = {"NextIteration", "RefNextIteration"}
 _CONVOLUTIONS = ("Conv2D", "Conv3D")
 # What has a number for each axis: attributes, and inputs by their place.
@@ -49,7 +61,7 @@ def channels_last_operations() -> Iterator[None]:
 
     It does nothing where there is a GPU, whose kernels take both.
     """
-    if _has_gpu():
+    if op_callbacks is None or _has_gpu():
         yield
         return
     op_callbacks.add_op_callback(_replaced_outputs)
@@ -69,8 +81,23 @@ def _replaced_outputs(
     """Is told of each new operation; gives what is to be taken for its outputs, if not they."""
     if options.get("graph") is None or not outputs:
         return None
-    op = outputs[0].op
-    return _replacement(op, op.inputs) if is_channels_first(op) else None
+    return _replaced(outputs[0].op, outputs[0].op.inputs)
+
+
+def _replaced(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
+    """Gives what stands for an operation's outputs; None where it can stay as it is."""
+    if is_channels_first(op):
+        return _replacement(op, inputs)
+    return _moved(op, inputs) if op.type in _CELL_BY_CELL else None
+
+
+def _moved(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
+    """Computes cell by cell before the channels are moved, so that they needn't be moved back."""
+    ranks = {tensor.shape.rank for tensor in inputs} - {0}
+    if len(ranks) > 1 or not any(map(was_channels_last, inputs)):
+        return None
+    inputs = [with_channels_last(tensor) if tensor.shape.rank else tensor for tensor in inputs]
+    return [with_channels_first(_compute(op, inputs, _attributes(op, ())))]
 
 
 def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
@@ -96,12 +123,10 @@ def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tenso
         inputs[place] = with_channels_last(inputs[place])
         for other in _BY_AXIS_INPUTS.get(op.type, ()):
             inputs[other] = tf.gather(inputs[other], order)
-    names = [argument.name for argument in op.op_def.input_arg]
     attributes = _attributes(op, order)
-    compute = getattr(tf.raw_ops, op.type)
 
     def computed(*tensors: tf.Tensor) -> Any:
-        return compute(**dict(zip(names, tensors, strict=True)), **attributes)
+        return _compute(op, tensors, attributes)
 
     results = _in_groups(computed, *inputs) if op.type in _CONVOLUTIONS else computed(*inputs)
     image, *others = results if isinstance(results, tuple) else [results]
@@ -109,6 +134,13 @@ def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tenso
     shape = op.outputs[0].shape
     image.set_shape(shape if shape.rank is None else [shape[axis] for axis in order])
     return [with_channels_first(image) if turns else image, *others]
+
+
+def _compute(op: tf.Operation, inputs: Sequence[tf.Tensor], attributes: Mapping[str, Any]) -> Any:
+    """Gives the output of a new operation of the same type; several as a tuple."""
+    names = [argument.name for argument in op.op_def.input_arg]
+    compute = getattr(tf.raw_ops, op.type)
+    return compute(**dict(zip(names, inputs, strict=True)), **attributes)
 
 
 def _attributes(op: tf.Operation, order: Sequence[int]) -> dict[str, Any]:
@@ -119,8 +151,9 @@ def _attributes(op: tf.Operation, order: Sequence[int]) -> dict[str, Any]:
         for attribute in op.op_def.attr
         if attribute.name not in inferred
     }
-    data_format = attributes["data_format"]
-    attributes["data_format"] = _LAST_FORMATS.get(data_format, data_format)
+    data_format = attributes.get("data_format")
+    if data_format in _LAST_FORMATS:
+        attributes["data_format"] = _LAST_FORMATS[data_format]
     for name in _BY_AXIS & attributes.keys():
         attributes[name] = [attributes[name][axis] for axis in order]
     paddings = attributes.get("explicit_paddings")
@@ -144,11 +177,10 @@ def _in_groups(
 
 def needs_copy(graph: tf.Graph) -> bool:
     """Says whether a graph has what only a `ChannelsLastCopy` can be explained with."""
-    types = {op.type for op in graph.get_operations()}
-    # A loop leads back; its gradients fail in a flat graph anyway.
-    if types & _LOOPS:
-        return False
-    return not types.isdisjoint(_CALLS) or any(map(is_channels_first, graph.get_operations()))
+    operations = graph.get_operations()
+    return any(op.type in _CALLS or is_channels_first(op) for op in operations) and not any(
+        op.type in _LOOPS for op in operations
+    )
 
 
 class ChannelsLastCopy:
@@ -168,7 +200,14 @@ class ChannelsLastCopy:
             inputs: The graph's input.
             layers: The names of what its layers return.
             channels_first: Whether the input has the channels first; it has in the copy too.
+
+        Raises:
+            UnsupportedModelError: The graph has loops, in which operations lead back.
         """
+        if any(op.type in _LOOPS for op in inputs.graph.get_operations()):
+            raise UnsupportedModelError(
+                "the model puts the channels first and has loops; save it with the channels last"
+            )
         definition = inputs.graph.as_graph_def()
         first = channels_first_tensors(inputs, channels_first=channels_first)
         self.graph = tf.Graph()
@@ -225,8 +264,10 @@ class ChannelsLastCopy:
             copies = self._copy(called, dict(zip(names, inputs, strict=True)))
             return [copies[tensor.name] for tensor in called.outputs]
         replaced = None
-        if self._replaces and (is_channels_first(op) or op.type in _CONVOLUTIONS):
-            replaced = _replacement(op, inputs)
+        if self._replaces:
+            # Grouped ones are taken apart, wherever they have their channels.
+            is_convolution = op.type in _CONVOLUTIONS
+            replaced = _replacement(op, inputs) if is_convolution else _replaced(op, inputs)
         if replaced is not None:
             return replaced
         copy = self.graph.create_op(

@@ -57,10 +57,17 @@ def with_channels_last(tensor: tf.Tensor) -> tf.Tensor:
     Returns:
         (N, ..., channels). If the tensor itself was made of such a one, it is that one.
     """
-    rank = tensor.shape.rank
-    if tensor.op.type == "Transpose" and _order(tensor.op) == to_first(rank):
+    if was_channels_last(tensor):
         return tensor.op.inputs[0]
-    return tf.transpose(tensor, to_last(rank))
+    return tf.transpose(tensor, to_last(tensor.shape.rank))
+
+
+def was_channels_last(tensor: tf.Tensor) -> bool:
+    """Says whether a tensor was made by moving the channels from the end before the places."""
+    rank = tensor.shape.rank
+    if tensor.op.type != "Transpose" or rank is None or rank < 3:
+        return False
+    return _order(tensor.op) == to_first(rank)
 
 
 def with_channels_first(tensor: tf.Tensor) -> tf.Tensor:
