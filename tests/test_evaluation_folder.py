@@ -27,6 +27,7 @@ from gradcam_cli.evaluation.sanity import (
 from gradcam_cli.evaluation.table import LOCALISATION_METRICS, METRICS
 from gradcam_cli.evaluation.verdict import best_rows, candidate_layers, rank_rows, verdicts
 from gradcam_cli.files.finding import find_pictures
+from gradcam_cli.pictures.preparing import InputShape
 
 SIDE = 64
 SQUARES = 12
@@ -70,7 +71,7 @@ def squares(tmp_path):
 
 
 def options(**others):
-    return EvaluationOptions(fit="squash", input_size=(SIDE, SIDE), stride=1, target=1, **others)
+    return EvaluationOptions(inputs=InputShape("squash", (SIDE, SIDE), 1), target=1, **others)
 
 
 def test_a_perfect_explanation_beats_maps_that_know_nothing(squares, red_network):

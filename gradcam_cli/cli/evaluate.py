@@ -198,7 +198,7 @@ def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> Sa
     from gradcam_cli.evaluation.measuring import load_inputs
     from gradcam_cli.evaluation.sanity import MODES, check_sanity, number_of_steps
 
-    batches = load_inputs(measuring.pictures, measuring.classifier, measuring.options)
+    batches = load_inputs(measuring.pictures, measuring.options.inputs)
     total = len(MODES) * len(explainers) * number_of_steps(explainers[0])
     with progress_bar("randomizations", total, quiet) as advance:
         return check_sanity(explainers, batches, report=advance)

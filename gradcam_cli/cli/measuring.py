@@ -15,7 +15,7 @@ from gradcam_cli.errors import ImageError
 from gradcam_cli.evaluation.table import METRICS
 from gradcam_cli.files.finding import SUFFIXES, InputPicture, find_pictures
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
-from gradcam_cli.pictures.fitting import FITS, choose_input_size, usual_stride
+from gradcam_cli.pictures.fitting import FITS
 
 if TYPE_CHECKING:
     from gradcam_cli.errors import GradcamError
@@ -107,17 +107,13 @@ def prepare(
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model, size=size, **model_parameters)
-    fit = fit or classifier.default_fit
-    native = classifier.input_size
     return Measuring(
         pictures,
         classifier,
         EvaluationOptions(
             metrics=tuple(name for name in METRICS if name in metrics) or tuple(METRICS),
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
-            fit=fit,
-            input_size=choose_input_size(native, classifier.any_size, fit, size),
-            stride=usual_stride(native),
+            inputs=classifier.input_for(fit, size),
         ),
     )
 

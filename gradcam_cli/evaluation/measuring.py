@@ -31,9 +31,7 @@ from gradcam_cli.evaluation.scores import TargetScores
 from gradcam_cli.evaluation.table import ALL_METRICS, METRICS
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.pictures.fitting import Fit, fit_picture
-from gradcam_cli.pictures.reading import read_picture, to_channels
+from gradcam_cli.pictures.preparing import InputShape, PreparedPicture
 from gradcam_cli.rendering.overlay import draw_heatmap
 
 _CHUNK = 8
@@ -50,18 +48,14 @@ class EvaluationOptions:
         metrics: Names of `gradcam_cli.evaluation.table.METRICS`.
         target: The class that is explained in every picture: an index, or -1 for the most
             probable.
-        fit: One of `gradcam_cli.pictures.fitting.FITS`.
-        input_size: (width, height) of the input in pixels; for "keep" its area.
-        stride: Of what the sides of the shapes that "keep" chooses are multiples.
+        inputs: How pictures become inputs.
         annotations: Where the objects are, for the metrics of localisation.
         with_baselines: Also measure a random map and a centre Gaussian.
     """
 
     metrics: Sequence[str] = tuple(METRICS)
     target: int = TOP_CLASS
-    fit: str = "keep"
-    input_size: tuple[int, int] = (256, 256)
-    stride: int = 32
+    inputs: InputShape = field(default_factory=InputShape)
     annotations: Annotations | None = None
     with_baselines: bool = True
 
@@ -127,8 +121,7 @@ class Evaluation:
 @dataclass(frozen=True)
 class _Loaded:
     number: int
-    fit: Fit
-    inputs: np.ndarray
+    picture: PreparedPicture
     objects: list[AnnotatedObject]
 
 
@@ -197,22 +190,19 @@ class _Evaluator:
         return Evaluation(self._classifier.name, measured, rows, metrics, errors)
 
     def _load(self, number: int, picture: InputPicture, errors: list[GradcamError]) -> _Loaded:
-        options = self._options
-        image = read_picture(picture.path)
+        prepared = self._options.inputs.read(picture.path)
         objects = []
-        if options.annotations is not None:
+        if self._options.annotations is not None:
             try:
-                objects = options.annotations.of(picture, image.size)
+                objects = self._options.annotations.of(picture, prepared.image.size)
             except AnnotationError as error:
                 # Faithfulness needs no objects.
                 errors.append(error)
-        fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
-        inputs = fit.apply(to_channels(image, self._classifier.channels))
-        return _Loaded(number, fit, inputs, objects)
+        return _Loaded(number, prepared, objects)
 
     def _measure(self, group: list[_Loaded]) -> None:
         wanted = self._options.metrics
-        inputs = np.stack([loaded.inputs for loaded in group])
+        inputs = np.stack([loaded.picture.inputs for loaded in group])
         explanation = self._explainer.explain(
             inputs, np.full((len(group), 1), self._options.target, np.int32)
         )
@@ -276,9 +266,10 @@ class _Evaluator:
         for index, objects in by_class.items():
             of_class = heat
             if index is not None and index != target:
-                (of_class,) = source.explain(loaded.inputs[None], np.array([index]))
-            laid = loaded.fit.upsample(of_class, (1.0, 1.0))
-            picture = draw_heatmap(laid, loaded.fit.picture_size, loaded.fit.seen[:2])
+                (of_class,) = source.explain(loaded.picture.inputs[None], np.array([index]))
+            fit = loaded.picture.fit
+            laid = fit.upsample(of_class, (1.0, 1.0))
+            picture = draw_heatmap(laid, fit.picture_size, fit.seen[:2])
             found.append(localise(picture, objects, index, probabilities))
         names = {name for figures in found for name in figures}
         return {
@@ -287,10 +278,12 @@ class _Evaluator:
         }
 
 
-def load_inputs(
-    pictures: Sequence[InputPicture], classifier: Classifier, options: EvaluationOptions
-) -> list[np.ndarray]:
+def load_inputs(pictures: Sequence[InputPicture], shape: InputShape) -> list[np.ndarray]:
     """Reads pictures as the network sees them.
+
+    Args:
+        pictures: The pictures.
+        shape: How they become inputs.
 
     Returns:
         For each shape a batch (N, height, width, channels) uint8; pictures that can't be
@@ -299,11 +292,9 @@ def load_inputs(
     groups: dict[tuple[int, ...], list[np.ndarray]] = defaultdict(list)
     for picture in pictures:
         try:
-            image = read_picture(picture.path)
+            inputs = shape.read(picture.path).inputs
         except GradcamError:
             continue
-        fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
-        inputs = fit.apply(to_channels(image, classifier.channels))
         groups[inputs.shape].append(inputs)
     return [np.stack(group) for group in groups.values()]
 
@@ -311,7 +302,7 @@ def load_inputs(
 def _by_shape(loaded: Sequence[_Loaded]) -> Iterator[list[_Loaded]]:
     groups: dict[tuple[int, ...], list[_Loaded]] = defaultdict(list)
     for picture in loaded:
-        groups[picture.inputs.shape].append(picture)
+        groups[picture.picture.inputs.shape].append(picture)
     yield from groups.values()
 
 

@@ -58,6 +58,26 @@ class Labels:
         """Gives the WordNet id of the class with this index, where classes have one."""
         return None if self._wnids is None else self._wnids[index]
 
+    def prediction(self, index: int, probabilities: Sequence[float]) -> Prediction:
+        """Tells of one class how probable it is.
+
+        Args:
+            index: Its index.
+            probabilities: (classes,) in [0, 1].
+        """
+        index = int(index)
+        return Prediction(index, self.name(index), self.wnid(index), float(probabilities[index]))
+
+    def most_probable(self, probabilities: Sequence[float], number: int) -> list[Prediction]:
+        """Gives the most probable classes, in their order; of equal ones the first leads.
+
+        Args:
+            probabilities: (classes,) in [0, 1].
+            number: How many are wanted.
+        """
+        ranking = sorted(range(len(self)), key=lambda index: -probabilities[index])
+        return [self.prediction(index, probabilities) for index in ranking[:number]]
+
     def find(self, text: str, by_part: bool = True) -> int:
         """Finds the class that a user means.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 from PIL import Image
 
-from gradcam_cli.api.image import ImageExplanation, explain_picture
+from gradcam_cli.api.image import ImageExplanation
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.errors import GradcamError
@@ -14,8 +15,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import OVERLAY_SUFFIX, mark
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.writing import written_whole
-from gradcam_cli.pictures.fitting import fit_picture
-from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.sheet import CELL_SIDE, draw_sheet
 from gradcam_cli.run.drawing import percent
@@ -59,21 +59,30 @@ def _compare(
     options: PipelineOptions,
     namer: OutputNamer,
 ) -> PictureResult:
-    image = read_picture(picture.path)
-    fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
+    channels = explainers[0].classifier.channels
+    shape = InputShape(options.fit, options.input_size, options.stride, channels)
+    prepared = shape.read(picture.path)
     targets = options.targets_of(picture, explainers[0].classifier.labels)
     by_method: list[list[ImageExplanation]] = []
     for explainer in explainers:
-        explanations = explain_picture(
-            image,
-            fit,
-            explainer,
-            targets,
-            options.top_k,
-            colormap=options.colormap,
-            alpha=options.alpha,
+        explained = explainer.explain(prepared.inputs[None], np.array([targets], np.int32))
+        probabilities = explained.probabilities[0].tolist()
+        labels = explainer.classifier.labels
+        by_method.append(
+            [
+                ImageExplanation(
+                    prepared.image,
+                    prepared.fit.upsample(heatmap, explainer.pitch),
+                    prepared.fit.seen[:2],
+                    labels.prediction(index, probabilities),
+                    labels.most_probable(probabilities, options.top_k),
+                    "",
+                    colormap=options.colormap,
+                    alpha=options.alpha,
+                )
+                for index, heatmap in zip(explained.targets[0], explained.maps[0], strict=True)
+            ]
         )
-        by_method.append(explanations)
     by_class = list(zip(*by_method, strict=True))
     predictions = [explanations[0].target for explanations in by_class]
     sheet = draw_sheet(
