@@ -1,5 +1,7 @@
 """The metrics, on networks whose perfect explanation is known."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -225,7 +227,29 @@ def test_the_interval_of_a_mean():
     assert measurement.mean == pytest.approx(values.mean())
     assert (low, high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.03)
     assert measurement.margin == pytest.approx(error, abs=0.03)
+    assert Measurement(values).interval == (low, high)
+
+
+@pytest.mark.filterwarnings("error")
+def test_intervals_where_there_is_nothing_to_resample():
     assert Measurement(np.array([2.0])).interval == (2, 2)
+    assert Measurement(np.full(5, 0.25)).interval == (0.25, 0.25)
+    assert np.isnan(Measurement(np.array([1, np.nan, 2])).interval).all()
+    low, high = Measurement(np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 1])).interval
+    assert low == 0 < high < 1
+
+
+def test_the_interval_of_many_pictures_needs_little_memory():
+    values = np.random.default_rng(6).random(10_000)
+    tracemalloc.start()
+    try:
+        low, high = Measurement(values).interval
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert low < 0.5 < high
+    # All 2,000 resamples at once would be 160 MB.
+    assert peak < 60e6
 
 
 def test_what_is_larger_beyond_chance():
