@@ -70,8 +70,9 @@ def best_layer(
     from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.evaluation_display import ranking_table
     from gradcam_cli.evaluation.measuring import evaluate_pictures
-    from gradcam_cli.evaluation.result_files import evaluation_record
-    from gradcam_cli.evaluation.verdict import candidate_layers, rank_rows, verdicts
+    from gradcam_cli.evaluation.ranking import candidate_layers, rank_rows
+    from gradcam_cli.evaluation.result_records import evaluation_record
+    from gradcam_cli.evaluation.verdict import verdicts
 
     classifier = measuring.classifier
     chosen = [parse_layer(layer) for layer in layers] or candidate_layers(classifier)

@@ -19,7 +19,7 @@ from gradcam_cli.pictures.fitting import FITS
 
 if TYPE_CHECKING:
     from gradcam_cli.errors import GradcamError
-    from gradcam_cli.evaluation.measuring import EvaluationOptions
+    from gradcam_cli.evaluation.options import EvaluationOptions
     from gradcam_cli.models.classifier import Classifier
 
 _OPTIONS = (
@@ -37,7 +37,9 @@ _OPTIONS = (
         metavar="NAME",
         type=click.Choice(list(METRICS)),
         multiple=True,
-        help=f"What is measured: {', '.join(METRICS)}. Can be repeated.",
+        help="What is measured. "
+        + "; ".join(f"{name}: {info.summary}" for name, info in METRICS.items())
+        + ". Can be repeated.",
     ),
     click.option(
         "--fit",
@@ -103,7 +105,7 @@ def prepare(
 
     import_tensorflow(show_messages)
 
-    from gradcam_cli.evaluation.measuring import EvaluationOptions
+    from gradcam_cli.evaluation.options import EvaluationOptions
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model, size=size, **model_parameters)
