@@ -10,9 +10,12 @@ import tensorflow as tf
 from gradcam_cli import evaluation
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.upsampling import upsample_at_pitch
+from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
 from gradcam_cli.evaluation.faithfulness import draw_subsets
 from gradcam_cli.evaluation.measurement import Measurement, is_larger
 from gradcam_cli.evaluation.remove_and_debias import fill_in
+from gradcam_cli.evaluation.scores import TargetScores
+from gradcam_cli.evaluation.table import METRICS
 from gradcam_cli.pictures.reading import read_picture
 
 TARGETS = np.array([1])
@@ -63,6 +66,28 @@ def test_fading_by_hand(four_pixels):
     assert evaluation.increase_in_confidence(linear(weights), ones, TARGETS, heat) == 1
     gain = evaluation.average_gain(linear(weights), ones, TARGETS, heat)
     assert gain == pytest.approx(0.3 / 0.8)
+
+
+def test_metrics_share_what_they_need(four_pixels):
+    model, inputs, heat = four_pixels
+    pictures = PictureBatch(TargetScores(model), inputs, TARGETS)
+    batch, other = (
+        MapBatch(pictures, maps, lambda inputs, targets: maps) for maps in (heat, 1 - heat)
+    )
+    runs = []
+
+    def total(batch):
+        runs.append(batch)
+        return batch.maps.sum()
+
+    assert batch.once(total) == batch.once(total) == 10
+    assert other.once(total) == -6
+    assert runs == [batch, other]
+    # A row of the table and the function for arrays say the same.
+    for name in ("average_drop", "increase_in_confidence", "average_gain", "mu_fidelity"):
+        measured = METRICS[name].find_function()(batch)
+        expected = getattr(evaluation, name)(model, inputs, TARGETS, heat)
+        np.testing.assert_allclose(measured, expected, atol=1e-6)
 
 
 def test_deletion_and_insertion_by_hand(four_pixels):
