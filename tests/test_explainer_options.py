@@ -12,6 +12,7 @@ from gradcam_cli.cam.scaling import scale_sparse
 from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.pictures.fitting import Fit
 from gradcam_cli.pictures.reading import read_picture
@@ -183,7 +184,7 @@ def test_sparse_maps_are_scaled_to_their_percentile():
 
 def test_perturbing_a_saved_model(classifier, tmp_path):
     classifier.network.model.export(tmp_path / "saved", verbose=False)
-    saved = load_classifier(str(tmp_path / "saved"), preprocess="none")
+    saved = load_classifier(ModelOptions(str(tmp_path / "saved"), preprocess="none"))
     for method in ("ablationcam", "fullgrad", "guidedgradcam"):
         expected = Explainer(classifier, method=method).explain(PICTURES, [[0, 1]] * 3)
         layer = None if method == "fullgrad" else "last"

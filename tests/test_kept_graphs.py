@@ -11,6 +11,7 @@ import tensorflow as tf
 import gradcam_cli
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.kept_graphs import KeptGraph, KeptGraphs
 from gradcam_cli.networks.keras_network import KerasNetwork
@@ -204,7 +205,9 @@ def test_networks_are_known_by_the_content_of_their_weights(tmp_path):
 
     def identity(seed):
         shutil.copyfile(tmp_path / f"{seed}.weights.h5", path)
-        return load_classifier("mobilenet", weights=path, deferred=True).network.identity
+        return load_classifier(
+            ModelOptions("mobilenet", weights=path), deferred=True
+        ).network.identity
 
     assert identity(1) == identity(1) != identity(2)
 
@@ -213,7 +216,7 @@ def test_networks_are_known_by_the_content_of_their_weights(tmp_path):
 def test_large_networks_are_built_at_once(deferred, tmp_path):
     path = tmp_path / "resnet50.weights.h5"
     keras.applications.ResNet50(weights=None).save_weights(path)
-    network = load_classifier("resnet50", weights=path, deferred=deferred).network
+    network = load_classifier(ModelOptions("resnet50", weights=path), deferred=deferred).network
     assert isinstance(network, KerasNetwork)
 
 

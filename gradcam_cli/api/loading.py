@@ -15,6 +15,7 @@ from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.networks.keras_network import KerasNetwork
 
@@ -26,7 +27,7 @@ def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
 
     Args:
         model: A name that ``gradcam models`` lists, or a .keras or .h5 file.
-        **options: Those of `gradcam_cli.models.loading.load_classifier`.
+        **options: As for `gradcam_cli.models.options.ModelOptions`.
 
     Returns:
         The Keras model. Pictures for the built-in model are RGB in [0, 255]; those for
@@ -35,7 +36,7 @@ def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
     Raises:
         GradcamError: The model can't be had (see `gradcam_cli.errors`).
     """
-    network = load_classifier(model, **options).network
+    network = load_classifier(ModelOptions(model, **options)).network
     if not isinstance(network, KerasNetwork):
         raise UnsupportedModelError(
             f"{model}: a SavedModel has no layers of Keras; explain_image(picture, model=...) "
@@ -102,7 +103,7 @@ def _make_classifier(
     model: str | keras.Model, labels: tuple[str, ...] | None, preprocess: str | None
 ) -> Classifier:
     if isinstance(model, str):
-        classifier = load_classifier(model, preprocess=preprocess)
+        classifier = load_classifier(ModelOptions(model, preprocess=preprocess))
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
         classifier = inspect_network(model.name, KerasNetwork(model), preprocess=chosen)

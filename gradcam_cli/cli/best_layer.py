@@ -12,7 +12,7 @@ import click
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import measuring_options, prepare, progress_bar, tell_errors
-from gradcam_cli.cli.options import debug_option, layers_option, parse_layer
+from gradcam_cli.cli.options import debug_option, layers_option
 from gradcam_cli.errors import UsageError
 from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
 
@@ -40,7 +40,7 @@ def best_layer(
     /,
     paths: tuple[str, ...],
     method: str,
-    layers: tuple[str, ...],
+    layers: tuple[str | int, ...],
     as_json: bool,
     quiet: bool,
     metrics: tuple[str, ...],
@@ -75,7 +75,7 @@ def best_layer(
     from gradcam_cli.evaluation.verdict import verdicts
 
     classifier = measuring.classifier
-    chosen = [parse_layer(layer) for layer in layers] or candidate_layers(classifier)
+    chosen = list(layers) or candidate_layers(classifier)
     explainers = [Explainer(classifier, layer, method) for layer in dict.fromkeys(chosen)]
     rows = len(explainers) + 2
     options = replace(measuring.options, metrics=metrics)

@@ -18,7 +18,7 @@ from gradcam_cli.cli.measuring import (
     progress_bar,
     tell_errors,
 )
-from gradcam_cli.cli.options import debug_option, layers_option, methods_option, parse_layer
+from gradcam_cli.cli.options import debug_option, layers_option, methods_option
 from gradcam_cli.cli.path_types import LocalPath
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def evaluate(
     /,
     paths: tuple[str, ...],
     methods: tuple[str, ...],
-    layers: tuple[str, ...],
+    layers: tuple[str | int, ...],
     annotations: Path | None,
     sanity: bool,
     out: Path,
@@ -107,9 +107,9 @@ def evaluate(
             options, annotations=Annotations(annotations, measuring.classifier.labels)
         )
     explainers = [
-        Explainer(measuring.classifier, parse_layer(layer), method)
-        for method in dict.fromkeys(methods)
-        for layer in (dict.fromkeys(layers) if make_method(method).needs_layer else ()) or [None]
+        Explainer(measuring.classifier, layer, method)
+        for method in methods
+        for layer in (layers if make_method(method).needs_layer else ()) or [None]
     ]
     rows = len(explainers) + 2
     with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:

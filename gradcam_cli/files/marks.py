@@ -16,6 +16,7 @@ OVERLAY_SUFFIX = "_gradcam"
 HEATMAP_SUFFIX = "_heatmap"
 FIGURE_SUFFIX = f"{OVERLAY_SUFFIX}_figure"
 COMPOSITE_SUFFIX = f"{OVERLAY_SUFFIX}_composite"
+SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods"
 # A file by this name says that a folder holds nothing but results.
 RESULTS_FOLDER_MARK = ".gradcam-report"
 # Endings of the files that have room for a mark.

@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gradcam_cli.errors import LabelsError, UnknownClassError
 
 _LISTED_MATCHES = 8
@@ -58,7 +60,7 @@ class Labels:
         """Gives the WordNet id of the class with this index, where classes have one."""
         return None if self._wnids is None else self._wnids[index]
 
-    def prediction(self, index: int, probabilities: Sequence[float]) -> Prediction:
+    def prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
         """Tells of one class how probable it is.
 
         Args:
@@ -68,14 +70,14 @@ class Labels:
         index = int(index)
         return Prediction(index, self.name(index), self.wnid(index), float(probabilities[index]))
 
-    def most_probable(self, probabilities: Sequence[float], number: int) -> list[Prediction]:
+    def most_probable(self, probabilities: np.ndarray, number: int) -> list[Prediction]:
         """Gives the most probable classes, in their order; of equal ones the first leads.
 
         Args:
             probabilities: (classes,) in [0, 1].
             number: How many are wanted.
         """
-        ranking = sorted(range(len(self)), key=lambda index: -probabilities[index])
+        ranking = np.argsort(-np.asarray(probabilities), kind="stable")
         return [self.prediction(index, probabilities) for index in ranking[:number]]
 
     def find(self, text: str, by_part: bool = True) -> int:
