@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.fitting import fit_picture
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.overlay import draw_overlay
 from gradcam_cli.rendering.report import (
-    ReportClass,
     ReportMap,
     ReportOptions,
     ReportPicture,
@@ -70,7 +70,7 @@ def open_page(browser):
 
 
 def report_class(index, probability=0.5, name=None):
-    return ReportClass(index, name or f"class {index}", None, probability)
+    return Prediction(index, name or f"class {index}", None, probability)
 
 
 def report_map(target, cells, fit, method="Grad-CAM"):

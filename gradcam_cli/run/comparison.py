@@ -18,7 +18,6 @@ from gradcam_cli.pictures.fitting import fit_picture
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.sheet import CELL_SIDE, draw_sheet
-from gradcam_cli.run.drawing import percent
 from gradcam_cli.run.records import ExplainedTarget, PictureResult, PipelineOptions
 
 
@@ -78,7 +77,7 @@ def _compare(
     predictions = [explanations[0].target for explanations in by_class]
     sheet = draw_sheet(
         [METHODS[explainer.method].title for explainer in explainers],
-        [(target.name, percent(target.probability)) for target in predictions],
+        [(target.name, target.percent) for target in predictions],
         [[_draw_cell(explanation) for explanation in explanations] for explanations in by_class],
     )
     (path,) = namer.name(picture, _suffixes(options))

@@ -29,12 +29,12 @@ from gradcam_cli.files.storage import AnyPath, file_name
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.regions import Region, find_region
-from gradcam_cli.rendering.composite import CompositeClass, draw_composite
+from gradcam_cli.rendering.composite import draw_composite
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure, save_figure
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay, heatmap_to_image
 from gradcam_cli.rendering.regions import box_line, draw_lines
-from gradcam_cli.rendering.report import ReportClass, ReportMap, ReportPicture, make_preview
+from gradcam_cli.rendering.report import ReportMap, ReportPicture, make_preview
 from gradcam_cli.run.records import DecodedPicture, ExplainedTarget, PictureResult, PipelineOptions
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class PictureWriter:
         targets: list[ExplainedTarget] = []
         numbers: list[int] = []
         panels: list[Panel | None] = [Panel(decoded.image, "Original")]
-        classes: list[CompositeClass] = []
+        classes: list[tuple[Prediction, np.ndarray]] = []
         for number, (index, heatmap) in enumerate(
             zip(explanation.targets[row], explanation.maps[row], strict=True)
         ):
@@ -174,9 +174,7 @@ class PictureWriter:
                 markless = [file for file in files.values() if file.suffix not in MARKED_SUFFIXES]
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, picture, title, decoded.image, companions)
-                classes.append(
-                    CompositeClass(prediction.name, percent(prediction.probability), heat)
-                )
+                classes.append((prediction, heat))
                 if heatmap_file is not None:
                     self._write_heatmap(heatmap_file, decoded, heat, picture, title)
             targets.append(
@@ -224,7 +222,7 @@ class PictureWriter:
         detail = ""
         if self._others:
             detail = f"{METHODS[explainer.method].title} · {explainer.layer}"
-        return Panel(overlay, f"{prediction.name} · {percent(prediction.probability)}", detail)
+        return Panel(overlay, f"{prediction.name} · {prediction.percent}", detail)
 
     def _number_with_files(self, targets: int) -> int:
         if self._options.files_for is not None:
@@ -344,10 +342,10 @@ class PictureWriter:
         return ReportPicture(
             path=str(result.picture.path),
             preview=preview,
-            predictions=[_report_class(prediction) for prediction in result.predictions],
+            predictions=result.predictions,
             maps=[
                 ReportMap(
-                    _report_class(target.prediction),
+                    target.prediction,
                     self._report_title(explainer),
                     _reproducing(explainer),
                     heatmap,
@@ -402,15 +400,6 @@ def _reproducing(explainer: Explainer) -> tuple[str, ...]:
     """Gives the options that make a map of this method and these layers again."""
     layers = [f"--layer {shlex.quote(layer)}" for layer in explainer.layers]
     return (f"--method {explainer.method}", *layers)
-
-
-def _report_class(prediction: Prediction) -> ReportClass:
-    return ReportClass(prediction.index, prediction.name, prediction.wnid, prediction.probability)
-
-
-def percent(probability: float) -> str:
-    """Writes a probability as 62.1 %."""
-    return f"{probability:.1%}".replace("%", " %")
 
 
 def _file_name(name: str) -> str:
