@@ -21,12 +21,24 @@ _LISTED_MATCHES = 8
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and how probable the network holds it to be, in [0, 1]."""
+    """One class and how probable the network holds it to be.
+
+    Attributes:
+        index: Its place among the model's classes.
+        name: What it is called.
+        wnid: Its WordNet id ("n02123045"), where classes have one.
+        probability: In [0, 1].
+    """
 
     index: int
     name: str
     wnid: str | None
     probability: float
+
+    @property
+    def percent(self) -> str:
+        """Its probability as people read it: "62.1 %"."""
+        return f"{self.probability:.1%}".replace("%", " %")
 
 
 class Labels:

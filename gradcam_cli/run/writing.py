@@ -14,13 +14,14 @@ from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.marks import MARKED_SUFFIXES, mark
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.rendering.composite import CompositeClass, draw_composite
+from gradcam_cli.rendering.composite import draw_composite
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.figure import save_figure
 from gradcam_cli.rendering.overlay import heatmap_to_image
 from gradcam_cli.run.cards import make_card
-from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map, percent
+from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
 from gradcam_cli.run.planning import PlannedFile
 from gradcam_cli.run.records import ExplainedTarget, PictureResult
@@ -115,14 +116,14 @@ class PictureWriter:
         row: int,
         numbers: Sequence[int],
         files: Mapping[PlannedFile, AnyPath],
-    ) -> tuple[PictureResult, list[Image.Image], list[CompositeClass]]:
+    ) -> tuple[PictureResult, list[Image.Image], list[tuple[Prediction, np.ndarray]]]:
         """Draws and writes what there is of each class by itself."""
         options = self._task.draw
         labels = self._explainers[0].classifier.labels
         is_on_sheet = ("sheet", None) in files
         targets: list[ExplainedTarget] = []
         overlays: list[Image.Image] = []
-        classes: list[CompositeClass] = []
+        classes: list[tuple[Prediction, np.ndarray]] = []
         for number in numbers:
             prediction = labels.prediction(
                 explanation.targets[row][number], explanation.probabilities[row]
@@ -144,9 +145,7 @@ class PictureWriter:
                 markless = [file for file in files.values() if file.suffix not in MARKED_SUFFIXES]
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, result, title, prepared.image, companions)
-                classes.append(
-                    CompositeClass(prediction.name, percent(prediction.probability), drawn.heat)
-                )
+                classes.append((prediction, drawn.heat))
                 if heatmap_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
                     self._write_heatmap(heatmap_file, framed, result, title)
