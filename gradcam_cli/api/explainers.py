@@ -6,7 +6,6 @@ written for one run with the other. `GradCAM` tells of all that they have in com
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +17,13 @@ from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import Report, make_method, report_nothing
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
-from gradcam_cli.errors import UnknownClassError, UnknownLayerError, UnusableLayerError, UsageError
+from gradcam_cli.errors import (
+    UnknownClassError,
+    UnknownLayerError,
+    UnusableLayerError,
+    UsageError,
+    suggestion,
+)
 from gradcam_cli.networks.forward import ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 
@@ -389,7 +394,6 @@ def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]
             ) from None
         return next(found for found in layers.items() if found[1] is wanted)
     if layer not in layers:
-        close = difflib.get_close_matches(layer, layers, n=3, cutoff=0.5)
-        hint = f"; close to it: {', '.join(close)}" if close else ""
+        hint = suggestion(layer, layers, likeness=0.5)
         raise UnknownLayerError(f"{model.name} has no layer {layer!r}{hint}")
     return layer, layers[layer]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from gradcam_cli.errors import UsageError
+from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
 
@@ -140,6 +139,5 @@ def find_method(name: str) -> MethodInfo:
     """
     if name in METHODS:
         return METHODS[name]
-    close = difflib.get_close_matches(name, METHODS, n=3, cutoff=0.5)
-    hint = f"; close to it: {', '.join(close)}" if close else ""
+    hint = suggestion(name, METHODS, likeness=0.5)
     raise UsageError(f"there is no method {name!r}{hint} ('gradcam methods' lists all of them)")
