@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import Report, make_method, report_nothing
+from gradcam_cli.cam.methods.base import Progress, ignore_progress, make_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
@@ -60,7 +60,7 @@ class GradCAM:
         *,
         scale: bool = False,
         smoothing: bool = False,
-        report: Report | None = None,
+        progress: Progress | None = None,
         **parameters: Any,
     ) -> None:
         """Finds the layers; the network is traced at the first explanation.
@@ -82,7 +82,7 @@ class GradCAM:
                 spatial output, which in many networks is the activation after that.)
             scale: Scale each map to a maximum of 1 and cut off what is below 0.
             smoothing: Average the scaled maps of brighter, darker and mirrored copies.
-            report: Told of progress by methods that run the network many times: how many
+            progress: Told of progress by methods that run the network many times: how many
                 more runs are done, and how many the batch takes.
             **parameters: The method's own parameters, where it has any.
 
@@ -105,7 +105,7 @@ class GradCAM:
         self._has_own_operator = callable(operator)
         self._scale = scale
         self._smoothing = smoothing
-        self._report = report or report_nothing
+        self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
 
@@ -189,7 +189,7 @@ class GradCAM:
                 targets.shape[1:],
                 self.batch_size or len(inputs),
             )
-        return self._functions[key](inputs, targets, self._report)
+        return self._functions[key](inputs, targets, self._progress)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []

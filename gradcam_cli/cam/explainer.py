@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import InGraphMethod, Report, TappedPass, make_method
+from gradcam_cli.cam.methods.base import InGraphMethod, Progress, TappedPass, make_method
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cam.scaling import (
     FUSIONS,
@@ -68,7 +68,7 @@ class Explainer:
         layer: The path of the explained layer; of several, joined by " + ".
         method: The name of the method.
         pitch: Vertical and horizontal distance of two cells of a map, in input pixels.
-        report: Told of progress by methods that run the network many times: how many more
+        progress: Told of progress by methods that run the network many times: how many more
             runs are done, and how many the batch takes. None if nobody wants to know.
     """
 
@@ -108,7 +108,7 @@ class Explainer:
         self.method = method
         self.layer: str
         self.pitch: Pitch
-        self.report: Report | None = None
+        self.progress: Progress | None = None
         self._is_interrupted = False
         self._fusion = fusion
         self._smoothing = smoothing
@@ -250,11 +250,13 @@ class Explainer:
         return self._perturb(inputs, targets)
 
     def _perturb(self, inputs: tf.Tensor, targets: np.ndarray) -> tf.Tensor:
-        report = self._reporter(inputs, targets)
+        progress = self._counting(inputs, targets)
         maps = []
         for number in range(targets.shape[1]):
             one_hot = tf.one_hot(targets[:, number], self._classes)
-            of_layers = [self._map_function(path)(inputs, one_hot, report) for path in self._paths]
+            of_layers = [
+                self._map_function(path)(inputs, one_hot, progress) for path in self._paths
+            ]
             maps.append(self._combine(of_layers, inputs))
         return tf.stack(maps, axis=1)
 
@@ -337,19 +339,19 @@ class Explainer:
             )
         return self._map_functions[path]
 
-    def _reporter(self, inputs: tf.Tensor, targets: np.ndarray) -> Report:
+    def _counting(self, inputs: tf.Tensor, targets: np.ndarray) -> Progress:
         """Adds up the runs of all classes, layers and smoothing copies of a batch."""
         calls = len(self._paths) * targets.shape[1]
         if self._smoothing:
             calls *= smoothing_runs(inputs)
 
-        def report(done: int, total: int) -> None:
+        def count(done: int, total: int) -> None:
             if self._is_interrupted:
                 raise CancelledError
-            if self.report is not None:
-                self.report(done, total * calls)
+            if self.progress is not None:
+                self.progress(done, total * calls)
 
-        return report
+        return count
 
 
 def _class_scores(forward: ForwardPass, targets: tf.Tensor) -> tf.Tensor:

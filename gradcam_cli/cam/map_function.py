@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import InGraphMethod, Method, Report, TappedPass, report_nothing
+from gradcam_cli.cam.methods.base import (
+    InGraphMethod,
+    Method,
+    Progress,
+    TappedPass,
+    ignore_progress,
+)
 from gradcam_cli.networks.forward import ForwardPass, Scorer
 from gradcam_cli.networks.opened import OpenedNetwork
 
@@ -56,14 +62,14 @@ class MapFunction:
         )
 
     def __call__(
-        self, inputs: tf.Tensor, targets: tf.Tensor, report: Report = report_nothing
+        self, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress = ignore_progress
     ) -> tf.Tensor:
         """Computes the maps of a batch.
 
         Args:
             inputs: (N, ..., channels) float32.
             targets: (N, classes) float32, one-hot.
-            report: Told of progress, by methods that run the network many times.
+            progress: Told of progress, by methods that run the network many times.
 
         Returns:
             (N, ...) float32 without the channels; below zero is what speaks against a class.
@@ -79,7 +85,7 @@ class MapFunction:
                 self._target_shape,
                 self._batch_size,
             )
-        return self._method.explain(self._opened, inputs, targets, report)
+        return self._method.explain(self._opened, inputs, targets, progress)
 
     def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         assert isinstance(self._method, InGraphMethod)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 Formula = Callable[..., tf.Tensor]
 # Told how many more of the network's runs are done, and how many there will be.
-Report = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 
 
-def report_nothing(done: int, total: int) -> None:
-    """Takes a report where nobody wants to know."""
+def ignore_progress(done: int, total: int) -> None:
+    """Takes what nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class PerturbationMethod(ABC):
 
     @abstractmethod
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Computes the maps of a batch.
 
@@ -128,7 +128,7 @@ class PerturbationMethod(ABC):
             network: The network, opened at the explained layer.
             inputs: (N, ..., channels) float32.
             targets: (N, classes) float32, one-hot.
-            report: To be called as the runs are done.
+            progress: To be called as the runs are done.
 
         Returns:
             (N, ...) float32 without the channels, before the final ReLU.
