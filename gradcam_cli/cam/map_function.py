@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import tensorflow as tf
 
@@ -51,6 +52,7 @@ class MapFunction:
         self._input_shape = input_shape
         self._target_shape = target_shape
         self._batch_size = batch_size
+        self._lock = Lock()
         self._opened: OpenedNetwork | None = None
         self._function = tf.function(
             self._trace,
@@ -76,15 +78,16 @@ class MapFunction:
         """
         if isinstance(self._method, InGraphMethod):
             return self._function(inputs, targets)
-        if self._opened is None:
-            self._opened = OpenedNetwork(
-                self._scorer,
-                self._layer,
-                self._layer_output,
-                self._input_shape,
-                self._target_shape,
-                self._batch_size,
-            )
+        with self._lock:
+            if self._opened is None:
+                self._opened = OpenedNetwork(
+                    self._scorer,
+                    self._layer,
+                    self._layer_output,
+                    self._input_shape,
+                    self._target_shape,
+                    self._batch_size,
+                )
         return self._method.explain(self._opened, inputs, targets, progress)
 
     def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
