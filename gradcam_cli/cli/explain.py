@@ -36,8 +36,12 @@ from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_name, model_for_layer
 from gradcam_cli.pictures.fitting import FITS
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
-from gradcam_cli.rendering.encoding import DEFAULT_FORMAT, PICTURE_FORMATS
-from gradcam_cli.rendering.figure import FIGURE_FORMATS
+from gradcam_cli.rendering.encoding import (
+    DEFAULT_FORMAT,
+    FIGURE_FORMATS,
+    HEATMAP_FORMATS,
+    PICTURE_FORMATS,
+)
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.report import (
     ReportOptions,
@@ -46,7 +50,6 @@ from gradcam_cli.rendering.report import (
     check_may_replace,
 )
 from gradcam_cli.run.job import DEFAULT_EACH, DEFAULT_TOP_K, Job, make_ready
-from gradcam_cli.run.records import HEATMAP_FORMATS
 from gradcam_cli.runtime.cores import divide_cores
 
 _FAILED = 1
@@ -60,8 +63,8 @@ class _ExplainCommand(click.Command):
 
     # What an option means alone, and what is its value rather than a path.
     _values_of: ClassVar = {
-        "--heatmap": (HEATMAP_FORMATS[0], HEATMAP_FORMATS.__contains__),
-        "--figure": (FIGURE_FORMATS[0], FIGURE_FORMATS.__contains__),
+        "--heatmap": (next(iter(HEATMAP_FORMATS)), HEATMAP_FORMATS.__contains__),
+        "--figure": (next(iter(FIGURE_FORMATS)), FIGURE_FORMATS.__contains__),
         "--json": (_STANDARD_OUTPUT, lambda value: value.endswith(_ENDINGS_OF_RESULTS)),
     }
 
@@ -138,7 +141,7 @@ class _ExplainCommand(click.Command):
 @click.option(
     "--heatmap",
     type=click.Choice(HEATMAP_FORMATS),
-    metavar="[png|npy]",
+    metavar=f"[{'|'.join(HEATMAP_FORMATS)}]",
     help="Also write the bare map, as 16-bit grey PNG or as NumPy array.",
 )
 @click.option(
@@ -156,7 +159,7 @@ class _ExplainCommand(click.Command):
 @click.option(
     "--figure",
     type=click.Choice(FIGURE_FORMATS),
-    metavar="[png|pdf|svg]",
+    metavar=f"[{'|'.join(FIGURE_FORMATS)}]",
     help="Also write a labelled figure: the original and the overlays side by side.",
 )
 @click.option(

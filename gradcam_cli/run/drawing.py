@@ -19,7 +19,6 @@ from gradcam_cli.files.marks import (
     COMPOSITE_SUFFIX,
     FIGURE_SUFFIX,
     HEATMAP_SUFFIX,
-    MARKED_SUFFIXES,
     OVERLAY_SUFFIX,
     mark,
     printable,
@@ -30,9 +29,9 @@ from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.regions import Region, find_region
 from gradcam_cli.rendering.composite import draw_composite
-from gradcam_cli.rendering.encoding import encode_picture
-from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure, save_figure
-from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay, heatmap_to_image
+from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
+from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure
+from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
 from gradcam_cli.rendering.regions import box_line, draw_lines
 from gradcam_cli.rendering.report import ReportMap, ReportPicture, make_preview
 from gradcam_cli.run.records import DecodedPicture, ExplainedTarget, PictureResult, PipelineOptions
@@ -171,7 +170,7 @@ class PictureWriter:
             if output is not None:
                 title = self._title(prediction)
                 # PDF, SVG and arrays have no room for a mark; the first overlay vouches for them.
-                markless = [file for file in files.values() if file.suffix not in MARKED_SUFFIXES]
+                markless = [file for file in files.values() if not carries_mark(file)]
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, picture, title, decoded.image, companions)
                 classes.append((prediction, heat))
@@ -287,25 +286,18 @@ class PictureWriter:
         title: str,
     ) -> None:
         heatmap = draw_heatmap(heat, decoded.image.size, decoded.fit.seen[:2])
-        if path.suffix == ".npy":
-            with written_whole(path) as file:
-                np.save(file, heatmap)
-            return
-        info = mark(picture.path, path.parent, title).png
+        own = mark(picture.path, path.parent, title)
         with written_whole(path) as file:
-            heatmap_to_image(heatmap).save(file, "PNG", pnginfo=info)
+            save_heatmap(heatmap, file, path.suffix[1:], own)
 
     def _write_figure(
         self, path: AnyPath, picture: InputPicture, rows: Sequence[Sequence[Panel | None]]
     ) -> None:
         explainers = [self._explainer, *self._others]
         figure = figure_of(rows, picture, explainers, self._options.colormap)
-        format_ = path.suffix[1:]
-        metadata = None
-        if format_ == "png":
-            metadata = {"pnginfo": mark(picture.path, path.parent, "Figure").png}
+        own = mark(picture.path, path.parent, "Figure")
         with written_whole(path) as file:
-            save_figure(figure, file, format_, metadata)
+            save_figure(figure, file, path.suffix[1:], own)
 
     def _save(
         self,

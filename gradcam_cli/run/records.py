@@ -22,8 +22,6 @@ from gradcam_cli.rendering.report import ReportPicture
 from gradcam_cli.run.truth import Truth
 from gradcam_cli.runtime.cores import Parallelism, usable_cores
 
-HEATMAP_FORMATS = ("png", "npy")
-
 
 @dataclass(frozen=True)
 class PipelineOptions:
@@ -42,12 +40,13 @@ class PipelineOptions:
             `gradcam_cli.rendering.encoding.PICTURE_FORMATS`.
         colormap: A name that Matplotlib knows.
         alpha: How much of the colour shows, 0 to 1.
-        heatmap: Also write the bare map: "png" (16-bit grey) or "npy" (float32).
+        heatmap: Also write the bare map: one of
+            `gradcam_cli.rendering.encoding.HEATMAP_FORMATS`.
         truth: What the pictures really show.
         only_wrong: Draw only what was predicted wrongly, and explain both the class that
             was predicted and the true one, instead of `targets`.
         figure: Also write a labelled figure: one of
-            `gradcam_cli.rendering.figure.FIGURE_FORMATS`.
+            `gradcam_cli.rendering.encoding.FIGURE_FORMATS`.
         composite: Also write one picture of all classes, each in a hue of its own.
         contour: Draw and tell the outline of the region above the threshold.
         box: Draw and tell the box of that region's largest connected part.
