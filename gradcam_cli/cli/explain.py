@@ -240,6 +240,11 @@ machine_options = filled_with(
 
 @click.command(cls=_ExplainCommand, short_help="Explain pictures (the default command).")
 @click.argument("paths", nargs=-1, metavar="PATH...")
+@model_options
+@explain_options
+@draw_options
+@write_options
+@machine_options
 @click.option(
     "--from-file",
     "manifests",
@@ -248,11 +253,6 @@ machine_options = filled_with(
     help="Also explain what this file lists: a path in each line, or CSV with the columns path "
     "and class, which goes before --class; - is standard input. Can be repeated.",
 )
-@model_options
-@explain_options
-@draw_options
-@write_options
-@machine_options
 @click.option(
     "--json",
     metavar="[FILE.jsonl]",
