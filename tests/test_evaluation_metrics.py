@@ -71,15 +71,16 @@ def test_fading_by_hand(four_pixels):
 def test_metrics_share_what_they_need(four_pixels):
     model, inputs, heat = four_pixels
     pictures = PictureBatch(TargetScores(model), inputs, TARGETS)
-    batch, other = (
-        MapBatch(pictures, maps, lambda inputs, targets: maps) for maps in (heat, 1 - heat)
-    )
     runs = []
+
+    def explain(inputs, targets):
+        return heat
 
     def total(batch):
         runs.append(batch)
         return batch.maps.sum()
 
+    batch, other = (MapBatch(pictures, maps, explain) for maps in (heat, 1 - heat))
     assert batch.once(total) == batch.once(total) == 10
     assert other.once(total) == -6
     assert runs == [batch, other]
