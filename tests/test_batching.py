@@ -115,12 +115,12 @@ def test_an_interrupt_ends_a_method_that_runs_the_network_many_times(small_model
     explainer = Explainer(classify(small_model()), "last", "scorecam", batch_size=1)
     runs = []
 
-    def report(done, total):
+    def note(done, total):
         runs.append(total)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.5)
 
-    explainer.report = report
+    explainer.progress = note
     task = make_task(fit="squash", size=(16, 16), with_files=0)
     # What shells start in the background ignores it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

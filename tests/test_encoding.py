@@ -105,6 +105,15 @@ def test_every_format_keeps_the_colour_profile_and_the_mark(tmp_path, format_):
     assert not is_result_of(path, tmp_path / "dog.jpg")
 
 
+def test_a_result_is_known_by_an_ending_that_says_nothing_of_its_format(tmp_path):
+    source = tmp_path / "kitten.jpg"
+    for ending in (".bmp", ".png", ".own", ""):
+        path = tmp_path / f"kitten_gradcam{ending}"
+        picture = Image.new("RGB", (8, 8))
+        path.write_bytes(encode_picture(picture, format_for(path), mark(source, tmp_path, "")))
+        assert is_result_of(path, source)
+
+
 def test_the_ending_says_the_format():
     assert format_for(Path("a.JPEG")) == format_for(Path("a.jpg")) == "jpg"
     assert format_for(Path("a.webp")) == "webp"

@@ -71,16 +71,17 @@ def test_fading_by_hand(four_pixels):
 def test_metrics_share_what_they_need(four_pixels):
     model, inputs, heat = four_pixels
     pictures = PictureBatch(TargetScores(model), inputs, TARGETS)
-    runs = []
 
-    def explain(inputs, targets):
+    def explain(_inputs, _targets):
         return heat
+
+    batch, other = (MapBatch(pictures, maps, explain) for maps in (heat, 1 - heat))
+    runs = []
 
     def total(batch):
         runs.append(batch)
         return batch.maps.sum()
 
-    batch, other = (MapBatch(pictures, maps, explain) for maps in (heat, 1 - heat))
     assert batch.once(total) == batch.once(total) == 10
     assert other.once(total) == -6
     assert runs == [batch, other]

@@ -124,13 +124,13 @@ def test_progress_adds_up_to_the_total(classifier):
     for smoothing, copies in ((False, 1), (True, 6)):
         explainer = Explainer(classifier, method="scorecam", smoothing=smoothing, batch_size=3)
         assert explainer.runs_many_times
-        reported = []
-        explainer.report = lambda *counts, to=reported: to.append(counts)
+        told = []
+        explainer.progress = lambda *counts, to=told: to.append(counts)
         explainer.explain(PICTURES[:2], [[0, 1]] * 2)
         total = 2 * 2 * 5 * copies
-        assert {of for _, of in reported} == {total}
-        assert sum(done for done, _ in reported) == total
-        assert {done for done, _ in reported} == {3, 2}
+        assert {of for _, of in told} == {total}
+        assert sum(done for done, _ in told) == total
+        assert {done for done, _ in told} == {3, 2}
 
 
 def test_what_cannot_be_meant(classifier):

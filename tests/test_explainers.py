@@ -275,13 +275,13 @@ def test_smoothing_averages_mirrored_and_brighter_copies(model):
     np.testing.assert_allclose(explainer(x, ONE_HOT[:2]), expected, atol=1e-4)
 
 
-def test_runs_are_reported(model):
-    reported = []
+def test_progress_is_told(model):
+    told = []
     explainer = ScoreCAM(
-        model, conv_layer="conv2", batch_size=2, report=lambda *counts: reported.append(counts)
+        model, conv_layer="conv2", batch_size=2, progress=lambda *counts: told.append(counts)
     )
     explainer(random_inputs(2), ONE_HOT[:2])
-    assert reported == [(2, 10), (2, 10), (1, 10)] * 2
+    assert told == [(2, 10), (2, 10), (1, 10)] * 2
 
 
 def test_parameters_reach_the_method(model):

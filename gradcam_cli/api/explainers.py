@@ -6,7 +6,6 @@ written for one run with the other. `GradCAM` tells of all that they have in com
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,10 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import Report, make_method, report_nothing
+from gradcam_cli.cam.methods.base import Progress, ignore_progress, make_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
-from gradcam_cli.errors import UnknownClassError, UnknownLayerError, UnusableLayerError, UsageError
+from gradcam_cli.errors import (
+    UnknownClassError,
+    UnknownLayerError,
+    UnusableLayerError,
+    UsageError,
+    suggestion,
+)
 from gradcam_cli.networks.forward import ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 
@@ -55,7 +60,7 @@ class GradCAM:
         *,
         scale: bool = False,
         smoothing: bool = False,
-        report: Report | None = None,
+        progress: Progress | None = None,
         **parameters: Any,
     ) -> None:
         """Finds the layers; the network is traced at the first explanation.
@@ -77,7 +82,7 @@ class GradCAM:
                 spatial output, which in many networks is the activation after that.)
             scale: Scale each map to a maximum of 1 and cut off what is below 0.
             smoothing: Average the scaled maps of brighter, darker and mirrored copies.
-            report: Told of progress by methods that run the network many times: how many
+            progress: Told of progress by methods that run the network many times: how many
                 more runs are done, and how many the batch takes.
             **parameters: The method's own parameters, where it has any.
 
@@ -100,7 +105,7 @@ class GradCAM:
         self._has_own_operator = callable(operator)
         self._scale = scale
         self._smoothing = smoothing
-        self._report = report or report_nothing
+        self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
 
@@ -184,7 +189,7 @@ class GradCAM:
                 targets.shape[1:],
                 self.batch_size or len(inputs),
             )
-        return self._functions[key](inputs, targets, self._report)
+        return self._functions[key](inputs, targets, self._progress)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []
@@ -389,7 +394,6 @@ def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]
             ) from None
         return next(found for found in layers.items() if found[1] is wanted)
     if layer not in layers:
-        close = difflib.get_close_matches(layer, layers, n=3, cutoff=0.5)
-        hint = f"; close to it: {', '.join(close)}" if close else ""
+        hint = suggestion(layer, layers, likeness=0.5)
         raise UnknownLayerError(f"{model.name} has no layer {layer!r}{hint}")
     return layer, layers[layer]

@@ -24,7 +24,7 @@ _FAILED = 1
 @click.option(
     "--method",
     metavar="NAME",
-    type=click.Choice([name for name in METHODS if name != "fullgrad"]),
+    type=click.Choice([name for name, info in METHODS.items() if info.needs_layer]),
     default=DEFAULT_METHOD,
     show_default=True,
     help="How the map is computed (see 'gradcam methods').",

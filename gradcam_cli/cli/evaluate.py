@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import (
     Measuring,
@@ -92,7 +93,6 @@ def evaluate(
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
 
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.cam.methods.base import make_method
     from gradcam_cli.evaluation.annotations import Annotations
     from gradcam_cli.evaluation.measuring import evaluate_pictures
     from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation, write_sanity
@@ -109,7 +109,7 @@ def evaluate(
     explainers = [
         Explainer(measuring.classifier, layer, method)
         for method in methods
-        for layer in (layers if make_method(method).needs_layer else ()) or [None]
+        for layer in (layers if METHODS[method].needs_layer else ()) or [None]
     ]
     rows = len(explainers) + 2
     with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:

@@ -37,8 +37,12 @@ from gradcam_cli.files.storage import to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
-from gradcam_cli.rendering.encoding import DEFAULT_FORMAT, PICTURE_FORMATS
-from gradcam_cli.rendering.figure import FIGURE_FORMATS
+from gradcam_cli.rendering.encoding import (
+    DEFAULT_FORMAT,
+    FIGURE_FORMATS,
+    HEATMAP_FORMATS,
+    PICTURE_FORMATS,
+)
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
 from gradcam_cli.run.cards import card_of
@@ -47,7 +51,6 @@ from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,
     DEFAULT_TOP_K,
-    HEATMAP_FORMATS,
     ONLY_WRONG,
     DrawOptions,
     ExplainOptions,
@@ -68,8 +71,8 @@ class _ExplainCommand(click.Command):
 
     # What an option means alone, and what is its value rather than a path.
     _values_of: ClassVar = {
-        "--heatmap": (HEATMAP_FORMATS[0], HEATMAP_FORMATS.__contains__),
-        "--figure": (FIGURE_FORMATS[0], FIGURE_FORMATS.__contains__),
+        "--heatmap": (next(iter(HEATMAP_FORMATS)), HEATMAP_FORMATS.__contains__),
+        "--figure": (next(iter(FIGURE_FORMATS)), FIGURE_FORMATS.__contains__),
         "--json": (_STANDARD_OUTPUT, lambda value: value.endswith(_ENDINGS_OF_RESULTS)),
     }
 
@@ -144,14 +147,14 @@ draw_options = filled_with(
     colormap_option,
     click.option(
         "--heatmap",
-        type=click.Choice(HEATMAP_FORMATS),
-        metavar="[png|npy]",
+        type=click.Choice(list(HEATMAP_FORMATS)),
+        metavar=f"[{'|'.join(HEATMAP_FORMATS)}]",
         help="Also write the bare map, as 16-bit grey PNG or as NumPy array.",
     ),
     click.option(
         "--figure",
-        type=click.Choice(FIGURE_FORMATS),
-        metavar="[png|pdf|svg]",
+        type=click.Choice(list(FIGURE_FORMATS)),
+        metavar=f"[{'|'.join(FIGURE_FORMATS)}]",
         help="Also write a labelled figure: the original and the overlays side by side.",
     ),
     click.option("--contour", is_flag=True, help="Outline the region above the threshold."),
@@ -178,7 +181,7 @@ write_options = filled_with(
     ),
     click.option(
         "--format",
-        type=click.Choice(PICTURE_FORMATS),
+        type=click.Choice(list(PICTURE_FORMATS)),
         default=DEFAULT_FORMAT,
         show_default=True,
         help="What overlays are written as; jpg and webp take a tenth of the room.",

@@ -115,7 +115,7 @@ class ResultPrinter:
     def follow(self, explainers: Iterable[Explainer]) -> None:
         """Shows the progress of methods that run the network many times."""
         for explainer in explainers:
-            explainer.report = self._follow_runs(METHODS[explainer.method].title)
+            explainer.progress = self._follow_runs(METHODS[explainer.method].title)
 
     def _follow_runs(self, title: str) -> Callable[[int, int], None]:
         """Makes a bar for a method that runs the network many times."""

@@ -15,7 +15,7 @@ from gradcam_cli.evaluation.results import Evaluation
 from gradcam_cli.evaluation.sanity import SanityCheck
 from gradcam_cli.files.marks import OVERLAY_SUFFIX, is_companion, is_own_result, mark
 from gradcam_cli.files.writing import written_whole
-from gradcam_cli.rendering.figure import save_figure
+from gradcam_cli.rendering.encoding import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,9 +58,9 @@ class ResultFiles:
     def write_plot(self, figure: Figure, title: str) -> None:
         """Writes the plot, with the mark that lets it and the tables be replaced."""
         tables = (self.table, self.details)
-        info = mark(self._source, self.plot.parent, title, tables).png
+        own = mark(self._source, self.plot.parent, title, tables)
         with written_whole(self.plot) as file:
-            save_figure(figure, file, "png", {"pnginfo": info})
+            save_figure(figure, file, "png", own)
 
     def write_table(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
         """Writes one of the tables.

@@ -5,11 +5,10 @@ Nothing here imports TensorFlow, so that listing and completing names is instant
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradcam_cli.errors import UnknownLayerError, UnknownModelError
+from gradcam_cli.errors import UnknownLayerError, UnknownModelError, suggestion
 
 DEFAULT_MODEL = "efficientnet-lite0"
 _FORMATS = (".keras", ".h5", ".hdf5")
@@ -203,8 +202,7 @@ def find_model(name: str) -> CatalogueModel:
     try:
         return CATALOGUE[by_key[_normalize(name)]]
     except KeyError:
-        close = difflib.get_close_matches(_normalize(name), by_key, n=3)
-        hint = f"; close to it: {', '.join(by_key[key] for key in close)}" if close else ""
+        hint = suggestion(name, CATALOGUE, spelling=_normalize)
         raise UnknownModelError(
             f"there is no model {name!r}{hint} ('gradcam models' lists all of them)"
         ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +13,31 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_cli.errors import LabelsError, UnknownClassError
+from gradcam_cli.errors import LabelsError, UnknownClassError, suggestion
 
 _LISTED_MATCHES = 8
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and how probable the network holds it to be, in [0, 1]."""
+    """One class and how probable the network holds it to be.
+
+    Attributes:
+        index: Its place among the model's classes.
+        name: What it is called.
+        wnid: Its WordNet id ("n02123045"), where classes have one.
+        probability: In [0, 1].
+    """
 
     index: int
     name: str
     wnid: str | None
     probability: float
+
+    @property
+    def percent(self) -> str:
+        """Its probability as people read it: "62.1 %"."""
+        return f"{self.probability:.1%}".replace("%", " %")
 
 
 class Labels:
@@ -127,9 +138,7 @@ class Labels:
                 matches.sort(key=lambda index: wanted not in " ".join(names[index]).split())
                 raise UnknownClassError(self._describe_matches(text, matches))
         every_name = sorted({synonym for synonyms in names for synonym in synonyms})
-        close = difflib.get_close_matches(wanted, every_name, n=3)
-        hint = f"; close to it: {', '.join(close)}" if close else ""
-        raise UnknownClassError(f"no class is called {text!r}{hint}")
+        raise UnknownClassError(f"no class is called {text!r}{suggestion(wanted, every_name)}")
 
     def _describe_matches(self, text: str, matches: list[int]) -> str:
         shown = ", ".join(

@@ -7,8 +7,7 @@ subclassed or nested in another: what was called was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
 
 if TYPE_CHECKING:
     import keras
@@ -128,7 +128,8 @@ class KerasNetwork:
         """
         if self.channels_first:
             inputs = tf.transpose(inputs, _TO_CHANNELS_FIRST)
-        with self._recorded_calls() as feature_maps:
+        feature_maps: dict[str, tf.Tensor] = {}
+        with intercepted_calls(self._recorders(feature_maps)):
             outputs = self.model(self._packed(inputs), training=False)
         named = self._named(outputs)
         if self.classes_only:
@@ -152,40 +153,40 @@ class KerasNetwork:
             names = [f"output_{number}" for number in range(len(tensors))]
         return dict(zip(names, tensors, strict=True))
 
-    @contextmanager
-    def _recorded_calls(self) -> Iterator[dict[str, tf.Tensor]]:
-        feature_maps: dict[str, tf.Tensor] = {}
-        channels_first = self.channels_first
-
-        def recording(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
-            def recorded_call(*args: Any, **kwargs: Any) -> Any:
-                result = call(*args, **kwargs)
-                if not isinstance(result, tf.Tensor):
-                    return result
-                # A layer that is called again comes last.
-                feature_maps.pop(path, None)
-                if channels_first and result.shape.rank == 4:
-                    # The recorded tensor must be one that the network goes on with, or
-                    # the scores wouldn't depend on it.
-                    feature_maps[path] = tf.transpose(result, _TO_CHANNELS_LAST)
-                    return tf.transpose(feature_maps[path], _TO_CHANNELS_FIRST)
-                feature_maps[path] = result
-                return result
-
-            return recorded_call
-
+    def _recorders(
+        self, feature_maps: dict[str, tf.Tensor]
+    ) -> Iterator[tuple[keras.Layer, Interceptor]]:
+        """Makes for each layer what puts its output into ``feature_maps``."""
+        # A layer that is in several places has as many paths.
+        paths: dict[int, list[str]] = {}
         layers = list(walk_layers(self.model))
-        # Most layers have their method from their class, a few of Keras 2 one of their own.
-        own_calls = [layer.__dict__.get("call") for _, layer in layers]
-        try:
-            for path, layer in layers:
-                layer.call = recording(path, layer.call)
-            yield feature_maps
-        finally:
-            for (_, layer), own_call in zip(layers, own_calls, strict=True):
-                layer.__dict__.pop("call", None)
-                if own_call is not None:
-                    layer.call = own_call
+        for path, layer in layers:
+            paths.setdefault(id(layer), []).append(path)
+        for _, layer in layers:
+            if id(layer) in paths:
+                yield layer, _recorder(feature_maps, paths.pop(id(layer)), self.channels_first)
+
+
+def _recorder(
+    feature_maps: dict[str, tf.Tensor], paths: Sequence[str], channels_first: bool
+) -> Interceptor:
+    def recorded(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = call(*args, **kwargs)
+        if not isinstance(result, tf.Tensor):
+            return result
+        feature_map = result
+        if channels_first and result.shape.rank == 4:
+            # The recorded tensor must be one that the network goes on with, or the scores
+            # wouldn't depend on it.
+            feature_map = tf.transpose(result, _TO_CHANNELS_LAST)
+            result = tf.transpose(feature_map, _TO_CHANNELS_FIRST)
+        for path in paths:
+            # A layer that is called again comes last.
+            feature_maps.pop(path, None)
+            feature_maps[path] = feature_map
+        return result
+
+    return recorded
 
 
 def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:

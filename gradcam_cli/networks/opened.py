@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import tensorflow as tf
@@ -41,6 +42,7 @@ class OpenedNetwork:
         """
         self.batch_size = batch_size
         self._parts: dict[str, Any] = {}
+        self._lock = Lock()
 
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             forward, self._scores = scorer(inputs, targets)
@@ -93,6 +95,7 @@ class OpenedNetwork:
         return part(inputs, targets, tf.cast(feature_maps, self._layer_output.dtype))
 
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:
-        if name not in self._parts:
-            self._parts[name] = self._whole.prune(feeds, fetches)
-        return self._parts[name]
+        with self._lock:
+            if name not in self._parts:
+                self._parts[name] = self._whole.prune(feeds, fetches)
+            return self._parts[name]

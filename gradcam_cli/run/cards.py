@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcam_cli.cam.methods.table import METHODS
-from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.rendering.report import ReportClass, ReportMap, ReportPicture, make_preview
+from gradcam_cli.rendering.report import ReportMap, ReportPicture, make_preview
 from gradcam_cli.run.records import PictureResult
 
 if TYPE_CHECKING:
@@ -39,10 +38,10 @@ def make_card(
     return ReportPicture(
         path=str(result.picture.path),
         preview=preview,
-        predictions=[_class(prediction) for prediction in result.predictions],
+        predictions=result.predictions,
         maps=[
             ReportMap(
-                _class(target.prediction),
+                target.prediction,
                 METHODS[explainer.method].title + f" · {explainer.layer}" * with_layers,
                 _reproducing(explainer),
                 heatmap,
@@ -74,7 +73,3 @@ def _reproducing(explainer: Explainer) -> tuple[str, ...]:
     """Gives the options that make a map of this method and these layers again."""
     layers = [f"--layer {shlex.quote(layer)}" for layer in explainer.layers]
     return (f"--method {explainer.method}", *layers)
-
-
-def _class(prediction: Prediction) -> ReportClass:
-    return ReportClass(prediction.index, prediction.name, prediction.wnid, prediction.probability)

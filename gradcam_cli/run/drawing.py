@@ -76,8 +76,3 @@ def draw_map(prepared: PreparedPicture, drawn: DrawnMap, options: DrawOptions) -
     if options.box and drawn.region.box is not None:
         lines.append(box_line(drawn.region.box))
     return draw_lines(overlay, lines)
-
-
-def percent(probability: float) -> str:
-    """Writes a probability as 62.1 %."""
-    return f"{probability:.1%}".replace("%", " %")

@@ -15,7 +15,6 @@ from gradcam_cli.files.storage import file_name
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure
 from gradcam_cli.rendering.sheet import CELL_SIDE, draw_sheet
-from gradcam_cli.run.drawing import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +48,7 @@ def label_overlays(
             [
                 first,
                 *(
-                    Panel(overlay, f"{target.name} · {percent(target.probability)}", detail)
+                    Panel(overlay, f"{target.name} · {target.percent}", detail)
                     for overlay, target in zip(of_explainer, predictions, strict=True)
                 ),
             ]
@@ -100,7 +99,7 @@ def sheet_of(
     """
     return draw_sheet(
         [METHODS[facts.method].title for facts in explainers],
-        [(target.name, percent(target.probability)) for target in predictions],
+        [(target.name, target.percent) for target in predictions],
         list(zip(*overlays, strict=True)),
     )
 

@@ -19,7 +19,6 @@ DEFAULT_TOP_K = 5
 DEFAULT_EACH = 3
 DEFAULT_FUSION = "mean"
 ONLY_WRONG = "wrong"
-HEATMAP_FORMATS = ("png", "npy")
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,10 @@ class DrawOptions:
     Attributes:
         alpha: How much of the colour shows, 0 to 1.
         colormap: A name that Matplotlib knows.
-        heatmap: Also write the bare map: "png" (16-bit grey) or "npy" (float32).
+        heatmap: Also write the bare map: one of
+            `gradcam_cli.rendering.encoding.HEATMAP_FORMATS`.
         figure: Also write a labelled figure: one of
-            `gradcam_cli.rendering.figure.FIGURE_FORMATS`.
+            `gradcam_cli.rendering.encoding.FIGURE_FORMATS`.
         contour: Draw and tell the outline of the region above the threshold.
         box: Draw and tell the box of that region's largest connected part.
         threshold: Where the region begins, as a fraction of the map's maximum, above 0 and

@@ -11,16 +11,15 @@ from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.methods.table import METHODS
-from gradcam_cli.files.marks import MARKED_SUFFIXES, mark
+from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.rendering.composite import CompositeClass, draw_composite
-from gradcam_cli.rendering.encoding import encode_picture
-from gradcam_cli.rendering.figure import save_figure
-from gradcam_cli.rendering.overlay import heatmap_to_image
+from gradcam_cli.rendering.composite import draw_composite
+from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
 from gradcam_cli.run.cards import make_card
-from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map, percent
+from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
 from gradcam_cli.run.planning import PlannedFile
 from gradcam_cli.run.records import ExplainedTarget, PictureResult
@@ -115,14 +114,14 @@ class PictureWriter:
         row: int,
         numbers: Sequence[int],
         files: Mapping[PlannedFile, AnyPath],
-    ) -> tuple[PictureResult, list[Image.Image], list[CompositeClass]]:
+    ) -> tuple[PictureResult, list[Image.Image], list[tuple[Prediction, np.ndarray]]]:
         """Draws and writes what there is of each class by itself."""
         options = self._task.draw
         labels = self._explainers[0].classifier.labels
         is_on_sheet = ("sheet", None) in files
         targets: list[ExplainedTarget] = []
         overlays: list[Image.Image] = []
-        classes: list[CompositeClass] = []
+        classes: list[tuple[Prediction, np.ndarray]] = []
         for number in numbers:
             prediction = labels.prediction(
                 explanation.targets[row][number], explanation.probabilities[row]
@@ -141,12 +140,10 @@ class PictureWriter:
             if output is not None:
                 title = self._facts[0].title_of(prediction)
                 # PDF, SVG and arrays have no room for a mark; the first overlay vouches for them.
-                markless = [file for file in files.values() if file.suffix not in MARKED_SUFFIXES]
+                markless = [file for file in files.values() if not carries_mark(file)]
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, result, title, prepared.image, companions)
-                classes.append(
-                    CompositeClass(prediction.name, percent(prediction.probability), drawn.heat)
-                )
+                classes.append((prediction, drawn.heat))
                 if heatmap_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
                     self._write_heatmap(heatmap_file, framed, result, title)
@@ -194,21 +191,14 @@ class PictureWriter:
     def _write_heatmap(
         self, path: AnyPath, heatmap: np.ndarray, result: PictureResult, title: str
     ) -> None:
-        if path.suffix == ".npy":
-            with written_whole(path) as file:
-                np.save(file, heatmap)
-            return
-        info = mark(result.picture.path, path.parent, title).png
+        own = mark(result.picture.path, path.parent, title)
         with written_whole(path) as file:
-            heatmap_to_image(heatmap).save(file, "PNG", pnginfo=info)
+            save_heatmap(heatmap, file, path.suffix[1:], own)
 
     def _write_figure(self, path: AnyPath, result: PictureResult, figure: Figure) -> None:
-        format_ = path.suffix[1:]
-        metadata = None
-        if format_ == "png":
-            metadata = {"pnginfo": mark(result.picture.path, path.parent, "Figure").png}
+        own = mark(result.picture.path, path.parent, "Figure")
         with written_whole(path) as file:
-            save_figure(figure, file, format_, metadata)
+            save_figure(figure, file, path.suffix[1:], own)
 
     def _save(
         self,

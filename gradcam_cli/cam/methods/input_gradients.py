@@ -36,9 +36,6 @@ class FullGrad(InGraphMethod):
     It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
     """
 
-    needs_layer = False
-    at_input_size = True
-
     def maps(self, tapped: TappedPass) -> tf.Tensor:
         """Sums up what input and biases contribute in each place."""
         inputs = tapped.inputs
@@ -120,9 +117,6 @@ class GuidedGradCam(InGraphMethod):
     network it stays the same when these are random. Don't take the fine detail for what
     the network looked at. (In a network of a few layers it does notice.)
     """
-
-    at_input_size = True
-    is_sparse = True
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
         """Multiplies the two maps."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import PerturbationMethod, Report, spatial_axes
+from gradcam_cli.cam.methods.base import PerturbationMethod, Progress, spatial_axes
 from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
 from gradcam_cli.cam.upsampling import upsample
 
@@ -43,7 +43,7 @@ class ScoreCam(PerturbationMethod):
     """
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Masks each input with each of its feature maps."""
         feature_maps = network.feature_maps(inputs)
@@ -56,7 +56,7 @@ class ScoreCam(PerturbationMethod):
                 seen = upsample(masks[chunk], tf.shape(inputs)[1:-1], "bilinear")
                 masked = inputs[row] * _scale_to_unit(seen, 1)[..., None]
                 scores.append(network.scores(masked, _repeat(targets[row], masked)))
-                report(len(masked), channels * len(inputs))
+                progress(len(masked), channels * len(inputs))
             weights = tf.nn.softmax(tf.concat(scores, axis=0))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
         return tf.stack(maps)
@@ -88,7 +88,7 @@ class GroupCam(PerturbationMethod):
     percentile: float = 70.0
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Masks each input with each group of its feature maps."""
         feature_maps, gradients = network.evidence(inputs, targets)
@@ -108,7 +108,7 @@ class GroupCam(PerturbationMethod):
                 seen = upsample(masks[row, chunk], tf.shape(inputs)[1:-1], "bilinear")[..., None]
                 mixed = inputs[row] * seen + blurred[row] * (1 - seen)
                 scores.append(network.scores(mixed, _repeat(targets[row], mixed)))
-                report(len(mixed), len(parts) * len(inputs))
+                progress(len(mixed), len(parts) * len(inputs))
             baseline, *of_groups = scores
             gains = tf.concat(of_groups, axis=0) - baseline
             maps.append(tf.tensordot(gains, masks[row], axes=1))
@@ -130,7 +130,7 @@ class AblationCam(PerturbationMethod):
     """
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Sets each feature map of each input to zero."""
         feature_maps = network.feature_maps(inputs)
@@ -148,7 +148,7 @@ class AblationCam(PerturbationMethod):
                         _repeat(inputs[row], ablated), _repeat(targets[row], ablated), ablated
                     )
                 )
-                report(len(ablated), channels * len(inputs))
+                progress(len(ablated), channels * len(inputs))
             losses = complete[row] - tf.concat(scores, axis=0)
             weights = tf.math.divide_no_nan(losses, tf.abs(complete[row]))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
@@ -181,7 +181,7 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
     noise: float = 0.15
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Averages the derivatives over noisy copies of the batch."""
         axes = [*spatial_axes(inputs), -1]
@@ -196,7 +196,7 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
             powers = [
                 total + gradients**order / self.samples for order, total in enumerate(powers, 1)
             ]
-            report(len(inputs), self.samples * len(inputs))
+            progress(len(inputs), self.samples * len(inputs))
         return weigh_by_higher_derivatives(network.feature_maps(inputs), *powers)
 
 
