@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pkgutil
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,9 @@ class MetricInfo:
         title: What stands above its column.
         summary: What it tells, in a few words.
         paper: Where it was published.
-        function: What computes it, "module:name" in this package: from a `MapBatch` to (N,)
-            float64, or, where it needs objects, from a `LocatedHeat` to a float or None.
+        function: What computes it, as "module:function": from a `MapBatch` to (N,) float64,
+            or, where it needs objects, from a `LocatedHeat` to a float or None. A module that
+            begins with "." lies beside this one.
         higher_is_better: Or lower.
         is_share: Of something, and so told in per cent.
         is_faithfulness: Whether it asks the network, so that a map that knows nothing of
@@ -47,7 +48,8 @@ class MetricInfo:
 
     def find_function(self) -> Callable[..., Any]:
         """Imports what computes it."""
-        function: Callable[..., Any] = pkgutil.resolve_name(f"{__package__}.{self.function}")
+        module, _, name = self.function.partition(":")
+        function: Callable[..., Any] = getattr(importlib.import_module(module, __package__), name)
         return function
 
 
@@ -61,7 +63,7 @@ ALL_METRICS = {
         "Drop",
         "confidence lost when the picture is faded by its map",
         _GRAD_CAM_PP,
-        "metrics:average_drop",
+        ".metrics:average_drop",
         higher_is_better=False,
         is_share=True,
         is_faithfulness=True,
@@ -72,7 +74,7 @@ ALL_METRICS = {
         "Increase",
         "pictures that are more sure of their class when faded",
         _GRAD_CAM_PP,
-        "metrics:increase_in_confidence",
+        ".metrics:increase_in_confidence",
         higher_is_better=True,
         is_share=True,
         is_faithfulness=True,
@@ -81,7 +83,7 @@ ALL_METRICS = {
         "Gain",
         "confidence won when the picture is faded by its map",
         "Zhang et al. 2024, arXiv 2301.07002",
-        "metrics:average_gain",
+        ".metrics:average_gain",
         higher_is_better=True,
         is_share=True,
         is_faithfulness=True,
@@ -90,7 +92,7 @@ ALL_METRICS = {
         "Deletion",
         "area under the confidence as the hottest pixels go first",
         _RISE,
-        "metrics:deletion",
+        ".metrics:deletion",
         higher_is_better=False,
         is_faithfulness=True,
         ranks_layers=True,
@@ -99,7 +101,7 @@ ALL_METRICS = {
         "Insertion",
         "area under the confidence as the hottest pixels come first",
         _RISE,
-        "metrics:insertion",
+        ".metrics:insertion",
         higher_is_better=True,
         is_faithfulness=True,
         ranks_layers=True,
@@ -108,7 +110,7 @@ ALL_METRICS = {
         "ROAD",
         "confidence without the coldest less that without the hottest pixels, filled in",
         "Rong et al. 2022, arXiv 2202.00449",
-        "metrics:road",
+        ".metrics:road",
         higher_is_better=True,
         is_faithfulness=True,
         ranks_layers=True,
@@ -117,7 +119,7 @@ ALL_METRICS = {
         "MuFidelity",
         "rank correlation of the map with what random parts cost",
         _BHATT,
-        "metrics:mu_fidelity",
+        ".metrics:mu_fidelity",
         higher_is_better=True,
         is_faithfulness=True,
         ranks_layers=True,
@@ -126,28 +128,28 @@ ALL_METRICS = {
         "Stability",
         "how far the map moves under a little noise",
         _BHATT,
-        "metrics:stability",
+        ".metrics:stability",
         higher_is_better=False,
     ),
     "sparseness": MetricInfo(
         "Sparseness",
         "how unevenly the map is spread (Gini index)",
         "Chalasani et al. 2020, arXiv 1810.06583",
-        "metrics:sparseness",
+        ".metrics:sparseness",
         higher_is_better=True,
     ),
     "complexity": MetricInfo(
         "Complexity",
         "how widely the map is spread (entropy)",
         _BHATT,
-        "metrics:complexity",
+        ".metrics:complexity",
         higher_is_better=False,
     ),
     "pointing_game": MetricInfo(
         "Pointing",
         "maps whose hottest point lies on the object",
         "Zhang et al. 2016, arXiv 1608.00507",
-        "metrics:pointing_game",
+        ".metrics:pointing_game",
         higher_is_better=True,
         is_share=True,
         needs_objects=True,
@@ -156,7 +158,7 @@ ALL_METRICS = {
         "Energy",
         "heat that lies on the object",
         "Wang et al. 2020, arXiv 1910.01279",
-        "metrics:energy_pointing_game",
+        ".metrics:energy_pointing_game",
         higher_is_better=True,
         is_share=True,
         needs_objects=True,
@@ -165,7 +167,7 @@ ALL_METRICS = {
         "Box IoU",
         "overlap of the object's box with that of the heat above 15 %",
         "Selvaraju et al. 2017, arXiv 1610.02391",
-        "metrics:box_iou",
+        ".metrics:box_iou",
         higher_is_better=True,
         is_share=True,
         needs_objects=True,
@@ -174,7 +176,7 @@ ALL_METRICS = {
         "Error top-1",
         "pictures where the class or its box is wrong",
         "Selvaraju et al. 2017, arXiv 1610.02391",
-        "metrics:localisation_error_top_1",
+        ".metrics:localisation_error_top_1",
         higher_is_better=False,
         is_share=True,
         needs_objects=True,
@@ -183,7 +185,7 @@ ALL_METRICS = {
         "Error top-5",
         "the same, with five guesses for the class",
         "Selvaraju et al. 2017, arXiv 1610.02391",
-        "metrics:localisation_error_top_5",
+        ".metrics:localisation_error_top_5",
         higher_is_better=False,
         is_share=True,
         needs_objects=True,
