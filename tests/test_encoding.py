@@ -87,7 +87,7 @@ def test_every_format_shows_the_same_picture(format_):
     with Image.open(SAMPLES / "cat.jpg") as picture:
         overlay = some_overlay(picture.convert("RGB"))
     decoded = decode(encode_picture(overlay, format_))
-    assert decoded.format == {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[format_]
+    assert decoded.format == Image.registered_extensions()[f".{format_}"]
     difference = np.asarray(decoded, float) - np.asarray(overlay, float)
     assert np.sqrt(np.mean(difference**2)) < (1e-9 if format_ == "png" else 6)
 
