@@ -171,7 +171,7 @@ def make_ready(job: Job, pictures: Sequence[InputPicture]) -> ReadyJob:
     )
     if job.mixed_precision:
         use_mixed_precision(classifier.network)
-    classifier = classifier.folded(job.layers if job.methods == (DEFAULT_METHOD,) else None)
+    classifier = classifier.folded(job.layers)
     if job.truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     fit = job.fit or classifier.default_fit
