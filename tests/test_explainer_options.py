@@ -40,7 +40,7 @@ def classifier():
 def test_several_classes_and_pictures_at_once(classifier, method):
     explainer = Explainer(classifier, method=method, **SMALL_PARAMETERS.get(method, {}))
     together = explainer.explain(PICTURES, [[0, -1], [1, 2], [-2, 3]])
-    rows, columns = (16, 16) if method in ("fullgrad", "guidedgradcam") else (8, 8)
+    rows, columns = (16, 16) if METHODS[method].at_input_size else (8, 8)
     assert together.maps.shape == (3, 2, rows, columns)
     assert explainer.pitch == (16 / rows, 16 / columns)
     assert np.isfinite(together.maps).all()
@@ -187,6 +187,6 @@ def test_perturbing_a_saved_model(classifier, tmp_path):
     saved = load_classifier(ModelOptions(str(tmp_path / "saved"), preprocess="none"))
     for method in ("ablationcam", "fullgrad", "guidedgradcam"):
         expected = Explainer(classifier, method=method).explain(PICTURES, [[0, 1]] * 3)
-        layer = None if method == "fullgrad" else "last"
+        layer = "last" if METHODS[method].needs_layer else None
         found = Explainer(saved, layer, method).explain(PICTURES, [[0, 1]] * 3)
         np.testing.assert_allclose(found.maps, expected.maps, atol=1e-3)

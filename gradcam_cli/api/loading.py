@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import keras
@@ -20,6 +21,8 @@ from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 _KEPT = 4
+# Else threads that want the same would each load it.
+_MAKING = Lock()
 
 
 def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
@@ -71,15 +74,16 @@ def find_explainer(
     """
     if isinstance(layer, Sequence) and not isinstance(layer, str):
         layer = tuple(layer)
-    return _make_explainer(
-        DEFAULT_MODEL if model is None else model,
-        None if labels is None else tuple(labels),
-        preprocess,
-        layer,
-        method,
-        fusion,
-        smoothing,
-    )
+    with _MAKING:
+        return _make_explainer(
+            DEFAULT_MODEL if model is None else model,
+            None if labels is None else tuple(labels),
+            preprocess,
+            layer,
+            method,
+            fusion,
+            smoothing,
+        )
 
 
 @lru_cache(maxsize=_KEPT)

@@ -83,12 +83,14 @@ class Explainer:
                 that change them.
             graphs: Where graphs of networks that are known by their identity are kept; None
                 to trace always.
-            **parameters: The method's own parameters, where it has any.
+            **parameters: The method's own parameters, where it has any; see
+                `gradcam_cli.cam.methods.table.MethodParameters`.
 
         Raises:
             UnknownLayerError: There is no such layer.
             UnusableLayerError: Nothing can be drawn from that layer.
             UsageError: There is no such method, or it has no use for a layer.
+            TypeError: The method has no such parameter.
         """
         self.classifier = classifier
         self.method = method

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
@@ -181,8 +180,7 @@ def _load(job: Job) -> Classifier:
     classifier = load_classifier(job.model, deferred=not job.machine.mixed_precision)
     if job.machine.mixed_precision:
         use_mixed_precision(classifier.network)
-    is_default = tuple(job.explain.methods) == (DEFAULT_METHOD,)
-    return classifier.folded(job.explain.layers if is_default else None)
+    return classifier.folded(job.explain.layers)
 
 
 def _targets(job: Job, classifier: Classifier) -> Targets:

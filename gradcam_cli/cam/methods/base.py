@@ -135,7 +135,7 @@ def make_method(name: str, **parameters: Unpack[MethodParameters]) -> Method:
         UsageError: There is no such method.
         TypeError: It has no such parameter.
     """
-    found = _implementation(find_method(name))
+    found = find_implementation(find_method(name))
     if isinstance(found, type):
         method: Method = found(**parameters)
         return method
@@ -155,7 +155,7 @@ def describe_code(name: str) -> str | None:
         nobody knows when it changes.
     """
     info = find_method(name)
-    found = _implementation(info)
+    found = find_implementation(info)
     names = []
     for part in (found, getattr(found, "maps", None), getattr(found, "explain", None)):
         if part is None:
@@ -168,7 +168,8 @@ def describe_code(name: str) -> str | None:
     return f"{info} is {', '.join(names)}"
 
 
-def _implementation(info: MethodInfo) -> Callable[..., Any]:
+def find_implementation(info: MethodInfo) -> Callable[..., Any]:
+    """Imports the function or class that a method's row names."""
     module, _, attribute = info.implementation.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(module, __package__), attribute)
     return found
