@@ -191,3 +191,27 @@ def test_layers_are_recorded_however_they_are_called(library):
     np.testing.assert_allclose(found["shared"], model(INPUTS), atol=1e-5)
     np.testing.assert_allclose(found["inner/shared"], found["shared"])
     np.testing.assert_allclose(found["twice"], np.maximum(found["direct/conv"], 0) + 1, atol=1e-5)
+
+
+@LIBRARIES
+def test_layers_whose_class_cannot_be_changed_are_recorded(library):
+    class Unchangeable(type(library.layers.Layer)):
+        """What the type of a class is that was made in C."""
+
+        def __setattr__(cls, name, value):
+            if name in ("call", "__call__"):
+                raise TypeError(f"cannot set {name!r} attribute of immutable type")
+            super().__setattr__(name, value)
+
+    class Doubling(library.layers.Layer, metaclass=Unchangeable):
+        def __call__(self, x, **options):
+            return super().__call__(x, **options)
+
+        def call(self, x):
+            return x * 2
+
+    model = many_layers(library, Doubling(name="doubling"), depth=1)
+    before = state(model)
+    found = recorded_paths(model)
+    np.testing.assert_allclose(found["doubling"], found["shared"] * 2, atol=1e-6)
+    assert state(model) == before

@@ -22,11 +22,6 @@ from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
 
 _DEFAULT_SIGNATURE = "serving_default"
-# Operations by which a graph reaches files, or Python.
-_UNSAFE_OPS = frozenset(
-    {"EagerPyFunc", "MergeV2Checkpoints", "PyFunc", "PyFuncStateless", "ReadFile", "SaveV2"}
-    | {"WriteFile"}
-)
 
 
 def read_model(
@@ -194,7 +189,7 @@ def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetw
             f"picture can be explained"
         )
     network = GraphNetwork(path.resolve().name, function, output)
-    found = ", ".join(sorted(network.operations & _UNSAFE_OPS))
+    found = ", ".join(sorted(network.unsafe_operations))
     if found and not unsafe:
         raise UnsafeModelError(
             f"{path}: refused, its graph reaches files or Python ({found}); if you trust it, say "

@@ -12,9 +12,11 @@ from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.forward import Network, Recording
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
+from gradcam_cli.networks.operations import operation_names
 
 # Folding more takes longer, and more memory, than most runs get back.
 MOST_PARAMETERS = 10_000_000
+_DEPTHWISE = operation_names("DepthwiseConv2dNative")
 
 
 def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
@@ -78,7 +80,7 @@ def _merging(layer: keras.layers.BatchNormalization, taps: set[str]) -> Intercep
 
     def merged(call: Callable[..., Any], inputs: tf.Tensor, **options: Any) -> Any:
         history = getattr(inputs, "op", None)
-        if history is None or history.type != "DepthwiseConv2dNative" or not _is_plain(layer):
+        if history is None or history.type not in _DEPTHWISE or not _is_plain(layer):
             return call(inputs, **options)
         # In half precision normalization computes in float32 by itself.
         if inputs.dtype != tf.float32 or layer.compute_dtype != "float32":

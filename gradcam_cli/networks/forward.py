@@ -10,10 +10,12 @@ from typing import Protocol
 import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.networks.operations import operation_names
 
 # What may stand between a network's last activation and its output without changing
 # which number belongs to which class.
-_TRANSPARENT_OPS = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "EnsureShape"})
+_TRANSPARENT_OPS = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape")
+_ACTIVATION_OPS = operation_names("Softmax", "Sigmoid")
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
     tensor = outputs
     while tensor.op.type in _TRANSPARENT_OPS:
         tensor = tensor.op.inputs[0]
-    if tensor.op.type in ("Softmax", "Sigmoid"):
+    if tensor.op.type in _ACTIVATION_OPS:
         activation = tensor.op.type
         logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
         logits.set_shape(outputs.shape)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
 
 if TYPE_CHECKING:
@@ -84,12 +85,12 @@ class KerasNetwork:
         Raises:
             UnsupportedModelError: The model was never called, so that it has none.
         """
-        shape = getattr(self.model, "_build_shapes_dict", None) or {}
         inputs = getattr(self.model, "inputs", None)
+        built_for = (self.model.get_build_config() or {}).get("input_shape")
         if inputs:
             whole = tuple(inputs[0].shape)
-        elif len(shape) == 1:
-            whole = tuple(next(iter(shape.values())))
+        elif built_for and all(size is None or isinstance(size, int) for size in built_for):
+            whole = tuple(built_for)
         else:
             raise UnsupportedModelError(
                 f"{self.name}: the model doesn't say what input it takes; call it on a picture "
@@ -129,8 +130,19 @@ class KerasNetwork:
         if self.channels_first:
             inputs = tf.transpose(inputs, _TO_CHANNELS_FIRST)
         feature_maps: dict[str, tf.Tensor] = {}
-        with intercepted_calls(self._recorders(feature_maps)):
+        called: list[keras.Model] = []
+
+        def noted(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            called.append(self.model)
+            return call(*args, **kwargs)
+
+        with intercepted_calls([(self.model, noted), *self._recorders(feature_maps)]):
             outputs = self.model(self._packed(inputs), training=False)
+        if not called:
+            raise UnsupportedModelError(
+                f"{self.name}: this version of Keras calls layers in a way that can't be followed; "
+                f"see which versions gradcam is made for"
+            )
         named = self._named(outputs)
         if self.classes_only:
             return Recording(choose_output(named, self.output), feature_maps)
@@ -191,7 +203,7 @@ def _recorder(
 
 def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
     """Yields every layer inside a model with its path, outermost first."""
-    for layer in model._flatten_layers(include_self=False, recursive=False):
+    for layer in sublayers(model):
         path = f"{prefix}{layer.name}"
         yield path, layer
         yield from walk_layers(layer, f"{path}/")

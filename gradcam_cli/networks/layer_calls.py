@@ -6,6 +6,11 @@ layers' classes are replaced, once for all threads, by ones that look whether an
 be done in the current context; in every other thread they do what they did before. When
 the last context ends, the classes have their own methods back.
 
+Nobody promises that Python lets a class be changed so: classes that are made in C refuse it.
+Layers of such a class get a ``call`` of their own for a while, which other threads pass
+through in the same way. Whether calls go by these methods at all, `KerasNetwork` sees by the
+call of the model itself.
+
 Both methods of a layer are watched. ``__call__`` alone would miss layers whose ``call`` is
 called directly by another layer, and classes with a ``__call__`` of their own; ``call``
 alone would miss layers with a ``call`` of their own, as operations have in Keras 2, and
@@ -16,7 +21,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import Lock
@@ -27,9 +32,9 @@ if TYPE_CHECKING:
 
 # Is given the layer's own call and what it was called with; returns what the caller gets.
 Interceptor = Callable[..., Any]
-_Place = tuple[type, str]
 
-_METHODS = ("__call__", "call")
+_CALL = "call"
+_METHODS = ("__call__", _CALL)
 _interceptors: ContextVar[Mapping[int, Interceptor]] = ContextVar("interceptors")
 # Layers whose call is going on: `__call__` calls `call`, and a class may call its parent's.
 _running: ContextVar[frozenset[int]] = ContextVar("running", default=frozenset())
@@ -51,7 +56,7 @@ def intercepted_calls(
     within = dict(before)
     for layer, interceptor in pairs:
         within[id(layer)] = _chained(interceptor, within.get(id(layer)))
-    with _hooked({place for layer, _ in pairs for place in _places(type(layer))}):
+    with _hooked([layer for layer, _ in pairs]):
         # An interrupt may come between any two steps, so that there is no token to lose.
         try:
             _interceptors.set(within)
@@ -68,7 +73,96 @@ def _chained(interceptor: Interceptor, inner: Interceptor | None) -> Interceptor
     )
 
 
-def _places(kind: type) -> Iterator[_Place]:
+class _Hook:
+    """A method that looks first whether there is something to be done.
+
+    Attributes:
+        users: All contexts that want it.
+    """
+
+    def __init__(self, owner: Any, name: str) -> None:
+        """Changes nothing yet.
+
+        Args:
+            owner: The class, or the layer, that gets it.
+            name: The method's name.
+        """
+        self.users: set[object] = set()
+        self._owner = owner
+        self._name = name
+        self._is_own = name in vars(owner)
+        self._original = vars(owner).get(name)
+        if isinstance(owner, type):
+            self._function = _hooking(self._original)
+        else:
+            self._function = functools.partial(_call, owner, getattr(owner, name))
+
+    def put(self) -> bool:
+        """Has the owner use it; says whether the owner does."""
+        if not self._is_used():
+            try:
+                self._set(self._function)
+            except TypeError:
+                return False
+        return True
+
+    def remove(self) -> None:
+        """Gives the owner its own method back."""
+        # Somebody else may have replaced it in the meantime.
+        if self._is_used() and self._is_own:
+            self._set(self._original)
+        elif self._is_used():
+            del vars(self._owner)[self._name]
+
+    def _is_used(self) -> bool:
+        return vars(self._owner).get(self._name) is self._function
+
+    def _set(self, function: Any) -> None:
+        if isinstance(self._owner, type):
+            setattr(self._owner, self._name, function)
+        else:
+            # Keras would look whether there is something in it to be saved.
+            vars(self._owner)[self._name] = function
+
+
+_hooks: dict[tuple[int, str], _Hook] = {}
+_lock = Lock()
+
+
+@contextmanager
+def _hooked(layers: Sequence[keras.Layer]) -> Iterator[None]:
+    user = object()
+    used: list[tuple[int, str]] = []
+
+    def use(owner: Any, name: str) -> bool:
+        key = id(owner), name
+        if key not in _hooks:
+            _hooks[key] = _Hook(owner, name)
+        used.append(key)
+        _hooks[key].users.add(user)
+        return _hooks[key].put()
+
+    # What is undone is what was done, wherever an interrupt came.
+    try:
+        with _lock:
+            kinds = {type(layer) for layer in layers}
+            places = {place for kind in kinds for place in _places(kind)}
+            refused = {place for place in places if not use(*place)}
+            for layer in layers if refused else ():
+                if refused.intersection(_places(type(layer))):
+                    use(layer, _CALL)
+        yield
+    finally:
+        with _lock:
+            for key in used:
+                if key in _hooks:
+                    _hooks[key].users.discard(user)
+                    if not _hooks[key].users:
+                        _hooks[key].remove()
+                        del _hooks[key]
+
+
+def _places(kind: type) -> Iterator[tuple[type, str]]:
     """Finds the classes from which a class has the methods."""
     for name in _METHODS:
         owner = next((owner for owner in kind.__mro__ if name in vars(owner)), None)
@@ -76,60 +170,9 @@ def _places(kind: type) -> Iterator[_Place]:
             yield owner, name
 
 
-class _Hook:
-    """A method of a class that looks first whether there is something to be done.
-
-    Attributes:
-        original: What the class has by itself.
-        function: What it has while there are users.
-        users: All contexts that want it.
-    """
-
-    def __init__(self, original: Any) -> None:
-        self.original = original
-        self.function = _hooking(original)
-        self.users: set[object] = set()
-
-
-_hooks: dict[_Place, _Hook] = {}
-_lock = Lock()
-
-
-@contextmanager
-def _hooked(places: Iterable[_Place]) -> Iterator[None]:
-    user = object()
-    # What is undone is what was done, wherever an interrupt came.
-    try:
-        with _lock:
-            for owner, name in places:
-                if (owner, name) not in _hooks:
-                    _hooks[owner, name] = _Hook(vars(owner)[name])
-                hook = _hooks[owner, name]
-                hook.users.add(user)
-                if vars(owner)[name] is not hook.function:
-                    setattr(owner, name, hook.function)
-        yield
-    finally:
-        with _lock:
-            for owner, name in places:
-                if (owner, name) not in _hooks:
-                    continue
-                hook = _hooks[owner, name]
-                hook.users.discard(user)
-                if not hook.users:
-                    # Somebody else may have replaced the method in the meantime.
-                    if vars(owner)[name] is hook.function:
-                        setattr(owner, name, hook.original)
-                    del _hooks[owner, name]
-
-
 def _hooking(original: Any) -> Callable[..., Any]:
     def hook(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        # Keras 2 may translate this function for graphs, with all that it calls.
-        interceptor = _interceptor_of(layer)
-        if interceptor is None:
-            return _bound(original, layer)(*args, **kwargs)
-        return _intercept(interceptor, _bound(original, layer), layer, args, kwargs)
+        return _call(layer, _bound(original, layer), *args, **kwargs)
 
     # The attributes of the original say how to do without wrappers.
     functools.update_wrapper(hook, original, updated=())
@@ -137,6 +180,14 @@ def _hooking(original: Any) -> Callable[..., Any]:
         # Layers that are made in other threads look what arguments they take.
         hook.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     return hook
+
+
+def _call(layer: keras.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    # Keras 2 may translate this function for graphs, with all that it calls.
+    interceptor = _interceptor_of(layer)
+    if interceptor is None:
+        return call(*args, **kwargs)
+    return _intercept(interceptor, call, layer, args, kwargs)
 
 
 def _interceptor_of(layer: keras.Layer) -> Interceptor | None:

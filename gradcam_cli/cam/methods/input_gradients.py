@@ -10,6 +10,7 @@ from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.networks.gradient_overrides import overridden_gradients
 
 _GUIDED_RELU = "GradcamGuidedRelu"
 _RELU6_LIMIT = 6.0
@@ -132,12 +133,8 @@ def guided_gradients(tapped: TappedPass) -> tf.Tensor:
     Returns:
         (N, ..., channels) float32, of the shape of the inputs.
     """
-    graph = tapped.inputs.graph
-    existing = len(graph.get_operations())
-    _, scores = tapped.scorer(tapped.inputs, tapped.targets)
-    for op in graph.get_operations()[existing:]:
-        if op.type in ("Relu", "Relu6"):
-            op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_GUIDED_RELU.encode()))
+    with overridden_gradients(tapped.inputs.graph, {"Relu": _GUIDED_RELU, "Relu6": _GUIDED_RELU}):
+        _, scores = tapped.scorer(tapped.inputs, tapped.targets)
     return tf.gradients(scores, tapped.inputs)[0]
 
 
