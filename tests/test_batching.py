@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from same_results import assert_same_overlays, assert_same_predictions
 from tasks import make_task
 
 from gradcam_cli.cam.explainer import Explainer
@@ -16,7 +17,7 @@ from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.networks.precision import use_mixed_precision
 from gradcam_cli.pictures.fitting import choose_input_size
 from gradcam_cli.run.batching import BatchSize
-from gradcam_cli.run.pipeline import _Pipeline, explain_pictures
+from gradcam_cli.run.pipeline import explain_pictures
 from gradcam_cli.runtime.cores import Parallelism, divide_cores
 
 SMALL, LARGE = 500 * 375, 8000 * 6000
@@ -89,10 +90,11 @@ def folder(tmp_path_factory, samples):
     return folder
 
 
+@pytest.mark.processor
 def test_files_and_order_do_not_depend_on_what_runs_side_by_side(tmp_path, folder, explainer):
     native = explainer.classifier.input_size
     size = choose_input_size(native, True, "keep")
-    written = []
+    runs = []
     for workers, streams, batch_size in ((1, 1, 1), (2, 1, None), (3, 3, 2), (4, 2, 30)):
         out = tmp_path / f"{workers}-{streams}-{batch_size}"
         task = make_task(
@@ -106,9 +108,13 @@ def test_files_and_order_do_not_depend_on_what_runs_side_by_side(tmp_path, folde
         assert [result.picture for result in results] == pictures
         failed = [result.picture.path.name for result in results if result.error]
         assert failed == ["3-broken.jpg"]
-        written.append({path.name: path.read_bytes() for path in out.iterdir()})
-    assert len(written[0]) == 20
-    assert all(other == written[0] for other in written)
+        runs.append((out, results))
+    first, expected = runs[0]
+    assert len(list(first.iterdir())) == 20
+    for out, results in runs[1:]:
+        assert_same_overlays(out, first)
+        for result, one in zip(results, expected, strict=True):
+            assert_same_predictions(result.predictions, one.predictions, result.picture.path.name)
 
 
 def test_an_interrupt_ends_a_method_that_runs_the_network_many_times(small_model, classify, folder):
@@ -164,16 +170,28 @@ class Greedy(keras.layers.Layer):
         return inputs + 0 * tf.reduce_sum(numbers)
 
 
+class Counting(Explainer):
+    """Notes how many inputs it is given at once."""
+
+    def __init__(self, classifier):
+        super().__init__(classifier)
+        self.batches = []
+
+    def explain(self, inputs, targets):
+        self.batches.append(len(inputs))
+        return super().explain(inputs, targets)
+
+
 def test_the_batch_is_halved_where_memory_ends(small_model, classify, folder):
     """TensorFlow hopes for ten seconds that somebody gives memory back."""
     model = small_model()
     greedy = keras.Sequential([keras.Input((16, 16, 3)), Greedy(2), *model.layers[1:]])
     task = make_task(fit="squash", size=(16, 16), with_files=0, batch_size=4)
     pictures = [p for p in find_pictures([folder]) if "broken" not in p.path.name]
-    pipeline = _Pipeline([Explainer(classify(greedy))], task, None)
-    results = list(pipeline.run(pictures))
+    counting = Counting(classify(greedy))
+    results = list(explain_pictures(pictures, [counting], task))
     assert [result.picture for result in results] == pictures
-    assert pipeline._runner.batch_size.now == 2
+    assert counting.batches == [4] + [2] * (len(pictures) // 2)
     wanted = explain_pictures(pictures, [Explainer(classify(model))], task)
     for result, other in zip(results, wanted, strict=True):
         assert result.error is None

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from gradcam_cli.errors import UnknownLayerError, UnknownModelError
 from gradcam_cli.models.catalogue import (
-    _MODELS_BY_LAYER,
     CATALOGUE,
     DEFAULT_MODEL,
+    MODELS_BY_LAYER,
     find_model,
     model_for_layer,
 )
@@ -167,10 +167,10 @@ def test_is_the_network_that_the_pretrained_weights_belong_to(name):
     gc.collect()
 
 
-@pytest.mark.parametrize("layer", _MODELS_BY_LAYER)
+@pytest.mark.parametrize("layer", MODELS_BY_LAYER)
 def test_the_table_of_layers_names_exactly_the_models_that_have_it(facts, layer):
     having = {name for name, known in facts.items() if layer in known.layers}
-    assert set(_MODELS_BY_LAYER[layer]) == having
+    assert set(MODELS_BY_LAYER[layer]) == having
 
 
 def test_a_layer_of_one_model_alone_chooses_that_model():
@@ -187,4 +187,4 @@ def test_a_layer_of_several_models_asks_which():
 
 
 def test_names_in_the_table_are_not_the_default_models_own(facts):
-    assert not facts[DEFAULT_MODEL].layers & set(_MODELS_BY_LAYER)
+    assert not facts[DEFAULT_MODEL].layers & set(MODELS_BY_LAYER)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from same_results import PROBABILITY, assert_same_values
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.input_gradients import full_gradient
@@ -52,19 +53,21 @@ def test_several_classes_and_pictures_at_once(classifier, method):
     np.testing.assert_allclose(one_class.probabilities[0], together.probabilities[1], atol=1e-5)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("size", [(224, 288), (256, 256), (288, 224)])
-def test_a_pictures_bits_do_not_depend_on_its_batch(explainer, size):
-    pictures = np.random.default_rng(0).integers(0, 256, (6, *size, 3), np.uint8)
-    together = explainer.explain(pictures, np.full((6, 1), 5))
+def test_a_picture_is_explained_the_same_in_any_batch(explainer, samples, size):
+    photos = [read_picture(path) for path in sorted(samples.glob("*.jpg"))[:6]]
+    pictures = np.stack([np.asarray(photo.resize(size[::-1])) for photo in photos])
+    targets = np.full((6, 1), -1)
+    together = explainer.explain(pictures, targets)
     for batch in (1, 2, 5):
         for first in range(0, 6, batch):
-            part = explainer.explain(
-                pictures[first : first + batch], np.full((batch, 1), 5)[: 6 - first]
-            )
             rows = slice(first, first + batch)
-            np.testing.assert_array_equal(part.maps, together.maps[rows])
-            np.testing.assert_array_equal(part.probabilities, together.probabilities[rows])
-            np.testing.assert_array_equal(part.targets, together.targets[rows])
+            part = explainer.explain(pictures[rows], targets[rows])
+            name = f"pictures {rows.start} to {rows.stop}"
+            assert_same_values(part.targets, together.targets[rows], 0, name)
+            assert_same_values(part.probabilities, together.probabilities[rows], PROBABILITY, name)
+            assert_same_values(part.maps, together.maps[rows], 1e-5, name)
 
 
 @pytest.mark.parametrize("fusion", ["mean", "max"])

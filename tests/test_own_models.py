@@ -328,6 +328,7 @@ def test_a_model_of_any_size_takes_the_size_that_is_said(saved):
     assert explanation.maps.shape == (1, 1, 24, 32)
 
 
+@pytest.mark.processor
 def test_channels_first(saved, pictures):
     keras.utils.set_random_seed(9)
     inputs = keras.Input((3, SIZE, SIZE))

@@ -147,7 +147,7 @@ CATALOGUE = {model.name: model for model in [*_LITE, *_KERAS]}
 _RESNETS = ("resnet50", "resnet101", "resnet152")
 _RESNETS_V2 = ("resnet50v2", "resnet101v2", "resnet152v2")
 # Layers that the literature names without the model, with every model that has them.
-_MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
+MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
     "block3_conv4": ("vgg19",),
     "block4_conv4": ("vgg19",),
     "block5_conv4": ("vgg19",),
@@ -220,7 +220,7 @@ def model_for_layer(layer: str | int) -> str:
     Raises:
         UnknownLayerError: Several models have a layer of this name, but not the default.
     """
-    models = _MODELS_BY_LAYER.get(str(layer), (DEFAULT_MODEL,))
+    models = MODELS_BY_LAYER.get(str(layer), (DEFAULT_MODEL,))
     if len(models) > 1:
         raise UnknownLayerError(
             f"--layer {layer}: {', '.join(models)} have such a layer; say which with --model"
