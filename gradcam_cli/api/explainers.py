@@ -116,7 +116,7 @@ class GradCAM:
 
     def explain(
         self,
-        inputs: tf.data.Dataset | tf.Tensor | np.ndarray,
+        inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray,
         targets: tf.Tensor | np.ndarray | None = None,
     ) -> tf.Tensor:
         """Explains inputs.
@@ -196,8 +196,8 @@ class GradCAM:
                     self._score,
                     self._path,
                     self._layer_output,
-                    inputs.shape[1:],
-                    targets.shape[1:],
+                    inputs.shape[1:].as_list(),
+                    targets.shape[1:].as_list(),
                     self.batch_size or len(inputs),
                 )
             function = self._functions[key]
@@ -211,7 +211,7 @@ class GradCAM:
         maps = upsample(maps, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
             maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
-        return maps[..., None]
+        return tf.expand_dims(maps, -1)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []
@@ -220,7 +220,7 @@ class GradCAM:
             forward = self._forward(inputs)
             if forward.logits.shape[-1] == 2 and targets.shape[-1] == 1:
                 # The only unit of an output, which comes with its opposite before it.
-                forward = replace(forward, logits=forward.logits[..., 1:])
+                forward = replace(forward, logits=forward.logits[:, 1:])
             passes.append(forward)
             return forward.logits
 
@@ -251,13 +251,15 @@ class GradCAM:
         return int(function.output_shapes[-1])
 
     def _batches(
-        self, inputs: tf.data.Dataset | tf.Tensor | np.ndarray, targets: Any
+        self, inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray, targets: Any
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         if isinstance(inputs, tf.data.Dataset):
             if targets is not None:
                 raise UsageError("a dataset has its targets inside: leave out the targets")
             dataset = inputs
-            if dataset.element_spec[0].shape.rank == len(self._network.input_shape) + 1:
+            # Of a tuple, as `explain` wants it.
+            spec: Any = dataset.element_spec
+            if spec[0].shape.rank == len(self._network.input_shape) + 1:
                 dataset = dataset.unbatch()
         else:
             if targets is None:

@@ -187,15 +187,18 @@ class Explainer:
         """
         inputs = np.asarray(inputs, np.float32)
         probabilities, resolved, *maps = self._call(inputs, np.asarray(targets, np.int32))
+        if maps and not self._smoothing:
+            return Explanation(probabilities, resolved, maps[0])
+        tensor = tf.constant(inputs)
         if self._smoothing:
-            maps = [smooth(lambda changed: self._maps_of(changed, resolved), tf.constant(inputs))]
-        elif not maps:
-            maps = [self._maps_of(tf.constant(inputs), resolved)]
-        return Explanation(probabilities, resolved, np.asarray(maps[0]))
+            found = smooth(lambda changed: self._maps_of(changed, resolved), tensor)
+        else:
+            found = self._maps_of(tensor, resolved)
+        return Explanation(probabilities, resolved, np.asarray(found))
 
     def _maps_of(self, inputs: tf.Tensor, targets: np.ndarray) -> tf.Tensor:
         if self._runs is None:
-            return self._call(inputs.numpy(), targets)[2]
+            return tf.constant(self._call(inputs.numpy(), targets)[2])
         copies = smoothing_runs(inputs) if self._smoothing else 1
         return self._runs(inputs, targets, self.progress or ignore_progress, copies)
 

@@ -77,7 +77,8 @@ class MapFunction:
             (N, ...) float32 without the channels; below zero is what speaks against a class.
         """
         if isinstance(self._method, InGraphMethod):
-            return self._function(inputs, targets)
+            maps: tf.Tensor = self._function(inputs, targets)
+            return maps
         with self._lock:
             if self._opened is None:
                 self._opened = OpenedNetwork(

@@ -12,7 +12,7 @@ from gradcam_cli.cam.methods.base import InGraphMethod, Method, TappedPass
 from gradcam_cli.cam.methods.table import MethodInfo
 from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
 from gradcam_cli.cam.upsampling import upsample_at_pitch
-from gradcam_cli.networks.forward import ForwardPass
+from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.geometry import Pitch, cell_pitch
 from gradcam_cli.networks.layers import choose_tap
 
@@ -84,12 +84,12 @@ class TracedMaps:
         network = self.classifier.network
         paths = [choose_tap(network, forward, layer) for layer in self.layers]
         pitches = [cell_pitch(inputs, forward.feature_maps[path]) for path in paths]
-        facts = TracedFacts(paths, pitches, forward.logits.shape[-1])
+        facts = TracedFacts(paths, pitches, length_of(forward.logits, -1))
         targets = _resolve(targets, forward)
         if not isinstance(self.method, InGraphMethod):
             return (forward.probabilities, targets), facts
         maps = []
-        for number in range(targets.shape[1]):
+        for number in range(length_of(targets, 1)):
             one_hot = tf.one_hot(targets[:, number], facts.classes)
             scores = _class_scores(forward, one_hot)
             of_layers = [

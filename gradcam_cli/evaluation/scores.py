@@ -91,7 +91,8 @@ class TargetScores:
             outputs = self._model.trace(inputs).probabilities
         else:
             outputs = tf.cast(self._model(inputs), tf.float32)
-        return tf.gather(outputs, targets, batch_dims=1)
+        scores: tf.Tensor = tf.gather(outputs, targets, batch_dims=1)
+        return scores
 
 
 def scores_of(model: Any) -> TargetScores:

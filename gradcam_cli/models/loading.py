@@ -33,7 +33,7 @@ from gradcam_cli.models.preprocessing import (
 )
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import Network, trace_forward
+from gradcam_cli.networks.forward import Network, length_of, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
@@ -163,7 +163,7 @@ def inspect_network(
         has_lambda = any(node.kind == "Lambda" for node in network.nodes)
         found.append(
             (
-                int(forward.logits.shape[-1]),
+                length_of(forward.logits, -1),
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )

@@ -62,9 +62,10 @@ class Preprocessing:
             return inputs / _MAXIMUM
         if self.mode == "-1-1":
             return inputs / (_MAXIMUM / 2) - 1.0
-        return imagenet_utils.preprocess_input(
+        preprocessed: tf.Tensor = imagenet_utils.preprocess_input(
             inputs, data_format="channels_last", mode=_KERAS_MODES[self.mode]
         )
+        return preprocessed
 
 
 def parse_preprocessing(text: str) -> Preprocessing:

@@ -149,7 +149,7 @@ def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
         logits.set_shape(outputs.shape)
     if logits.shape[-1] == 1:
         logits = tf.concat([-logits, logits], axis=-1)
-        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[..., 1:])
+        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[:, 1:])
         probabilities = tf.concat([1 - positive, positive], axis=-1)
     elif activation is None:
         probabilities = tf.nn.softmax(logits)
@@ -172,9 +172,22 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
     Raises:
         UnusableLayerError: Something between the layer and the scores has no gradient.
     """
+    gradients: tf.Tensor | None
     (gradients,) = tf.gradients(scores, layer_output)
     if gradients is None:
         raise UnusableLayerError(
             f"no gradient of the class score reaches layer {layer}; choose a later one"
         )
     return gradients
+
+
+def length_of(tensor: tf.Tensor, axis: int) -> int:
+    """Gives the length of an axis that is known, also while a graph is traced.
+
+    Args:
+        tensor: Any tensor.
+        axis: From 0, or from -1 backwards.
+    """
+    length = tensor.shape[axis]
+    assert length is not None
+    return length

@@ -62,12 +62,14 @@ class OpenedNetwork:
     def scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes y^c, (N,) float32, for inputs (N, ..., channels) and one-hot targets."""
         part = self._part("scores", [self._inputs, self._targets], self._scores)
-        return part(inputs, targets)
+        scores: tf.Tensor = part(inputs, targets)
+        return scores
 
     def feature_maps(self, inputs: tf.Tensor) -> tf.Tensor:
         """Computes A, (N, ..., K) float32."""
         part = self._part("feature_maps", self._inputs, self._layer_output)
-        return tf.cast(part(inputs), tf.float32)
+        feature_maps: tf.Tensor = tf.cast(part(inputs), tf.float32)
+        return feature_maps
 
     def evidence(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes A and the gradient of y^c by A, each (N, ..., K) float32."""
@@ -92,7 +94,8 @@ class OpenedNetwork:
         """
         feeds = [self._inputs, self._targets, self._layer_output]
         part = self._part("scores_with", feeds, self._scores)
-        return part(inputs, targets, tf.cast(feature_maps, self._layer_output.dtype))
+        scores: tf.Tensor = part(inputs, targets, tf.cast(feature_maps, self._layer_output.dtype))
+        return scores
 
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:
         with self._lock:

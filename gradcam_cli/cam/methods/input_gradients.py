@@ -88,7 +88,9 @@ def _biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
                 "FullGrad can't tell places from channels in a model that puts the channels "
                 "first; choose another method"
             )
-        output = op.outputs[0] if op.outputs else None
+        if not op.outputs:
+            continue
+        output = op.outputs[0]
         if op.type in ("Add", "AddV2", "BiasAdd", "Sub") and not all(dependent):
             bias = op.inputs[dependent.index(False)]
             yield output, -bias if op.type == "Sub" and dependent[0] else bias
@@ -135,7 +137,8 @@ def guided_gradients(tapped: TappedPass) -> tf.Tensor:
     """
     with overridden_gradients(tapped.inputs.graph, {"Relu": _GUIDED_RELU, "Relu6": _GUIDED_RELU}):
         _, scores = tapped.scorer(tapped.inputs, tapped.targets)
-    return tf.gradients(scores, tapped.inputs)[0]
+    gradients: tf.Tensor = tf.gradients(scores, tapped.inputs)[0]
+    return gradients
 
 
 @tf.RegisterGradient(_GUIDED_RELU)  # type: ignore[untyped-decorator]

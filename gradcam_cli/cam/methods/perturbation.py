@@ -18,7 +18,8 @@ from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
 from gradcam_cli.cam.upsampling import upsample
 
 if TYPE_CHECKING:
-    from gradcam_cli.networks.opened import OpenedNetwork
+    from gradcam_cli.networks.forward import length_of
+from gradcam_cli.networks.opened import OpenedNetwork
 
 
 class ScoreCam(PerturbationMethod):
@@ -47,14 +48,14 @@ class ScoreCam(PerturbationMethod):
     ) -> tf.Tensor:
         """Masks each input with each of its feature maps."""
         feature_maps = network.feature_maps(inputs)
-        channels = feature_maps.shape[-1]
+        channels = length_of(feature_maps, -1)
         maps = []
-        for row in range(inputs.shape[0]):
+        for row in range(len(inputs)):
             masks = tf.transpose(feature_maps[row], _channels_before_cells(feature_maps))
             scores = []
             for chunk in _chunks(channels, network.batch_size):
                 seen = upsample(masks[chunk], tf.shape(inputs)[1:-1], "bilinear")
-                masked = inputs[row] * _scale_to_unit(seen, 1)[..., None]
+                masked = inputs[row] * tf.expand_dims(_scale_to_unit(seen, 1), -1)
                 scores.append(network.scores(masked, _repeat(targets[row], masked)))
                 progress(len(masked), channels * len(inputs))
             weights = tf.nn.softmax(tf.concat(scores, axis=0))
@@ -93,7 +94,7 @@ class GroupCam(PerturbationMethod):
         """Masks each input with each group of its feature maps."""
         feature_maps, gradients = network.evidence(inputs, targets)
         weights = tf.reduce_mean(gradients, spatial_axes(gradients), keepdims=True)
-        parts = np.array_split(np.arange(feature_maps.shape[-1]), self.groups)
+        parts = np.array_split(np.arange(length_of(feature_maps, -1)), self.groups)
         parts = [part for part in parts if len(part)]
         sums = [
             tf.reduce_sum(tf.gather(weights * feature_maps, part, axis=-1), -1) for part in parts
@@ -102,10 +103,11 @@ class GroupCam(PerturbationMethod):
         masks = _scale_to_unit(_keep_above(masks, self.percentile), 2)
         blurred = blur(inputs)
         maps = []
-        for row in range(inputs.shape[0]):
+        for row in range(len(inputs)):
             scores = [network.scores(blurred[row : row + 1], targets[row : row + 1])]
             for chunk in _chunks(len(parts), network.batch_size):
-                seen = upsample(masks[row, chunk], tf.shape(inputs)[1:-1], "bilinear")[..., None]
+                seen = upsample(masks[row, chunk], tf.shape(inputs)[1:-1], "bilinear")
+                seen = tf.expand_dims(seen, -1)
                 mixed = inputs[row] * seen + blurred[row] * (1 - seen)
                 scores.append(network.scores(mixed, _repeat(targets[row], mixed)))
                 progress(len(mixed), len(parts) * len(inputs))
@@ -135,9 +137,9 @@ class AblationCam(PerturbationMethod):
         """Sets each feature map of each input to zero."""
         feature_maps = network.feature_maps(inputs)
         complete = network.scores(inputs, targets)
-        channels = feature_maps.shape[-1]
+        channels = length_of(feature_maps, -1)
         maps = []
-        for row in range(inputs.shape[0]):
+        for row in range(len(inputs)):
             scores = []
             for chunk in _chunks(channels, network.batch_size):
                 kept = 1 - tf.one_hot(tf.range(channels)[chunk], channels)
@@ -210,7 +212,7 @@ def blur(inputs: tf.Tensor) -> tf.Tensor:
         The same shape. At the borders the mean is over what there is.
     """
     for axis in spatial_axes(inputs):
-        length = inputs.shape[axis]
+        length = length_of(inputs, axis)
         deviation, radius = 50 / 224 * length, 25 / 224 * length
         positions = np.arange(length)
         distances = np.abs(positions[:, None] - positions)
@@ -245,7 +247,8 @@ def _channels_before_cells(feature_maps: tf.Tensor) -> list[int]:
 
 def _repeat(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Repeats one input's value for each row of a batch."""
-    return tf.repeat(value[None], len(like), axis=0)
+    repeated: tf.Tensor = tf.repeat(value[None], len(like), axis=0)
+    return repeated
 
 
 def _chunks(total: int, size: int) -> Iterator[slice]:
