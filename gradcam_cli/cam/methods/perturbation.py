@@ -16,9 +16,9 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import PerturbationMethod, Progress, spatial_axes
 from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
 from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.networks.forward import length_of
 
 if TYPE_CHECKING:
-    from gradcam_cli.networks.forward import length_of
 from gradcam_cli.networks.opened import OpenedNetwork
 
 
