@@ -11,7 +11,7 @@ from gradcam_cli.cam.methods.input_gradients import full_gradient
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.scaling import scale_sparse
 from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
-from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.errors import UsageError
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.keras_network import KerasNetwork
@@ -165,15 +165,6 @@ def test_input_and_biases_explain_a_logit_completely(builtin, samples):
     assert parts == 2 + convolutions + relus + 1
     assert float(score[0]) > 5
     np.testing.assert_allclose(total, score[0], rtol=1e-3)
-
-
-def test_fullgrad_refuses_channels_before_places():
-    inputs = keras.Input((3, 8, 8))
-    x = keras.layers.Conv2D(4, 3, data_format="channels_first", activation="relu")(inputs)
-    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
-    network = KerasNetwork(keras.Model(inputs, keras.layers.Dense(2)(x)))
-    with pytest.raises(UnsupportedModelError, match="FullGrad can't tell places"):
-        Explainer(inspect_network("first", network), method="fullgrad")
 
 
 def test_sparse_maps_are_scaled_to_their_percentile():

@@ -328,27 +328,6 @@ def test_a_model_of_any_size_takes_the_size_that_is_said(saved):
     assert explanation.maps.shape == (1, 1, 24, 32)
 
 
-@pytest.mark.processor
-def test_channels_first(saved, pictures):
-    keras.utils.set_random_seed(9)
-    inputs = keras.Input((3, SIZE, SIZE))
-    options = {"padding": "same", "activation": "relu", "data_format": "channels_first"}
-    x = L.Conv2D(4, 3, name="conv1", **options)(inputs)
-    x = L.MaxPooling2D(data_format="channels_first")(x)
-    x = L.Conv2D(5, 3, name="conv2", **options)(x)
-    x = L.GlobalAveragePooling2D(data_format="channels_first")(x)
-    model = keras.Model(inputs, L.Dense(CLASSES, activation="softmax", name="scores")(x))
-    classifier = saved(model, preprocess="0-1")
-    assert classifier.input_shape == (SIZE, SIZE, 3)
-    explainer = Explainer(classifier)
-    assert (explainer.layer, explainer.pitch) == ("conv2", (2, 2))
-    inner = keras.Model(model.inputs, model.get_layer("conv2").output)
-    activations = inner(pictures.transpose(0, 3, 1, 2) / 255).numpy().transpose(0, 2, 3, 1)
-    expected = grad_cam_by_hand(activations, model.get_layer("scores").kernel.numpy(), 2)
-    found = explainer.explain(pictures, [[2], [2]]).maps[:, 0]
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_gives_numbers(saved, pictures, policy):
     keras.utils.set_random_seed(10)

@@ -35,11 +35,11 @@ from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
 from gradcam_cli.networks.forward import Network, length_of, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_CLASSES = 1000
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-_CHANNELS = frozenset({1, 3, 4})
 # What a model is shown that takes any size and doesn't say which it was trained on.
 _USUAL_SIZE = 224
 
@@ -197,7 +197,7 @@ def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, i
     """Gives (height, width, channels) of the pictures that a model takes."""
     shape = network.input_shape
     channels = shape[-1] if len(shape) == 3 else None
-    if channels is None or channels not in _CHANNELS:
+    if channels is None or channels not in PICTURE_CHANNELS:
         raise UnsupportedModelError(
             f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
             f"1, 3 or 4 channels, (None, height, width, channels), can be explained"

@@ -8,14 +8,16 @@ says that there is none, when it isn't. Two more such uses have modules of their
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import tensorflow as tf
 
 if TYPE_CHECKING:
     import keras
+
+Replacement: TypeAlias = "Callable[[tf.Operation], Sequence[tf.Tensor] | None]"
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
@@ -77,3 +79,53 @@ def with_constants(function: Any) -> Any:
     except ImportError:
         return None
     return convert_variables_to_constants_v2(function)
+
+
+@contextmanager
+def replaced_operations(replace: Replacement) -> Iterator[None]:
+    """Has a function replace operations while this thread adds them to graphs.
+
+    TensorFlow tells its own debugger of each operation; nobody else can stand between a
+    network and TensorFlow's kernels, whatever library the network was made with. Without
+    that, operations stay as they are: those without a kernel for the processor then fail
+    with TensorFlow's own message.
+
+    Args:
+        replace: Is given each new operation; returns what is to be taken for its outputs,
+            or None.
+    """
+    try:
+        from tensorflow.python.framework import op_callbacks
+    except ImportError:
+        yield
+        return
+
+    def told(_kind: str, _inputs: Any, _attributes: Any, outputs: Any, **options: Any) -> Any:
+        is_traced = options.get("graph") is not None and len(outputs) > 0
+        return replace(outputs[0].op) if is_traced else None
+
+    op_callbacks.add_op_callback(told)
+    try:
+        yield
+    finally:
+        op_callbacks.remove_op_callback(told)
+
+
+def graph_of(function: Any) -> tf.Graph | None:
+    """Makes the graph of a function that other graphs call.
+
+    TensorFlow imports such functions whole, where gradients and layers need what is inside.
+
+    Args:
+        function: A ``FunctionDef``.
+
+    Returns:
+        The graph, with ``inputs`` and ``outputs``; None if TensorFlow can't make it any more:
+        then the call stays a call.
+    """
+    try:
+        from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
+    except ImportError:
+        return None
+    graph: tf.Graph = function_def_to_graph(function)
+    return graph

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
+from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
 
 if TYPE_CHECKING:
     import keras
@@ -35,8 +37,6 @@ _TRANSPARENT_KINDS = frozenset(
         "ZeroPadding2D",
     }
 )
-_TO_CHANNELS_LAST = (0, 2, 3, 1)
-_TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
 class KerasNetwork:
@@ -97,7 +97,7 @@ class KerasNetwork:
                 f"before it is saved"
             )
         if self.channels_first and len(whole) == 4:
-            whole = tuple(whole[axis] for axis in _TO_CHANNELS_LAST)
+            whole = tuple(whole[axis] for axis in to_last(4))
         return whole[1:]
 
     @property
@@ -128,7 +128,7 @@ class KerasNetwork:
             UnsupportedModelError: What it returns aren't class scores.
         """
         if self.channels_first:
-            inputs = tf.transpose(inputs, _TO_CHANNELS_FIRST)
+            inputs = with_channels_first(inputs)
         feature_maps: dict[str, tf.Tensor] = {}
         called: list[keras.Model] = []
 
@@ -136,7 +136,10 @@ class KerasNetwork:
             called.append(self.model)
             return call(*args, **kwargs)
 
-        with intercepted_calls([(self.model, noted), *self._recorders(feature_maps)]):
+        with (
+            channels_last_operations(),
+            intercepted_calls([(self.model, noted), *self._recorders(feature_maps)]),
+        ):
             outputs = self.model(self._packed(inputs), training=False)
         if not called:
             raise UnsupportedModelError(
@@ -190,8 +193,8 @@ def _recorder(
         if channels_first and result.shape.rank == 4:
             # The recorded tensor must be one that the network goes on with, or the scores
             # wouldn't depend on it.
-            feature_map = tf.transpose(result, _TO_CHANNELS_LAST)
-            result = tf.transpose(feature_map, _TO_CHANNELS_FIRST)
+            feature_map = with_channels_last(result)
+            result = with_channels_first(feature_map)
         for path in paths:
             # A layer that is called again comes last.
             feature_maps.pop(path, None)

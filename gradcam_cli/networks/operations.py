@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+RELU6 = "Relu6"
+RELU6_LIMIT = 6.0
 _named: set[str] = set()
 
 

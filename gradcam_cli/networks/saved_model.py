@@ -8,18 +8,24 @@ do, count as a layer.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.networks.channels_last import ChannelsLastCopy, needs_copy
 from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.gradient_overrides import with_overrides
 from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.keras_network import choose_output
+from gradcam_cli.networks.layout import with_channels_first
 from gradcam_cli.networks.operations import operation_names
 
+# Grey, RGB, RGB and opacity.
+PICTURE_CHANNELS = frozenset({1, 3, 4})
 _PREFIX = "saved_model"
+_OWN_GRADIENT = "_gradient_op_type"
 # What Keras 3 adds to every name in a model that it exports, having called it before.
 _SECOND_CALL = "_1"
 _TRANSPARENT_OPS = operation_names("MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad")
@@ -69,9 +75,12 @@ class GraphNetwork:
                 f"{name}: TensorFlow {tf.__version__} can't take a SavedModel apart; save the "
                 f"model as a .keras file"
             )
-        self._graph_def = frozen.graph.as_graph_def()
-        (self._input,) = (tensor.name for tensor in frozen.inputs)
-        self.input_shape = tuple(frozen.inputs[0].shape[1:])
+        (inputs,) = frozen.inputs
+        self._input = inputs.name
+        self.input_shape = tuple(inputs.shape[1:])
+        self._channels_first = _has_channels_first(self.input_shape)
+        if self._channels_first:
+            self.input_shape = *self.input_shape[1:], self.input_shape[0]
         self._outputs = dict(
             zip(
                 sorted(function.structured_outputs),
@@ -87,6 +96,7 @@ class GraphNetwork:
             if op.type == "Const" and op.outputs[0].dtype.is_floating
         )
         self._scopes = _spatial_scopes(frozen.graph, self._input)
+        self._graph_def = self._explainable(frozen.graph)
         self.nodes = [
             LayerNode(path, index, kind, 0, kind in _TRANSPARENT_OPS)
             for index, (path, (kind, _)) in enumerate(self._scopes.items())
@@ -99,6 +109,8 @@ class GraphNetwork:
             UsageError: The model has several outputs and none of this name.
             UnsupportedModelError: What it returns aren't class scores.
         """
+        if self._channels_first:
+            inputs = with_channels_first(inputs)
         wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]
         tensors = tf.graph_util.import_graph_def(
             with_overrides(self._graph_def), {self._input: inputs}, wanted, name=_PREFIX
@@ -106,6 +118,29 @@ class GraphNetwork:
         outputs = dict(zip(self._outputs, tensors[: len(self._outputs)], strict=True))
         feature_maps = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))
         return Recording(choose_output(outputs, self._output), feature_maps)
+
+    def _explainable(self, graph: tf.Graph) -> Any:
+        """Gives the graph, or what computes the same and has its gradients."""
+        inputs = graph.get_tensor_by_name(self._input)
+        if self._channels_first or needs_copy(graph):
+            layers = [tensor for _, tensor in self._scopes.values()]
+            copy = ChannelsLastCopy(inputs, layers, channels_first=self._channels_first)
+            self._input = copy.tensor(self._input)
+            self._outputs = {name: copy.tensor(tensor) for name, tensor in self._outputs.items()}
+            self._scopes = {
+                path: (kind, copy.layer(tensor)) for path, (kind, tensor) in self._scopes.items()
+            }
+            graph = copy.graph
+        definition = graph.as_graph_def()
+        for node in definition.node:
+            # They were recorded in the graph that was saved, and know nothing of this one.
+            node.attr.pop(_OWN_GRADIENT, None)
+        return definition
+
+
+def _has_channels_first(shape: Sequence[int | None]) -> bool:
+    """Says whether an input of this shape, without the batch, has the channels first."""
+    return len(shape) == 3 and shape[0] in PICTURE_CHANNELS and shape[2] not in PICTURE_CHANNELS
 
 
 def _spatial_scopes(graph: tf.Graph, input_name: str) -> dict[str, tuple[str, str]]:

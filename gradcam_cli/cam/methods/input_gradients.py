@@ -9,12 +9,9 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
 from gradcam_cli.cam.upsampling import upsample
-from gradcam_cli.errors import UnsupportedModelError
-from gradcam_cli.networks.gradient_overrides import overridden_gradients
-
-_GUIDED_RELU = "GradcamGuidedRelu"
-_RELU6_LIMIT = 6.0
-_CHANNELS_FIRST = b"NCHW"
+from gradcam_cli.networks.biases import biased_tensors
+from gradcam_cli.networks.guided_relus import guided_relus
+from gradcam_cli.networks.layout import channels_first_tensors, with_channels_last
 
 
 class FullGrad(InGraphMethod):
@@ -61,45 +58,19 @@ def full_gradient(inputs: tf.Tensor, scores: tf.Tensor) -> Iterator[tf.Tensor]:
 
     Yields:
         The input's contributions, then those of each bias, in the shape of the tensor
-        that it is added to, float32.
-
-    Raises:
-        UnsupportedModelError: The network puts the channels first.
+        that it is added to, with the channels last, float32.
     """
-    biased = list(_biased_tensors(inputs))
+    biased = list(biased_tensors(inputs))
     gradients = tf.gradients(scores, [inputs, *(tensor for tensor, _ in biased)])
     yield gradients[0] * inputs
-    for (_, bias), gradient in zip(biased, gradients[1:], strict=True):
+    channels_first = channels_first_tensors(inputs)
+    for (tensor, bias), gradient in zip(biased, gradients[1:], strict=True):
         # Operations that the scores don't depend on are in the graph as well.
-        if gradient is not None:
-            yield tf.cast(gradient, tf.float32) * tf.cast(bias, tf.float32)
-
-
-def _biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Finds the tensors that a bias goes into, in order, each with that bias."""
-    reached = {inputs.name}
-    for op in inputs.graph.get_operations():
-        dependent = [tensor.name in reached for tensor in op.inputs]
-        if not any(dependent):
+        if gradient is None:
             continue
-        reached.update(tensor.name for tensor in op.outputs)
-        if op.node_def.attr["data_format"].s == _CHANNELS_FIRST:
-            raise UnsupportedModelError(
-                "FullGrad can't tell places from channels in a model that puts the channels "
-                "first; choose another method"
-            )
-        if not op.outputs:
-            continue
-        output = op.outputs[0]
-        if op.type in ("Add", "AddV2", "BiasAdd", "Sub") and not all(dependent):
-            bias = op.inputs[dependent.index(False)]
-            yield output, -bias if op.type == "Sub" and dependent[0] else bias
-        elif op.type.startswith("FusedBatchNorm"):
-            _, scale, offset, mean, variance = op.inputs
-            yield output, offset - mean * scale * tf.math.rsqrt(variance + op.get_attr("epsilon"))
-        elif op.type == "Relu6":
-            is_saturated = tf.greater_equal(output, _RELU6_LIMIT)
-            yield output, tf.where(is_saturated, output, tf.zeros_like(output))
+        term = tf.cast(gradient, tf.float32) * tf.cast(bias, tf.float32)
+        is_image = term.shape.rank == inputs.shape.rank
+        yield with_channels_last(term) if is_image and tensor.name in channels_first else term
 
 
 class GuidedGradCam(InGraphMethod):
@@ -135,19 +106,10 @@ def guided_gradients(tapped: TappedPass) -> tf.Tensor:
     Returns:
         (N, ..., channels) float32, of the shape of the inputs.
     """
-    with overridden_gradients(tapped.inputs.graph, {"Relu": _GUIDED_RELU, "Relu6": _GUIDED_RELU}):
+    with guided_relus(tapped.inputs.graph):
         _, scores = tapped.scorer(tapped.inputs, tapped.targets)
     gradients: tf.Tensor = tf.gradients(scores, tapped.inputs)[0]
     return gradients
-
-
-@tf.RegisterGradient(_GUIDED_RELU)  # type: ignore[untyped-decorator]
-def _guided_relu_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
-    output = op.outputs[0]
-    passes = output > 0
-    if op.type == "Relu6":
-        passes &= output < _RELU6_LIMIT
-    return tf.nn.relu(gradient) * tf.cast(passes, gradient.dtype)
 
 
 def _rescale(values: tf.Tensor) -> tf.Tensor:

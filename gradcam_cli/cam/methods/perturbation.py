@@ -19,7 +19,7 @@ from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.networks.forward import length_of
 
 if TYPE_CHECKING:
-from gradcam_cli.networks.opened import OpenedNetwork
+    from gradcam_cli.networks.opened import OpenedNetwork
 
 
 class ScoreCam(PerturbationMethod):
