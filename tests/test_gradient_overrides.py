@@ -3,6 +3,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.gradient_overrides import overridden_gradients
 
 
@@ -37,7 +38,7 @@ def test_a_saved_model_is_guided_as_its_model(small_model, tmp_path, classify):
         Explainer(classifier, "last", "guidedgradcam").explain(pictures, [[0, 1]] * 2).maps
         for classifier in (
             classify(model),
-            load_classifier(str(tmp_path / "exported"), preprocess="none"),
+            load_classifier(ModelOptions(str(tmp_path / "exported"), preprocess="none")),
         )
     )
     assert expected.any()

@@ -16,6 +16,7 @@ from gradcam_cli.evaluation.scores import TargetScores
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.operations import unknown_operations
@@ -91,7 +92,7 @@ def save(path):
     classifier.network.model.export(f"{path}.exported", verbose=False)
     take_away()
     with pytest.raises(UnsupportedModelError, match=r"save the model as a \.keras file"):
-        load_classifier(f"{path}.exported")
+        load_classifier(ModelOptions(f"{path}.exported"))
     np.savez(path, **compute(classifier))
 
 
@@ -101,7 +102,10 @@ def take_away():
     keras.Model.layers = property(lambda self: self.renamed(include_self=False, recursive=False))
     del keras.Layer._flatten_layers
     del tf.__internal__.FuncGraph
-    sys.modules["tensorflow.python.framework.convert_to_constants"] = None
+    framework = sys.modules["tensorflow.python.framework"]
+    for name in ("convert_to_constants", "function_def_to_graph", "op_callbacks"):
+        vars(framework).pop(name, None)
+        sys.modules[f"tensorflow.python.framework.{name}"] = None
 
 
 def test_what_is_promised_suffices(tmp_path):
