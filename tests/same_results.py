@@ -14,7 +14,7 @@ PROBABILITY = 1e-5
 # Where rounding takes a pixel to the next colour of the default map, at the default strength.
 COLOR_STEP = 3
 # Of a million bytes, so many may be of such a pixel. (FullGrad and Guided Grad-CAM need more.)
-BYTES_PER_MILLION = 100
+BYTES_PER_MILLION = 300
 
 
 def assert_same_values(found, expected, within, name="values"):
