@@ -18,6 +18,7 @@ import gradcam_cli
 from gradcam_cli.cli import main
 from gradcam_cli.models.catalogue import CATALOGUE
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 
 RECORD_KEYS = ["image", "model", "layer", "method", "predictions", "targets"]
 
@@ -570,7 +571,7 @@ def test_efficientnet_normalises_its_input_as_it_was_trained(tmp_path, kind):
     path = tmp_path / f"b0.{kind}"
     model.save_weights(path) if kind == "weights.h5" else model.save(path)
 
-    loaded = load_classifier("efficientnetb0", weights=path).network.model
+    loaded = load_classifier(ModelOptions("efficientnetb0", weights=path)).network.model
     stem = keras.Model(loaded.inputs, loaded.get_layer("stem_conv_pad").output)
     pixels = np.random.default_rng(11).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
     found = np.asarray(stem(pixels))[:, :32, :32]

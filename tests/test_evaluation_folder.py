@@ -11,12 +11,10 @@ from gradcam_cli.errors import ImageError, UnsupportedModelError
 from gradcam_cli.evaluation.annotations import Annotations
 from gradcam_cli.evaluation.map_sources import ExplainerMaps
 from gradcam_cli.evaluation.measurement import Measurement
-from gradcam_cli.evaluation.measuring import (
-    EvaluatedMaps,
-    Evaluation,
-    EvaluationOptions,
-    evaluate_pictures,
-)
+from gradcam_cli.evaluation.measuring import evaluate_pictures
+from gradcam_cli.evaluation.options import EvaluationOptions
+from gradcam_cli.evaluation.ranking import best_rows, candidate_layers, rank_rows
+from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
 from gradcam_cli.evaluation.sanity import (
     CASCADING,
     INDEPENDENT,
@@ -25,7 +23,7 @@ from gradcam_cli.evaluation.sanity import (
     sanity_verdicts,
 )
 from gradcam_cli.evaluation.table import LOCALISATION_METRICS, METRICS
-from gradcam_cli.evaluation.verdict import best_rows, candidate_layers, rank_rows, verdicts
+from gradcam_cli.evaluation.verdict import verdicts
 from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -238,7 +236,7 @@ def test_sanity_of_one_that_looks_and_one_that_does_not(two_layer_network):
     model = two_layer_network.network.model
     weights = model.get_weights()
     reported = []
-    check = check_sanity([explainer, Blind()], [inputs[:4], inputs[4:]], report=reported.append)
+    check = check_sanity([explainer, Blind()], [inputs[:4], inputs[4:]], progress=reported.append)
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     assert check.layers == ["scores", "last", "first"]

@@ -11,8 +11,9 @@ from gradcam_cli.cam.methods.input_gradients import full_gradient
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.scaling import scale_sparse
 from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
-from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.errors import UsageError
 from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.pictures.fitting import Fit
 from gradcam_cli.pictures.reading import read_picture
@@ -40,7 +41,7 @@ def classifier():
 def test_several_classes_and_pictures_at_once(classifier, method):
     explainer = Explainer(classifier, method=method, **SMALL_PARAMETERS.get(method, {}))
     together = explainer.explain(PICTURES, [[0, -1], [1, 2], [-2, 3]])
-    rows, columns = (16, 16) if method in ("fullgrad", "guidedgradcam") else (8, 8)
+    rows, columns = (16, 16) if METHODS[method].at_input_size else (8, 8)
     assert together.maps.shape == (3, 2, rows, columns)
     assert explainer.pitch == (16 / rows, 16 / columns)
     assert np.isfinite(together.maps).all()
@@ -126,13 +127,13 @@ def test_progress_adds_up_to_the_total(classifier):
     for smoothing, copies in ((False, 1), (True, 6)):
         explainer = Explainer(classifier, method="scorecam", smoothing=smoothing, batch_size=3)
         assert explainer.runs_many_times
-        reported = []
-        explainer.report = lambda *counts, to=reported: to.append(counts)
+        told = []
+        explainer.progress = lambda *counts, to=told: to.append(counts)
         explainer.explain(PICTURES[:2], [[0, 1]] * 2)
         total = 2 * 2 * 5 * copies
-        assert {of for _, of in reported} == {total}
-        assert sum(done for done, _ in reported) == total
-        assert {done for done, _ in reported} == {3, 2}
+        assert {of for _, of in told} == {total}
+        assert sum(done for done, _ in told) == total
+        assert {done for done, _ in told} == {3, 2}
 
 
 def test_what_cannot_be_meant(classifier):
@@ -166,15 +167,6 @@ def test_input_and_biases_explain_a_logit_completely(builtin, samples):
     np.testing.assert_allclose(total, score[0], rtol=1e-3)
 
 
-def test_fullgrad_refuses_channels_before_places():
-    inputs = keras.Input((3, 8, 8))
-    x = keras.layers.Conv2D(4, 3, data_format="channels_first", activation="relu")(inputs)
-    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
-    network = KerasNetwork(keras.Model(inputs, keras.layers.Dense(2)(x)))
-    with pytest.raises(UnsupportedModelError, match="FullGrad can't tell places"):
-        Explainer(inspect_network("first", network), method="fullgrad")
-
-
 def test_sparse_maps_are_scaled_to_their_percentile():
     maps = np.zeros((1, 1, 20, 20), np.float32)
     maps[0, 0, 0, :4] = 100, 10, 8, 4
@@ -186,9 +178,9 @@ def test_sparse_maps_are_scaled_to_their_percentile():
 
 def test_perturbing_a_saved_model(classifier, tmp_path):
     classifier.network.model.export(tmp_path / "saved", verbose=False)
-    saved = load_classifier(str(tmp_path / "saved"), preprocess="none")
+    saved = load_classifier(ModelOptions(str(tmp_path / "saved"), preprocess="none"))
     for method in ("ablationcam", "fullgrad", "guidedgradcam"):
         expected = Explainer(classifier, method=method).explain(PICTURES, [[0, 1]] * 3)
-        layer = None if method == "fullgrad" else "last"
+        layer = "last" if METHODS[method].needs_layer else None
         found = Explainer(saved, layer, method).explain(PICTURES, [[0, 1]] * 3)
         np.testing.assert_allclose(found.maps, expected.maps, atol=1e-3)

@@ -1,5 +1,8 @@
 """Every method against an independent reading of its paper, in NumPy, and by hand."""
 
+import inspect
+from typing import get_type_hints
+
 import numpy as np
 import numpy_network
 import pytest
@@ -7,7 +10,7 @@ import tensorflow as tf
 from numpy_network import CELLS, CLASSES, HEIGHT, WIDTH, K, NumpyNetwork, bilinear, random_inputs
 
 import gradcam_cli
-from gradcam_cli.cam.methods.base import make_method
+from gradcam_cli.cam.methods.base import find_implementation, make_method
 from gradcam_cli.cam.methods.components import eigen_cam, eigen_grad_cam, fem
 from gradcam_cli.cam.methods.gradients import (
     grad_cam,
@@ -16,7 +19,7 @@ from gradcam_cli.cam.methods.gradients import (
     layer_cam,
     xgrad_cam,
 )
-from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.cam.methods.table import METHODS, MethodParameters
 from gradcam_cli.errors import UsageError
 
 TARGETS = [2, 0, 3]
@@ -28,50 +31,71 @@ def model():
     return numpy_network.build()
 
 
-def explainer_of(model, method, **options):
-    classes = {explainer.method: explainer for explainer in explainers()}
-    return classes[method](model, conv_layer="conv2", batch_size=4, **options)
+def maps_of(model, method, inputs=None, targets=ONE_HOT, **options):
+    """The maps before the ReLU, at the size that the method gives them."""
+    classes = {explainer.method: explainer for explainer in _explainers()}
+    explainer = classes[method](model, conv_layer="conv2", batch_size=4, **options)
+    inputs = random_inputs(3) if inputs is None else inputs
+    return explainer.raw_maps(inputs, targets).numpy()
 
 
-def explainers():
+def _explainers():
     found = [getattr(gradcam_cli, name) for name in dir(gradcam_cli) if name[0].isupper()]
     return [explainer for explainer in found if hasattr(explainer, "method")]
 
 
-def networks(model):
+def networks(model, inputs=None):
+    inputs = random_inputs(3) if inputs is None else inputs
     return [
         (NumpyNetwork(model, x.astype(np.float32)), weights)
-        for x, weights in zip(random_inputs(3), ONE_HOT, strict=True)
+        for x, weights in zip(inputs, ONE_HOT, strict=True)
     ]
 
 
-def assert_explains(explainer, expected):
-    """Compares with maps before the ReLU, at the size that the method gives them.
-
-    `explain` cuts off what speaks against the class and keeps the units; `compute_heatmap` scales
-    from minimum to maximum. Together they say the whole map.
-    """
-    expected = np.stack(expected)
+def assert_equal_maps(actual, expected):
+    assert actual.shape == np.shape(expected)
+    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())
     # A network in which nothing happens would prove nothing.
-    assert expected.max() > 0
-    inputs = random_inputs(3)
-    cut = np.maximum(expected, 0)[..., None]
-    upsampled = tf.image.resize(cut, (HEIGHT, WIDTH), "bicubic").numpy()
-    found = explainer.explain(inputs, ONE_HOT).numpy()
-    np.testing.assert_allclose(found, upsampled, rtol=2e-4, atol=3e-5 * expected.max())
-    for x, target, one in zip(inputs, TARGETS, expected, strict=True):
-        spread = np.ptp(one)
-        assert spread > 0
-        heatmap = explainer.compute_heatmap(x, target, eps=0)
-        np.testing.assert_allclose(heatmap, (one - one.min()) / spread, rtol=2e-4, atol=2e-4)
+    assert np.ptp(expected) > 0
 
 
 def test_every_method_has_a_class_of_its_own_and_the_paper():
-    assert {explainer.method for explainer in explainers()} == set(METHODS)
-    assert len(explainers()) == len(METHODS) == 16
+    assert {explainer.method for explainer in _explainers()} == set(METHODS)
+    assert len(_explainers()) == len(METHODS)
     for name, info in METHODS.items():
         make_method(name)
         assert "20" in info.paper, name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_row_says_is_so(model, name):
+    info = METHODS[name]
+    explainer = {explainer.method: explainer for explainer in _explainers()}[name]
+    assert all((info.title, info.summary, info.paper, info.cost))
+    told, maps = [], {}
+    for layer in ("conv1", "conv2"):
+        explain = explainer(model, conv_layer=layer, progress=lambda *counts: told.append(counts))
+        maps[layer] = explain.raw_maps(random_inputs(2), ONE_HOT[:2]).numpy()
+    assert bool(told) == info.runs_many_times
+    at_input_size = maps["conv2"].shape == (2, HEIGHT, WIDTH)
+    assert at_input_size == info.at_input_size
+    assert np.array_equal(maps["conv1"], maps["conv2"]) != info.needs_layer
+
+
+def test_parameters_are_typed_as_the_methods_take_them():
+    taken = {}
+    for info in METHODS.values():
+        implementation = find_implementation(info)
+        chosen = [
+            parameter.name
+            for parameter in inspect.signature(implementation).parameters.values()
+            if parameter.default is not parameter.empty
+        ]
+        if chosen:
+            is_class = inspect.isclass(implementation)
+            types = get_type_hints(implementation.__init__ if is_class else implementation)
+            taken.update((parameter, types[parameter]) for parameter in chosen)
+    assert taken == get_type_hints(MethodParameters)
 
 
 def test_an_unknown_method_is_refused_with_a_suggestion():
@@ -92,7 +116,7 @@ def test_grad_cam(model):
     for network, c in networks(model):
         alpha = network.gradient(c).mean((0, 1))
         expected.append(sum(alpha[k] * network.a[:, :, k] for k in range(K)))
-    assert_explains(explainer_of(model, "gradcam"), expected)
+    assert_equal_maps(maps_of(model, "gradcam"), expected)
 
 
 def test_grad_cam_plus_plus(model):
@@ -111,7 +135,7 @@ def test_grad_cam_plus_plus(model):
                         weight += second[i, j, k] / below * max(first[i, j, k], 0)
             total += weight * network.a[:, :, k]
         expected.append(total / exponential)
-    assert_explains(explainer_of(model, "gradcam++"), expected)
+    assert_equal_maps(maps_of(model, "gradcam++"), expected)
 
 
 def test_xgrad_cam(model):
@@ -123,19 +147,19 @@ def test_xgrad_cam(model):
             share = network.a[:, :, k] / (network.a[:, :, k].sum() or 1)
             total += (share * g[:, :, k]).sum() * network.a[:, :, k]
         expected.append(total)
-    assert_explains(explainer_of(model, "xgradcam"), expected)
+    assert_equal_maps(maps_of(model, "xgradcam"), expected)
 
 
 def test_hires_cam(model):
     expected = [(network.gradient(c) * network.a).sum(-1) for network, c in networks(model)]
-    assert_explains(explainer_of(model, "hirescam"), expected)
+    assert_equal_maps(maps_of(model, "hirescam"), expected)
 
 
 def test_layer_cam(model):
     expected = [
         (np.maximum(network.gradient(c), 0) * network.a).sum(-1) for network, c in networks(model)
     ]
-    assert_explains(explainer_of(model, "layercam"), expected)
+    assert_equal_maps(maps_of(model, "layercam"), expected)
 
 
 def principal(values):
@@ -150,12 +174,12 @@ def principal(values):
 
 def test_eigen_cam(model):
     expected = [principal(network.a) for network, _ in networks(model)]
-    assert_explains(explainer_of(model, "eigencam"), expected)
+    assert_equal_maps(maps_of(model, "eigencam"), expected)
 
 
 def test_eigen_grad_cam(model):
     expected = [principal(network.gradient(c) * network.a) for network, c in networks(model)]
-    assert_explains(explainer_of(model, "eigengradcam"), expected)
+    assert_equal_maps(maps_of(model, "eigengradcam"), expected)
 
 
 def test_fem(model):
@@ -166,7 +190,7 @@ def test_fem(model):
             channel = network.a[:, :, k]
             total += channel.mean() * (channel > channel.mean() + 1.5 * channel.std())
         expected.append(total)
-    assert_explains(explainer_of(model, "fem", k=1.5), expected)
+    assert_equal_maps(maps_of(model, "fem", k=1.5), expected)
 
 
 def to_unit(values):
@@ -184,7 +208,7 @@ def test_score_cam(model):
             gains.append(NumpyNetwork(model, network.x * mask[:, :, None]).y @ c - baseline)
         alpha = np.exp(gains) / np.exp(gains).sum()
         expected.append(network.a @ alpha)
-    assert_explains(explainer_of(model, "scorecam"), expected)
+    assert_equal_maps(maps_of(model, "scorecam"), expected)
 
 
 def numpy_blur(x):
@@ -220,7 +244,7 @@ def test_group_cam(model):
             kept = network.x * seen + blurred * (1 - seen)
             total += (NumpyNetwork(model, kept).y @ c - baseline) * mask
         expected.append(total)
-    assert_explains(explainer_of(model, "groupcam", groups=3, percentile=60), expected)
+    assert_equal_maps(maps_of(model, "groupcam", groups=3, percentile=60), expected)
 
 
 def test_ablation_cam(model):
@@ -234,7 +258,7 @@ def test_ablation_cam(model):
             ablated = NumpyNetwork(model, network.x, without).y @ c
             total += (complete - ablated) / abs(complete) * network.a[:, :, k]
         expected.append(total)
-    assert_explains(explainer_of(model, "ablationcam"), expected)
+    assert_equal_maps(maps_of(model, "ablationcam"), expected)
 
 
 def test_ablation_cam_reaches_what_lies_beside_the_layer():
@@ -252,8 +276,7 @@ def test_ablation_cam_reaches_what_lies_beside_the_layer():
     x = np.arange(4.0).reshape(1, 2, 2, 1)
     # y = 13 · 1.5 = 19.5; without A, 10 · 1.5 = 15; A = 3 x.
     expected = (19.5 - 15) / 19.5 * 3 * x[..., 0]
-    found = explainer_of(model, "ablationcam").explain(x, [[1.0, 0.0]])
-    np.testing.assert_allclose(found[..., 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(maps_of(model, "ablationcam", x, [[1.0, 0.0]]), expected, rtol=1e-5)
 
 
 def test_smooth_grad_cam_plus_plus(model):
@@ -270,8 +293,8 @@ def test_smooth_grad_cam_plus_plus(model):
         alpha = np.divide(second, below, out=np.zeros_like(second), where=below != 0)
         weights = (alpha * np.maximum(first, 0)).sum((0, 1))
         expected.append(network.a @ weights)
-    explainer = explainer_of(model, "smoothgradcam++", samples=samples, noise=noise)
-    assert_explains(explainer, expected)
+    actual = maps_of(model, "smoothgradcam++", samples=samples, noise=noise)
+    assert_equal_maps(actual, expected)
 
 
 def test_fullgrad(model):
@@ -293,7 +316,7 @@ def test_fullgrad(model):
             for channel in range(strength.shape[-1]):
                 total += bilinear(strength[:, :, channel], (HEIGHT, WIDTH))
         expected.append(total)
-    assert_explains(explainer_of(model, "fullgrad"), expected)
+    assert_equal_maps(maps_of(model, "fullgrad"), expected)
 
 
 def test_guided_grad_cam(model):
@@ -303,7 +326,7 @@ def test_guided_grad_cam(model):
         coarse = bilinear(np.maximum(network.a @ alpha, 0), (HEIGHT, WIDTH))
         fine = np.abs(network.gradient_by_input(c, guided=True)).max(-1)
         expected.append(coarse * fine)
-    assert_explains(explainer_of(model, "guidedgradcam"), expected)
+    assert_equal_maps(maps_of(model, "guidedgradcam"), expected)
 
 
 def test_finer_cam(model):
@@ -315,13 +338,13 @@ def test_finer_cam(model):
         weights = c - 0.6 * np.eye(CLASSES)[similar].mean(0)
         alpha = network.gradient(weights).mean((0, 1))
         expected.append(network.a @ alpha)
-    assert_explains(explainer_of(model, "finercam", gamma=0.6, references=2), expected)
+    assert_equal_maps(maps_of(model, "finercam", gamma=0.6, references=2), expected)
 
 
 def test_finer_cam_without_comparison_is_grad_cam(model):
-    finer, plain = explainer_of(model, "finercam", gamma=0.0), explainer_of(model, "gradcam")
-    found, expected = (explainer(random_inputs(3), ONE_HOT) for explainer in (finer, plain))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        maps_of(model, "finercam", gamma=0.0), maps_of(model, "gradcam"), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_shapley_cam(model):
@@ -336,7 +359,7 @@ def test_shapley_cam(model):
         hessian_a = -np.tensordot(p * along_a - p * (p @ along_a), jacobian, axes=1)
         alpha = (slope - hessian_a / 2).mean((0, 1))
         expected.append(network.a @ alpha)
-    assert_explains(explainer_of(model, "shapleycam"), expected)
+    assert_equal_maps(maps_of(model, "shapleycam"), expected)
 
 
 # Two maps of two cells: A¹ = (1, 3), A² = (2, 0), with gradients (1, -1) and (2, 4).

@@ -128,14 +128,10 @@ def test_the_methods_that_fail_say_so():
 
 
 class FinePart(input_gradients.GuidedGradCam):
-    """What Guided Grad-CAM multiplies Grad-CAM's map with."""
+    """Guided backpropagation alone."""
 
     def maps(self, tapped):
         return tf.reduce_max(tf.abs(guided_gradients(tapped)), axis=-1)
-
-
-class FinePartAlone(gradcam_cli.GradCAM):
-    method = "finepart"
 
 
 def test_guided_backpropagation_does_not_notice_random_upper_layers(builtin, samples, monkeypatch):
@@ -146,10 +142,9 @@ def test_guided_backpropagation_does_not_notice_random_upper_layers(builtin, sam
     inputs = np.stack([np.asarray(picture, np.float32) for picture in pictures])
     targets = np.eye(1000)[[235, 285]]
 
-    row = replace(METHODS["guidedgradcam"], implementation="input_gradients.FinePart")
-    monkeypatch.setitem(METHODS, "finepart", row)
-    monkeypatch.setattr(input_gradients, "FinePart", FinePart, raising=False)
-    explainer = FinePartAlone(model)
+    row = replace(METHODS["guidedgradcam"], implementation=f"{__name__}:FinePart")
+    monkeypatch.setitem(METHODS, "guidedgradcam", row)
+    explainer = gradcam_cli.GuidedGradCAM(model)
     original = explainer(inputs, targets)
     rng = np.random.default_rng(0)
     for name in ("predictions", "top_conv"):

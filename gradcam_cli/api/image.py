@@ -167,7 +167,7 @@ def explain_image(
     index = TOP_CLASS if target is None else classifier.labels.find(str(target))
     prepared = classifier.input_for(fit).prepare(picture)
     explanation = explainer.explain(prepared.inputs[None], np.array([[index]], np.int32))
-    probabilities = explanation.probabilities[0].tolist()
+    probabilities = explanation.probabilities[0]
     explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
     return ImageExplanation(
         picture,

@@ -72,7 +72,9 @@ class ExplainerMaps:
         if maps.shape[1:] == inputs.shape[1:3]:
             return maps
         size = tf.constant(inputs.shape[1:3], tf.int32)
-        upsampled: np.ndarray = upsample_at_pitch(maps, size, self.explainer.pitch).numpy()
+        upsampled: np.ndarray = upsample_at_pitch(
+            tf.constant(maps), size, self.explainer.pitch
+        ).numpy()
         return upsampled
 
 

@@ -13,24 +13,25 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from gradcam_cli.networks.layout import channels_first_tensors, is_channels_first, to_last
+from gradcam_cli.networks.operations import operation_names
+
 Pitch = tuple[float, float]
 
-_TRANSPOSED_CONVOLUTIONS = ("Conv2DBackpropInput",)
+_TRANSPOSED_CONVOLUTIONS = operation_names("Conv2DBackpropInput")
 # What tells by the change of shape alone how it resamples.
-_RESAMPLING_OPS = frozenset(
-    {
-        "DepthToSpace",
-        "PartitionedCall",
-        "Reshape",
-        "ResizeArea",
-        "ResizeBicubic",
-        "ResizeBilinear",
-        "ResizeNearestNeighbor",
-        "ScaleAndTranslate",
-        "SpaceToDepth",
-        "StatefulPartitionedCall",
-        "StridedSlice",
-    }
+_RESAMPLING_OPS = operation_names(
+    "DepthToSpace",
+    "PartitionedCall",
+    "Reshape",
+    "ResizeArea",
+    "ResizeBicubic",
+    "ResizeBilinear",
+    "ResizeNearestNeighbor",
+    "ScaleAndTranslate",
+    "SpaceToDepth",
+    "StatefulPartitionedCall",
+    "StridedSlice",
 )
 # A change of size below this comes from padding or cropping, not from resampling.
 _RESAMPLING_RATIO = 1.5
@@ -53,20 +54,24 @@ def cell_pitch(inputs: tf.Tensor, feature_map: tf.Tensor) -> Pitch:
     # The last spatial shape on the way to each tensor: some resampling reshapes to more
     # dimensions and back.
     shapes = {inputs.name: inputs.shape}
+    channels_first = channels_first_tensors(inputs)
     for op in inputs.graph.get_operations():
         found = [tensor.name for tensor in op.inputs if tensor.name in pitches]
         if not found:
             continue
         source = max(found, key=pitches.__getitem__)
         for tensor in op.outputs:
-            if tensor.shape.rank == 4 and list(tensor.shape[1:]).count(1) >= 2:
+            shape = tensor.shape
+            if shape.rank == 4 and list(shape[1:]).count(1) >= 2:
                 # A single cell, as that of attention beside the maps, lies nowhere.
                 continue
-            vertical, horizontal = _step(op, shapes[source], tensor.shape)
+            if shape.rank == 4 and tensor.name in channels_first:
+                shape = tf.TensorShape([shape[axis] for axis in to_last(4)])
+            vertical, horizontal = _step(op, shapes[source], shape)
             pitch = pitches[source]
             pitches[tensor.name] = pitch[0] * vertical, pitch[1] * horizontal
-            is_map = tensor.shape.rank == 4 and op.type != "Transpose"
-            shapes[tensor.name] = tensor.shape if is_map else shapes[source]
+            is_map = shape.rank == 4 and op.type != "Transpose"
+            shapes[tensor.name] = shape if is_map else shapes[source]
     try:
         return pitches[feature_map.name]
     except KeyError:
@@ -78,7 +83,7 @@ def _step(op: tf.Operation, before: tf.TensorShape, after: tf.TensorShape) -> Pi
     attributes = op.node_def.attr
     if "strides" in attributes and len(attributes["strides"].list.i) == 4:
         strides = attributes["strides"].list.i
-        rows, columns = (2, 3) if attributes["data_format"].s == b"NCHW" else (1, 2)
+        rows, columns = (2, 3) if is_channels_first(op) else (1, 2)
         vertical, horizontal = float(strides[rows]), float(strides[columns])
         if op.type in _TRANSPOSED_CONVOLUTIONS:
             return 1 / vertical, 1 / horizontal

@@ -8,22 +8,39 @@ do, count as a layer.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (
-    convert_variables_to_constants_v2,
-)
 
+from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.networks.channels_last import ChannelsLastCopy, needs_copy
 from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.gradient_overrides import with_overrides
+from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.keras_network import choose_output
+from gradcam_cli.networks.layout import with_channels_first
+from gradcam_cli.networks.operations import operation_names
 
+# Grey, RGB, RGB and opacity.
+PICTURE_CHANNELS = frozenset({1, 3, 4})
 _PREFIX = "saved_model"
+_OWN_GRADIENT = "_gradient_op_type"
 # What Keras 3 adds to every name in a model that it exports, having called it before.
 _SECOND_CALL = "_1"
-_TRANSPARENT_OPS = frozenset({"MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad"})
+_TRANSPARENT_OPS = operation_names("MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad")
 # The operations that say what a scope is; any other is named by its last operation.
-_TELLING_OPS = ("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
+_TELLING_OPS = operation_names("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
+# What reaches files, or Python.
+_UNSAFE_OPS = operation_names(
+    "EagerPyFunc",
+    "MergeV2Checkpoints",
+    "PyFunc",
+    "PyFuncStateless",
+    "ReadFile",
+    "SaveV2",
+    "WriteFile",
+)
 
 
 class GraphNetwork:
@@ -32,7 +49,7 @@ class GraphNetwork:
     Attributes:
         name: What the user calls it.
         nodes: Its layers: the scopes with a spatial output, in the order of computation.
-        operations: The types of all its operations.
+        unsafe_operations: The types of those of its operations that reach files or Python.
         input_shape: (height, width, channels) that it was saved with, None where any.
         is_constant: Always.
     """
@@ -46,13 +63,24 @@ class GraphNetwork:
             name: What the user calls it.
             function: A concrete function with one input (N, height, width, channels).
             output: Which of several outputs holds the class scores.
+
+        Raises:
+            UnsupportedModelError: This version of TensorFlow can't flatten it.
         """
         self.name = name
         self._output = output
-        frozen = convert_variables_to_constants_v2(function)
-        self._graph_def = frozen.graph.as_graph_def()
-        (self._input,) = (tensor.name for tensor in frozen.inputs)
-        self.input_shape = tuple(frozen.inputs[0].shape[1:])
+        frozen = with_constants(function)
+        if frozen is None:
+            raise UnsupportedModelError(
+                f"{name}: TensorFlow {tf.__version__} can't take a SavedModel apart; save the "
+                f"model as a .keras file"
+            )
+        (inputs,) = frozen.inputs
+        self._input = inputs.name
+        self.input_shape = tuple(inputs.shape[1:])
+        self._channels_first = _has_channels_first(self.input_shape)
+        if self._channels_first:
+            self.input_shape = *self.input_shape[1:], self.input_shape[0]
         self._outputs = dict(
             zip(
                 sorted(function.structured_outputs),
@@ -60,13 +88,15 @@ class GraphNetwork:
                 strict=True,
             )
         )
-        self.operations = {op.type for op in frozen.graph.get_operations()}
+        types = {op.type for op in frozen.graph.get_operations()}
+        self.unsafe_operations = types & _UNSAFE_OPS
         self.parameters = sum(
             op.outputs[0].shape.num_elements() or 0
             for op in frozen.graph.get_operations()
             if op.type == "Const" and op.outputs[0].dtype.is_floating
         )
         self._scopes = _spatial_scopes(frozen.graph, self._input)
+        self._graph_def = self._explainable(frozen.graph)
         self.nodes = [
             LayerNode(path, index, kind, 0, kind in _TRANSPARENT_OPS)
             for index, (path, (kind, _)) in enumerate(self._scopes.items())
@@ -79,13 +109,38 @@ class GraphNetwork:
             UsageError: The model has several outputs and none of this name.
             UnsupportedModelError: What it returns aren't class scores.
         """
+        if self._channels_first:
+            inputs = with_channels_first(inputs)
         wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]
         tensors = tf.graph_util.import_graph_def(
-            self._graph_def, {self._input: inputs}, wanted, name=_PREFIX
+            with_overrides(self._graph_def), {self._input: inputs}, wanted, name=_PREFIX
         )
         outputs = dict(zip(self._outputs, tensors[: len(self._outputs)], strict=True))
         feature_maps = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))
         return Recording(choose_output(outputs, self._output), feature_maps)
+
+    def _explainable(self, graph: tf.Graph) -> Any:
+        """Gives the graph, or what computes the same and has its gradients."""
+        inputs = graph.get_tensor_by_name(self._input)
+        if self._channels_first or needs_copy(graph):
+            layers = [tensor for _, tensor in self._scopes.values()]
+            copy = ChannelsLastCopy(inputs, layers, channels_first=self._channels_first)
+            self._input = copy.tensor(self._input)
+            self._outputs = {name: copy.tensor(tensor) for name, tensor in self._outputs.items()}
+            self._scopes = {
+                path: (kind, copy.layer(tensor)) for path, (kind, tensor) in self._scopes.items()
+            }
+            graph = copy.graph
+        definition = graph.as_graph_def()
+        for node in definition.node:
+            # They were recorded in the graph that was saved, and know nothing of this one.
+            node.attr.pop(_OWN_GRADIENT, None)
+        return definition
+
+
+def _has_channels_first(shape: Sequence[int | None]) -> bool:
+    """Says whether an input of this shape, without the batch, has the channels first."""
+    return len(shape) == 3 and shape[0] in PICTURE_CHANNELS and shape[2] not in PICTURE_CHANNELS
 
 
 def _spatial_scopes(graph: tf.Graph, input_name: str) -> dict[str, tuple[str, str]]:

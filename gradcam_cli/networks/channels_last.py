@@ -1,0 +1,234 @@
+"""Runs networks that put the channels first on processors, which want them last.
+
+TensorFlow's own kernels for the processor compute convolutions, pooling and some more with
+the channels last alone. (Those of oneDNN do better, but they are off on many processors, and
+lack some operations too.) So each operation that puts the channels first is replaced, while
+the network is traced, by one that puts them last, with transpositions around it. Gradients
+are then those of the replacement, and have their kernels as well.
+
+Operations that Python makes are replaced as they are made; gradients that a layer brings
+along, as that of SiLU, then use the replacement too. Those of a saved graph are replaced
+while the graph is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from gradcam_cli.networks.internals import graph_of, replaced_operations
+from gradcam_cli.networks.layout import (
+    channels_first_tensors,
+    is_channels_first,
+    to_last,
+    with_channels_first,
+    with_channels_last,
+)
+from gradcam_cli.networks.operations import operation_names
+
+_LAST_FORMATS = {b"NCHW": "NHWC", b"NCDHW": "NDHWC"}
+_CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
+_LOOPS = operation_names("NextIteration", "RefNextIteration")
+_CONVOLUTIONS = operation_names("Conv2D", "Conv3D")
+# What has a number for each axis: attributes, and inputs by their place.
+_BY_AXIS = {"dilations", "ksize", "strides"}
+_BY_AXIS_INPUTS = {
+    "Conv2DBackpropInput": (0,),
+    "Conv3DBackpropInputV2": (0,),
+    "DepthwiseConv2dNativeBackpropInput": (0,),
+    "MaxPoolV2": (1, 2),
+}
+
+
+@contextmanager
+def channels_last_operations() -> Iterator[None]:
+    """Has operations that this thread adds to graphs put the channels last.
+
+    It does nothing where there is a GPU, whose kernels take both.
+    """
+    if _has_gpu():
+        yield
+        return
+    with replaced_operations(_replaced_outputs):
+        yield
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def _replaced_outputs(op: tf.Operation) -> Sequence[tf.Tensor] | None:
+    return _replacement(op, op.inputs) if is_channels_first(op) else None
+
+
+def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
+    """Computes with the channels last, and in groups one by one, what an operation computes.
+
+    Args:
+        op: One of `FORMATTED_OPS`, maybe of another graph.
+        inputs: What stands for its inputs here.
+
+    Returns:
+        What stands for its outputs, in their own layout; None if the number of axes isn't
+        known.
+    """
+    # Which is the image: a transposed convolution has it after the shape of its output.
+    place = 2 if op.type.endswith(("BackpropInput", "BackpropInputV2")) else 0
+    rank = inputs[place].shape.rank
+    if rank is None or rank < 3:
+        return None
+    turns = is_channels_first(op)
+    order = to_last(rank) if turns else list(range(rank))
+    inputs = list(inputs)
+    if turns:
+        inputs[place] = with_channels_last(inputs[place])
+        for other in _BY_AXIS_INPUTS.get(op.type, ()):
+            inputs[other] = tf.gather(inputs[other], order)
+    names = [argument.name for argument in op.op_def.input_arg]
+    attributes = _attributes(op, order)
+    compute = getattr(tf.raw_ops, op.type)
+
+    def computed(*tensors: tf.Tensor) -> Any:
+        return compute(**dict(zip(names, tensors, strict=True)), **attributes)
+
+    results = _in_groups(computed, *inputs) if op.type in _CONVOLUTIONS else computed(*inputs)
+    image, *others = results if isinstance(results, tuple) else [results]
+    # What is known of it doesn't always follow from the inputs in another order.
+    shape = op.outputs[0].shape
+    image.set_shape(shape if shape.rank is None else [shape[axis] for axis in order])
+    return [with_channels_first(image) if turns else image, *others]
+
+
+def _attributes(op: tf.Operation, order: Sequence[int]) -> dict[str, Any]:
+    """Gives the attributes that tell what an operation computes, with its axes in another order."""
+    inferred = {argument.type_attr for argument in op.op_def.input_arg}
+    attributes = {
+        attribute.name: op.get_attr(attribute.name)
+        for attribute in op.op_def.attr
+        if attribute.name not in inferred
+    }
+    data_format = attributes["data_format"]
+    attributes["data_format"] = _LAST_FORMATS.get(data_format, data_format)
+    for name in _BY_AXIS & attributes.keys():
+        attributes[name] = [attributes[name][axis] for axis in order]
+    paddings = attributes.get("explicit_paddings")
+    if paddings:
+        attributes["explicit_paddings"] = [
+            paddings[2 * axis + side] for axis in order for side in (0, 1)
+        ]
+    return attributes
+
+
+def _in_groups(
+    convolve: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], image: tf.Tensor, weights: tf.Tensor
+) -> tf.Tensor:
+    """Convolves groups of channels one by one: of them together there is no gradient."""
+    groups = (image.shape[-1] or 0) // (weights.shape[-2] or 1)
+    if groups <= 1:
+        return convolve(image, weights)
+    parts = zip(tf.split(image, groups, -1), tf.split(weights, groups, -1), strict=True)
+    return tf.concat([convolve(*part) for part in parts], -1)
+
+
+def needs_copy(graph: tf.Graph) -> bool:
+    """Says whether a graph has what only a `ChannelsLastCopy` can be explained with."""
+    types = {op.type for op in graph.get_operations()}
+    # A loop leads back; its gradients fail in a flat graph anyway.
+    if types & _LOOPS:
+        return False
+    return not types.isdisjoint(_CALLS) or any(map(is_channels_first, graph.get_operations()))
+
+
+class ChannelsLastCopy:
+    """A copy of a graph in which no operation puts the channels first.
+
+    What is called is copied in place of the call, since TensorFlow finds no gradients for
+    what is to be compiled as a whole. Where there is a GPU, operations keep their layout.
+
+    Attributes:
+        graph: The copy.
+    """
+
+    def __init__(self, inputs: tf.Tensor, layers: Sequence[str], *, channels_first: bool) -> None:
+        """Copies what computes something, of a graph without variables and loops.
+
+        Args:
+            inputs: The graph's input.
+            layers: The names of what its layers return.
+            channels_first: Whether the input has the channels first; it has in the copy too.
+        """
+        definition = inputs.graph.as_graph_def()
+        first = channels_first_tensors(inputs, channels_first=channels_first)
+        self.graph = tf.Graph()
+        self._functions = {
+            function.signature.name: function for function in definition.library.function
+        }
+        self._replaces = not _has_gpu()
+        self._layers: dict[str, str] = {}
+        with self.graph.as_default():
+            # Not only calls may use them.
+            library = tf.compat.v1.GraphDef(library=definition.library)
+            tf.graph_util.import_graph_def(library, name="")
+            self._tensors = self._copy(inputs.graph, {}, first.intersection(layers))
+
+    def tensor(self, name: str) -> str:
+        """Names the copy of a tensor."""
+        return str(self._tensors[name].name)
+
+    def layer(self, name: str) -> str:
+        """Names the copy of what a layer returns; it has the channels last."""
+        return self._layers.get(name) or self.tensor(name)
+
+    def _copy(
+        self, source: tf.Graph, given: Mapping[str, tf.Tensor], turned: Collection[str] = ()
+    ) -> dict[str, tf.Tensor]:
+        """Copies operations.
+
+        Args:
+            source: Their graph.
+            given: What is there already, by the names of the tensors that it stands for.
+            turned: The names of layers' outputs that have the channels first.
+
+        Returns:
+            What stands for each tensor, by its name.
+        """
+        copies = dict(given)
+        for op in source.get_operations():
+            if not op.outputs or op.outputs[0].name in given:
+                continue
+            outputs = self._outputs(op, [copies[tensor.name] for tensor in op.inputs])
+            for tensor, output in zip(op.outputs, outputs, strict=True):
+                copies[tensor.name] = output
+                if tensor.name in turned:
+                    # What a layer returns must be what the network goes on with.
+                    feature_map = with_channels_last(output)
+                    self._layers[tensor.name] = feature_map.name
+                    copies[tensor.name] = with_channels_first(feature_map)
+        return copies
+
+    def _outputs(self, op: tf.Operation, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        called = graph_of(self._functions[op.get_attr("f").name]) if op.type in _CALLS else None
+        if called is not None:
+            names = [argument.name for argument in called.inputs]
+            copies = self._copy(called, dict(zip(names, inputs, strict=True)))
+            return [copies[tensor.name] for tensor in called.outputs]
+        replaced = None
+        if self._replaces and (is_channels_first(op) or op.type in _CONVOLUTIONS):
+            replaced = _replacement(op, inputs)
+        if replaced is not None:
+            return replaced
+        copy = self.graph.create_op(
+            op.type,
+            inputs,
+            [tensor.dtype for tensor in op.outputs],
+            name=op.name,
+            # The others are hints to TensorFlow, which don't fit the copy.
+            attrs={
+                name: value for name, value in op.node_def.attr.items() if not name.startswith("_")
+            },
+            op_def=op.op_def,
+        )
+        return list(copy.outputs)
