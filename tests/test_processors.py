@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n0", "--tb=short", "--color=no", "-pno:warnings"]
+PYTEST = [
+    sys.executable,
+    "-m",
+    "pytest",
+    "-q",
+    "-n0",
+    "--tb=short",
+    "--color=no",
+    "--disable-warnings",
+]
 TESTS = Path(__file__).resolve().parent
 LAST_LINES = 30
 
