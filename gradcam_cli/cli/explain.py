@@ -14,10 +14,7 @@ import click
 
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.options import (
-    debug_option,
-    model_options,
-)
+from gradcam_cli.cli.options import debug_option, model_options
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.cli.printing import ResultPrinter
 from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
@@ -35,10 +32,7 @@ from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.options import ModelOptions
-from gradcam_cli.rendering.encoding import (
-    FIGURE_FORMATS,
-    HEATMAP_FORMATS,
-)
+from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
 from gradcam_cli.run.cards import card_of
