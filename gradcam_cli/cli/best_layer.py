@@ -11,7 +11,7 @@ import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.measuring import measuring_options, prepare, progress_bar, tell_errors
+from gradcam_cli.cli.measuring import evaluate_in_view, measuring_options, prepare, tell_errors
 from gradcam_cli.cli.options import debug_option, layers_option
 from gradcam_cli.errors import UsageError
 from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
@@ -69,7 +69,6 @@ def best_layer(
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.evaluation_display import ranking_table
-    from gradcam_cli.evaluation.measuring import evaluate_pictures
     from gradcam_cli.evaluation.ranking import candidate_layers, rank_rows
     from gradcam_cli.evaluation.result_records import evaluation_record
     from gradcam_cli.evaluation.verdict import verdicts
@@ -77,10 +76,8 @@ def best_layer(
     classifier = measuring.classifier
     chosen = list(layers) or candidate_layers(classifier)
     explainers = [Explainer(classifier, layer, method) for layer in dict.fromkeys(chosen)]
-    rows = len(explainers) + 2
     options = replace(measuring.options, metrics=metrics)
-    with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
-        evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)
+    evaluation = evaluate_in_view(measuring, explainers, options, quiet)
     ranking = rank_rows(evaluation)
     best, _ = ranking[0]
     (sentence,) = verdicts(replace(evaluation, rows=[best, *evaluation.baselines]))

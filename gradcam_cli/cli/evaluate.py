@@ -14,6 +14,7 @@ from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import (
     Measuring,
+    evaluate_in_view,
     measuring_options,
     prepare,
     progress_bar,
@@ -94,7 +95,6 @@ def evaluate(
 
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.evaluation.annotations import Annotations
-    from gradcam_cli.evaluation.measuring import evaluate_pictures
     from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation, write_sanity
     from gradcam_cli.evaluation.result_records import evaluation_record, sanity_record
     from gradcam_cli.evaluation.verdict import verdicts
@@ -111,9 +111,7 @@ def evaluate(
         for method in methods
         for layer in (layers if METHODS[method].needs_layer else ()) or [None]
     ]
-    rows = len(explainers) + 2
-    with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
-        evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)
+    evaluation = evaluate_in_view(measuring, explainers, options, quiet)
     sentences = verdicts(evaluation)
     written = write_evaluation(files, evaluation)
     check = None

@@ -17,8 +17,10 @@ from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.models.options import ModelOptions
 
 if TYPE_CHECKING:
+    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.errors import GradcamError
     from gradcam_cli.evaluation.options import EvaluationOptions
+    from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.models.classifier import Classifier
 
 _OPTIONS = (
@@ -106,6 +108,25 @@ def prepare(
             inputs=classifier.input_for(fit, model.size),
         ),
     )
+
+
+def evaluate_in_view(
+    measuring: Measuring, explainers: Sequence[Explainer], options: EvaluationOptions, quiet: bool
+) -> Evaluation:
+    """Measures the maps of explainers beside those of the baselines, behind a bar.
+
+    Args:
+        measuring: The pictures.
+        explainers: What makes the maps.
+        options: What is measured.
+        quiet: Show no bar.
+    """
+    from gradcam_cli.evaluation.map_sources import BASELINES
+    from gradcam_cli.evaluation.measuring import evaluate_pictures
+
+    maps = len(explainers) + len(BASELINES) * options.with_baselines
+    with progress_bar("maps", maps * len(measuring.pictures), quiet) as advance:
+        return evaluate_pictures(measuring.pictures, explainers, options, advance)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -103,3 +104,7 @@ class CentreMaps:
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Makes maps; see `MapSource`."""
         return centre_gaussian_maps(len(inputs), inputs.shape[1:3])
+
+
+# What any method has to beat; made anew for each measurement, so that chance begins anew.
+BASELINES: tuple[Callable[[], MapSource], ...] = (RandomMaps, CentreMaps)

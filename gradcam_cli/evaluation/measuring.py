@@ -12,7 +12,7 @@ from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
 from gradcam_cli.evaluation.loading import LoadedPicture, by_shape, load_picture
 from gradcam_cli.evaluation.located_heat import LocatedHeat, locate_heat
-from gradcam_cli.evaluation.map_sources import CentreMaps, ExplainerMaps, MapSource, RandomMaps
+from gradcam_cli.evaluation.map_sources import BASELINES, ExplainerMaps, MapSource
 from gradcam_cli.evaluation.measurement import Measurement
 from gradcam_cli.evaluation.options import EvaluationOptions
 from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
@@ -60,7 +60,7 @@ class _Evaluator:
         self._classifier = explainers[0].classifier
         self._sources: list[MapSource] = [ExplainerMaps(explainer) for explainer in explainers]
         if options.with_baselines:
-            self._sources += [RandomMaps(), CentreMaps()]
+            self._sources += [baseline() for baseline in BASELINES]
         self._options = options
         self._progress = progress
         self._scorer = TargetScores(self._classifier)

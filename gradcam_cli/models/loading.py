@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -226,10 +227,21 @@ def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
         ) from error
 
 
+@contextlib.contextmanager
+def _channels_last() -> Iterator[None]:
+    """Has Keras build what is described with the channels last, whatever its user set."""
+    previous = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(previous)
+
+
 def _build_network(entry: CatalogueModel, weights: str | None = None) -> keras.Model:
     module, _, function = entry.builder.partition(":")
     options = {"input_tensor": keras.Input((None, None, 3))} if entry.any_size else {}
-    with contextlib.redirect_stdout(_DownloadMessages()):
+    with _channels_last(), contextlib.redirect_stdout(_DownloadMessages()):
         model: keras.Model = getattr(importlib.import_module(module), function)(
             weights=weights, **options
         )
