@@ -12,9 +12,11 @@ from pathlib import Path
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.table import METHODS
-from gradcam_cli.evaluation.measuring import EvaluationOptions, evaluate_pictures
-from gradcam_cli.evaluation.table import ALL_METRICS
-from gradcam_cli.evaluation.verdict import best_rows, verdicts
+from gradcam_cli.evaluation.measuring import evaluate_pictures
+from gradcam_cli.evaluation.options import EvaluationOptions
+from gradcam_cli.evaluation.ranking import best_rows
+from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
+from gradcam_cli.evaluation.verdict import verdicts
 from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.loading import load_classifier
 
@@ -32,7 +34,6 @@ MEASURED_METHODS = (
     "eigencam",
     "fem",
 )
-MEASURED_METRICS = ("average_drop", "deletion", "insertion", "road", "mu_fidelity")
 # Processors round differently, and pixels of nearly the same heat change places.
 TOLERANCE = {True: 1.0, False: 0.01}
 
@@ -41,10 +42,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--method", action="append", choices=MEASURED_METHODS)
-    parser.add_argument("--metric", action="append", choices=MEASURED_METRICS)
+    parser.add_argument("--metric", action="append", choices=RANKING_METRICS)
     arguments = parser.parse_args()
     methods = arguments.method or MEASURED_METHODS
-    metrics = arguments.metric or MEASURED_METRICS
+    metrics = arguments.metric or RANKING_METRICS
     evaluation = measure(methods, metrics)
     if arguments.check:
         return check(evaluation)

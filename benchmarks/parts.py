@@ -18,7 +18,7 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.loading import load_architecture, load_classifier
-from gradcam_cli.pictures.fitting import Fit, choose_input_size, fit_picture, usual_stride
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.overlay import draw_overlay
@@ -70,7 +70,7 @@ def explain_builtin(pictures: Sequence[Path]) -> dict[str, Any]:
 
 def explain_vgg19(pictures: Sequence[Path]) -> dict[str, Any]:
     """Grad-CAM beside the network alone: VGG19 with random weights, a batch of 32."""
-    classifier = load_architecture("vgg19").folded()
+    classifier = load_architecture(ModelOptions("vgg19")).folded()
     return _beside_bare_network(classifier, _inputs(classifier, pictures[:_BATCH], "squash"))
 
 
@@ -89,27 +89,20 @@ def draw_overlays(pictures: Sequence[Path]) -> list[Image.Image]:
     explainer = Explainer(load_classifier().folded())
     classifier = explainer.classifier
     overlays = []
+    shape = classifier.input_for()
     for path in pictures:
-        image = read_picture(path)
-        fit = _fit(classifier, image, classifier.default_fit)
-        inputs = fit.apply(image)[np.newaxis]
-        heatmap = explainer.explain(inputs, np.array([[TOP_CLASS]])).maps[0, 0]
-        heat = fit.upsample(heatmap, explainer.pitch)
-        overlays.append(draw_overlay(image, heat, fit.seen[:2]))
+        prepared = shape.read(path)
+        heatmap = explainer.explain(prepared.inputs[np.newaxis], np.array([[TOP_CLASS]])).maps[0, 0]
+        heat = prepared.fit.upsample(heatmap, explainer.pitch)
+        overlays.append(draw_overlay(prepared.image, heat, prepared.fit.seen[:2]))
     return overlays
-
-
-def _fit(classifier: Classifier, image: Image.Image, fit: str) -> Fit:
-    size = choose_input_size(classifier.input_size, classifier.any_size, fit)
-    return fit_picture(image.size, fit, size, usual_stride(classifier.input_size))
 
 
 def _inputs(
     classifier: Classifier, pictures: Sequence[Path], fit: str | None = None
 ) -> list[np.ndarray]:
-    images = [read_picture(path) for path in pictures]
-    fit = fit or classifier.default_fit
-    return [_fit(classifier, image, fit).apply(image) for image in images]
+    shape = classifier.input_for(fit)
+    return [shape.read(path).inputs for path in pictures]
 
 
 def _time_network(

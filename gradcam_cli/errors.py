@@ -6,6 +6,9 @@ option, and what to do next. The command line prints it without a traceback.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable, Iterable
+
 # The exit code of what Ctrl-C ended, as shells tell it.
 INTERRUPTED = 130
 
@@ -20,6 +23,29 @@ def reason(error: BaseException) -> str:
     """Says in one line why something failed, as far as an error of another library tells."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
+def suggestion(
+    name: str,
+    known: Iterable[str],
+    *,
+    likeness: float = 0.6,
+    spelling: Callable[[str], str] = str,
+) -> str:
+    """Names what a misspelt name may have meant, for the message of an error.
+
+    Args:
+        name: What was given.
+        known: The names that there are.
+        likeness: How like it a name must be, 0 to 1.
+        spelling: What of a name is compared.
+
+    Returns:
+        "; close to it: ..." with up to three names, the closest first; "" if none is close.
+    """
+    spelt = {spelling(one): one for one in known}
+    close = difflib.get_close_matches(spelling(name), spelt, n=3, cutoff=likeness)
+    return f"; close to it: {', '.join(spelt[one] for one in close)}" if close else ""
 
 
 class UsageError(GradcamError):

@@ -18,6 +18,24 @@ from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
+# Whoever is free takes the next file: what takes long comes first, lest it be left to one alone at
+# the end. `pytest --durations 50` tells what has become slow.
+SLOWEST_FILES = [
+    "test_processors.py",
+    "test_catalogue.py",
+    "test_evaluate_command.py",
+    "test_own_models.py",
+    "test_explainers.py",
+    "test_command.py",
+    "test_report_page.py",
+    "test_resume.py",
+    "test_cluster.py",
+]
+
+
+def pytest_collection_modifyitems(items):
+    ranks = {name: rank for rank, name in enumerate(SLOWEST_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from same_results import assert_same_overlays, assert_same_predictions
+from tasks import make_task
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import UsageError
@@ -15,8 +17,7 @@ from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.networks.precision import use_mixed_precision
 from gradcam_cli.pictures.fitting import choose_input_size
 from gradcam_cli.run.batching import BatchSize
-from gradcam_cli.run.pipeline import _Pipeline, explain_pictures
-from gradcam_cli.run.records import PipelineOptions
+from gradcam_cli.run.pipeline import explain_pictures
 from gradcam_cli.runtime.cores import Parallelism, divide_cores
 
 SMALL, LARGE = 500 * 375, 8000 * 6000
@@ -89,44 +90,49 @@ def folder(tmp_path_factory, samples):
     return folder
 
 
+@pytest.mark.processor
 def test_files_and_order_do_not_depend_on_what_runs_side_by_side(tmp_path, folder, explainer):
     native = explainer.classifier.input_size
     size = choose_input_size(native, True, "keep")
-    written = []
+    runs = []
     for workers, streams, batch_size in ((1, 1, 1), (2, 1, None), (3, 3, 2), (4, 2, 30)):
         out = tmp_path / f"{workers}-{streams}-{batch_size}"
-        options = PipelineOptions(
-            input_size=size,
+        task = make_task(
+            size=size,
             out=out,
             batch_size=batch_size,
             parallelism=Parallelism(workers, streams),
         )
         pictures = list(find_pictures([folder]))
-        results = list(explain_pictures(pictures, explainer, options))
+        results = list(explain_pictures(pictures, [explainer], task))
         assert [result.picture for result in results] == pictures
         failed = [result.picture.path.name for result in results if result.error]
         assert failed == ["3-broken.jpg"]
-        written.append({path.name: path.read_bytes() for path in out.iterdir()})
-    assert len(written[0]) == 20
-    assert all(other == written[0] for other in written)
+        runs.append((out, results))
+    first, expected = runs[0]
+    assert len(list(first.iterdir())) == 20
+    for out, results in runs[1:]:
+        assert_same_overlays(out, first)
+        for result, one in zip(results, expected, strict=True):
+            assert_same_predictions(result.predictions, one.predictions, result.picture.path.name)
 
 
 def test_an_interrupt_ends_a_method_that_runs_the_network_many_times(small_model, classify, folder):
     explainer = Explainer(classify(small_model()), "last", "scorecam", batch_size=1)
     runs = []
 
-    def report(done, total):
+    def note(done, total):
         runs.append(total)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.5)
 
-    explainer.report = report
-    options = PipelineOptions(fit="squash", input_size=(16, 16), files_for=0)
+    explainer.progress = note
+    task = make_task(fit="squash", size=(16, 16), with_files=0)
     # What shells start in the background ignores it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            list(explain_pictures(list(find_pictures([folder])), explainer, options))
+            list(explain_pictures(list(find_pictures([folder])), [explainer], task))
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(runs) == 1 < runs[0]
@@ -164,17 +170,29 @@ class Greedy(keras.layers.Layer):
         return inputs + 0 * tf.reduce_sum(numbers)
 
 
+class Counting(Explainer):
+    """Notes how many inputs it is given at once."""
+
+    def __init__(self, classifier):
+        super().__init__(classifier)
+        self.batches = []
+
+    def explain(self, inputs, targets):
+        self.batches.append(len(inputs))
+        return super().explain(inputs, targets)
+
+
 def test_the_batch_is_halved_where_memory_ends(small_model, classify, folder):
     """TensorFlow hopes for ten seconds that somebody gives memory back."""
     model = small_model()
     greedy = keras.Sequential([keras.Input((16, 16, 3)), Greedy(2), *model.layers[1:]])
-    options = PipelineOptions(fit="squash", input_size=(16, 16), files_for=0, batch_size=4)
+    task = make_task(fit="squash", size=(16, 16), with_files=0, batch_size=4)
     pictures = [p for p in find_pictures([folder]) if "broken" not in p.path.name]
-    pipeline = _Pipeline(Explainer(classify(greedy)), options, (), None)
-    results = list(pipeline.run(pictures))
+    counting = Counting(classify(greedy))
+    results = list(explain_pictures(pictures, [counting], task))
     assert [result.picture for result in results] == pictures
-    assert pipeline._runner.batch_size.now == 2
-    wanted = explain_pictures(pictures, Explainer(classify(model)), options)
+    assert counting.batches == [4] + [2] * (len(pictures) // 2)
+    wanted = explain_pictures(pictures, [Explainer(classify(model))], task)
     for result, other in zip(results, wanted, strict=True):
         assert result.error is None
         assert result.predictions[0].index == other.predictions[0].index
@@ -197,9 +215,9 @@ class Hungry(keras.layers.Layer):
 def test_a_picture_that_is_too_much_by_itself_is_told(small_model, classify, folder, method):
     first, *rest = small_model().layers[1:]
     greedy = keras.Sequential([keras.Input((16, 16, 3)), first, Hungry(), *rest])
-    options = PipelineOptions(fit="squash", input_size=(16, 16), files_for=0, batch_size=2)
+    task = make_task(fit="squash", size=(16, 16), with_files=0, batch_size=2)
     pictures = [p for p in find_pictures([folder]) if "broken" not in p.path.name][:3]
     explainer = Explainer(classify(greedy), "last", method)
-    results = list(explain_pictures(pictures, explainer, options))
+    results = list(explain_pictures(pictures, [explainer], task))
     for picture, result in zip(pictures, results, strict=True):
         assert f"{picture.path}: not enough memory" in str(result.error)

@@ -12,17 +12,18 @@ import tensorflow as tf
 
 from gradcam_cli.errors import UnknownLayerError, UnknownModelError
 from gradcam_cli.models.catalogue import (
-    _MODELS_BY_LAYER,
     CATALOGUE,
     DEFAULT_MODEL,
+    MODELS_BY_LAYER,
     find_model,
     model_for_layer,
 )
 from gradcam_cli.models.loading import load_architecture
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.pictures.fitting import choose_input_size
 
-KERAS_MODELS = {name: model for name, model in CATALOGUE.items() if model.builder}
+KERAS_MODELS = {name: model for name, model in CATALOGUE.items() if model.package is None}
 # One model of each builder's code, and those whose code looks at the size of its input.
 NATIVE = (
     "nasnetmobile",
@@ -52,7 +53,7 @@ class Facts:
 def build(name):
     # Weights that are never drawn make building twice as fast.
     with keras.StatelessScope(initialize_variables=False):
-        return load_architecture(name).network.model
+        return load_architecture(ModelOptions(name)).network.model
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +74,10 @@ def facts():
     return found
 
 
+def keras_builder(entry):
+    return getattr(keras.applications, entry.builder.removeprefix("keras.applications:"))
+
+
 def exported_builders():
     return {
         name
@@ -84,7 +89,9 @@ def exported_builders():
 def test_covers_every_builder_that_keras_exports():
     builders = exported_builders()
     assert {"VGG19", "ResNet50", "ConvNeXtTiny"} <= builders
-    assert {model.builder for model in KERAS_MODELS.values()} == builders
+    assert {model.builder for model in KERAS_MODELS.values()} == {
+        f"keras.applications:{name}" for name in builders
+    }
 
 
 def test_each_model_goes_by_one_name():
@@ -106,7 +113,7 @@ def test_a_wrong_name_gets_close_ones():
 
 @pytest.mark.parametrize("name", KERAS_MODELS)
 def test_input_size_is_the_one_of_the_pretrained_weights(name):
-    builder = getattr(keras.applications, KERAS_MODELS[name].builder)
+    builder = keras_builder(KERAS_MODELS[name])
     if name.startswith("mobilenetv3"):
         # Keras lets them take any size; their published files are called "..._224_...".
         height = width = 224
@@ -120,7 +127,7 @@ def test_input_size_is_the_one_of_the_pretrained_weights(name):
 
 @pytest.mark.parametrize("name", KERAS_MODELS)
 def test_preprocessing_is_that_of_the_models_own_module(name):
-    builder = getattr(keras.applications, KERAS_MODELS[name].builder)
+    builder = keras_builder(KERAS_MODELS[name])
     own = inspect.getmodule(builder).preprocess_input
     inputs = np.random.default_rng(2).uniform(0, 255, (2, 9, 11, 3)).astype(np.float32)
     expected = np.asarray(own(inputs.copy(), data_format="channels_last"))
@@ -142,16 +149,14 @@ def test_is_the_network_that_the_pretrained_weights_belong_to(name):
     entry = CATALOGUE[name]
     keras.backend.clear_session()
     with keras.StatelessScope(initialize_variables=False):
-        native = getattr(keras.applications, entry.builder)(weights=None)
+        native = keras_builder(entry)(weights=None)
         keras.backend.clear_session()  # Layers without a name of their own are numbered.
-        ours = load_architecture(name).network.model
+        ours = load_architecture(ModelOptions(name)).network.model
     assert [w.shape for w in ours.weights] == [w.shape for w in native.weights]
     # At the size that it is shown it must also pad as one that was built for that size.
     size, _ = choose_input_size((entry.input_size,) * 2, entry.any_size, "squash")
     with keras.StatelessScope(initialize_variables=False):
-        fixed = getattr(keras.applications, entry.builder)(
-            weights=None, input_tensor=keras.Input((size, size, 3))
-        )
+        fixed = keras_builder(entry)(weights=None, input_tensor=keras.Input((size, size, 3)))
     last = [layer for layer in fixed.layers if len(layer.output.shape) == 4][-1].name
     keras.backend.clear_session()
     part = keras.Model(ours.inputs, ours.layers[fixed.layers.index(fixed.get_layer(last))].output)
@@ -162,10 +167,10 @@ def test_is_the_network_that_the_pretrained_weights_belong_to(name):
     gc.collect()
 
 
-@pytest.mark.parametrize("layer", _MODELS_BY_LAYER)
+@pytest.mark.parametrize("layer", MODELS_BY_LAYER)
 def test_the_table_of_layers_names_exactly_the_models_that_have_it(facts, layer):
     having = {name for name, known in facts.items() if layer in known.layers}
-    assert set(_MODELS_BY_LAYER[layer]) == having
+    assert set(MODELS_BY_LAYER[layer]) == having
 
 
 def test_a_layer_of_one_model_alone_chooses_that_model():
@@ -182,4 +187,4 @@ def test_a_layer_of_several_models_asks_which():
 
 
 def test_names_in_the_table_are_not_the_default_models_own(facts):
-    assert not facts[DEFAULT_MODEL].layers & set(_MODELS_BY_LAYER)
+    assert not facts[DEFAULT_MODEL].layers & set(MODELS_BY_LAYER)

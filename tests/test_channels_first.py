@@ -1,6 +1,5 @@
 """Models that put the channels first give what the same models give that put them last."""
 
-import os
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from PIL import Image
 from gradcam_cli import LayerCAM
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.geometry import cell_pitch
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.layers import is_spatial
@@ -99,7 +99,7 @@ def load_both(folder, models, save, suffix=""):
     for model, name in zip(models, ("first", "last"), strict=True):
         path = folder / f"{name}-{type(model).__module__.partition('.')[0]}"
         save(model, path)
-        loaded.append(load_classifier(f"{path}{suffix}", preprocess="0-1"))
+        loaded.append(load_classifier(ModelOptions(f"{path}{suffix}", preprocess="0-1")))
     return loaded
 
 
@@ -150,18 +150,24 @@ def check_inside(classifiers, pictures):
     return common
 
 
+@pytest.mark.processor
 def test_every_layer(classifiers, pictures):
     assert set(check_inside(classifiers, pictures)) >= LAYERS
     assert classifiers[0].input_shape == (SIZE, SIZE, 3)
 
 
 @pytest.mark.parametrize(
-    "method", ["gradcam", "scorecam", "ablationcam", "fullgrad", "guidedgradcam"]
+    "method",
+    [
+        pytest.param("gradcam", marks=pytest.mark.processor),
+        *("scorecam", "ablationcam", "fullgrad", "guidedgradcam"),
+    ],
 )
 def test_methods(classifiers, pictures, method):
     check_same(classifiers, pictures, method=method)
 
 
+@pytest.mark.processor
 def test_a_saved_model(folder, pictures):
     classifiers = load_both(folder, twins(), lambda model, path: model.export(path, verbose=False))
     assert classifiers[0].input_shape == (SIZE, SIZE, 3)
@@ -172,7 +178,7 @@ def test_a_saved_model(folder, pictures):
 def test_a_saved_model_has_the_gradients_of_its_model(classifiers, folder, pictures):
     """Those that the exported model brings along belong to a graph that isn't there any more."""
     twins()[1].export(folder / "whole", verbose=False)
-    exported = load_classifier(str(folder / "whole"), preprocess="0-1")
+    exported = load_classifier(ModelOptions(str(folder / "whole"), preprocess="0-1"))
     check_same([exported, classifiers[1]], pictures, method="fullgrad")
 
 
@@ -213,6 +219,7 @@ def with_own_layers(**options):
         yield keras.Model(inputs, keras.layers.Softmax(name="scores")(x))
 
 
+@pytest.mark.processor
 def test_operations_within_a_layer(pictures):
     classifiers = [inspect_network("own", KerasNetwork(model)) for model in with_own_layers()]
     assert "own" in check_inside(classifiers, pictures)
@@ -282,19 +289,3 @@ def test_the_catalogue_whatever_keras_is_told(tmp_path, run_gradcam, save_pictur
     save_picture(tmp_path / "a.png")
     done = run_gradcam("explain", "a.png", KERAS_HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
-
-
-def test_the_same_without_onednn_or_with_it():
-    """TensorFlow decides at its import whether it uses oneDNN, which has kernels of its own."""
-    other = {
-        "TF_ENABLE_ONEDNN_OPTS": "1" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "0"
-    }
-    tests = "every_layer or saved_model or within or gradcam"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n0", "-k", tests, __file__],
-        env=os.environ | other,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]

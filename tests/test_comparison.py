@@ -30,6 +30,7 @@ def test_methods_are_listed_with_their_papers():
     for name, info in METHODS.items():
         (line,) = [line for line in listed.splitlines() if line.split()[0] == name]
         assert info.summary in line
+        assert info.cost in line
         assert info.paper in line
     assert listed.count("default") == 1
 

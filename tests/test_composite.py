@@ -3,13 +3,14 @@
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.rendering.composite import HUES, CompositeClass, draw_composite
+from gradcam_cli.models.labels import Prediction
+from gradcam_cli.rendering.composite import HUES, draw_composite
 
 GREY = Image.new("RGB", (120, 60), (128, 128, 128))
 
 
 def entry(name, heat):
-    return CompositeClass(name, "50.0 %", heat.astype(np.float32))
+    return Prediction(0, name, None, 0.5), heat.astype(np.float32)
 
 
 def nearest_hue(pixel):

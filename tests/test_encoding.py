@@ -87,7 +87,7 @@ def test_every_format_shows_the_same_picture(format_):
     with Image.open(SAMPLES / "cat.jpg") as picture:
         overlay = some_overlay(picture.convert("RGB"))
     decoded = decode(encode_picture(overlay, format_))
-    assert decoded.format == {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[format_]
+    assert decoded.format == Image.registered_extensions()[f".{format_}"]
     difference = np.asarray(decoded, float) - np.asarray(overlay, float)
     assert np.sqrt(np.mean(difference**2)) < (1e-9 if format_ == "png" else 6)
 
@@ -103,6 +103,15 @@ def test_every_format_keeps_the_colour_profile_and_the_mark(tmp_path, format_):
         assert image.info["icc_profile"] == profile
     assert is_result_of(path, source)
     assert not is_result_of(path, tmp_path / "dog.jpg")
+
+
+def test_a_result_is_known_by_an_ending_that_says_nothing_of_its_format(tmp_path):
+    source = tmp_path / "kitten.jpg"
+    for ending in (".bmp", ".png", ".own", ""):
+        path = tmp_path / f"kitten_gradcam{ending}"
+        picture = Image.new("RGB", (8, 8))
+        path.write_bytes(encode_picture(picture, format_for(path), mark(source, tmp_path, "")))
+        assert is_result_of(path, source)
 
 
 def test_the_ending_says_the_format():

@@ -11,12 +11,10 @@ from gradcam_cli.errors import ImageError, UnsupportedModelError
 from gradcam_cli.evaluation.annotations import Annotations
 from gradcam_cli.evaluation.map_sources import ExplainerMaps
 from gradcam_cli.evaluation.measurement import Measurement
-from gradcam_cli.evaluation.measuring import (
-    EvaluatedMaps,
-    Evaluation,
-    EvaluationOptions,
-    evaluate_pictures,
-)
+from gradcam_cli.evaluation.measuring import evaluate_pictures
+from gradcam_cli.evaluation.options import EvaluationOptions
+from gradcam_cli.evaluation.ranking import best_rows, candidate_layers, rank_rows
+from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
 from gradcam_cli.evaluation.sanity import (
     CASCADING,
     INDEPENDENT,
@@ -25,8 +23,9 @@ from gradcam_cli.evaluation.sanity import (
     sanity_verdicts,
 )
 from gradcam_cli.evaluation.table import LOCALISATION_METRICS, METRICS
-from gradcam_cli.evaluation.verdict import best_rows, candidate_layers, rank_rows, verdicts
+from gradcam_cli.evaluation.verdict import verdicts
 from gradcam_cli.files.finding import find_pictures
+from gradcam_cli.pictures.preparing import InputShape
 
 SIDE = 64
 SQUARES = 12
@@ -70,7 +69,7 @@ def squares(tmp_path):
 
 
 def options(**others):
-    return EvaluationOptions(fit="squash", input_size=(SIDE, SIDE), stride=1, target=1, **others)
+    return EvaluationOptions(inputs=InputShape("squash", (SIDE, SIDE), 1), target=1, **others)
 
 
 def test_a_perfect_explanation_beats_maps_that_know_nothing(squares, red_network):
@@ -237,7 +236,7 @@ def test_sanity_of_one_that_looks_and_one_that_does_not(two_layer_network):
     model = two_layer_network.network.model
     weights = model.get_weights()
     reported = []
-    check = check_sanity([explainer, Blind()], [inputs[:4], inputs[4:]], report=reported.append)
+    check = check_sanity([explainer, Blind()], [inputs[:4], inputs[4:]], progress=reported.append)
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     assert check.layers == ["scores", "last", "first"]

@@ -8,14 +8,17 @@ from PIL import Image
 
 from gradcam_cli.errors import AnnotationError, UsageError
 from gradcam_cli.evaluation.annotations import AnnotatedObject, Annotations
+from gradcam_cli.evaluation.loading import LoadedPicture
 from gradcam_cli.evaluation.localisation import (
     box_iou,
     energy_pointing_game,
     localisation_error,
     pointing_game,
 )
+from gradcam_cli.evaluation.located_heat import locate_heat
 from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.labels import imagenet_labels
+from gradcam_cli.pictures.preparing import InputShape
 
 SIZE = (40, 30)
 
@@ -81,6 +84,36 @@ def test_the_localisation_error(heat):
         assert localisation_error(heat, right, class_index, probabilities, 1) == top_1
         assert localisation_error(heat, right, class_index, probabilities, 5) == top_5
         assert localisation_error(heat, wrong, class_index, probabilities, 5) == 1
+
+
+def test_each_annotated_class_has_a_map_of_its_own():
+    prepared = InputShape("squash", (32, 32), 1).prepare(Image.new("RGB", SIZE))
+    named = [
+        AnnotatedObject((0, 0, 9, 9), name, index)
+        for name, index in (("dog", 5), ("cat", 7), ("dog", 5), ("unknown", None))
+    ]
+    heat = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
+    asked = []
+
+    def explain(inputs, targets):
+        asked.append((inputs.shape, targets.tolist()))
+        return 1 - heat[None]
+
+    def locate(objects):
+        return locate_heat(LoadedPicture(prepared, objects), heat, 5, np.ones(9), explain)
+
+    dog, cat = locate(named)
+    # That of the explained class is there already; the model has no map of the unknown one.
+    assert asked == [((1, 32, 32, 3), [7])]
+    assert (dog.class_index, len(dog.objects)) == (5, 2)
+    assert (cat.class_index, len(cat.objects)) == (7, 1)
+    assert dog.heat.shape == cat.heat.shape == (30, 40)
+    assert dog.heat[0, 0] < 0.1 < 0.9 < cat.heat[0, 0]
+    # Where nothing else is known, the explained class is what may lie there.
+    (unknown,) = locate(named[3:])
+    assert unknown.class_index is None
+    np.testing.assert_array_equal(unknown.heat, dog.heat)
+    assert locate([]) == []
 
 
 VOC = """<annotation><size><width>{width}</width><height>{height}</height></size>

@@ -1,5 +1,7 @@
 """The metrics, on networks whose perfect explanation is known."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -8,9 +10,12 @@ import tensorflow as tf
 from gradcam_cli import evaluation
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.upsampling import upsample_at_pitch
+from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
 from gradcam_cli.evaluation.faithfulness import draw_subsets
 from gradcam_cli.evaluation.measurement import Measurement, is_larger
 from gradcam_cli.evaluation.remove_and_debias import fill_in
+from gradcam_cli.evaluation.scores import TargetScores
+from gradcam_cli.evaluation.table import METRICS
 from gradcam_cli.pictures.reading import read_picture
 
 TARGETS = np.array([1])
@@ -61,6 +66,30 @@ def test_fading_by_hand(four_pixels):
     assert evaluation.increase_in_confidence(linear(weights), ones, TARGETS, heat) == 1
     gain = evaluation.average_gain(linear(weights), ones, TARGETS, heat)
     assert gain == pytest.approx(0.3 / 0.8)
+
+
+def test_metrics_share_what_they_need(four_pixels):
+    model, inputs, heat = four_pixels
+    pictures = PictureBatch(TargetScores(model), inputs, TARGETS)
+
+    def explain(_inputs, _targets):
+        return heat
+
+    batch, other = (MapBatch(pictures, maps, explain) for maps in (heat, 1 - heat))
+    runs = []
+
+    def total(batch):
+        runs.append(batch)
+        return batch.maps.sum()
+
+    assert batch.once(total) == batch.once(total) == 10
+    assert other.once(total) == -6
+    assert runs == [batch, other]
+    # A row of the table and the function for arrays say the same.
+    for name in ("average_drop", "increase_in_confidence", "average_gain", "mu_fidelity"):
+        measured = METRICS[name].find_function()(batch)
+        expected = getattr(evaluation, name)(model, inputs, TARGETS, heat)
+        np.testing.assert_allclose(measured, expected, atol=1e-6)
 
 
 def test_deletion_and_insertion_by_hand(four_pixels):
@@ -225,7 +254,29 @@ def test_the_interval_of_a_mean():
     assert measurement.mean == pytest.approx(values.mean())
     assert (low, high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.03)
     assert measurement.margin == pytest.approx(error, abs=0.03)
+    assert Measurement(values).interval == (low, high)
+
+
+@pytest.mark.filterwarnings("error")
+def test_intervals_where_there_is_nothing_to_resample():
     assert Measurement(np.array([2.0])).interval == (2, 2)
+    assert Measurement(np.full(5, 0.25)).interval == (0.25, 0.25)
+    assert np.isnan(Measurement(np.array([1, np.nan, 2])).interval).all()
+    low, high = Measurement(np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 1])).interval
+    assert low == 0 < high < 1
+
+
+def test_the_interval_of_many_pictures_needs_little_memory():
+    values = np.random.default_rng(6).random(10_000)
+    tracemalloc.start()
+    try:
+        low, high = Measurement(values).interval
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert low < 0.5 < high
+    # All 2,000 resamples at once would be 160 MB.
+    assert peak < 60e6
 
 
 def test_what_is_larger_beyond_chance():

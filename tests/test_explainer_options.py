@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from same_results import PROBABILITY, assert_same_values
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.input_gradients import full_gradient
@@ -12,6 +13,7 @@ from gradcam_cli.cam.scaling import scale_sparse
 from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.pictures.fitting import Fit
 from gradcam_cli.pictures.reading import read_picture
@@ -39,7 +41,7 @@ def classifier():
 def test_several_classes_and_pictures_at_once(classifier, method):
     explainer = Explainer(classifier, method=method, **SMALL_PARAMETERS.get(method, {}))
     together = explainer.explain(PICTURES, [[0, -1], [1, 2], [-2, 3]])
-    rows, columns = (16, 16) if method in ("fullgrad", "guidedgradcam") else (8, 8)
+    rows, columns = (16, 16) if METHODS[method].at_input_size else (8, 8)
     assert together.maps.shape == (3, 2, rows, columns)
     assert explainer.pitch == (16 / rows, 16 / columns)
     assert np.isfinite(together.maps).all()
@@ -51,19 +53,21 @@ def test_several_classes_and_pictures_at_once(classifier, method):
     np.testing.assert_allclose(one_class.probabilities[0], together.probabilities[1], atol=1e-5)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("size", [(224, 288), (256, 256), (288, 224)])
-def test_a_pictures_bits_do_not_depend_on_its_batch(explainer, size):
-    pictures = np.random.default_rng(0).integers(0, 256, (6, *size, 3), np.uint8)
-    together = explainer.explain(pictures, np.full((6, 1), 5))
+def test_a_picture_is_explained_the_same_in_any_batch(explainer, samples, size):
+    photos = [read_picture(path) for path in sorted(samples.glob("*.jpg"))[:6]]
+    pictures = np.stack([np.asarray(photo.resize(size[::-1])) for photo in photos])
+    targets = np.full((6, 1), -1)
+    together = explainer.explain(pictures, targets)
     for batch in (1, 2, 5):
         for first in range(0, 6, batch):
-            part = explainer.explain(
-                pictures[first : first + batch], np.full((batch, 1), 5)[: 6 - first]
-            )
             rows = slice(first, first + batch)
-            np.testing.assert_array_equal(part.maps, together.maps[rows])
-            np.testing.assert_array_equal(part.probabilities, together.probabilities[rows])
-            np.testing.assert_array_equal(part.targets, together.targets[rows])
+            part = explainer.explain(pictures[rows], targets[rows])
+            name = f"pictures {rows.start} to {rows.stop}"
+            assert_same_values(part.targets, together.targets[rows], 0, name)
+            assert_same_values(part.probabilities, together.probabilities[rows], PROBABILITY, name)
+            assert_same_values(part.maps, together.maps[rows], 1e-5, name)
 
 
 @pytest.mark.parametrize("fusion", ["mean", "max"])
@@ -123,13 +127,13 @@ def test_progress_adds_up_to_the_total(classifier):
     for smoothing, copies in ((False, 1), (True, 6)):
         explainer = Explainer(classifier, method="scorecam", smoothing=smoothing, batch_size=3)
         assert explainer.runs_many_times
-        reported = []
-        explainer.report = lambda *counts, to=reported: to.append(counts)
+        told = []
+        explainer.progress = lambda *counts, to=told: to.append(counts)
         explainer.explain(PICTURES[:2], [[0, 1]] * 2)
         total = 2 * 2 * 5 * copies
-        assert {of for _, of in reported} == {total}
-        assert sum(done for done, _ in reported) == total
-        assert {done for done, _ in reported} == {3, 2}
+        assert {of for _, of in told} == {total}
+        assert sum(done for done, _ in told) == total
+        assert {done for done, _ in told} == {3, 2}
 
 
 def test_what_cannot_be_meant(classifier):
@@ -174,9 +178,9 @@ def test_sparse_maps_are_scaled_to_their_percentile():
 
 def test_perturbing_a_saved_model(classifier, tmp_path):
     classifier.network.model.export(tmp_path / "saved", verbose=False)
-    saved = load_classifier(str(tmp_path / "saved"), preprocess="none")
+    saved = load_classifier(ModelOptions(str(tmp_path / "saved"), preprocess="none"))
     for method in ("ablationcam", "fullgrad", "guidedgradcam"):
         expected = Explainer(classifier, method=method).explain(PICTURES, [[0, 1]] * 3)
-        layer = None if method == "fullgrad" else "last"
+        layer = "last" if METHODS[method].needs_layer else None
         found = Explainer(saved, layer, method).explain(PICTURES, [[0, 1]] * 3)
         np.testing.assert_allclose(found.maps, expected.maps, atol=1e-3)

@@ -174,7 +174,7 @@ def test_before_global_average_pooling_and_dense_it_is_classic_cam(explainer):
     feature_maps = model.layers[0](x).numpy()
     weights = model.layers[-1].get_weights()[0]
     cam = np.stack([feature_maps[n] @ weights[:, n] for n in range(4)])
-    found = explainer(model)._maps(tf.constant(x), tf.eye(4))
+    found = explainer(model).raw_maps(tf.constant(x), tf.eye(4))
     # The mean's gradient spreads each weight over the cells.
     np.testing.assert_allclose(found, cam / np.prod(cam.shape[1:]), atol=1e-5)
     scaled = explainer(model, scale=True)(x, np.eye(4))
@@ -245,7 +245,7 @@ def test_series_and_volumes_are_explained_with_the_same_code(explainer, rank):
         weights = model.layers[-1].get_weights()[0][:, :2].T
         cells = np.prod(feature_maps.shape[1:-1])
         cam = np.einsum("n...k,nk->n...", feature_maps, weights) / cells
-        np.testing.assert_allclose(explainer(model)._maps(x, tf.eye(3)[:2]), cam, atol=1e-5)
+        np.testing.assert_allclose(explainer(model).raw_maps(x, tf.eye(3)[:2]), cam, atol=1e-5)
 
 
 def test_upsampling_a_volume_is_separable_and_keeps_a_ramp():
@@ -267,7 +267,7 @@ def test_smoothing_averages_mirrored_and_brighter_copies(model):
     total = 0
     for factor in (0.9, 1.0, 1.1):
         for copy, back in ((x, slice(None)), (x[:, :, ::-1], slice(None, None, -1))):
-            maps = np.maximum(plain._maps(tf.constant(copy * factor), ONE_HOT[:2]), 0)
+            maps = np.maximum(plain.raw_maps(tf.constant(copy * factor), ONE_HOT[:2]), 0)
             total += (maps / maps.max((1, 2), keepdims=True))[:, :, back]
     expected = tf.image.resize(total[..., None], (HEIGHT, WIDTH), "bicubic").numpy()
     expected = np.maximum(expected, 0)
@@ -275,13 +275,13 @@ def test_smoothing_averages_mirrored_and_brighter_copies(model):
     np.testing.assert_allclose(explainer(x, ONE_HOT[:2]), expected, atol=1e-4)
 
 
-def test_runs_are_reported(model):
-    reported = []
+def test_progress_is_told(model):
+    told = []
     explainer = ScoreCAM(
-        model, conv_layer="conv2", batch_size=2, report=lambda *counts: reported.append(counts)
+        model, conv_layer="conv2", batch_size=2, progress=lambda *counts: told.append(counts)
     )
     explainer(random_inputs(2), ONE_HOT[:2])
-    assert reported == [(2, 10), (2, 10), (1, 10)] * 2
+    assert told == [(2, 10), (2, 10), (1, 10)] * 2
 
 
 def test_parameters_reach_the_method(model):

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.rendering.encoding import save_figure
 from gradcam_cli.rendering.figure import (
     PRINT,
     Panel,
     arrange,
     draw_figure,
     render_figure,
-    save_figure,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,6 +115,7 @@ def test_figures_are_drawn_in_threads():
 def test_figures_need_neither_pyplot_nor_a_display():
     code = (
         "import io, sys; from PIL import Image; from gradcam_cli.rendering.figure import *;"
+        "from gradcam_cli.rendering.encoding import FIGURE_FORMATS, save_figure;"
         "figure = draw_figure('a', 'b', [[Panel(Image.new('RGB', (30, 20)), 'c')]]);"
         "[save_figure(figure, io.BytesIO(), format_) for format_ in FIGURE_FORMATS];"
         "assert not {'matplotlib.pyplot', 'tensorflow', 'tkinter'} & set(sys.modules)"

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.keras_network import KerasNetwork
@@ -32,14 +33,20 @@ def depthwise(classify):
     return classify(model, preprocessing="0-1")
 
 
-def difference(classifier, folded, layer, pictures):
+def difference(classifier, folded, layer, pictures, method=DEFAULT_METHOD):
     targets = np.full((len(pictures), 2), [-1, 3])
-    one = Explainer(classifier, layer).explain(pictures, targets)
-    other = Explainer(folded, layer).explain(pictures, targets)
+    one = Explainer(classifier, layer, method).explain(pictures, targets)
+    other = Explainer(folded, layer, method).explain(pictures, targets)
     np.testing.assert_array_equal(one.targets, other.targets)
     return max(
         np.abs(one.maps - other.maps).max(), np.abs(one.probabilities - other.probabilities).max()
     )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_sees_the_same_in_a_folded_network(depthwise, method):
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
+    assert difference(depthwise, depthwise.folded([]), None, pictures, method) < 1e-5
 
 
 @pytest.mark.parametrize("layer", [None, "conv", "depthwise", "depthwise_bn", "strided"])

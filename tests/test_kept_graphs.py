@@ -7,10 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from same_results import assert_same_files
 
 import gradcam_cli
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.methods import gradients
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.kept_graphs import KeptGraph, KeptGraphs
 from gradcam_cli.networks.keras_network import KerasNetwork
@@ -43,7 +47,14 @@ def model():
 def start(classify, model, graphs):
     """Makes an explainer, as a run of the command does, and counts the networks built."""
 
-    def make(layer=None, method="gradcam", identity="a model", targets=TARGETS, **options):
+    def make(
+        layer=None,
+        method="gradcam",
+        identity="a model",
+        targets=TARGETS,
+        graphs=graphs,
+        **options,
+    ):
         built = []
 
         def build():
@@ -112,6 +123,36 @@ def test_methods_that_run_the_network_build_it_for_that(start):
     np.testing.assert_array_equal(first[1].maps, second[1].maps)
 
 
+def test_a_graph_is_of_the_formula_that_the_method_stands_for(start, tmp_path, monkeypatch):
+    grad_cam, layer_cam = start()[1], start(method="layercam")[1]
+    assert np.abs(grad_cam.maps - layer_cam.maps).max() > 0.01
+    monkeypatch.setitem(METHODS, "gradcam", METHODS["layercam"])
+    np.testing.assert_allclose(start()[1].maps, layer_cam.maps, atol=1e-6)
+    monkeypatch.undo()
+    # The row is the old one, but what it names isn't.
+    monkeypatch.setattr(gradients, "grad_cam", gradients.layer_cam)
+    _, of_other_formula, built = start()
+    assert built == 1
+    np.testing.assert_allclose(of_other_formula.maps, layer_cam.maps, atol=1e-6)
+    monkeypatch.undo()
+    _, again, built = start()
+    assert built == 0
+    np.testing.assert_array_equal(again.maps, grad_cam.maps)
+    assert len(files(tmp_path)) == 3
+
+
+def half_of_hires_cam(feature_maps, gradients):
+    """What a user may add to the table."""
+    return tf.reduce_sum(feature_maps * gradients, axis=-1) / 2
+
+
+def test_graphs_of_code_from_elsewhere_are_not_kept(start, tmp_path, monkeypatch):
+    row = replace(METHODS["gradcam"], implementation=f"{__name__}:half_of_hires_cam")
+    monkeypatch.setitem(METHODS, "half", row)
+    assert [start(method="half")[2], start(method="half")[2]] == [1, 1]
+    assert not files(tmp_path)
+
+
 def cut_short(path):
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -149,10 +190,10 @@ def test_without_a_folder_nothing_is_kept(start, tmp_path):
     assert (tmp_path / "graphs").read_text() == "a file in the way"
 
 
-def test_who_has_no_home_gets_no_folder_in_its_place(start, graphs, tmp_path, monkeypatch):
+def test_who_has_no_home_gets_no_folder_in_its_place(start, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    graphs._folder = Path("~/.cache/gradcam/graphs")
-    assert [start()[2], start()[2]] == [1, 1]
+    homeless = KeptGraphs(Path("~/.cache/gradcam/graphs"))
+    assert [start(graphs=homeless)[2] for _ in range(2)] == [1, 1]
     assert not list(tmp_path.iterdir())
 
 
@@ -204,7 +245,9 @@ def test_networks_are_known_by_the_content_of_their_weights(tmp_path):
 
     def identity(seed):
         shutil.copyfile(tmp_path / f"{seed}.weights.h5", path)
-        return load_classifier("mobilenet", weights=path, deferred=True).network.identity
+        return load_classifier(
+            ModelOptions("mobilenet", weights=path), deferred=True
+        ).network.identity
 
     assert identity(1) == identity(1) != identity(2)
 
@@ -213,7 +256,7 @@ def test_networks_are_known_by_the_content_of_their_weights(tmp_path):
 def test_large_networks_are_built_at_once(deferred, tmp_path):
     path = tmp_path / "resnet50.weights.h5"
     keras.applications.ResNet50(weights=None).save_weights(path)
-    network = load_classifier("resnet50", weights=path, deferred=deferred).network
+    network = load_classifier(ModelOptions("resnet50", weights=path), deferred=deferred).network
     assert isinstance(network, KerasNetwork)
 
 
@@ -225,9 +268,9 @@ def test_the_command_keeps_graphs_in_the_cache_folder(run_gradcam, samples, tmp_
         out = tmp_path / folder
         done = run_gradcam(str(samples / "dog.jpg"), "--out", str(out), **elsewhere)
         assert done.returncode == 0, done.stderr
-        results.append((out / "dog_gradcam.png").read_bytes())
+        results.append({"dog": (out / "dog_gradcam.png").read_bytes()})
         (path,) = (cache / "gradcam" / "graphs").iterdir()
-    assert results[0] == results[1]
+    assert_same_files(*results)
     assert path.stat().st_size < 20e6
 
     # Other code may compute something else.

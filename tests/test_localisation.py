@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from tasks import make_task
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.pipeline import explain_pictures
-from gradcam_cli.run.records import PipelineOptions
 
 UNSEEN = 100
 
@@ -83,15 +84,15 @@ def peaks(tmp_path, classifier, pictures, targets):
     """Runs the whole pipeline on picture files; returns the peaks of the maps and classes."""
     for number, picture in enumerate(pictures):
         picture.save(tmp_path / f"{number:03}.png")
-    options = PipelineOptions(
-        targets=targets,
+    task = make_task(
+        classes=targets,
         fit=classifier.default_fit,
-        input_size=classifier.input_size[::-1],
+        size=classifier.input_size[::-1],
         out=tmp_path / "maps",
         heatmap="npy",
     )
     found = []
-    for result in explain_pictures(find_pictures([tmp_path]), Explainer(classifier), options):
+    for result in explain_pictures(find_pictures([tmp_path]), [Explainer(classifier)], task):
         assert result.error is None
         maps = [np.load(target.heatmap) for target in result.targets]
         assert {heat.shape for heat in maps} == {classifier.input_size}
@@ -169,7 +170,9 @@ def test_the_peak_lies_on_the_object_for_every_class(request, tmp_path, network)
     rng = np.random.default_rng(3)
     kinds = [number % len(world.classes) for number in range(UNSEEN)]
     scenes = [make_picture(world, rng, [kind]) for kind in kinds]
-    found = peaks(tmp_path, load_classifier(str(path)), [picture for picture, _ in scenes], [-1])
+    found = peaks(
+        tmp_path, load_classifier(ModelOptions(str(path))), [picture for picture, _ in scenes], [-1]
+    )
     hits = [lies_in(peak, boxes[0]) for ((_, peak),), (_, boxes) in zip(found, scenes, strict=True)]
     assert sum(hits) >= 95
     for kind in range(len(world.classes)):
@@ -184,7 +187,10 @@ def test_the_second_class_is_found_on_the_second_object(request, tmp_path, netwo
     pairs = [list(rng.permutation(len(world.classes))[:2]) for _ in range(UNSEEN)]
     scenes = [make_picture(world, rng, pair) for pair in pairs]
     found = peaks(
-        tmp_path, load_classifier(str(path)), [picture for picture, _ in scenes], [-1, -2]
+        tmp_path,
+        load_classifier(ModelOptions(str(path))),
+        [picture for picture, _ in scenes],
+        [-1, -2],
     )
     hits = [
         lies_in(peak, boxes[pair.index(index)])

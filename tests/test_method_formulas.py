@@ -1,5 +1,8 @@
 """Every method against an independent reading of its paper, in NumPy, and by hand."""
 
+import inspect
+from typing import get_type_hints
+
 import numpy as np
 import numpy_network
 import pytest
@@ -7,7 +10,7 @@ import tensorflow as tf
 from numpy_network import CELLS, CLASSES, HEIGHT, WIDTH, K, NumpyNetwork, bilinear, random_inputs
 
 import gradcam_cli
-from gradcam_cli.cam.methods.base import make_method
+from gradcam_cli.cam.methods.base import find_implementation, make_method
 from gradcam_cli.cam.methods.components import eigen_cam, eigen_grad_cam, fem
 from gradcam_cli.cam.methods.gradients import (
     grad_cam,
@@ -16,7 +19,7 @@ from gradcam_cli.cam.methods.gradients import (
     layer_cam,
     xgrad_cam,
 )
-from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.cam.methods.table import METHODS, MethodParameters
 from gradcam_cli.errors import UsageError
 
 TARGETS = [2, 0, 3]
@@ -33,7 +36,7 @@ def maps_of(model, method, inputs=None, targets=ONE_HOT, **options):
     classes = {explainer.method: explainer for explainer in _explainers()}
     explainer = classes[method](model, conv_layer="conv2", batch_size=4, **options)
     inputs = random_inputs(3) if inputs is None else inputs
-    return explainer._maps(tf.cast(inputs, tf.float32), tf.cast(targets, tf.float32)).numpy()
+    return explainer.raw_maps(inputs, targets).numpy()
 
 
 def _explainers():
@@ -58,10 +61,41 @@ def assert_equal_maps(actual, expected):
 
 def test_every_method_has_a_class_of_its_own_and_the_paper():
     assert {explainer.method for explainer in _explainers()} == set(METHODS)
-    assert len(_explainers()) == len(METHODS) == 16
+    assert len(_explainers()) == len(METHODS)
     for name, info in METHODS.items():
         make_method(name)
         assert "20" in info.paper, name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_row_says_is_so(model, name):
+    info = METHODS[name]
+    explainer = {explainer.method: explainer for explainer in _explainers()}[name]
+    assert all((info.title, info.summary, info.paper, info.cost))
+    told, maps = [], {}
+    for layer in ("conv1", "conv2"):
+        explain = explainer(model, conv_layer=layer, progress=lambda *counts: told.append(counts))
+        maps[layer] = explain.raw_maps(random_inputs(2), ONE_HOT[:2]).numpy()
+    assert bool(told) == info.runs_many_times
+    at_input_size = maps["conv2"].shape == (2, HEIGHT, WIDTH)
+    assert at_input_size == info.at_input_size
+    assert np.array_equal(maps["conv1"], maps["conv2"]) != info.needs_layer
+
+
+def test_parameters_are_typed_as_the_methods_take_them():
+    taken = {}
+    for info in METHODS.values():
+        implementation = find_implementation(info)
+        chosen = [
+            parameter.name
+            for parameter in inspect.signature(implementation).parameters.values()
+            if parameter.default is not parameter.empty
+        ]
+        if chosen:
+            is_class = inspect.isclass(implementation)
+            types = get_type_hints(implementation.__init__ if is_class else implementation)
+            taken.update((parameter, types[parameter]) for parameter in chosen)
+    assert taken == get_type_hints(MethodParameters)
 
 
 def test_an_unknown_method_is_refused_with_a_suggestion():

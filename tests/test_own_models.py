@@ -18,6 +18,7 @@ from gradcam_cli.errors import (
     UsageError,
 )
 from gradcam_cli.models.loading import load_classifier
+from gradcam_cli.models.options import ModelOptions
 
 CLASSES = 3
 SIZE = 16
@@ -79,7 +80,7 @@ def saved(tmp_path):
     def save_and_load(model, name="model.keras", **options):
         path = tmp_path / name
         model.save(path)
-        return load_classifier(str(path), **options)
+        return load_classifier(ModelOptions(str(path), **options))
 
     return save_and_load
 
@@ -193,10 +194,12 @@ def test_a_subclassed_model_works_with_its_code(tmp_path, pictures):
     # The class is registered in this process; another one doesn't know it.
     keras.saving.get_custom_objects().clear()
     with pytest.raises(UnsafeModelError, match=r"Net.*--custom-objects FILE --unsafe"):
-        load_classifier(str(path))
+        load_classifier(ModelOptions(str(path)))
     with pytest.raises(UnsafeModelError, match="--unsafe"):
-        load_classifier(str(path), custom_objects=code)
-    classifier = load_classifier(str(path), custom_objects=code, unsafe=True, preprocess="none")
+        load_classifier(ModelOptions(str(path), custom_objects=code))
+    classifier = load_classifier(
+        ModelOptions(str(path), custom_objects=code, unsafe=True, preprocess="none")
+    )
     explainer = Explainer(classifier)
     assert explainer.layer == "block2"
     x = model.blocks[1](model.blocks[0](pictures)).numpy()
@@ -449,7 +452,7 @@ def test_a_saved_model_has_the_maps_of_its_model(tmp_path, pictures, which):
             model.export(str(folder))
         inner = tf_keras.Model(model.inputs, model.get_layer("conv2").output)
         activations = inner(pictures).numpy()
-    classifier = load_classifier(str(folder))
+    classifier = load_classifier(ModelOptions(str(folder)))
     assert classifier.preprocess.mode == "none"
     expected = grad_cam_by_hand(activations, model.get_layer("scores").kernel.numpy(), 1)
     explainer = Explainer(classifier)
@@ -476,8 +479,8 @@ def test_a_saved_model_that_reaches_files_is_refused(tmp_path):
     spy = Spy()
     tf.saved_model.save(spy, tmp_path / "spy", signatures={"serving_default": spy.__call__})
     with pytest.raises(UnsafeModelError, match="ReadFile"):
-        load_classifier(str(tmp_path / "spy"))
-    assert len(load_classifier(str(tmp_path / "spy"), unsafe=True).labels) == 2
+        load_classifier(ModelOptions(str(tmp_path / "spy")))
+    assert len(load_classifier(ModelOptions(str(tmp_path / "spy"), unsafe=True)).labels) == 2
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
@@ -520,7 +523,7 @@ def test_what_is_no_model_gets_one_clear_line(tmp_path):
     }
     for name, message in expected.items():
         with pytest.raises(ModelFileError, match=message) as caught:
-            load_classifier(str(tmp_path / name))
+            load_classifier(ModelOptions(str(tmp_path / name)))
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)
 

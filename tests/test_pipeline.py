@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from PIL import Image
+from same_results import assert_same_files, assert_same_predictions
+from tasks import make_task
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.pictures.fitting import FITS, choose_input_size
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.run.pipeline import explain_pictures
-from gradcam_cli.run.records import PipelineOptions
 
 DOG, PANDA = 235, 387
 
@@ -21,8 +22,8 @@ def explain(explainer):
     def run(paths, explainer=explainer, fit="keep", **options):
         classifier = explainer.classifier
         size = choose_input_size(classifier.input_size, classifier.any_size, fit)
-        wanted = PipelineOptions(fit=fit, input_size=size, **options)
-        return list(explain_pictures(find_pictures(paths), explainer, wanted))
+        task = make_task(fit=fit, size=size, **options)
+        return list(explain_pictures(find_pictures(paths), [explainer], task))
 
     return run
 
@@ -74,7 +75,7 @@ def test_the_heat_falls_on_the_object(tmp_path, explain, objects, centroid, fit)
             name = f"{number}-{index}.png"
             plant(objects, index, size, side, left, top, seed=number).save(tmp_path / name)
             boxes[name] = index, (left, top, left + side, top + side)
-    for result in explain([tmp_path], fit=fit, targets=[DOG, PANDA], heatmap="npy"):
+    for result in explain([tmp_path], fit=fit, classes=[DOG, PANDA], heatmap="npy"):
         assert result.error is None
         index, box = boxes[result.picture.path.name]
         assert result.predictions[0].index == index
@@ -104,7 +105,7 @@ def test_the_heat_falls_on_the_object_of_a_turned_file(tmp_path, explain, object
         exif[274] = orientation
         stored = upright.transpose(transposition)
         stored.save(tmp_path / f"{orientation}.jpg", quality=95, exif=exif)
-    results = explain([tmp_path], fit=fit, targets=[DOG], heatmap="png", alpha=0)
+    results = explain([tmp_path], fit=fit, classes=[DOG], heatmap="png", alpha=0)
     assert len(results) == len(STORED)
     for result in results:
         (target,) = result.targets
@@ -122,7 +123,7 @@ def test_two_objects_are_told_apart(tmp_path, explain, objects, centroid):
     picture = plant(objects, DOG, (1000, 500), 400, 40, 50)
     picture.paste(objects[PANDA].resize((400, 400)), (560, 50))
     picture.save(tmp_path / "both.png")
-    (result,) = explain([tmp_path], targets=[DOG, PANDA], heatmap="npy")
+    (result,) = explain([tmp_path], classes=[DOG, PANDA], heatmap="npy")
     boxes = {DOG: (40, 50, 440, 450), PANDA: (560, 50, 960, 450)}
     for target in result.targets:
         assert_on_object(np.load(target.heatmap), boxes[target.prediction.index], centroid)
@@ -189,10 +190,7 @@ def test_mixed_shapes_and_many_batches_keep_their_order(tmp_path, explain, save_
     for number in (0, 13, 46):
         (alone,) = explain([tmp_path / f"{number:02}.jpg"])
         together = results[number]
-        assert alone.predictions[0].probability == pytest.approx(
-            together.predictions[0].probability, abs=1e-3
-        )
-        assert alone.predictions[0].index == together.predictions[0].index
+        assert_same_predictions(alone.predictions, together.predictions, alone.picture.path.name)
 
 
 def test_predictions_are_those_of_the_network(explain, samples, tmp_path, sample_classes):
@@ -217,7 +215,7 @@ def test_a_map_without_evidence_is_told_and_drawn_cold(
     model.get_layer("scores").set_weights([kernel, bias])
     save_picture(tmp_path / "a.png")
     explainer = Explainer(classify(model))
-    (result,) = explain([tmp_path], explainer, fit="squash", targets=[0], heatmap="npy", alpha=1)
+    (result,) = explain([tmp_path], explainer, fit="squash", classes=[0], heatmap="npy", alpha=1)
     (target,) = result.targets
     assert not target.has_evidence
     assert not np.load(target.heatmap).any()
@@ -269,8 +267,8 @@ def test_running_twice_changes_nothing(tmp_path, explain, save_picture):
     assert len(explain([tmp_path])) == 4
     first = listing()
     assert len(explain([tmp_path])) == 4
-    assert listing() == first
-    assert first["b_gradcam.png"] == own
+    assert_same_files(listing(), first)
+    assert first["b_gradcam.png"] == own, "the user's own file was written"
     assert set(first) == {
         "a.jpg",
         "a.png",

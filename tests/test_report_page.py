@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.fitting import fit_picture
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.overlay import draw_overlay
 from gradcam_cli.rendering.report import (
-    ReportClass,
     ReportMap,
     ReportOptions,
     ReportPicture,
@@ -70,7 +70,7 @@ def open_page(browser):
 
 
 def report_class(index, probability=0.5, name=None):
-    return ReportClass(index, name or f"class {index}", None, probability)
+    return Prediction(index, name or f"class {index}", None, probability)
 
 
 def report_map(target, cells, fit, method="Grad-CAM"):
@@ -294,6 +294,18 @@ def large_report(tmp_path_factory):
     )
 
 
+def busy_time(page):
+    """Gives a function for the seconds that a page computed, whatever else the machine does."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")
+
+    return busy
+
+
 def test_two_thousand_pictures_stay_responsive(large_report, open_page):
     assert large_report.stat().st_size < 4e6
     page = open_page(large_report)
@@ -310,22 +322,23 @@ def test_two_thousand_pictures_stay_responsive(large_report, open_page):
         "slider.value = 80; slider.dispatchEvent(new Event('input'))",
         "close": "byId('close').click()",
     }
+    busy = busy_time(page)
     times = {}
     for name, action in actions.items():
-        times[name] = page.evaluate(
+        started = busy()
+        page.evaluate(
             f"""async () => {{
                 const byId = (id) => document.getElementById(id);
                 const frame = () => new Promise((done) => requestAnimationFrame(done));
-                const started = performance.now();
                 {action};
                 await frame();
                 await frame();
-                return performance.now() - started;
             }}"""
         )
-    # Far above what a quiet machine needs, far below what a person would call stuck.
-    assert max(times.values()) < 1000, times
-    assert sorted(times.values())[len(times) // 2] < 400, times
+        times[name] = busy() - started
+    # Far above what the page needs, far below what a person would call stuck.
+    assert max(times.values()) < 1, times
+    assert sorted(times.values())[len(times) // 2] < 0.6, times
 
 
 def test_pictures_far_from_the_screen_hold_no_pixels(large_report, open_page):

@@ -9,12 +9,13 @@ import time
 
 import pytest
 from PIL import Image
+from same_results import assert_same_overlays
+from tasks import make_task
 
 from gradcam_cli.files.finding import InputPicture, find_pictures
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.pictures.fitting import choose_input_size
 from gradcam_cli.run.pipeline import explain_pictures
-from gradcam_cli.run.records import PipelineOptions
 
 
 @pytest.fixture
@@ -87,9 +88,7 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(tmp_path, photos, start):
     whole = tmp_path / "whole"
     once = start("photos", "--out", whole, "-q", "--workers", "1")
     assert once.wait(timeout=90) == 0
-    assert {p: f.read_bytes() for p, f in files_below(whole).items()} == {
-        p: f.read_bytes() for p, f in complete.items()
-    }
+    assert_same_overlays(whole, out)
 
 
 def test_what_exists_is_left_out_and_told(run_gradcam, samples, tmp_path):
@@ -110,10 +109,8 @@ def explain(explainer, tmp_path):
     def run(pictures, **options):
         classifier = explainer.classifier
         size = choose_input_size(classifier.input_size, classifier.any_size, "keep")
-        wanted = PipelineOptions(
-            input_size=size, out=tmp_path / "out", skip_existing=True, **options
-        )
-        return list(explain_pictures(pictures, explainer, wanted))
+        task = make_task(size=size, out=tmp_path / "out", skip_existing=True, **options)
+        return list(explain_pictures(pictures, [explainer], task))
 
     return run
 
@@ -160,10 +157,10 @@ def test_every_file_of_a_picture_has_to_be_there(tmp_path, explain, two):
 
 
 def test_several_classes_and_classes_of_a_list(tmp_path, explain, two):
-    assert not explain(two[:1], targets=[281, 285])[0].skipped
-    assert explain(two[:1], targets=[281, 285])[0].skipped
-    assert not explain(two[:1], targets=[281, 287])[0].skipped
-    ranks = {"targets": [-1, -2], "composite": True}
+    assert not explain(two[:1], classes=[281, 285])[0].skipped
+    assert explain(two[:1], classes=[281, 285])[0].skipped
+    assert not explain(two[:1], classes=[281, 287])[0].skipped
+    ranks = {"classes": [-1, -2], "composite": True}
     assert not explain(two[:1], **ranks)[0].skipped
     assert explain(two[:1], **ranks)[0].skipped
     lynx = InputPicture(two[0].path, two[0].folder, target="lynx")

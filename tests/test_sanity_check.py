@@ -3,6 +3,8 @@
 A map that stays the same whatever the weights are explains the picture, not the network.
 """
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -125,7 +127,14 @@ def test_the_methods_that_fail_say_so():
     assert "It fails the cascading randomization" in input_gradients.GuidedGradCam.__doc__
 
 
-def test_guided_backpropagation_does_not_notice_random_upper_layers(builtin, samples):
+class FinePart(input_gradients.GuidedGradCam):
+    """Guided backpropagation alone."""
+
+    def maps(self, tapped):
+        return tf.reduce_max(tf.abs(guided_gradients(tapped)), axis=-1)
+
+
+def test_guided_backpropagation_does_not_notice_random_upper_layers(builtin, samples, monkeypatch):
     """Why Guided Grad-CAM fails on deep networks: its fine part stays the same."""
     model = keras.models.clone_model(builtin.network.model)
     model.set_weights(builtin.network.model.get_weights())
@@ -133,12 +142,9 @@ def test_guided_backpropagation_does_not_notice_random_upper_layers(builtin, sam
     inputs = np.stack([np.asarray(picture, np.float32) for picture in pictures])
     targets = np.eye(1000)[[235, 285]]
 
-    class FinePart(input_gradients.GuidedGradCam):
-        def maps(self, tapped):
-            return tf.reduce_max(tf.abs(guided_gradients(tapped)), axis=-1)
-
-    explainer = gradcam_cli.GradCAM(model)
-    explainer._method = FinePart()
+    row = replace(METHODS["guidedgradcam"], implementation=f"{__name__}:FinePart")
+    monkeypatch.setitem(METHODS, "guidedgradcam", row)
+    explainer = gradcam_cli.GuidedGradCAM(model)
     original = explainer(inputs, targets)
     rng = np.random.default_rng(0)
     for name in ("predictions", "top_conv"):

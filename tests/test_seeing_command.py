@@ -8,13 +8,13 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from tasks import make_task
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.files.finding import InputPicture, find_pictures
 from gradcam_cli.files.marks import is_result_of
 from gradcam_cli.pictures.regions import find_region
 from gradcam_cli.run.pipeline import explain_pictures
-from gradcam_cli.run.records import PipelineOptions
 
 HALF_BLOCK = "▀"
 OTHER_LAYER = "block5c_project_bn"
@@ -24,12 +24,12 @@ OTHER_LAYER = "block5c_project_bn"
 def explained(samples, explainer, tmp_path_factory):
     """The citrus fruits with everything that can be asked for, and the folder of it all."""
     out = tmp_path_factory.mktemp("explained")
-    options = PipelineOptions(
-        targets=(-1, -2, -3), out=out, heatmap="npy", figure="svg", composite=True,
-        contour=True, box=True, threshold=0.5, panels=True, report=True,
+    task = make_task(
+        classes=(-1, -2, -3), out=out, heatmap="npy", figure="svg", composite=True,
+        contour=True, box=True, threshold=0.5, keeps_panels=True, keeps_card=True,
     )  # fmt: skip
     pictures = find_pictures([samples / "citrus.jpg"])
-    (result,) = explain_pictures(pictures, explainer, options)
+    (result,) = explain_pictures(pictures, [explainer], task)
     assert result.error is None
     return result, out
 
@@ -64,9 +64,9 @@ def test_region_is_that_of_the_map_as_written(explained):
 
 def test_outlines_and_boxes_are_drawn_on_the_overlays(explained, samples, explainer, tmp_path):
     result, _ = explained
-    plain_options = PipelineOptions(targets=(-1,), out=tmp_path)
+    plain_task = make_task(out=tmp_path)
     pictures = find_pictures([samples / "citrus.jpg"])
-    (plain,) = explain_pictures(pictures, explainer, plain_options)
+    (plain,) = explain_pictures(pictures, [explainer], plain_task)
     with Image.open(plain.targets[0].output) as a, Image.open(result.targets[0].output) as b:
         changed = np.abs(np.asarray(a).astype(int) - np.asarray(b)).max(axis=-1) > 40
     points = np.concatenate(result.targets[0].region.outlines)
@@ -98,9 +98,9 @@ def test_a_figure_without_a_mark_is_replaced_only_if_it_is_the_tools_own(
     samples, explainer, tmp_path
 ):
     (tmp_path / "cat_gradcam_figure.pdf").write_bytes(b"mine")
-    options = PipelineOptions(out=tmp_path, figure="pdf")
+    task = make_task(out=tmp_path, figure="pdf")
     paths = [
-        next(explain_pictures(find_pictures([samples / "cat.jpg"]), explainer, options)).figure.name
+        next(explain_pictures(find_pictures([samples / "cat.jpg"]), [explainer], task)).figure.name
         for _ in range(2)
     ]
     assert paths == ["cat_jpg_gradcam_figure.pdf"] * 2
@@ -111,11 +111,11 @@ def test_other_layers_get_a_row_of_the_figure_and_maps_in_the_report(
     samples, builtin, explainer, tmp_path
 ):
     other = Explainer(builtin, OTHER_LAYER)
-    options = PipelineOptions(
-        targets=(-1, -2), out=tmp_path, figure="svg", panels=True, report=True
+    task = make_task(
+        classes=(-1, -2), out=tmp_path, figure="svg", keeps_panels=True, keeps_card=True
     )
     pictures = find_pictures([samples / "cat.jpg"])
-    (result,) = explain_pictures(pictures, explainer, options, [other])
+    (result,) = explain_pictures(pictures, [explainer, other], task)
     assert result.error is None, result.error
     first, second = result.panels
     assert [panel and panel.detail for panel in second] == [
@@ -141,8 +141,8 @@ def test_a_picture_that_cannot_be_read_spares_the_others(samples, explainer, tmp
         InputPicture(broken, tmp_path),
         InputPicture(samples / "cat.jpg", tmp_path),
     ]
-    options = PipelineOptions(files_for=0, report=True)
-    failed, done = explain_pictures(pictures, explainer, options)
+    task = make_task(with_files=0, keeps_card=True)
+    failed, done = explain_pictures(pictures, [explainer], task)
     assert failed.error is not None
     assert failed.card is None
     assert done.card.predictions[0].name == "Egyptian cat"

@@ -6,17 +6,19 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
 from click.testing import CliRunner
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
+from same_results import assert_same_files
 from upath import UPath
 
 from gradcam_cli import explain_image
 from gradcam_cli.cli import main
 from gradcam_cli.errors import ImageError, OutputError, StorageError, UsageError
-from gradcam_cli.files import storage
 from gradcam_cli.files.finding import InputPicture, find_pictures
 from gradcam_cli.files.marks import is_result_of, mark, source_id
 from gradcam_cli.files.naming import OutputNamer, check_places
@@ -153,10 +155,10 @@ def test_results_are_the_same_wherever_they_lie(photos, tmp_path, small, source,
     first = below(out if out.startswith("memory") else tmp_path / "maps")
     assert first.keys() == expected.keys()
     if source.startswith("memory") == out.startswith("memory"):
-        assert first == expected
+        assert_same_files(first, expected)
     # Again, in the place of the first.
     assert gradcam(source, "--out", out, *small).exit_code == 0
-    assert below(out if out.startswith("memory") else tmp_path / "maps") == first
+    assert_same_files(below(out if out.startswith("memory") else tmp_path / "maps"), first)
 
 
 def test_results_beside_their_pictures_in_a_store(photos, memory, small):
@@ -257,24 +259,42 @@ def test_what_has_to_be_on_this_machine(photos):
     assert result.stderr.startswith("Error: --model s3://bucket/model.keras: is not on this")
 
 
-@pytest.mark.parametrize("stores", [storage._OBJECT_STORES, frozenset()])
-def test_a_file_appears_whole_or_not_at_all(memory, monkeypatch, stores):
-    # Without any object store, files are put beside and renamed, as for SFTP.
-    monkeypatch.setattr(storage, "_OBJECT_STORES", stores)
-    path = UPath("memory://maps/a.png")
+class Drive(MemoryFileSystem):
+    """A store of which nothing is known, so that a file is renamed when it is complete."""
+
+    protocol = "drive"
+    store: ClassVar = {}
+    pseudo_dirs: ClassVar = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.removeprefix("drive://"))
+
+
+@pytest.fixture
+def drive():
+    fsspec.register_implementation("drive", Drive, clobber=True)
+    Drive.store.clear()
+    return Drive()
+
+
+@pytest.mark.filterwarnings("ignore:UPath 'drive'")
+@pytest.mark.parametrize("store", ["memory", "drive"])
+def test_a_file_appears_whole_or_not_at_all(memory, drive, store):
+    path = UPath(f"{store}://maps/a.png")
     with contextlib.suppress(KeyError), written_whole(path) as file:
         file.write(b"half")
         raise KeyError
-    assert not below("memory://maps")
+    assert not below(f"{store}://maps")
     for content in (b"first", b"second"):
         with written_whole(path) as file:
             file.write(content)
-        assert below("memory://maps") == {"a.png": content}
-    refuses = UPath("memory://maps/a.png/below.png")
-    refused = pytest.raises(OutputError, match=r"^memory://maps/a.png/below.png: cannot be writt")
+        assert below(f"{store}://maps") == {"a.png": content}
+    refuses = UPath(f"{store}://maps/a.png/below.png")
+    refused = pytest.raises(OutputError, match=rf"^{refuses}: cannot be written")
     with refused, written_whole(refuses) as file:
         file.write(b"x")
-    assert below("memory://maps") == {"a.png": b"second"}
+    assert below(f"{store}://maps") == {"a.png": b"second"}
 
 
 def test_truth_in_a_store(photos, memory):

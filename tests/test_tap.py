@@ -5,6 +5,7 @@ from keras import layers
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import UnknownLayerError, UnusableLayerError
 from gradcam_cli.models.loading import load_architecture
+from gradcam_cli.models.options import ModelOptions
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def test_default_is_the_last_layer_with_a_spatial_output(classifier, explainer):
 def test_default_of_vgg_is_its_last_convolution():
     # As in the paper; the pooling after it shows the same, coarser.
     with keras.StatelessScope(initialize_variables=False):
-        vgg16 = load_architecture("vgg16")
+        vgg16 = load_architecture(ModelOptions("vgg16"))
     assert [info.node.path for info in vgg16.layers() if info.default] == ["block5_conv3"]
 
 

@@ -119,7 +119,7 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
             self._explainer = self._explainer_class(self.model, **self._options)
         maps = self._explainer.explain(self._inputs, self._one_hot())
         overlays = []
-        for picture, heatmap in zip(self._pictures, maps[..., 0], strict=True):
+        for picture, heatmap in zip(self._pictures, maps[:, :, :, 0], strict=True):
             size = tf.constant([picture.height, picture.width])
             heat = scale_by_maximum(tf.nn.relu(upsample(heatmap[None], size)))[0]
             overlays.append(
@@ -149,7 +149,9 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         width, height = overlays[0].size
         values = [str(width), str(height), *(encode_picture(overlay) for overlay in overlays)]
         with self._writer.as_default():
-            tf.summary.write(_TAG, tf.constant(values), epoch, _IMAGE_SUMMARY)
+            tf.summary.write(
+                _TAG, tf.constant(np.array(values, object), tf.string), epoch, _IMAGE_SUMMARY
+            )
         self._writer.flush()
 
 

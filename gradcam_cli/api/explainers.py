@@ -6,19 +6,26 @@ written for one run with the other. `GradCAM` tells of all that they have in com
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import Report, make_method, report_nothing
+from gradcam_cli.cam.methods.base import Progress, ignore_progress, make_method
+from gradcam_cli.cam.methods.table import MethodParameters
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
-from gradcam_cli.errors import UnknownClassError, UnknownLayerError, UnusableLayerError, UsageError
+from gradcam_cli.errors import (
+    UnknownClassError,
+    UnknownLayerError,
+    UnusableLayerError,
+    UsageError,
+    suggestion,
+)
 from gradcam_cli.networks.forward import ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 
@@ -55,8 +62,8 @@ class GradCAM:
         *,
         scale: bool = False,
         smoothing: bool = False,
-        report: Report | None = None,
-        **parameters: Any,
+        progress: Progress | None = None,
+        **parameters: Unpack[MethodParameters],
     ) -> None:
         """Finds the layers; the network is traced at the first explanation.
 
@@ -77,14 +84,16 @@ class GradCAM:
                 spatial output, which in many networks is the activation after that.)
             scale: Scale each map to a maximum of 1 and cut off what is below 0.
             smoothing: Average the scaled maps of brighter, darker and mirrored copies.
-            report: Told of progress by methods that run the network many times: how many
+            progress: Told of progress by methods that run the network many times: how many
                 more runs are done, and how many the batch takes.
-            **parameters: The method's own parameters, where it has any.
+            **parameters: The method's own parameters, where it has any; see
+                `gradcam_cli.cam.methods.table.MethodParameters`.
 
         Raises:
             UnknownLayerError: There is no such layer.
             UnusableLayerError: No layer of the model has filters.
             UsageError: There is no such operator.
+            TypeError: The method has no such parameter.
         """
         self.model = model
         self._network = KerasNetwork(model, classes_only=False)
@@ -100,13 +109,14 @@ class GradCAM:
         self._has_own_operator = callable(operator)
         self._scale = scale
         self._smoothing = smoothing
-        self._report = report or report_nothing
+        self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
+        self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
 
     def explain(
         self,
-        inputs: tf.data.Dataset | tf.Tensor | np.ndarray,
+        inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray,
         targets: tf.Tensor | np.ndarray | None = None,
     ) -> tf.Tensor:
         """Explains inputs.
@@ -157,34 +167,51 @@ class GradCAM:
                 f"there is no class {class_index}: the model's classes go from 0 to {classes - 1}"
             )
         targets = tf.one_hot([class_index], classes)
-        heatmap = self._maps(inputs, targets)[0].numpy()
+        heatmap = self.raw_maps(inputs, targets)[0].numpy()
         low, high = heatmap.min(), heatmap.max()
         return np.asarray((heatmap - low) / (high - low + eps), np.float32)
 
+    def raw_maps(
+        self, inputs: tf.Tensor | np.ndarray, targets: tf.Tensor | np.ndarray
+    ) -> tf.Tensor:
+        """Computes maps as the method's formula gives them.
+
+        Args:
+            inputs: (N, ..., channels) as the model wants them; all go through it at once.
+            targets: As for `explain`.
+
+        Returns:
+            (N, ...) float32, of most methods at the size of the feature maps; below zero is
+            what speaks against a class.
+
+        Raises:
+            UnusableLayerError: Nothing can be drawn from the layer.
+        """
+        inputs, targets = tf.cast(inputs, tf.float32), tf.cast(targets, tf.float32)
+        key = (*inputs.shape[1:], None, *targets.shape[1:])
+        with self._lock:
+            if key not in self._functions:
+                self._functions[key] = MapFunction(
+                    self._method,
+                    self._score,
+                    self._path,
+                    self._layer_output,
+                    inputs.shape[1:].as_list(),
+                    targets.shape[1:].as_list(),
+                    self.batch_size or len(inputs),
+                )
+            function = self._functions[key]
+        return function(inputs, targets, self._progress)
+
     def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         def maps_of(inputs: tf.Tensor) -> tf.Tensor:
-            return tf.nn.relu(self._maps(inputs, targets))
+            return tf.nn.relu(self.raw_maps(inputs, targets))
 
         maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
         maps = upsample(maps, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
             maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
-        return maps[..., None]
-
-    def _maps(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes maps at the size of the feature maps, (N, ...), before the ReLU."""
-        key = (*inputs.shape[1:], None, *targets.shape[1:])
-        if key not in self._functions:
-            self._functions[key] = MapFunction(
-                self._method,
-                self._score,
-                self._path,
-                self._layer_output,
-                inputs.shape[1:],
-                targets.shape[1:],
-                self.batch_size or len(inputs),
-            )
-        return self._functions[key](inputs, targets, self._report)
+        return tf.expand_dims(maps, -1)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []
@@ -193,7 +220,7 @@ class GradCAM:
             forward = self._forward(inputs)
             if forward.logits.shape[-1] == 2 and targets.shape[-1] == 1:
                 # The only unit of an output, which comes with its opposite before it.
-                forward = replace(forward, logits=forward.logits[..., 1:])
+                forward = replace(forward, logits=forward.logits[:, 1:])
             passes.append(forward)
             return forward.logits
 
@@ -224,13 +251,15 @@ class GradCAM:
         return int(function.output_shapes[-1])
 
     def _batches(
-        self, inputs: tf.data.Dataset | tf.Tensor | np.ndarray, targets: Any
+        self, inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray, targets: Any
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         if isinstance(inputs, tf.data.Dataset):
             if targets is not None:
                 raise UsageError("a dataset has its targets inside: leave out the targets")
             dataset = inputs
-            if dataset.element_spec[0].shape.rank == len(self._network.input_shape) + 1:
+            # Of a tuple, as `explain` wants it.
+            spec: Any = dataset.element_spec
+            if spec[0].shape.rank == len(self._network.input_shape) + 1:
                 dataset = dataset.unbatch()
         else:
             if targets is None:
@@ -389,7 +418,6 @@ def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]
             ) from None
         return next(found for found in layers.items() if found[1] is wanted)
     if layer not in layers:
-        close = difflib.get_close_matches(layer, layers, n=3, cutoff=0.5)
-        hint = f"; close to it: {', '.join(close)}" if close else ""
+        hint = suggestion(layer, layers, likeness=0.5)
         raise UnknownLayerError(f"{model.name} has no layer {layer!r}{hint}")
     return layer, layers[layer]

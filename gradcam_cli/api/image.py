@@ -1,4 +1,4 @@
-"""Explains one picture in memory, for notebooks and for sheets that compare."""
+"""Explains one picture in memory, for notebooks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
-from gradcam_cli.pictures.fitting import Fit, choose_input_size, fit_picture, usual_stride
-from gradcam_cli.pictures.reading import read_picture, to_channels
+from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.encoding import encode_picture, format_for
 from gradcam_cli.rendering.overlay import (
     DEFAULT_ALPHA,
@@ -28,7 +27,6 @@ from gradcam_cli.rendering.overlay import (
 if TYPE_CHECKING:
     import keras
 
-    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.models.classifier import Classifier
 
 
@@ -167,76 +165,18 @@ def explain_image(
     )
     classifier = explainer.classifier
     index = TOP_CLASS if target is None else classifier.labels.find(str(target))
-    fitted = fit_for(classifier, picture.size, fit)
-    (explanation,) = explain_picture(
-        picture, fitted, explainer, [index], top_k, source, colormap, alpha
-    )
-    return explanation
-
-
-def fit_for(classifier: Classifier, picture_size: tuple[int, int], fit: str | None = None) -> Fit:
-    """Chooses how a picture is laid into a classifier's input.
-
-    Args:
-        classifier: The classifier.
-        picture_size: (width, height) of the picture, in pixels.
-        fit: One of `gradcam_cli.pictures.fitting.FITS`; None for the one that suits it.
-    """
-    native = classifier.input_size
-    fit = fit or classifier.default_fit
-    size = choose_input_size(native, classifier.any_size, fit)
-    return fit_picture(picture_size, fit, size, usual_stride(native))
-
-
-def explain_picture(
-    picture: Image.Image,
-    fit: Fit,
-    explainer: Explainer,
-    targets: Sequence[int],
-    top_k: int = 5,
-    source: AnyPath | None = None,
-    colormap: str = DEFAULT_COLORMAP,
-    alpha: float = DEFAULT_ALPHA,
-) -> list[ImageExplanation]:
-    """Explains classes of one picture.
-
-    Args:
-        picture: Mode "RGB".
-        fit: How it is laid into the input.
-        explainer: What explains it.
-        targets: The classes: indices, or -1 for the most probable, -2 for the second.
-        top_k: How many of the most probable classes are told.
-        source: The file that it comes from.
-        colormap: A name that Matplotlib knows.
-        alpha: How much of the colour shows, 0 to 1.
-
-    Returns:
-        An explanation for each class, in their order.
-    """
-    classifier, labels = explainer.classifier, explainer.classifier.labels
-    inputs = fit.apply(to_channels(picture, classifier.channels))
-    explanation = explainer.explain(inputs[None], np.array([targets], np.int32))
+    prepared = classifier.input_for(fit).prepare(picture)
+    explanation = explainer.explain(prepared.inputs[None], np.array([[index]], np.int32))
     probabilities = explanation.probabilities[0]
-
-    def predict(index: int) -> Prediction:
-        index = int(index)
-        return Prediction(
-            index, labels.name(index), labels.wnid(index), float(probabilities[index])
-        )
-
-    predictions = [predict(i) for i in np.argsort(-probabilities, kind="stable")[:top_k]]
-    return [
-        ImageExplanation(
-            picture,
-            fit.upsample(heatmap, explainer.pitch),
-            fit.seen[:2],
-            predict(index),
-            predictions,
-            f"{METHODS[explainer.method].title} of {labels.name(int(index))} ({index}), "
-            f"{classifier.name} layer {explainer.layer}",
-            source,
-            colormap,
-            alpha,
-        )
-        for index, heatmap in zip(explanation.targets[0], explanation.maps[0], strict=True)
-    ]
+    explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
+    return ImageExplanation(
+        picture,
+        prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
+        prepared.fit.seen[:2],
+        explained,
+        classifier.labels.most_probable(probabilities, top_k),
+        explainer.facts.title_of(explained),
+        source,
+        colormap,
+        alpha,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import keras
@@ -15,10 +16,13 @@ from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 _KEPT = 4
+# Else threads that want the same would each load it.
+_MAKING = Lock()
 
 
 def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
@@ -26,7 +30,7 @@ def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
 
     Args:
         model: A name that ``gradcam models`` lists, or a .keras or .h5 file.
-        **options: Those of `gradcam_cli.models.loading.load_classifier`.
+        **options: As for `gradcam_cli.models.options.ModelOptions`.
 
     Returns:
         The Keras model. Pictures for the built-in model are RGB in [0, 255]; those for
@@ -35,7 +39,7 @@ def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
     Raises:
         GradcamError: The model can't be had (see `gradcam_cli.errors`).
     """
-    network = load_classifier(model, **options).network
+    network = load_classifier(ModelOptions(model, **options)).network
     if not isinstance(network, KerasNetwork):
         raise UnsupportedModelError(
             f"{model}: a SavedModel has no layers of Keras; explain_image(picture, model=...) "
@@ -70,15 +74,16 @@ def find_explainer(
     """
     if isinstance(layer, Sequence) and not isinstance(layer, str):
         layer = tuple(layer)
-    return _make_explainer(
-        DEFAULT_MODEL if model is None else model,
-        None if labels is None else tuple(labels),
-        preprocess,
-        layer,
-        method,
-        fusion,
-        smoothing,
-    )
+    with _MAKING:
+        return _make_explainer(
+            DEFAULT_MODEL if model is None else model,
+            None if labels is None else tuple(labels),
+            preprocess,
+            layer,
+            method,
+            fusion,
+            smoothing,
+        )
 
 
 @lru_cache(maxsize=_KEPT)
@@ -102,7 +107,7 @@ def _make_classifier(
     model: str | keras.Model, labels: tuple[str, ...] | None, preprocess: str | None
 ) -> Classifier:
     if isinstance(model, str):
-        classifier = load_classifier(model, preprocess=preprocess)
+        classifier = load_classifier(ModelOptions(model, preprocess=preprocess))
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
         classifier = inspect_network(model.name, KerasNetwork(model), preprocess=chosen)

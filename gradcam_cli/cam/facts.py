@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.models.labels import Prediction
 
 # Stands for the most probable class; -2 for the second, and so on.
 TOP_CLASS = -1
@@ -31,6 +32,13 @@ class ExplainerFacts:
     needs_layer: bool
     runs_many_times: bool
     preprocessing: str
+
+    def title_of(self, target: Prediction) -> str:
+        """Says of which class a map is, and how it was made."""
+        return (
+            f"{METHODS[self.method].title} of {target.name} ({target.index}), "
+            f"{self.model} layer {self.layer}"
+        )
 
 
 def describe(explainers: Sequence[ExplainerFacts]) -> str:

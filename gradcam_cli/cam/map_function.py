@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import InGraphMethod, Method, Report, TappedPass, report_nothing
+from gradcam_cli.cam.methods.base import (
+    InGraphMethod,
+    Method,
+    Progress,
+    TappedPass,
+    ignore_progress,
+)
 from gradcam_cli.networks.forward import ForwardPass, Scorer
 from gradcam_cli.networks.opened import OpenedNetwork
 
@@ -45,6 +52,7 @@ class MapFunction:
         self._input_shape = input_shape
         self._target_shape = target_shape
         self._batch_size = batch_size
+        self._lock = Lock()
         self._opened: OpenedNetwork | None = None
         self._function = tf.function(
             self._trace,
@@ -56,30 +64,32 @@ class MapFunction:
         )
 
     def __call__(
-        self, inputs: tf.Tensor, targets: tf.Tensor, report: Report = report_nothing
+        self, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress = ignore_progress
     ) -> tf.Tensor:
         """Computes the maps of a batch.
 
         Args:
             inputs: (N, ..., channels) float32.
             targets: (N, classes) float32, one-hot.
-            report: Told of progress, by methods that run the network many times.
+            progress: Told of progress, by methods that run the network many times.
 
         Returns:
             (N, ...) float32 without the channels; below zero is what speaks against a class.
         """
         if isinstance(self._method, InGraphMethod):
-            return self._function(inputs, targets)
-        if self._opened is None:
-            self._opened = OpenedNetwork(
-                self._scorer,
-                self._layer,
-                self._layer_output,
-                self._input_shape,
-                self._target_shape,
-                self._batch_size,
-            )
-        return self._method.explain(self._opened, inputs, targets, report)
+            maps: tf.Tensor = self._function(inputs, targets)
+            return maps
+        with self._lock:
+            if self._opened is None:
+                self._opened = OpenedNetwork(
+                    self._scorer,
+                    self._layer,
+                    self._layer_output,
+                    self._input_shape,
+                    self._target_shape,
+                    self._batch_size,
+                )
+        return self._method.explain(self._opened, inputs, targets, progress)
 
     def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         assert isinstance(self._method, InGraphMethod)

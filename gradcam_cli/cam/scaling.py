@@ -40,7 +40,7 @@ def scale_sparse(maps: tf.Tensor) -> tf.Tensor:
     cells = tf.reshape(maps, tf.concat((shape[:-2], [-1]), axis=0))
     brightest = tf.math.top_k(cells, 1 + tf.shape(cells)[-1] // _BRIGHTEST).values
     low, high = brightest[..., -1], brightest[..., 0]
-    limits = tf.where(low > 0, low, high)[..., None, None]
+    limits = tf.expand_dims(tf.expand_dims(tf.where(low > 0, low, high), -1), -1)
     return tf.minimum(tf.math.divide_no_nan(maps, limits), 1.0)
 
 
@@ -72,7 +72,7 @@ def smooth(explain: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.T
         What ``explain`` returns, in [0, 1], scaled to a maximum of 1.
     """
     spatial_rank = inputs.shape.rank - 2
-    total: tf.Tensor = 0.0
+    total = tf.constant(0.0)
     for mirrored in (False, True) if spatial_rank > 1 else (False,):
         for factor in _BRIGHTNESS:
             changed = inputs * factor

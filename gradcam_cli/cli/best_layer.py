@@ -11,8 +11,8 @@ import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.measuring import measuring_options, prepare, progress_bar, tell_errors
-from gradcam_cli.cli.options import debug_option, layers_option, parse_layer
+from gradcam_cli.cli.measuring import evaluate_in_view, measuring_options, prepare, tell_errors
+from gradcam_cli.cli.options import debug_option, layers_option
 from gradcam_cli.errors import UsageError
 from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
 
@@ -24,7 +24,7 @@ _FAILED = 1
 @click.option(
     "--method",
     metavar="NAME",
-    type=click.Choice([name for name in METHODS if name != "fullgrad"]),
+    type=click.Choice([name for name, info in METHODS.items() if info.needs_layer]),
     default=DEFAULT_METHOD,
     show_default=True,
     help="How the map is computed (see 'gradcam methods').",
@@ -40,7 +40,7 @@ def best_layer(
     /,
     paths: tuple[str, ...],
     method: str,
-    layers: tuple[str, ...],
+    layers: tuple[str | int, ...],
     as_json: bool,
     quiet: bool,
     metrics: tuple[str, ...],
@@ -69,17 +69,15 @@ def best_layer(
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.evaluation_display import ranking_table
-    from gradcam_cli.evaluation.measuring import evaluate_pictures
-    from gradcam_cli.evaluation.result_files import evaluation_record
-    from gradcam_cli.evaluation.verdict import candidate_layers, rank_rows, verdicts
+    from gradcam_cli.evaluation.ranking import candidate_layers, rank_rows
+    from gradcam_cli.evaluation.result_records import evaluation_record
+    from gradcam_cli.evaluation.verdict import verdicts
 
     classifier = measuring.classifier
-    chosen = [parse_layer(layer) for layer in layers] or candidate_layers(classifier)
+    chosen = list(layers) or candidate_layers(classifier)
     explainers = [Explainer(classifier, layer, method) for layer in dict.fromkeys(chosen)]
-    rows = len(explainers) + 2
     options = replace(measuring.options, metrics=metrics)
-    with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
-        evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)
+    evaluation = evaluate_in_view(measuring, explainers, options, quiet)
     ranking = rank_rows(evaluation)
     best, _ = ranking[0]
     (sentence,) = verdicts(replace(evaluation, rows=[best, *evaluation.baselines]))

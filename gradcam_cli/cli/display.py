@@ -138,7 +138,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
         name.truncate(_NAME_WIDTH, overflow="ellipsis", pad=True)
         row = Text("  ").append_text(name).append(f"  {prediction.index:>4}  ", style="dim")
         row.append(_bar(prediction.probability), style="green" if target else "blue")
-        row.append(f"  {prediction.probability:6.1%}".replace("%", " %"))
+        row.append(f"  {prediction.percent:>7}")
         lines.append(row)
         if target and beside:
             for number, line in enumerate(written[prediction.index]):

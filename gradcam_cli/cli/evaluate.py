@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import (
     Measuring,
+    evaluate_in_view,
     measuring_options,
     prepare,
     progress_bar,
     tell_errors,
 )
-from gradcam_cli.cli.options import debug_option, layers_option, methods_option, parse_layer
+from gradcam_cli.cli.options import debug_option, layers_option, methods_option
 from gradcam_cli.cli.path_types import LocalPath
-from gradcam_cli.evaluation.table import ALL_METRICS
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.evaluation.measuring import Evaluation
-    from gradcam_cli.evaluation.result_files import ResultFiles
+    from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.evaluation.sanity import SanityCheck
 
 _FAILED = 1
@@ -66,7 +66,7 @@ def evaluate(
     /,
     paths: tuple[str, ...],
     methods: tuple[str, ...],
-    layers: tuple[str, ...],
+    layers: tuple[str | int, ...],
     annotations: Path | None,
     sanity: bool,
     out: Path,
@@ -94,10 +94,9 @@ def evaluate(
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
 
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.cam.methods.base import make_method
     from gradcam_cli.evaluation.annotations import Annotations
-    from gradcam_cli.evaluation.measuring import evaluate_pictures
-    from gradcam_cli.evaluation.result_files import ResultFiles, evaluation_record
+    from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation, write_sanity
+    from gradcam_cli.evaluation.result_records import evaluation_record, sanity_record
     from gradcam_cli.evaluation.verdict import verdicts
 
     files = ResultFiles(out, "evaluation", paths)
@@ -108,25 +107,21 @@ def evaluate(
             options, annotations=Annotations(annotations, measuring.classifier.labels)
         )
     explainers = [
-        Explainer(measuring.classifier, parse_layer(layer), method)
-        for method in dict.fromkeys(methods)
-        for layer in (dict.fromkeys(layers) if make_method(method).needs_layer else ()) or [None]
+        Explainer(measuring.classifier, layer, method)
+        for method in methods
+        for layer in (layers if METHODS[method].needs_layer else ()) or [None]
     ]
-    rows = len(explainers) + 2
-    with progress_bar("maps", rows * len(measuring.pictures), quiet) as advance:
-        evaluation = evaluate_pictures(measuring.pictures, explainers, options, advance)
+    evaluation = evaluate_in_view(measuring, explainers, options, quiet)
     sentences = verdicts(evaluation)
-    _write(files, evaluation)
-    written = [files.table, files.details, files.plot]
+    written = write_evaluation(files, evaluation)
     check = None
     if sanity_files is not None:
         check = _check(measuring, explainers, quiet)
-        _write_check(sanity_files, check, evaluation)
-        written += [sanity_files.table, sanity_files.plot]
+        written += write_sanity(sanity_files, check, evaluation)
     if as_json:
         record = evaluation_record(evaluation, sentences)
         if check is not None:
-            record["sanity"] = _sanity_record(check)
+            record["sanity"] = sanity_record(check)
         click.echo(json.dumps(record, ensure_ascii=False))
     else:
         _show(evaluation, sentences, check)
@@ -167,75 +162,11 @@ def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | Non
             console.print(sentence)
 
 
-def _write(files: ResultFiles, evaluation: Evaluation) -> None:
-    from gradcam_cli.evaluation.result_files import picture_rows, summary_rows
-    from gradcam_cli.evaluation.verdict import best_rows
-    from gradcam_cli.rendering.evaluation_plot import PlottedValue, plot_metrics
-
-    title = f"{evaluation.model}, {len(evaluation.pictures)} pictures, 95 % confidence intervals"
-    panels: dict[str, list[PlottedValue | None]] = {}
-    for name in evaluation.metrics:
-        metric = ALL_METRICS[name]
-        best = best_rows(evaluation, name)
-        factor = 100 if metric.is_share else 1
-        panels[metric.heading] = []
-        for row in evaluation.rows:
-            measured = row.measurements.get(name)
-            if measured is None:
-                panels[metric.heading].append(None)
-                continue
-            low, high = measured.interval
-            panels[metric.heading].append(
-                PlottedValue(factor * measured.mean, (factor * low, factor * high), row in best)
-            )
-    rows = [(row.name, row.is_baseline) for row in evaluation.rows]
-    files.write_plot(plot_metrics(title, rows, panels), title)
-    files.write_table(files.table, summary_rows(evaluation))
-    files.write_table(files.details, picture_rows(evaluation))
-
-
 def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> SanityCheck:
-    from gradcam_cli.evaluation.measuring import load_inputs
+    from gradcam_cli.evaluation.loading import load_inputs
     from gradcam_cli.evaluation.sanity import MODES, check_sanity, number_of_steps
 
-    batches = load_inputs(measuring.pictures, measuring.classifier, measuring.options)
+    batches = load_inputs(measuring.pictures, measuring.options.inputs)
     total = len(MODES) * len(explainers) * number_of_steps(explainers[0])
     with progress_bar("randomizations", total, quiet) as advance:
-        return check_sanity(explainers, batches, report=advance)
-
-
-def _write_check(files: ResultFiles, check: SanityCheck, evaluation: Evaluation) -> None:
-    from gradcam_cli.evaluation.result_files import sanity_rows
-    from gradcam_cli.rendering.evaluation_plot import plot_sanity
-
-    curves: dict[str, dict[str, list[float]]] = {}
-    for measure, title in (("rank_correlation", "rank correlation"), ("ssim", "SSIM")):
-        for curve in check.curves:
-            values = getattr(curve, measure).mean(axis=1).tolist()
-            heading = f"{title}, {curve.mode} randomization"
-            curves.setdefault(heading, {})[f"{curve.title} · {curve.layer}"] = values
-    title = (
-        f"{evaluation.model}: how like the original maps stay, {len(evaluation.pictures)} pictures"
-    )
-    names = [layer.rpartition("/")[2] for layer in check.layers]
-    files.write_plot(plot_sanity(title, names, curves), title)
-    files.write_table(files.table, sanity_rows(check))
-
-
-def _sanity_record(check: SanityCheck) -> dict[str, Any]:
-    from gradcam_cli.evaluation.sanity import sanity_verdicts
-
-    return {
-        "layers": check.layers,
-        "curves": [
-            {
-                "method": curve.method,
-                "layer": curve.layer,
-                "mode": curve.mode,
-                "rank_correlation": curve.rank_correlation.mean(axis=1).round(6).tolist(),
-                "ssim": curve.ssim.mean(axis=1).round(6).tolist(),
-            }
-            for curve in check.curves
-        ],
-        "verdicts": sanity_verdicts(check),
-    }
+        return check_sanity(explainers, batches, progress=advance)

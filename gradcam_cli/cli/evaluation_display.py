@@ -13,7 +13,7 @@ from gradcam_cli.evaluation.table import ALL_METRICS, MetricInfo
 
 if TYPE_CHECKING:
     from gradcam_cli.evaluation.measurement import Measurement
-    from gradcam_cli.evaluation.measuring import EvaluatedMaps, Evaluation
+    from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
 
 _CELL_WIDTH = 15
 _GAP = 2
@@ -25,7 +25,7 @@ def metric_tables(evaluation: Evaluation, width: int) -> Iterator[Table]:
 
     The best of each column is marked, baselines apart; those are dimmed.
     """
-    from gradcam_cli.evaluation.verdict import best_rows
+    from gradcam_cli.evaluation.ranking import best_rows
 
     names = max(len(row.name) for row in evaluation.rows)
     at_once = max(1, (width - names - _GAP) // (_CELL_WIDTH + _GAP))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.options import debug_option, load_to_look_at, model_options
+from gradcam_cli.cli.options import debug_option, model_options
+from gradcam_cli.models.options import ModelOptions
 
 
 @click.command(short_help="List what --layer accepts.")
 @model_options
 @debug_option
 @click.pass_context
-def layers(ctx: click.Context, /, **model_parameters: Any) -> None:
+def layers(ctx: click.Context, /, model: ModelOptions) -> None:
     """Lists the layers of a model that --layer accepts.
 
     Those that can be explained have a spatial output, and the class score depends on
@@ -27,10 +26,13 @@ def layers(ctx: click.Context, /, **model_parameters: Any) -> None:
       gradcam layers --model vgg19
       gradcam layers --model my_model.keras
     """
-    classifier = load_to_look_at(ctx.meta[DEBUG], **model_parameters)
+    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
+
+    import_tensorflow(ctx.meta[DEBUG])
 
     from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.display import layer_table
+    from gradcam_cli.models.loading import load_architecture
 
     console = stdout_console()
-    console.print(layer_table(classifier.layers(), console.width))
+    console.print(layer_table(load_architecture(model).layers(), console.width))

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cli.options import model_options
-from gradcam_cli.errors import ImageError
+from gradcam_cli.cli.options import fit_option, model_options
 from gradcam_cli.evaluation.table import METRICS
-from gradcam_cli.files.finding import SUFFIXES, InputPicture, find_pictures
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
-from gradcam_cli.pictures.fitting import FITS, choose_input_size, usual_stride
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.manifest import gather_pictures
+from gradcam_cli.models.options import ModelOptions
 
 if TYPE_CHECKING:
+    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.errors import GradcamError
-    from gradcam_cli.evaluation.measuring import EvaluationOptions
+    from gradcam_cli.evaluation.options import EvaluationOptions
+    from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.models.classifier import Classifier
 
 _OPTIONS = (
@@ -37,13 +38,13 @@ _OPTIONS = (
         metavar="NAME",
         type=click.Choice(list(METRICS)),
         multiple=True,
-        help=f"What is measured: {', '.join(METRICS)}. Can be repeated.",
+        help="What is measured. "
+        + "; ".join(f"{name}: {info.summary}" for name, info in METRICS.items())
+        + ". Can be repeated.",
     ),
-    click.option(
-        "--fit",
-        type=click.Choice(FITS),
-        help="How a picture fits the network's input. [default: keep, or squash for networks of "
-        "one size]",
+    fit_option(
+        "How a picture fits the network's input. [default: keep, or squash for networks of one "
+        "size]"
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
@@ -69,14 +70,12 @@ class Measuring:
 def prepare(
     show_messages: bool,
     paths: Sequence[str],
-    layers: Sequence[str],
+    layers: Sequence[str | int],
     *,
-    model: str | None,
+    model: ModelOptions,
     wanted_class: str | None,
     metrics: Sequence[str],
     fit: str | None,
-    size: tuple[int, int] | None,
-    **model_parameters: Any,
 ) -> Measuring:
     """Finds the pictures and loads the classifier.
 
@@ -84,42 +83,50 @@ def prepare(
         show_messages: Let TensorFlow write to standard error.
         paths: As the user gave them.
         layers: The layers that the user named, which may tell the model.
-        model: As the user gave it, like the rest.
+        model: What to load.
         wanted_class: The class to explain.
         metrics: What is measured; all if there is none.
         fit: How pictures fit the input.
-        size: Of the input.
-        model_parameters: The rest of `model_options`.
     """
-    pictures = list(find_pictures(paths))
-    if not pictures:
-        raise ImageError(
-            f"no pictures in {', '.join(paths)} (looked for {', '.join(sorted(SUFFIXES))})"
-        )
-    if model is None:
-        model = model_for_layer(layers[0]) if layers else DEFAULT_MODEL
+    pictures = gather_pictures(paths)
+    model = model.having(layers)
 
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(show_messages)
 
-    from gradcam_cli.evaluation.measuring import EvaluationOptions
+    from gradcam_cli.evaluation.options import EvaluationOptions
     from gradcam_cli.models.loading import load_classifier
 
-    classifier = load_classifier(model, size=size, **model_parameters)
-    fit = fit or classifier.default_fit
-    native = classifier.input_size
+    classifier = load_classifier(model)
     return Measuring(
         pictures,
         classifier,
         EvaluationOptions(
             metrics=tuple(name for name in METRICS if name in metrics) or tuple(METRICS),
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
-            fit=fit,
-            input_size=choose_input_size(native, classifier.any_size, fit, size),
-            stride=usual_stride(native),
+            inputs=classifier.input_for(fit, model.size),
         ),
     )
+
+
+def evaluate_in_view(
+    measuring: Measuring, explainers: Sequence[Explainer], options: EvaluationOptions, quiet: bool
+) -> Evaluation:
+    """Measures the maps of explainers beside those of the baselines, behind a bar.
+
+    Args:
+        measuring: The pictures.
+        explainers: What makes the maps.
+        options: What is measured.
+        quiet: Show no bar.
+    """
+    from gradcam_cli.evaluation.map_sources import BASELINES
+    from gradcam_cli.evaluation.measuring import evaluate_pictures
+
+    maps = len(explainers) + len(BASELINES) * options.with_baselines
+    with progress_bar("maps", maps * len(measuring.pictures), quiet) as advance:
+        return evaluate_pictures(measuring.pictures, explainers, options, advance)
 
 
 @contextmanager

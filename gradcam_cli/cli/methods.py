@@ -11,12 +11,16 @@ from gradcam_cli.cli.options import debug_option
 @click.command(short_help="List what --method accepts.")
 @debug_option
 def methods() -> None:
-    """Lists the methods that --method accepts, each with the paper that it comes from."""
+    """Lists the methods that --method accepts, each with the paper that it comes from.
+
+    Passes are those through the network, forward + back, for each class of a picture. K is
+    the number of feature maps; a partial pass begins at the explained layer.
+    """
     from rich.text import Text
 
     from gradcam_cli.cli.console import plain_table, stdout_console
 
-    table = plain_table(("method", "left"), ("", "left"), ("paper", "left"))
+    table = plain_table(("method", "left"), ("", "left"), ("passes", "left"), ("paper", "left"))
     # Where a line is too long for the terminal, names stay whole and the rest is wrapped.
     for column in table.columns[1:]:
         column.no_wrap = False
@@ -25,6 +29,7 @@ def methods() -> None:
         table.add_row(
             name,
             Text(info.summary + ("  ◀ default" if is_default else "")),
+            Text(info.cost),
             Text(info.paper),
             style="bold green" if is_default else "",
         )

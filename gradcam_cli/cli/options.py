@@ -1,10 +1,15 @@
-"""The options that several commands share."""
+"""The options that several commands share, and how they become values.
+
+A group of options is a frozen dataclass, and an option is one of its fields: `filled_with`
+adds the options to a command, and hands it the dataclass that they fill.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import fields
+from functools import wraps
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,10 +18,37 @@ from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
+from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.pictures.fitting import FITS
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
-if TYPE_CHECKING:
-    from gradcam_cli.models.classifier import Classifier
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+
+def filled_with(name: str, group: type, *options: Decorator) -> Decorator:
+    """Makes a decorator that adds options and gathers what they say.
+
+    Args:
+        name: The parameter by which the command gets it.
+        group: A dataclass with a field for each option. What has no option here keeps its
+            default.
+        options: What `click.option` gives.
+    """
+    names = [field.name for field in fields(group)]
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def gather(*args: Any, **given: Any) -> Any:
+            values = {field: given.pop(field) for field in names if field in given}
+            return command(*args, **given, **{name: group(**values)})
+
+        filled: Command = gather
+        for option in reversed(options):
+            filled = option(filled)
+        return filled
+
+    return decorate
 
 
 def _complete_models(
@@ -25,8 +57,23 @@ def _complete_models(
     return [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete)]
 
 
+def _complete_colormaps(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from matplotlib import colormaps
+
+    return [CompletionItem(name) for name in colormaps if name.startswith(incomplete)]
+
+
 def _set_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     ctx.meta[DEBUG] = ctx.meta.get(DEBUG, False) or value
+
+
+def each_once(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Leaves out what was given before."""
+    return tuple(dict.fromkeys(value))
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -46,7 +93,24 @@ class _Size(click.ParamType[tuple[int, int]]):
         return int(sides[0]), int(sides[-1])
 
 
-_MODEL_OPTIONS = (
+class LayerName(click.ParamType[str | int]):
+    """The name of a layer, or its index."""
+
+    name = "layer"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | int:
+        """Takes a number for an index, and all else for a name."""
+        try:
+            return int(value)
+        except ValueError:
+            return str(value)
+
+
+model_options = filled_with(
+    "model",
+    ModelOptions,
     click.option(
         "-m",
         "--model",
@@ -102,27 +166,21 @@ _MODEL_OPTIONS = (
 )
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that say which model is meant, and what it wants and returns."""
-    for option in reversed(_MODEL_OPTIONS):
-        command = option(command)
-    return command
-
-
-def _complete_colormaps(
-    ctx: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    from matplotlib import colormaps
-
-    return [CompletionItem(name) for name in colormaps if name.startswith(incomplete)]
-
-
-def layers_option(help_: str) -> Callable[..., Any]:
+def layers_option(help_: str) -> Decorator:
     """Makes the option that names layers, any number of them."""
-    return click.option("-l", "--layer", "layers", metavar="NAME", multiple=True, help=help_)
+    return click.option(
+        "-l",
+        "--layer",
+        "layers",
+        metavar="NAME",
+        type=LayerName(),
+        multiple=True,
+        callback=each_once,
+        help=help_,
+    )
 
 
-def methods_option(more_help: str) -> Callable[..., Any]:
+def methods_option(more_help: str) -> Decorator:
     """Makes the option that names methods, any number of them."""
     return click.option(
         "--method",
@@ -130,10 +188,23 @@ def methods_option(more_help: str) -> Callable[..., Any]:
         metavar="NAME",
         type=click.Choice(list(METHODS)),
         multiple=True,
+        callback=each_once,
         default=[DEFAULT_METHOD],
         show_default=True,
         help=f"How the map is computed (see 'gradcam methods'). {more_help}",
     )
+
+
+def classes_option(help_: str) -> Decorator:
+    """Makes the option that names classes, any number of them."""
+    return click.option(
+        "-c", "--class", "classes", metavar="CLASS", multiple=True, callback=each_once, help=help_
+    )
+
+
+def fit_option(help_: str) -> Decorator:
+    """Makes the option that says how a picture fits the network's input."""
+    return click.option("--fit", type=click.Choice(FITS), help=help_)
 
 
 alpha_option = click.option(
@@ -160,41 +231,3 @@ debug_option = click.option(
     callback=_set_debug,
     help="Show where in the program an error arose, and TensorFlow's messages.",
 )
-
-
-@overload
-def parse_layer(layer: str) -> str | int: ...
-@overload
-def parse_layer(layer: None) -> None: ...
-def parse_layer(layer: str | None) -> str | int | None:
-    """Takes a number for the index of a layer, and all else for its name."""
-    if layer is None:
-        return None
-    try:
-        return int(layer)
-    except ValueError:
-        return layer
-
-
-def load_to_look_at(
-    show_messages: bool, *, model: str | None, weights: Path | None, **others: Any
-) -> Classifier:
-    """Loads a model to tell about it: a named one without its weights.
-
-    Args:
-        show_messages: Let TensorFlow write to standard error.
-        model: As the user gave it.
-        weights: As the user gave it.
-        others: The rest of `model_options`.
-    """
-    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
-
-    import_tensorflow(show_messages)
-
-    from gradcam_cli.models.files import is_model_path
-    from gradcam_cli.models.loading import load_architecture, load_classifier
-
-    model = model or DEFAULT_MODEL
-    if weights is None and not is_model_path(model):
-        return load_architecture(model)
-    return load_classifier(model, weights=weights, **others)

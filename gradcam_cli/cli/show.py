@@ -4,37 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.options import (
+    LayerName,
     alpha_option,
+    classes_option,
     colormap_option,
     debug_option,
+    filled_with,
+    fit_option,
     model_options,
-    parse_layer,
 )
 from gradcam_cli.cli.path_types import StoragePath
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
-from gradcam_cli.pictures.fitting import FITS
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
 from gradcam_cli.run.job import Job, make_ready
+from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, ExplainOptions
 
-_TOP_K = 5
 _WINDOW = "window"
 
 
 @click.command(short_help="Show a picture in a window or in the terminal.")
 @click.argument("image", type=StoragePath())
 @model_options
-@click.option("-l", "--layer", metavar="NAME", help="The layer to explain.")
+@click.option("-l", "--layer", metavar="NAME", type=LayerName(), help="The layer to explain.")
 @click.option(
     "--method",
     type=click.Choice(list(METHODS)),
@@ -42,19 +43,20 @@ _WINDOW = "window"
     show_default=True,
     help="How the map is computed.",
 )
-@click.option(
-    "-c",
-    "--class",
-    "classes",
-    metavar="CLASS",
-    multiple=True,
-    help="The class to explain. Can be repeated. [default: the most probable]",
+@filled_with(
+    "wanted",
+    ExplainOptions,
+    classes_option("The class to explain. Can be repeated. [default: the most probable]"),
+    fit_option("How the picture fits the network's input."),
 )
-@click.option("--fit", type=click.Choice(FITS), help="How the picture fits the network's input.")
-@alpha_option
-@colormap_option
-@click.option("--contour", is_flag=True, help="Outline the region above 15 % of the maximum.")
-@click.option("--box", is_flag=True, help="Draw the box of its largest connected part.")
+@filled_with(
+    "draw",
+    DrawOptions,
+    alpha_option,
+    colormap_option,
+    click.option("--contour", is_flag=True, help="Outline the region above 15 % of the maximum."),
+    click.option("--box", is_flag=True, help="Draw the box of its largest connected part."),
+)
 @click.option(
     "--as",
     "kind",
@@ -68,17 +70,12 @@ def show(
     ctx: click.Context,
     /,
     image: AnyPath,
-    model: str | None,
-    layer: str | None,
+    model: ModelOptions,
+    layer: str | int | None,
     method: str,
-    classes: tuple[str, ...],
-    fit: str | None,
-    alpha: float,
-    colormap: str,
-    contour: bool,
-    box: bool,
+    wanted: ExplainOptions,
+    draw: DrawOptions,
     kind: str | None,
-    **model_details: Any,
 ) -> None:
     """Explains one picture on the screen and writes nothing.
 
@@ -91,7 +88,7 @@ def show(
       gradcam show photo.jpg
       gradcam show photo.jpg --class tabby --as blocks
     """
-    color_table(colormap)
+    color_table(draw.colormap)
 
     from gradcam_cli.rendering.window import can_open_window
 
@@ -110,32 +107,20 @@ def show(
     from gradcam_cli.rendering.figure import SCREEN, render_figure
     from gradcam_cli.rendering.terminal import detect_terminal, print_picture
     from gradcam_cli.rendering.window import open_window
-    from gradcam_cli.run.drawing import figure_of
-    from gradcam_cli.run.pipeline import explain_pictures
+    from gradcam_cli.run.figures import figure_of
 
-    model = model or (DEFAULT_MODEL if layer is None else model_for_layer(layer))
+    layers = () if layer is None else (layer,)
     picture = InputPicture(image, Path())
-    job = Job(
-        model=model,
-        **model_details,
-        layers=[] if layer is None else [parse_layer(layer)],
-        methods=(method,),
-        classes=classes,
-        top_k=_TOP_K,
-        fit=fit,
-        alpha=alpha,
-        colormap=colormap,
-        contour=contour,
-        box=box,
-    )
-    ready = make_ready(job, [picture])
-    options = replace(ready.options, files_for=0, panels=True)
-    (result,) = explain_pictures([picture], ready.explainers[0], options)
+    wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
+    ready = make_ready(Job(model.having(layers), wanted, draw), [picture])
+    targets = replace(ready.task.targets, with_files=0)
+    ready = replace(ready, task=replace(ready.task, targets=targets, keeps_panels=True))
+    (result,) = ready.explain([picture])
     if result.error is not None:
         raise result.error
 
     console = stdout_console()
-    console.print(result_lines(result, _TOP_K, console.width))
+    console.print(result_lines(result, DEFAULT_TOP_K, console.width))
     console = picture_console()
     if kind is None:
         kind = _WINDOW if can_open_window() else detect_terminal()
@@ -145,7 +130,8 @@ def show(
             if panel is not None:
                 print_picture(console, panel.image, kind)
         return
-    figure = figure_of(result.panels, picture, ready.explainers, colormap, SCREEN)
+    facts = [explainer.facts for explainer in ready.explainers]
+    figure = figure_of(result.panels, picture, facts, draw.colormap, SCREEN)
     if kind == _WINDOW:
         open_window(figure, image.name)
     else:

@@ -60,9 +60,7 @@ class ClusterRun(NamedTuple):
 def explain_on_cluster(
     pictures: Sequence[InputPicture],
     job: Job,
-    address: str = LOCAL,
     *,
-    workers: int | None = None,
     block_size: int | None = None,
 ) -> Iterator[ClusterRun]:
     """Explains pictures on the workers of a Ray cluster.
@@ -75,11 +73,11 @@ def explain_on_cluster(
     Args:
         pictures: The pictures. Those that aren't in a store, and a model in a file, have to
             be under the same name on every machine.
-        job: What is asked for. Needs a folder for results, and can't have a report.
-        address: Where the cluster is, as for ``ray.init``; "local" starts one for the time
-            of the run. Where the caller is in a cluster already, that is used.
-        workers: How many processes hold the model; None for one on each GPU or, without
-            any, on each core.
+        job: What is asked for. It needs a folder for results, and can't have a report. Its
+            machine options say where the cluster is, as for ``ray.init`` ("local" or None
+            starts one for the time of the run; where the caller is in a cluster already,
+            that is used), and how many processes hold the model (None for one on each GPU
+            or, without any, on each core).
         block_size: How many pictures a worker gets at a time; None for 16 to 256.
 
     Yields:
@@ -91,28 +89,29 @@ def explain_on_cluster(
         GradcamError: What is wrong with the job, as on one machine.
     """
     _check(pictures, job)
+    address = job.machine.address or LOCAL
     if address.startswith("ray://"):
         raise UsageError(
             f"--ray {address}: Ray Data needs the address of the cluster itself, as host:6379, "
             f"from one of its machines"
         )
     with _connected(address) as ray:
-        if job.skip_existing:
+        if job.write.skip_existing:
             pictures = _redoing_unrecorded(pictures, job)
-        blocks = list(cut(pictures, job.out, block_size))
-        answers = _answers(ray, blocks, pictures, job, workers)
+        blocks = list(cut(pictures, job.write.out, block_size))
+        answers = _answers(ray, blocks, pictures, job)
         with contextlib.closing(answers):
             first = next(answers)
             yield ClusterRun(first.explainers, _results(first, answers, job))
 
 
 def _check(pictures: Sequence[InputPicture], job: Job) -> None:
-    if job.report:
+    if job.write.report is not None:
         raise UsageError("--report gathers all pictures on one machine; leave out --ray")
-    if job.out is None:
+    if job.write.out is None:
         raise UsageError("--ray needs --out: a folder or URL that all workers can write to")
-    check_places(pictures, job.out)
-    for path in (job.out, *(picture.path for picture in pictures)):
+    check_places(pictures, job.write.out)
+    for path in (job.write.out, *(picture.path for picture in pictures)):
         if is_remote(path) and path.protocol == _PROCESS_MEMORY:
             raise UsageError(f"{path}: the memory of one process is no place for several workers")
 
@@ -164,8 +163,8 @@ def _redoing_unrecorded(pictures: Sequence[InputPicture], job: Job) -> list[Inpu
     """Has pictures explained again that the table doesn't tell of: their block was cut short."""
     from gradcam_cli.cluster.result_table import TABLE_FOLDER, recorded_rows, row_key
 
-    assert job.out is not None
-    recorded = recorded_rows(job.out / TABLE_FOLDER)
+    assert job.write.out is not None
+    recorded = recorded_rows(job.write.out / TABLE_FOLDER)
     return [
         replace(picture, redo=picture.redo or row_key(picture) not in recorded)
         for picture in pictures
@@ -177,7 +176,6 @@ def _answers(
     blocks: Sequence[Block],
     pictures: Sequence[InputPicture],
     job: Job,
-    workers: int | None,
 ) -> Generator[Answer]:
     from gradcam_cli.cluster.worker import ANSWER, BLOCK, Worker
 
@@ -188,11 +186,11 @@ def _answers(
 
     resources = ray.cluster_resources()
     cores, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    workers = min(workers or gpus or cores, len(blocks))
+    workers = min(job.machine.workers or gpus or cores, len(blocks))
     cores_each = max(1, cores // workers) if gpus else 1
-    shares = divide_cores(len(pictures), cores_each, job.runs_many_times)
+    shares = divide_cores(len(pictures), cores_each, job.explain.runs_many_times)
     threads = cores_each + _WAITING_THREADS
-    job = replace(job, parallelism=replace(shares, workers=threads))
+    parallelism = replace(shares, workers=threads)
     one_of_each = {picture.path.parent: picture for picture in reversed(pictures)}
     rows = [{BLOCK: block} for block in blocks]
     with warnings.catch_warnings():
@@ -200,7 +198,7 @@ def _answers(
         warnings.simplefilter("ignore", DeprecationWarning)
         answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Worker,
-            fn_constructor_args=(job, list(one_of_each.values()), os.getcwd()),
+            fn_constructor_args=(job, parallelism, list(one_of_each.values()), os.getcwd()),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=cores_each,
@@ -230,5 +228,5 @@ def _results(first: Answer, answers: Iterator[Answer], job: Job) -> Iterator[Pic
             yield from answer.results
             parts.append(answer.part)
             anew.update(row_key(result.picture) for result in answer.results if not result.skipped)
-    assert job.out is not None
-    drop_older_rows(job.out / TABLE_FOLDER, parts, anew)
+    assert job.write.out is not None
+    drop_older_rows(job.write.out / TABLE_FOLDER, parts, anew)

@@ -18,6 +18,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.run.job import Job, ReadyJob, make_ready
 from gradcam_cli.run.records import PictureResult
+from gradcam_cli.runtime.cores import Parallelism
 
 BLOCK, ANSWER = "block", "answer"
 
@@ -42,11 +43,18 @@ class Answer:
 class Worker:
     """Explains one block after the other; `ray.data.Dataset.map_batches` calls it."""
 
-    def __init__(self, job: Job, pictures: Sequence[InputPicture], folder: str) -> None:
+    def __init__(
+        self,
+        job: Job,
+        parallelism: Parallelism,
+        pictures: Sequence[InputPicture],
+        folder: str,
+    ) -> None:
         """Loads the model.
 
         Args:
             job: What is asked for; has a folder for results.
+            parallelism: How many things are done at once here.
             pictures: One of each folder.
             folder: The current folder of whoever asked.
         """
@@ -55,13 +63,12 @@ class Worker:
             os.chdir(folder)
         import tensorflow as tf
 
-        job.parallelism.limit(tf.config.threading)
-        self._job = job
+        parallelism.limit(tf.config.threading)
         self._ready: ReadyJob | None = None
         self._error: GradcamError | None = None
         # An actor that fails to start would be started again and again.
         try:
-            self._ready = make_ready(job, pictures)
+            self._ready = make_ready(job, pictures, parallelism)
         except GradcamError as error:
             self._error = error
 
@@ -81,7 +88,7 @@ class Worker:
     def _explain(self, block: Block) -> Answer:
         if self._ready is None:
             return Answer(block.part, error=self._error)
-        out = self._ready.options.out
+        out = self._ready.task.write.out
         assert out is not None
         facts = [explainer.facts for explainer in self._ready.explainers]
         try:

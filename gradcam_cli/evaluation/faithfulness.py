@@ -51,7 +51,7 @@ def average_drop(
     Returns:
         (N,) float64 in [0, 1]; lower is better. The paper gives per cent.
     """
-    return _faded(model, inputs, targets, maps, baseline)["average_drop"]
+    return relative_drop(*_before_and_after(model, inputs, targets, maps, baseline))
 
 
 def increase_in_confidence(
@@ -65,7 +65,7 @@ def increase_in_confidence(
     Returns:
         (N,) float64, 0 or 1; higher is better.
     """
-    return _faded(model, inputs, targets, maps, baseline)["increase_in_confidence"]
+    return is_increase(*_before_and_after(model, inputs, targets, maps, baseline))
 
 
 def average_gain(
@@ -81,24 +81,22 @@ def average_gain(
     Returns:
         (N,) float64 in [0, 1] for scores in [0, 1]; higher is better.
     """
-    return _faded(model, inputs, targets, maps, baseline)["average_gain"]
+    return relative_gain(*_before_and_after(model, inputs, targets, maps, baseline))
 
 
-def fading_figures(before: np.ndarray, after: np.ndarray) -> dict[str, np.ndarray]:
-    """Computes the three figures of faded inputs from the scores alone.
+def relative_drop(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What `average_drop` is of the scores (N,) of inputs, before and after they fade."""
+    return np.asarray(np.maximum(before - after, 0) / (before + _EPSILON))
 
-    Args:
-        before: (N,) the scores of the inputs.
-        after: (N,) the scores of the same, faded by their maps.
 
-    Returns:
-        "average_drop", "increase_in_confidence" and "average_gain", each (N,).
-    """
-    return {
-        "average_drop": np.maximum(before - after, 0) / (before + _EPSILON),
-        "increase_in_confidence": (after > before).astype(np.float64),
-        "average_gain": np.maximum(after - before, 0) / (1 - before + _EPSILON),
-    }
+def is_increase(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What `increase_in_confidence` is of the scores (N,) before and after."""
+    return np.asarray(after > before, np.float64)
+
+
+def relative_gain(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What `average_gain` is of the scores (N,) before and after."""
+    return np.asarray(np.maximum(after - before, 0) / (1 - before + _EPSILON))
 
 
 def fade(inputs: np.ndarray, maps: np.ndarray, baseline: np.ndarray) -> np.ndarray:
@@ -285,13 +283,13 @@ def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
     return float(spearmanr(np.ravel(values), np.ravel(others)).statistic)
 
 
-def _faded(
+def _before_and_after(
     model: Any, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray, baseline: Baseline
-) -> dict[str, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     scorer = scores_of(model)
     targets = class_indices(targets)
     faded = fade(inputs, maps, _baselines(scorer, inputs, baseline))
-    return fading_figures(scorer(inputs, targets), scorer(faded, targets))
+    return scorer(inputs, targets), scorer(faded, targets)
 
 
 def _baselines(scorer: TargetScores, inputs: np.ndarray, baseline: Baseline) -> np.ndarray:

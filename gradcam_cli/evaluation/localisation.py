@@ -105,37 +105,6 @@ def localisation_error(
     return float(not is_right)
 
 
-def localise(
-    heat: np.ndarray,
-    objects: Sequence[AnnotatedObject],
-    class_index: int | None,
-    probabilities: np.ndarray,
-) -> dict[str, float]:
-    """Computes all of these for the objects of one class.
-
-    Args:
-        heat: (height, width) float, the map of that class.
-        objects: Where they are.
-        class_index: The class; None if the model has none of that name, and then there is
-            no localisation error.
-        probabilities: (classes,) of the picture.
-
-    Returns:
-        By the names of `gradcam_cli.evaluation.table.LOCALISATION_METRICS`.
-    """
-    figures = {
-        "pointing_game": pointing_game(heat, objects),
-        "energy_pointing_game": energy_pointing_game(heat, objects),
-        "box_iou": box_iou(heat, objects),
-    }
-    if class_index is not None:
-        for guesses in (1, 5):
-            figures[f"localisation_error_top_{guesses}"] = localisation_error(
-                heat, objects, class_index, probabilities, guesses
-            )
-    return figures
-
-
 def _overlap(box: Box, other: Box) -> float:
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -72,7 +73,9 @@ class ExplainerMaps:
         if maps.shape[1:] == inputs.shape[1:3]:
             return maps
         size = tf.constant(inputs.shape[1:3], tf.int32)
-        upsampled: np.ndarray = upsample_at_pitch(maps, size, self.explainer.pitch).numpy()
+        upsampled: np.ndarray = upsample_at_pitch(
+            tf.constant(maps), size, self.explainer.pitch
+        ).numpy()
         return upsampled
 
 
@@ -101,3 +104,7 @@ class CentreMaps:
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Makes maps; see `MapSource`."""
         return centre_gaussian_maps(len(inputs), inputs.shape[1:3])
+
+
+# What any method has to beat; made anew for each measurement, so that chance begins anew.
+BASELINES: tuple[Callable[[], MapSource], ...] = (RandomMaps, CentreMaps)

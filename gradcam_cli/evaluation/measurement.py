@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,8 @@ import numpy as np
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _SEED = 0
+# How many values are resampled at once: what keeps memory small for many pictures.
+_VALUES_AT_ONCE = 250_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +49,37 @@ class Measurement:
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
     """Computes the 95 % confidence interval of a mean by resampling.
 
+    By percentiles and not by BCa, SciPy's default: that corrects for skewness (of 100
+    intervals of 30 skewed values, it adds about 3 that hold the true mean), but its time
+    grows with the square of N.
+
     Args:
         values: (N,) float.
 
     Returns:
-        Its ends.
+        Its ends; the same for the same values. Both are the mean if no two values differ,
+        and NaN if a value is.
     """
-    rng = np.random.default_rng(_SEED)
-    rows = rng.integers(0, len(values), (_RESAMPLES, len(values)))
-    means = np.asarray(values, np.float64)[rows].mean(axis=1)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, (tail, 1 - tail))
+    values = np.asarray(values, np.float64)
+    # Also where a value is NaN.
+    if not np.ptp(values) > 0:
+        mean = float(values.mean())
+        return mean, mean
+
+    from scipy.stats import bootstrap
+
+    # SciPy 1.13 and 1.14 know the old name alone, later ones will know the new one alone.
+    seed = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+    low, high = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        batch=max(1, _VALUES_AT_ONCE // len(values)),
+        vectorized=True,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        **{seed: np.random.default_rng(_SEED)},
+    ).confidence_interval
     return float(low), float(high)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.evaluation.scores import class_indices, scores_of
+from gradcam_cli.networks.forward import length_of
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 # Equation 3 of the paper: the neighbours at a side, and those at a corner.
@@ -83,9 +84,9 @@ def fill_in(images: np.ndarray, known: np.ndarray) -> np.ndarray:
         (N, height, width, channels) float32.
     """
     channels = images.shape[-1]
-    weights = tf.tile(tf.constant(_NEIGHBOURS)[..., None, None], (1, 1, channels, 1))
+    weights = tf.tile(tf.constant(_NEIGHBOURS)[:, :, None, None], (1, 1, channels, 1))
     levels = [(tf.constant(images, tf.float32), tf.cast(known[..., None], tf.float32))]
-    while min(levels[-1][0].shape[1:3]) > _SMALLEST_SIDE:
+    while min(length_of(levels[-1][0], axis) for axis in (1, 2)) > _SMALLEST_SIDE:
         levels.append(_halve(*levels[-1]))
     image, mask = levels[-1]
     total = tf.reduce_sum(mask, (1, 2), keepdims=True)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import OutputError
-from gradcam_cli.evaluation.measuring import Evaluation
+from gradcam_cli.evaluation.result_plots import draw_evaluation, draw_sanity
+from gradcam_cli.evaluation.result_records import picture_rows, sanity_rows, summary_rows
+from gradcam_cli.evaluation.results import Evaluation
 from gradcam_cli.evaluation.sanity import SanityCheck
-from gradcam_cli.evaluation.table import ALL_METRICS
 from gradcam_cli.files.marks import OVERLAY_SUFFIX, is_companion, is_own_result, mark
 from gradcam_cli.files.writing import written_whole
-from gradcam_cli.rendering.figure import save_figure
+from gradcam_cli.rendering.encoding import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,9 +58,9 @@ class ResultFiles:
     def write_plot(self, figure: Figure, title: str) -> None:
         """Writes the plot, with the mark that lets it and the tables be replaced."""
         tables = (self.table, self.details)
-        info = mark(self._source, self.plot.parent, title, tables).png
+        own = mark(self._source, self.plot.parent, title, tables)
         with written_whole(self.plot) as file:
-            save_figure(figure, file, "png", {"pnginfo": info})
+            save_figure(figure, file, "png", own)
 
     def write_table(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
         """Writes one of the tables.
@@ -74,94 +75,33 @@ class ResultFiles:
             file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def summary_rows(evaluation: Evaluation) -> list[list[Any]]:
-    """Makes a table with one row for each method, layer and metric.
+def write_evaluation(files: ResultFiles, evaluation: Evaluation) -> list[Path]:
+    """Writes the figures as tables and as a plot.
 
     Returns:
-        The heading: model, method, layer, metric, mean, low, high, pictures; and the rows.
-        Shares are in [0, 1].
+        The written files.
     """
-    heading = ["model", "method", "layer", "metric", "mean", "low", "high", "pictures"]
-    return [heading] + [
-        [
-            evaluation.model,
-            row.method,
-            row.layer or "",
-            metric,
-            *(_round(v) for v in (measured.mean, *measured.interval)),
-            len(measured.values),
-        ]
-        for row in evaluation.rows
-        for metric, measured in row.measurements.items()
-    ]
+    title = f"{evaluation.model}, {len(evaluation.pictures)} pictures, 95 % confidence intervals"
+    files.write_plot(draw_evaluation(evaluation, title), title)
+    files.write_table(files.table, summary_rows(evaluation))
+    files.write_table(files.details, picture_rows(evaluation))
+    return [files.table, files.details, files.plot]
 
 
-def picture_rows(evaluation: Evaluation) -> list[list[Any]]:
-    """Makes a table with one row for each picture, method and layer."""
-    rows: list[list[Any]] = [["picture", "method", "layer", *evaluation.metrics]]
-    for number, picture in enumerate(evaluation.pictures):
-        for row in evaluation.rows:
-            values = row.values[number]
-            cells = [_round(values[name]) if name in values else "" for name in evaluation.metrics]
-            rows.append([str(picture), row.method, row.layer or "", *cells])
-    return rows
+def write_sanity(files: ResultFiles, check: SanityCheck, evaluation: Evaluation) -> list[Path]:
+    """Writes how like the original maps stay, as a table and as a plot.
 
+    Args:
+        files: Where.
+        check: The curves.
+        evaluation: Of the same pictures.
 
-def sanity_rows(check: SanityCheck) -> list[list[Any]]:
-    """Makes a table with one row for each method, mode and step: means over the pictures."""
-    rows: list[list[Any]] = [
-        ["method", "layer", "mode", "step", "lost", "rank_correlation", "ssim", "pictures"]
-    ]
-    for curve in check.curves:
-        for step, lost in enumerate(["", *check.layers]):
-            figures = (curve.rank_correlation[step], curve.ssim[step])
-            rows.append(
-                [
-                    curve.method,
-                    curve.layer,
-                    curve.mode,
-                    step,
-                    lost,
-                    *(_round(float(values.mean())) for values in figures),
-                    len(figures[0]),
-                ]
-            )
-    return rows
-
-
-def evaluation_record(evaluation: Evaluation, verdicts: Sequence[str]) -> dict[str, Any]:
-    """Makes the JSON object of an evaluation."""
-    return {
-        "model": evaluation.model,
-        "pictures": [str(picture) for picture in evaluation.pictures],
-        "metrics": {
-            name: {
-                "title": ALL_METRICS[name].title,
-                "better": "higher" if ALL_METRICS[name].higher_is_better else "lower",
-                "paper": ALL_METRICS[name].paper,
-            }
-            for name in evaluation.metrics
-        },
-        "rows": [
-            {
-                "method": row.method,
-                "layer": row.layer,
-                "figures": {
-                    name: {
-                        "mean": _round(measured.mean),
-                        "low": _round(measured.interval[0]),
-                        "high": _round(measured.interval[1]),
-                        "pictures": len(measured.values),
-                    }
-                    for name, measured in row.measurements.items()
-                },
-            }
-            for row in evaluation.rows
-        ],
-        "verdicts": list(verdicts),
-        "errors": [str(error) for error in evaluation.errors],
-    }
-
-
-def _round(value: float) -> float:
-    return round(value, 6)
+    Returns:
+        The written files.
+    """
+    title = (
+        f"{evaluation.model}: how like the original maps stay, {len(evaluation.pictures)} pictures"
+    )
+    files.write_plot(draw_sanity(check, title), title)
+    files.write_table(files.table, sanity_rows(check))
+    return [files.table, files.plot]

@@ -32,8 +32,6 @@ STEPS = 12
 # passing methods.
 _STILL_ALIKE = 0.5
 
-Report = Callable[[int], None]
-
 
 @dataclass(frozen=True)
 class SanityCurve:
@@ -75,7 +73,7 @@ def check_sanity(
     explainers: Sequence[Explainer],
     batches: Sequence[np.ndarray],
     steps: int = STEPS,
-    report: Report | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> SanityCheck:
     """Randomizes a network from its output to its input and compares the maps.
 
@@ -90,7 +88,7 @@ def check_sanity(
         batches: Inputs (N, height, width, channels) in [0, 255], a batch for each shape.
             The most probable class is explained, and stays that of the trained network.
         steps: How many, at most.
-        report: Told how many steps more are done, of 2 * steps for each method.
+        progress: Told how many steps more are done, of 2 * steps for each method.
 
     Raises:
         UnsupportedModelError: The network isn't a Keras model, or has no weights.
@@ -121,8 +119,8 @@ def check_sanity(
                     _shuffle(group, number)
                     for source, original, similar in zip(sources, originals, found, strict=True):
                         similar.append(_compare(original, explain(source)))
-                        if report is not None:
-                            report(1)
+                        if progress is not None:
+                            progress(1)
         for source, similar in zip(sources, found, strict=True):
             ranks, structures = np.stack(similar, axis=1)
             curves.append(

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (
-    convert_variables_to_constants_v2,
-)
 
 from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.pictures.fitting import mean_color
 
 BATCH_SIZE = 32
@@ -84,7 +82,7 @@ class TargetScores:
         if self._runs >= _RUNS_WORTH_FOLDING and key not in self._folded:
             # With constants for variables, batch normalization disappears into the
             # convolutions.
-            self._functions[key] = convert_variables_to_constants_v2(self._functions[key])
+            self._functions[key] = with_constants(self._functions[key]) or self._functions[key]
             self._folded.add(key)
         return self._functions[key]
 
@@ -93,7 +91,8 @@ class TargetScores:
             outputs = self._model.trace(inputs).probabilities
         else:
             outputs = tf.cast(self._model(inputs), tf.float32)
-        return tf.gather(outputs, targets, batch_dims=1)
+        scores: tf.Tensor = tf.gather(outputs, targets, batch_dims=1)
+        return scores
 
 
 def scores_of(model: Any) -> TargetScores:

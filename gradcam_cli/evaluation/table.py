@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,18 +16,29 @@ class MetricInfo:
         title: What stands above its column.
         summary: What it tells, in a few words.
         paper: Where it was published.
+        function: What computes it, as "module:function": from a `MapBatch` to (N,) float64,
+            or, where it needs objects, from a `LocatedHeat` to a float or None. A module that
+            begins with "." lies beside this one.
         higher_is_better: Or lower.
         is_share: Of something, and so told in per cent.
         is_faithfulness: Whether it asks the network, so that a map that knows nothing of
             the network should be beaten by it.
+        ranks_layers: Whether layers are ranked by it unless the user says otherwise.
+        needs_objects: Whether it is measured where objects are annotated, and there only.
+        lost_share_of: What it is the lost share of, where a verdict says how much of that is
+            kept.
     """
 
     title: str
     summary: str
     paper: str
+    function: str
     higher_is_better: bool
     is_share: bool = False
     is_faithfulness: bool = False
+    ranks_layers: bool = False
+    needs_objects: bool = False
+    lost_share_of: str = ""
 
     @property
     def heading(self) -> str:
@@ -32,24 +46,35 @@ class MetricInfo:
         unit = " %" if self.is_share else ""
         return f"{self.title}{unit} {'↑' if self.higher_is_better else '↓'}"
 
+    def find_function(self) -> Callable[..., Any]:
+        """Imports what computes it."""
+        module, _, name = self.function.partition(":")
+        function: Callable[..., Any] = getattr(importlib.import_module(module, __package__), name)
+        return function
+
 
 _GRAD_CAM_PP = "Chattopadhay et al. 2018, arXiv 1710.11063"
 _RISE = "Petsiuk et al. 2018, arXiv 1806.07421"
 _BHATT = "Bhatt et al. 2020, arXiv 2005.00631"
 
-METRICS = {
+# Layers are ranked by one figure each for what is kept, removed and filled in.
+ALL_METRICS = {
     "average_drop": MetricInfo(
         "Drop",
         "confidence lost when the picture is faded by its map",
         _GRAD_CAM_PP,
+        ".metrics:average_drop",
         higher_is_better=False,
         is_share=True,
         is_faithfulness=True,
+        ranks_layers=True,
+        lost_share_of="the confidence",
     ),
     "increase_in_confidence": MetricInfo(
         "Increase",
         "pictures that are more sure of their class when faded",
         _GRAD_CAM_PP,
+        ".metrics:increase_in_confidence",
         higher_is_better=True,
         is_share=True,
         is_faithfulness=True,
@@ -58,6 +83,7 @@ METRICS = {
         "Gain",
         "confidence won when the picture is faded by its map",
         "Zhang et al. 2024, arXiv 2301.07002",
+        ".metrics:average_gain",
         higher_is_better=True,
         is_share=True,
         is_faithfulness=True,
@@ -66,88 +92,106 @@ METRICS = {
         "Deletion",
         "area under the confidence as the hottest pixels go first",
         _RISE,
+        ".metrics:deletion",
         higher_is_better=False,
         is_faithfulness=True,
+        ranks_layers=True,
     ),
     "insertion": MetricInfo(
         "Insertion",
         "area under the confidence as the hottest pixels come first",
         _RISE,
+        ".metrics:insertion",
         higher_is_better=True,
         is_faithfulness=True,
+        ranks_layers=True,
     ),
     "road": MetricInfo(
         "ROAD",
         "confidence without the coldest less that without the hottest pixels, filled in",
         "Rong et al. 2022, arXiv 2202.00449",
+        ".metrics:road",
         higher_is_better=True,
         is_faithfulness=True,
+        ranks_layers=True,
     ),
     "mu_fidelity": MetricInfo(
         "MuFidelity",
         "rank correlation of the map with what random parts cost",
         _BHATT,
+        ".metrics:mu_fidelity",
         higher_is_better=True,
         is_faithfulness=True,
+        ranks_layers=True,
     ),
     "stability": MetricInfo(
         "Stability",
         "how far the map moves under a little noise",
         _BHATT,
+        ".metrics:stability",
         higher_is_better=False,
     ),
     "sparseness": MetricInfo(
         "Sparseness",
         "how unevenly the map is spread (Gini index)",
         "Chalasani et al. 2020, arXiv 1810.06583",
+        ".metrics:sparseness",
         higher_is_better=True,
     ),
     "complexity": MetricInfo(
         "Complexity",
         "how widely the map is spread (entropy)",
         _BHATT,
+        ".metrics:complexity",
         higher_is_better=False,
     ),
-}
-
-LOCALISATION_METRICS = {
     "pointing_game": MetricInfo(
         "Pointing",
         "maps whose hottest point lies on the object",
         "Zhang et al. 2016, arXiv 1608.00507",
+        ".metrics:pointing_game",
         higher_is_better=True,
         is_share=True,
+        needs_objects=True,
     ),
     "energy_pointing_game": MetricInfo(
         "Energy",
         "heat that lies on the object",
         "Wang et al. 2020, arXiv 1910.01279",
+        ".metrics:energy_pointing_game",
         higher_is_better=True,
         is_share=True,
+        needs_objects=True,
     ),
     "box_iou": MetricInfo(
         "Box IoU",
         "overlap of the object's box with that of the heat above 15 %",
         "Selvaraju et al. 2017, arXiv 1610.02391",
+        ".metrics:box_iou",
         higher_is_better=True,
         is_share=True,
+        needs_objects=True,
     ),
     "localisation_error_top_1": MetricInfo(
         "Error top-1",
         "pictures where the class or its box is wrong",
         "Selvaraju et al. 2017, arXiv 1610.02391",
+        ".metrics:localisation_error_top_1",
         higher_is_better=False,
         is_share=True,
+        needs_objects=True,
     ),
     "localisation_error_top_5": MetricInfo(
         "Error top-5",
         "the same, with five guesses for the class",
         "Selvaraju et al. 2017, arXiv 1610.02391",
+        ".metrics:localisation_error_top_5",
         higher_is_better=False,
         is_share=True,
+        needs_objects=True,
     ),
 }
 
-ALL_METRICS = METRICS | LOCALISATION_METRICS
-# What ranks layers: one figure each for what is kept, removed and filled in.
-RANKING_METRICS = ("average_drop", "deletion", "insertion", "road", "mu_fidelity")
+METRICS = {name: info for name, info in ALL_METRICS.items() if not info.needs_objects}
+LOCALISATION_METRICS = {name: info for name, info in ALL_METRICS.items() if info.needs_objects}
+RANKING_METRICS = tuple(name for name, info in METRICS.items() if info.ranks_layers)

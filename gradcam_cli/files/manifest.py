@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from gradcam_cli.errors import UsageError, reason
-from gradcam_cli.files.finding import InputPicture, PictureKey, find_pictures
+from gradcam_cli.errors import ImageError, UsageError, reason
+from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
 from gradcam_cli.files.storage import AnyPath, is_remote, to_path
 
 STANDARD_INPUT = "-"
 _PATH, _CLASS = "path", "class"
+
+
+def gather_pictures(paths: Sequence[str], lists: Sequence[str] = ()) -> list[InputPicture]:
+    """Finds all pictures that a user means, each once.
+
+    Args:
+        paths: Pictures and folders.
+        lists: As for `read_manifest`.
+
+    Raises:
+        ImageError: There is none.
+        UsageError: A list can't be read.
+    """
+    named: dict[PictureKey, InputPicture] = {}
+    for picture in chain(find_pictures(paths), *map(read_manifest, lists)):
+        named.setdefault(picture.key, picture)
+    if not named:
+        raise ImageError(
+            f"no pictures in {', '.join((*paths, *lists))} "
+            f"(looked for {', '.join(sorted(SUFFIXES))})"
+        )
+    return list(named.values())
 
 
 def read_manifest(name: str) -> Iterator[InputPicture]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, PngImagePlugin
@@ -16,13 +16,11 @@ OVERLAY_SUFFIX = "_gradcam"
 HEATMAP_SUFFIX = "_heatmap"
 FIGURE_SUFFIX = f"{OVERLAY_SUFFIX}_figure"
 COMPOSITE_SUFFIX = f"{OVERLAY_SUFFIX}_composite"
+SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods"
 # A file by this name says that a folder holds nothing but results.
 RESULTS_FOLDER_MARK = ".gradcam-report"
-# Endings of the files that have room for a mark.
-MARKED_SUFFIXES = frozenset({".png", ".jpg", ".webp"})
 _KEY = "gradcam-source"
 _SOFTWARE_NAME = f"gradcam {__version__}"
-_FORMATS = ("PNG", "JPEG", "WEBP")
 # Exif 2.32, tables 4 and 7.
 _IMAGE_DESCRIPTION, _DOCUMENT_NAME, _SOFTWARE = 0x010E, 0x010D, 0x0131
 _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
@@ -104,6 +102,20 @@ def is_result_of(path: AnyPath, source: AnyPath) -> bool:
     return _read_mark(path)[:1] == [source_id(source, path.parent)]
 
 
+def are_results_of(paths: Sequence[AnyPath], source: AnyPath) -> bool:
+    """Says whether files that are there are the tool's own, all made from this picture.
+
+    Args:
+        paths: The files, in one folder. The first vouches for those without room for a mark.
+        source: The picture.
+    """
+    first, *others = paths
+    identity, *companions = _read_mark(first) or [""]
+    return identity == source_id(source, first.parent) and all(
+        _name_id(path) in companions or is_result_of(path, source) for path in others
+    )
+
+
 def is_companion(path: AnyPath, result: AnyPath) -> bool:
     """Says whether a file was written together with a result of the tool's own."""
     return _name_id(path) in _read_mark(result)[1:]
@@ -119,7 +131,7 @@ def _digest(text: str) -> str:
 
 def _read_mark(path: AnyPath) -> list[str]:
     try:
-        with Image.open(readable(path), formats=_FORMATS) as image:
+        with Image.open(readable(path), formats=_possible_formats(path)) as image:
             if image.format == "PNG":
                 return str(image.info.get(_KEY, "")).split()
             note = image.getexif().get_ifd(_EXIF_FOLDER).get(_MAKER_NOTE, b"")
@@ -128,6 +140,15 @@ def _read_mark(path: AnyPath) -> list[str]:
     # A file that can't be read isn't known to be the tool's own.
     except Exception:
         return []
+
+
+def _possible_formats(path: AnyPath) -> tuple[str, ...]:
+    """Gives what a result by this name can be: what its ending says, or else a PNG."""
+    ending = path.suffix.lower()
+    # Pillow knows the usual formats from the start; to load all of them takes long.
+    if ending not in Image.EXTENSION:
+        Image.init()
+    return tuple(dict.fromkeys((Image.EXTENSION.get(ending, "PNG"), "PNG")))
 
 
 def is_own_result(path: AnyPath) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from gradcam_cli.errors import OutputError, reason
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.marks import MARKED_SUFFIXES, is_companion, is_result_of
+from gradcam_cli.files.marks import are_results_of
 from gradcam_cli.files.storage import (
     AnyPath,
     check_writable,
@@ -93,13 +93,8 @@ class OutputNamer:
         self._given.update(str(path).casefold() for path in paths)
 
     def _may_write(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
-        return all(
-            is_result_of(path, source)
-            if path.suffix in MARKED_SUFFIXES
-            else is_result_of(paths[0], source) and is_companion(path, paths[0])
-            for path in paths
-            if self._exists(path)
-        )
+        existing = [path for path in paths if self._exists(path)]
+        return not existing or are_results_of(existing, source)
 
     def _exists(self, path: AnyPath) -> bool:
         if not is_remote(path):

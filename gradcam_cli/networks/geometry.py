@@ -14,25 +14,24 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradcam_cli.networks.layout import channels_first_tensors, is_channels_first, to_last
+from gradcam_cli.networks.operations import operation_names
 
 Pitch = tuple[float, float]
 
-_TRANSPOSED_CONVOLUTIONS = ("Conv2DBackpropInput",)
+_TRANSPOSED_CONVOLUTIONS = operation_names("Conv2DBackpropInput")
 # What tells by the change of shape alone how it resamples.
-_RESAMPLING_OPS = frozenset(
-    {
-        "DepthToSpace",
-        "PartitionedCall",
-        "Reshape",
-        "ResizeArea",
-        "ResizeBicubic",
-        "ResizeBilinear",
-        "ResizeNearestNeighbor",
-        "ScaleAndTranslate",
-        "SpaceToDepth",
-        "StatefulPartitionedCall",
-        "StridedSlice",
-    }
+_RESAMPLING_OPS = operation_names(
+    "DepthToSpace",
+    "PartitionedCall",
+    "Reshape",
+    "ResizeArea",
+    "ResizeBicubic",
+    "ResizeBilinear",
+    "ResizeNearestNeighbor",
+    "ScaleAndTranslate",
+    "SpaceToDepth",
+    "StatefulPartitionedCall",
+    "StridedSlice",
 )
 # A change of size below this comes from padding or cropping, not from resampling.
 _RESAMPLING_RATIO = 1.5

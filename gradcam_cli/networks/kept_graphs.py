@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,12 +23,16 @@ from platformdirs import user_cache_path
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.files.writing import written_whole
-from gradcam_cli.networks.traced_function import ConstantGraph
+from gradcam_cli.networks.deferred import DeferredNetwork
+from gradcam_cli.networks.forward import Network
+from gradcam_cli.networks.traced_function import ConstantGraph, TracedFunction
 
 # Of up to 40 MB each; those that were used last stay.
 _MOST = 8
 _DIGEST_LENGTH = hashlib.sha256().digest_size
 _SIGNATURE, _FACTS = "explain", "facts"
+
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class KeptGraph:
     """
 
     graph: ConstantGraph
-    facts: Mapping[str, Any]
+    facts: Facts
 
 
 class KeptGraphs:
@@ -122,6 +126,46 @@ class KeptGraphs:
         files = sorted(self._folder.glob("*.graph"), key=os.path.getmtime)
         for path in files[:-_MOST]:
             path.unlink(missing_ok=True)
+
+
+def find_or_trace(
+    network: Network,
+    trace: Callable[..., tuple[Sequence[tf.Tensor], Facts]],
+    signature: Sequence[tf.TensorSpec],
+    description: str | None,
+    graphs: KeptGraphs | None,
+) -> tuple[TracedFunction, Facts]:
+    """Traces a function that runs a network, or finds what an earlier run traced.
+
+    Args:
+        network: The network. What is traced of it is kept only if it is known by its identity.
+        trace: From symbolic tensors to symbolic tensors, and what was found out of them.
+        signature: The shapes and types of what the function is given.
+        description: All that decides what the function computes but the network, the signature
+            and the versions of the code; None if that can't be told.
+        graphs: Where graphs are kept; None to trace always.
+
+    Returns:
+        The function, and what was found out.
+    """
+    found_out: list[Facts] = []
+
+    def noted(*inputs: tf.Tensor) -> Sequence[tf.Tensor]:
+        outputs, facts = trace(*inputs)
+        found_out.append(facts)
+        return outputs
+
+    if graphs is None or description is None or not isinstance(network, DeferredNetwork):
+        function = TracedFunction(noted, signature, is_constant=network.is_constant)
+        return function, found_out[-1]
+    whole = repr((network.identity, signature, description))
+    kept = graphs.find(whole)
+    if kept is not None:
+        return TracedFunction(noted, signature, graph=kept.graph), kept.facts
+    function = TracedFunction(noted, signature, is_constant=network.is_constant)
+    if function.graph is not None:
+        graphs.keep(whole, KeptGraph(function.graph, found_out[-1]))
+    return function, found_out[-1]
 
 
 def _in_order(infos: Mapping[str, Any]) -> list[str]:

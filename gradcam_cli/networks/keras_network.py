@@ -7,8 +7,7 @@ subclassed or nested in another: what was called was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ import tensorflow as tf
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.internals import sublayers
+from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
 from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
 
 if TYPE_CHECKING:
@@ -84,12 +85,12 @@ class KerasNetwork:
         Raises:
             UnsupportedModelError: The model was never called, so that it has none.
         """
-        shape = getattr(self.model, "_build_shapes_dict", None) or {}
         inputs = getattr(self.model, "inputs", None)
+        built_for = (self.model.get_build_config() or {}).get("input_shape")
         if inputs:
             whole = tuple(inputs[0].shape)
-        elif len(shape) == 1:
-            whole = tuple(next(iter(shape.values())))
+        elif built_for and all(size is None or isinstance(size, int) for size in built_for):
+            whole = tuple(built_for)
         else:
             raise UnsupportedModelError(
                 f"{self.name}: the model doesn't say what input it takes; call it on a picture "
@@ -128,8 +129,23 @@ class KerasNetwork:
         """
         if self.channels_first:
             inputs = with_channels_first(inputs)
-        with channels_last_operations(), self._recorded_calls() as feature_maps:
+        feature_maps: dict[str, tf.Tensor] = {}
+        called: list[keras.Model] = []
+
+        def noted(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            called.append(self.model)
+            return call(*args, **kwargs)
+
+        with (
+            channels_last_operations(),
+            intercepted_calls([(self.model, noted), *self._recorders(feature_maps)]),
+        ):
             outputs = self.model(self._packed(inputs), training=False)
+        if not called:
+            raise UnsupportedModelError(
+                f"{self.name}: this version of Keras calls layers in a way that can't be followed; "
+                f"see which versions gradcam is made for"
+            )
         named = self._named(outputs)
         if self.classes_only:
             return Recording(choose_output(named, self.output), feature_maps)
@@ -152,45 +168,45 @@ class KerasNetwork:
             names = [f"output_{number}" for number in range(len(tensors))]
         return dict(zip(names, tensors, strict=True))
 
-    @contextmanager
-    def _recorded_calls(self) -> Iterator[dict[str, tf.Tensor]]:
-        feature_maps: dict[str, tf.Tensor] = {}
-        channels_first = self.channels_first
-
-        def recording(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
-            def recorded_call(*args: Any, **kwargs: Any) -> Any:
-                result = call(*args, **kwargs)
-                if not isinstance(result, tf.Tensor):
-                    return result
-                # A layer that is called again comes last.
-                feature_maps.pop(path, None)
-                if channels_first and result.shape.rank == 4:
-                    # The recorded tensor must be one that the network goes on with, or
-                    # the scores wouldn't depend on it.
-                    feature_maps[path] = with_channels_last(result)
-                    return with_channels_first(feature_maps[path])
-                feature_maps[path] = result
-                return result
-
-            return recorded_call
-
+    def _recorders(
+        self, feature_maps: dict[str, tf.Tensor]
+    ) -> Iterator[tuple[keras.Layer, Interceptor]]:
+        """Makes for each layer what puts its output into ``feature_maps``."""
+        # A layer that is in several places has as many paths.
+        paths: dict[int, list[str]] = {}
         layers = list(walk_layers(self.model))
-        # Most layers have their method from their class, a few of Keras 2 one of their own.
-        own_calls = [layer.__dict__.get("call") for _, layer in layers]
-        try:
-            for path, layer in layers:
-                layer.call = recording(path, layer.call)
-            yield feature_maps
-        finally:
-            for (_, layer), own_call in zip(layers, own_calls, strict=True):
-                layer.__dict__.pop("call", None)
-                if own_call is not None:
-                    layer.call = own_call
+        for path, layer in layers:
+            paths.setdefault(id(layer), []).append(path)
+        for _, layer in layers:
+            if id(layer) in paths:
+                yield layer, _recorder(feature_maps, paths.pop(id(layer)), self.channels_first)
+
+
+def _recorder(
+    feature_maps: dict[str, tf.Tensor], paths: Sequence[str], channels_first: bool
+) -> Interceptor:
+    def recorded(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = call(*args, **kwargs)
+        if not isinstance(result, tf.Tensor):
+            return result
+        feature_map = result
+        if channels_first and result.shape.rank == 4:
+            # The recorded tensor must be one that the network goes on with, or the scores
+            # wouldn't depend on it.
+            feature_map = with_channels_last(result)
+            result = with_channels_first(feature_map)
+        for path in paths:
+            # A layer that is called again comes last.
+            feature_maps.pop(path, None)
+            feature_maps[path] = feature_map
+        return result
+
+    return recorded
 
 
 def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
     """Yields every layer inside a model with its path, outermost first."""
-    for layer in model._flatten_layers(include_self=False, recursive=False):
+    for layer in sublayers(model):
         path = f"{prefix}{layer.name}"
         yield path, layer
         yield from walk_layers(layer, f"{path}/")

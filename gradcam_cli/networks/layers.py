@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from gradcam_cli.errors import UnknownLayerError, UnusableLayerError
+from gradcam_cli.errors import UnknownLayerError, UnusableLayerError, suggestion
 from gradcam_cli.networks.forward import ForwardPass, LayerNode, Network
 
 
@@ -140,8 +139,7 @@ def _path_named(network: Network, name: str) -> str:
         raise UnknownLayerError(
             f"{network.name} has {len(nested)} layers {name!r}; say which: {', '.join(nested)}"
         )
-    close = difflib.get_close_matches(name, paths, n=3, cutoff=0.5)
-    hint = f"; close to it: {', '.join(close)}" if close else ""
+    hint = suggestion(name, paths, likeness=0.5)
     raise UnknownLayerError(
         f"{network.name} has no layer {name!r}{hint} ('gradcam layers' lists all of them)"
     )

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from gradcam_cli.networks.operations import operation_names
+
 _TO_FIRST = "to_channels_first"
 _FIRST_FORMATS = (b"NCHW", b"NCDHW")
 # What else has a data format takes its other input's, or doesn't occur in networks.
-FORMATTED_OPS = frozenset(
-    {
-        "AvgPool",
-        "AvgPool3D",
-        "BiasAdd",
-        "Conv2D",
-        "Conv2DBackpropInput",
-        "Conv3D",
-        "Conv3DBackpropInputV2",
-        "DepthToSpace",
-        "DepthwiseConv2dNative",
-        "DepthwiseConv2dNativeBackpropInput",
-        "FusedBatchNorm",
-        "FusedBatchNormV2",
-        "FusedBatchNormV3",
-        "MaxPool",
-        "MaxPool3D",
-        "MaxPoolV2",
-        "SpaceToDepth",
-    }
+FORMATTED_OPS = operation_names(
+    "AvgPool",
+    "AvgPool3D",
+    "BiasAdd",
+    "Conv2D",
+    "Conv2DBackpropInput",
+    "Conv3D",
+    "Conv3DBackpropInputV2",
+    "DepthToSpace",
+    "DepthwiseConv2dNative",
+    "DepthwiseConv2dNativeBackpropInput",
+    "FusedBatchNorm",
+    "FusedBatchNormV2",
+    "FusedBatchNormV3",
+    "MaxPool",
+    "MaxPool3D",
+    "MaxPoolV2",
+    "SpaceToDepth",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import tensorflow as tf
@@ -41,6 +42,7 @@ class OpenedNetwork:
         """
         self.batch_size = batch_size
         self._parts: dict[str, Any] = {}
+        self._lock = Lock()
 
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             forward, self._scores = scorer(inputs, targets)
@@ -60,12 +62,14 @@ class OpenedNetwork:
     def scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes y^c, (N,) float32, for inputs (N, ..., channels) and one-hot targets."""
         part = self._part("scores", [self._inputs, self._targets], self._scores)
-        return part(inputs, targets)
+        scores: tf.Tensor = part(inputs, targets)
+        return scores
 
     def feature_maps(self, inputs: tf.Tensor) -> tf.Tensor:
         """Computes A, (N, ..., K) float32."""
         part = self._part("feature_maps", self._inputs, self._layer_output)
-        return tf.cast(part(inputs), tf.float32)
+        feature_maps: tf.Tensor = tf.cast(part(inputs), tf.float32)
+        return feature_maps
 
     def evidence(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes A and the gradient of y^c by A, each (N, ..., K) float32."""
@@ -90,9 +94,11 @@ class OpenedNetwork:
         """
         feeds = [self._inputs, self._targets, self._layer_output]
         part = self._part("scores_with", feeds, self._scores)
-        return part(inputs, targets, tf.cast(feature_maps, self._layer_output.dtype))
+        scores: tf.Tensor = part(inputs, targets, tf.cast(feature_maps, self._layer_output.dtype))
+        return scores
 
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:
-        if name not in self._parts:
-            self._parts[name] = self._whole.prune(feeds, fetches)
-        return self._parts[name]
+        with self._lock:
+            if name not in self._parts:
+                self._parts[name] = self._whole.prune(feeds, fetches)
+            return self._parts[name]

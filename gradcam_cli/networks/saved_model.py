@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (
-    convert_variables_to_constants_v2,
-)
 
+from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.networks.channels_last import ChannelsLastCopy, needs_copy
 from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.gradient_overrides import with_overrides
+from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.keras_network import choose_output
 from gradcam_cli.networks.layout import with_channels_first
+from gradcam_cli.networks.operations import operation_names
 
 # Grey, RGB, RGB and opacity.
 PICTURE_CHANNELS = frozenset({1, 3, 4})
@@ -27,9 +28,19 @@ _PREFIX = "saved_model"
 _OWN_GRADIENT = "_gradient_op_type"
 # What Keras 3 adds to every name in a model that it exports, having called it before.
 _SECOND_CALL = "_1"
-_TRANSPARENT_OPS = frozenset({"MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad"})
+_TRANSPARENT_OPS = operation_names("MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad")
 # The operations that say what a scope is; any other is named by its last operation.
-_TELLING_OPS = ("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
+_TELLING_OPS = operation_names("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
+# What reaches files, or Python.
+_UNSAFE_OPS = operation_names(
+    "EagerPyFunc",
+    "MergeV2Checkpoints",
+    "PyFunc",
+    "PyFuncStateless",
+    "ReadFile",
+    "SaveV2",
+    "WriteFile",
+)
 
 
 class GraphNetwork:
@@ -38,7 +49,7 @@ class GraphNetwork:
     Attributes:
         name: What the user calls it.
         nodes: Its layers: the scopes with a spatial output, in the order of computation.
-        operations: The types of all its operations.
+        unsafe_operations: The types of those of its operations that reach files or Python.
         input_shape: (height, width, channels) that it was saved with, None where any.
         is_constant: Always.
     """
@@ -52,10 +63,18 @@ class GraphNetwork:
             name: What the user calls it.
             function: A concrete function with one input (N, height, width, channels).
             output: Which of several outputs holds the class scores.
+
+        Raises:
+            UnsupportedModelError: This version of TensorFlow can't flatten it.
         """
         self.name = name
         self._output = output
-        frozen = convert_variables_to_constants_v2(function)
+        frozen = with_constants(function)
+        if frozen is None:
+            raise UnsupportedModelError(
+                f"{name}: TensorFlow {tf.__version__} can't take a SavedModel apart; save the "
+                f"model as a .keras file"
+            )
         (inputs,) = frozen.inputs
         self._input = inputs.name
         self.input_shape = tuple(inputs.shape[1:])
@@ -69,7 +88,8 @@ class GraphNetwork:
                 strict=True,
             )
         )
-        self.operations = {op.type for op in frozen.graph.get_operations()}
+        types = {op.type for op in frozen.graph.get_operations()}
+        self.unsafe_operations = types & _UNSAFE_OPS
         self.parameters = sum(
             op.outputs[0].shape.num_elements() or 0
             for op in frozen.graph.get_operations()
@@ -93,7 +113,7 @@ class GraphNetwork:
             inputs = with_channels_first(inputs)
         wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]
         tensors = tf.graph_util.import_graph_def(
-            self._graph_def, {self._input: inputs}, wanted, name=_PREFIX
+            with_overrides(self._graph_def), {self._input: inputs}, wanted, name=_PREFIX
         )
         outputs = dict(zip(self._outputs, tensors[: len(self._outputs)], strict=True))
         feature_maps = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.networks.internals import make_capturing_graph
+
 Trace = Callable[..., Sequence[tf.Tensor]]
 Run = Callable[..., Sequence[np.ndarray]]
 
@@ -63,10 +65,11 @@ class TracedFunction:
         self.graph: ConstantGraph | None = None
         if not tf.config.list_logical_devices("GPU"):
             self.graph = graph or (_trace_constant(trace, signature) if is_constant else None)
-        if self.graph is None:
-            self._run = _in_function(trace, signature)
-        else:
-            self._run = _in_session(self.graph)
+        run = None if self.graph is None else _in_session(self.graph)
+        if run is None:
+            self.graph = None
+            run = _in_function(trace, signature)
+        self._run = run
 
     def __call__(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Computes the outputs.
@@ -99,7 +102,9 @@ class TracedFunction:
 
 def _trace_constant(trace: Trace, signature: Sequence[tf.TensorSpec]) -> ConstantGraph | None:
     """Traces a function into a graph of its own; None if that needs more than its inputs."""
-    graph = tf.__internal__.FuncGraph("trace")
+    graph = make_capturing_graph("trace")
+    if graph is None:
+        return None
     with graph.as_default():
         inputs = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in signature]
         outputs = trace(*inputs)
@@ -111,9 +116,13 @@ def _trace_constant(trace: Trace, signature: Sequence[tf.TensorSpec]) -> Constan
     )
 
 
-def _in_session(graph: ConstantGraph) -> Run:
-    session = tf.compat.v1.Session(graph=graph.graph, config=_session_config())
-    run: Run = session.make_callable(list(graph.outputs), list(graph.inputs))
+def _in_session(graph: ConstantGraph) -> Run | None:
+    """Opens a session; None if TensorFlow has none any more that takes a graph of today."""
+    try:
+        session = tf.compat.v1.Session(graph=graph.graph, config=_session_config())
+        run: Run = session.make_callable(list(graph.outputs), list(graph.inputs))
+    except (AttributeError, TypeError):
+        return None
     return run
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from gradcam_cli.models.labels import Prediction
 from gradcam_cli.rendering.fonts import load_font
 
 Color = tuple[int, int, int]
@@ -34,24 +34,9 @@ _TEXT_COLOR = (28, 28, 32)
 _MUTED_COLOR = (104, 104, 112)
 
 
-@dataclass(frozen=True)
-class CompositeClass:
-    """One class of a composite.
-
-    Attributes:
-        name: What the legend calls it.
-        detail: What the legend says after it ("89 %").
-        heat: Its map, (height, width) float32 in [0, 1]; all of one size.
-    """
-
-    name: str
-    detail: str
-    heat: np.ndarray
-
-
 def draw_composite(
     picture: Image.Image,
-    classes: Sequence[CompositeClass],
+    classes: Sequence[tuple[Prediction, np.ndarray]],
     position: tuple[int, int] = (0, 0),
 ) -> Image.Image:
     """Shows which part of a picture speaks for which class.
@@ -62,14 +47,15 @@ def draw_composite(
 
     Args:
         picture: Mode "RGB".
-        classes: Those that are shown. Beyond six, hues come again.
+        classes: Those that are shown, each with its map: (height, width) float32 in [0, 1],
+            all of one size. Beyond six, hues come again.
         position: Left and top of the maps in the picture, in pixels.
 
     Returns:
         Mode "RGB", as wide as the picture, with the legend below it.
     """
     faded = Image.blend(picture, picture.convert("L").convert("RGB"), _FADING)
-    heats = np.stack([entry.heat for entry in classes])
+    heats = np.stack([heat for _, heat in classes])
     weights = heats**_DECISION
     weights /= np.maximum(weights.sum(axis=0), np.finfo(np.float32).tiny)
     hues = np.asarray([_hue(number) for number in range(len(classes))], np.float32)
@@ -78,21 +64,21 @@ def draw_composite(
         np.rint(heats.max(axis=0) ** _STEEPNESS * _COVER * 255).astype(np.uint8)
     )
     faded.paste(Image.fromarray(np.rint(colors).astype(np.uint8)), position, cover)
-    return _with_legend(faded, classes)
+    return _with_legend(faded, [prediction for prediction, _ in classes])
 
 
 def _hue(number: int) -> Color:
     return HUES[number % len(HUES)]
 
 
-def _with_legend(picture: Image.Image, classes: Sequence[CompositeClass]) -> Image.Image:
+def _with_legend(picture: Image.Image, classes: Sequence[Prediction]) -> Image.Image:
     size = max(11, round(picture.width / 42))
     font, margin = load_font(size), size
     row_height = round(size * 1.75)
     places: list[tuple[int, int]] = []
     x, y = margin, round(margin * 0.8)
     for entry in classes:
-        width = round(size * 1.5 + font.getlength(f"{entry.name}  {entry.detail}"))
+        width = round(size * 1.5 + font.getlength(f"{entry.name}  {entry.percent}"))
         if x > margin and x + width > picture.width - margin:
             x, y = margin, y + row_height
         places.append((x, y))
@@ -110,5 +96,5 @@ def _with_legend(picture: Image.Image, classes: Sequence[CompositeClass]) -> Ima
         middle = top + size * 0.68
         draw.text((text_x, middle), entry.name, _TEXT_COLOR, font, anchor="lm")
         text_x += font.getlength(f"{entry.name}  ")
-        draw.text((text_x, middle), entry.detail, _MUTED_COLOR, font, anchor="lm")
+        draw.text((text_x, middle), entry.percent, _MUTED_COLOR, font, anchor="lm")
     return canvas

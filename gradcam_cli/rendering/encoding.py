@@ -1,24 +1,61 @@
-"""Encodes what is drawn in the format that the user wants."""
+"""The formats of files that drawings are written in.
+
+To add one: the function that encodes, and a row in `FORMATS`.
+"""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from PIL import Image
 
 from gradcam_cli.files.marks import Mark
 from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.rendering.overlay import heatmap_to_image
 from gradcam_cli.rendering.png import encode_png
 
-# "png" keeps every pixel; the others take a tenth of its room.
-PICTURE_FORMATS = ("png", "jpg", "webp")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DEFAULT_FORMAT = "png"
-_OTHER_ENDINGS = {".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp"}
-_PILLOW_NAMES = {"jpg": "JPEG", "webp": "WEBP"}
 _QUALITY = 90
 # From 0 to 6; files get hardly smaller from here on, but take three times as long.
 _WEBP_EFFORT = 2
+
+# A picture of mode "RGB", its mark and its colour profile, to the file.
+PictureEncoder: TypeAlias = Callable[[Image.Image, Mark | None, bytes | None], bytes]
+# A map, (height, width) float32 in [0, 1], into a file, with its mark.
+HeatmapWriter: TypeAlias = Callable[[np.ndarray, IO[bytes], Mark | None], None]
+# A figure into a file, with its mark.
+FigureWriter: TypeAlias = "Callable[[Figure, IO[bytes], Mark | None], None]"
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of files, and how it holds each kind of drawing.
+
+    Attributes:
+        name: What users call it, and what its files end in.
+        carries_mark: Whether its files have room for the tool's mark. Those of pictures must:
+            the first overlay of a picture vouches for its files that have none.
+        picture: Encodes an overlay or another drawing on a photograph; None if it isn't for
+            these, likewise the next two.
+        heatmap: Writes a bare map.
+        figure: Writes a labelled figure.
+        other_endings: What its files may end in too (".jpeg").
+    """
+
+    name: str
+    carries_mark: bool
+    picture: PictureEncoder | None = None
+    heatmap: HeatmapWriter | None = None
+    figure: FigureWriter | None = None
+    other_endings: tuple[str, ...] = ()
 
 
 def encode_picture(
@@ -42,17 +79,99 @@ def encode_picture(
         OSError: The format holds no picture of this size.
         ValueError: Likewise.
     """
-    if format_ == "png":
-        texts = [] if mark is None else mark.png.chunks
-        return encode_png(image, [chunk[:2] for chunk in texts], icc_profile)
-    options: dict[str, Any] = {"quality": _QUALITY, "exif": b"" if mark is None else mark.exif}
-    if format_ == "webp":
-        options["method"] = _WEBP_EFFORT
-    buffer = io.BytesIO()
-    image.save(buffer, _PILLOW_NAMES[format_], icc_profile=icc_profile, **options)
-    return buffer.getvalue()
+    return PICTURE_FORMATS[format_](image, mark, icc_profile)
+
+
+def save_heatmap(
+    heatmap: np.ndarray, file: IO[bytes], format_: str, mark: Mark | None = None
+) -> None:
+    """Writes a bare map.
+
+    Args:
+        heatmap: (height, width) float32 in [0, 1].
+        file: Open for writing.
+        format_: One of `HEATMAP_FORMATS`.
+        mark: Where it comes from; left out where the format has no room for it.
+    """
+    HEATMAP_FORMATS[format_](heatmap, file, mark)
+
+
+def save_figure(figure: Figure, file: IO[bytes], format_: str, mark: Mark | None = None) -> None:
+    """Writes a figure, sharp at print size.
+
+    Args:
+        figure: Matplotlib's.
+        file: Open for writing.
+        format_: One of `FIGURE_FORMATS`.
+        mark: Where it comes from; left out where the format has no room for it.
+    """
+    FIGURE_FORMATS[format_](figure, file, mark)
 
 
 def format_for(path: AnyPath) -> str:
-    """Chooses a format by the ending of a file's name: PNG unless it says otherwise."""
-    return _OTHER_ENDINGS.get(path.suffix.lower(), DEFAULT_FORMAT)
+    """Chooses a format for a picture by the ending of its name: PNG unless it says otherwise."""
+    ending = path.suffix.lower()
+    for row in FORMATS:
+        if row.picture is not None and ending in (f".{row.name}", *row.other_endings):
+            return row.name
+    return DEFAULT_FORMAT
+
+
+def carries_mark(path: AnyPath) -> bool:
+    """Says whether a file that is written by this name has room for the tool's mark."""
+    return any(row.carries_mark for row in FORMATS if path.suffix == f".{row.name}")
+
+
+def _png_picture(image: Image.Image, mark: Mark | None, icc_profile: bytes | None) -> bytes:
+    texts = [] if mark is None else mark.png.chunks
+    return encode_png(image, [chunk[:2] for chunk in texts], icc_profile)
+
+
+def _picture_by_pillow(
+    image: Image.Image, mark: Mark | None, icc_profile: bytes | None, format_: str, **options: Any
+) -> bytes:
+    exif = b"" if mark is None else mark.exif
+    buffer = io.BytesIO()
+    image.save(buffer, format_, exif=exif, icc_profile=icc_profile, **options)
+    return buffer.getvalue()
+
+
+def _png_heatmap(heatmap: np.ndarray, file: IO[bytes], mark: Mark | None) -> None:
+    info = None if mark is None else mark.png
+    heatmap_to_image(heatmap).save(file, "PNG", pnginfo=info)
+
+
+def _npy_heatmap(heatmap: np.ndarray, file: IO[bytes], mark: Mark | None) -> None:
+    np.save(file, heatmap)
+
+
+def _png_figure(figure: Figure, file: IO[bytes], mark: Mark | None) -> None:
+    options = {} if mark is None else {"pnginfo": mark.png}
+    figure.savefig(file, format="png", pil_kwargs=options)
+
+
+def _pdf_figure(figure: Figure, file: IO[bytes], mark: Mark | None) -> None:
+    # Without a date the same figure is the same file.
+    figure.savefig(file, format="pdf", metadata={"CreationDate": None})
+
+
+def _svg_figure(figure: Figure, file: IO[bytes], mark: Mark | None) -> None:
+    # Likewise, but for the ids in it.
+    figure.savefig(file, format="svg", metadata={"Date": None})
+
+
+_jpeg_picture = partial(_picture_by_pillow, format_="JPEG", quality=_QUALITY)
+_webp_picture = partial(_picture_by_pillow, format_="WEBP", quality=_QUALITY, method=_WEBP_EFFORT)
+
+# PNG keeps every pixel of a picture; JPEG and WebP take a tenth of its room.
+FORMATS = (
+    FileFormat("png", True, _png_picture, _png_heatmap, _png_figure),
+    FileFormat("jpg", True, _jpeg_picture, other_endings=(".jpeg",)),
+    FileFormat("webp", True, _webp_picture),
+    FileFormat("npy", False, heatmap=_npy_heatmap),
+    FileFormat("pdf", False, figure=_pdf_figure),
+    FileFormat("svg", False, figure=_svg_figure),
+)
+PICTURE_FORMATS = {row.name: row.picture for row in FORMATS if row.picture is not None}
+HEATMAP_FORMATS = {row.name: row.heatmap for row in FORMATS if row.heatmap is not None}
+FIGURE_FORMATS = {row.name: row.figure for row in FORMATS if row.figure is not None}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIGURE_FORMATS = ("png", "pdf", "svg")
 # Dots per inch.
 PRINT = 300
 SCREEN = 110
@@ -83,7 +82,7 @@ def draw_figure(
         dots_per_inch: `PRINT`, or `SCREEN` for a size that fits one.
 
     Returns:
-        A figure, to be written with `save_figure`.
+        A figure, to be written with `gradcam_cli.rendering.encoding.save_figure`.
 
     Raises:
         UsageError: Matplotlib has no such colour map.
@@ -141,26 +140,6 @@ def draw_figure(
     bar_top = _MARGIN + _TITLE_HEIGHT + caption - 0.16
     _draw_color_bar(place(bar_left, bar_top, _COLORBAR_WIDTH, panel_height), colormap)
     return figure
-
-
-def save_figure(
-    figure: Figure, file: IO[bytes], format_: str, metadata: Mapping[str, Any] | None = None
-) -> None:
-    """Writes a figure, sharp at print size.
-
-    Args:
-        figure: From `draw_figure`.
-        file: Open for writing.
-        format_: One of `FIGURE_FORMATS`.
-        metadata: For a PNG the arguments of Pillow's ``save``; for the others Matplotlib's
-            ``metadata``.
-    """
-    if format_ == "png":
-        figure.savefig(file, format="png", pil_kwargs=dict(metadata or {}))
-    else:
-        # Without a date the same figure is the same file (but for the ids in an SVG).
-        dateless = {"CreationDate" if format_ == "pdf" else "Date": None}
-        figure.savefig(file, format=format_, metadata={**dateless, **(metadata or {})})
 
 
 def render_figure(figure: Figure) -> Image.Image:

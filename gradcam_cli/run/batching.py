@@ -15,12 +15,12 @@ import tensorflow as tf
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.errors import GradcamError, OutOfMemoryError
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.run.records import DecodedPicture
+from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.runtime.cores import Parallelism
 
 # A picture's explanations by each explainer, of a batch, and its row in that batch.
 Outcome: TypeAlias = tuple[list[Explanation], int] | GradcamError
-Batch: TypeAlias = Sequence[tuple[InputPicture, Future[DecodedPicture]]]
+Batch: TypeAlias = Sequence[tuple[InputPicture, Future[LoadedPicture]]]
 
 _FIRST = 2
 # One stream works with all cores; of several, each has what stays in the cache of a core.
@@ -150,8 +150,8 @@ class NetworkRunner:
         for position, (picture, decoding) in enumerate(batch):
             error = decoding.exception()
             if error is None:
-                decoded = decoding.result()
-                key = decoded.inputs.shape, len(decoded.targets)
+                loaded = decoding.result()
+                key = loaded.prepared.inputs.shape, len(loaded.targets)
                 alike.setdefault(key, []).append(position)
             else:
                 outcomes[position] = as_own_error(picture, error)
@@ -168,9 +168,9 @@ class NetworkRunner:
         if len(group) > most:
             parts = [group[first : first + most] for first in range(0, len(group), most)]
             return [outcome for part in parts for outcome in self._explain_group(part)]
-        decoded = [decoding.result() for _, decoding in group]
-        inputs = np.stack([one.inputs for one in decoded])
-        targets = np.array([one.targets for one in decoded], np.int32)
+        loaded = [decoding.result() for _, decoding in group]
+        inputs = np.stack([one.prepared.inputs for one in loaded])
+        targets = np.array([one.targets for one in loaded], np.int32)
         try:
             explanations = [explainer.explain(inputs, targets) for explainer in self._explainers]
         except tf.errors.ResourceExhaustedError:

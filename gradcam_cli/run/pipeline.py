@@ -7,24 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
+import numpy as np
+
 from gradcam_cli.cam.explainer import Explainer, Explanation
-from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.errors import GradcamError, UnknownClassError
+from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.fitting import fit_picture
-from gradcam_cli.pictures.reading import read_picture, to_channels
 from gradcam_cli.run.batching import Batch, NetworkRunner, Outcome, as_own_error
-from gradcam_cli.run.drawing import PictureWriter, PlannedFile
-from gradcam_cli.run.records import DecodedPicture, PictureResult, PipelineOptions
+from gradcam_cli.run.planning import FilePlanner, PlannedFile
+from gradcam_cli.run.records import LoadedPicture, PictureResult
+from gradcam_cli.run.task import Task
+from gradcam_cli.run.writing import PictureWriter
 
 
 def explain_pictures(
     pictures: Iterable[InputPicture],
-    explainer: Explainer,
-    options: PipelineOptions,
-    others: Sequence[Explainer] = (),
+    explainers: Sequence[Explainer],
+    task: Task,
     namer: OutputNamer | None = None,
 ) -> Iterator[PictureResult]:
     """Explains pictures and writes the results, with a bounded number of them in memory.
@@ -34,35 +34,28 @@ def explain_pictures(
 
     Args:
         pictures: The pictures, in any number.
-        explainer: What explains them.
-        options: How, and what to write.
-        others: More explainers of the same classifier, with other methods or layers. Figures
-            and reports show their maps beside those of the first.
+        explainers: What explains them, all with the same classifier. Overlays are of the
+            first; figures, sheets and reports show the maps of the others beside its own.
+        task: What is done with each picture.
         namer: What names the files; None for one that begins with these pictures.
 
     Yields:
         One result for each picture, in their order, but for those that are skipped, which
         come ahead. When it is yielded, its files are complete.
     """
-    return _Pipeline(explainer, options, others, namer).run(pictures)
+    return _Pipeline(explainers, task, namer).run(pictures)
 
 
 class _Pipeline:
     def __init__(
-        self,
-        explainer: Explainer,
-        options: PipelineOptions,
-        others: Sequence[Explainer],
-        namer: OutputNamer | None,
+        self, explainers: Sequence[Explainer], task: Task, namer: OutputNamer | None
     ) -> None:
-        self._explainer = explainer
-        self._others = others
-        self._options = options
-        self._writer = PictureWriter(explainer, options, others, namer)
-        self._pool = ThreadPoolExecutor(options.parallelism.workers)
-        self._runner = NetworkRunner(
-            [explainer, *others], self._pool, options.parallelism, options.batch_size
-        )
+        self._task = task
+        self._labels = explainers[0].classifier.labels
+        self._planner = FilePlanner(task, self._labels, namer)
+        self._writer = PictureWriter(explainers, task)
+        self._pool = ThreadPoolExecutor(task.parallelism.workers)
+        self._runner = NetworkRunner(explainers, self._pool, task.parallelism, task.batch_size)
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
@@ -86,7 +79,7 @@ class _Pipeline:
                         break
                     yield from (PictureResult(picture, skipped=True) for picture in skipped)
                     if chosen:
-                        batch = [(one, self._pool.submit(self._decode, one)) for one in chosen]
+                        batch = [(one, self._pool.submit(self._load, one)) for one in chosen]
                         explaining.append((batch, self._runner.submit(batch)))
                 if explaining:
                     explained, outcomes = explaining.popleft()
@@ -112,32 +105,16 @@ class _Pipeline:
         chosen: list[InputPicture] = []
         skipped: list[InputPicture] = []
         for picture in pictures:
-            is_skipped = self._options.skip_existing and not picture.redo and self._is_done(picture)
-            (skipped if is_skipped else chosen).append(picture)
+            is_done = self._task.write.skip_existing and not picture.redo
+            is_done = is_done and self._planner.is_done(picture)
+            (skipped if is_done else chosen).append(picture)
         return chosen, skipped
 
-    def _is_done(self, picture: InputPicture) -> bool:
-        try:
-            return self._writer.is_done(picture)
-        except UnknownClassError:
-            # It is told where the picture would be explained.
-            return False
-
-    def _decode(self, picture: InputPicture) -> DecodedPicture:
-        options = self._options
-        truth = None if options.truth is None else options.truth.of(picture)
-        image = read_picture(picture.path)
-        fit = fit_picture(image.size, options.fit, options.input_size, options.stride)
-        inputs = fit.apply(to_channels(image, self._explainer.classifier.channels))
-        return DecodedPicture(image, fit, inputs, self._targets(picture, truth), truth)
-
-    def _targets(self, picture: InputPicture, truth: int | None) -> list[int]:
-        if self._options.only_wrong and truth is not None:
-            return [TOP_CLASS, truth]
-        targets = self._options.targets_of(picture, self._explainer.classifier.labels)
-        if self._options.report and truth is not None:
-            targets.append(truth)
-        return targets
+    def _load(self, picture: InputPicture) -> LoadedPicture:
+        targets = self._task.targets
+        truth = None if targets.truth is None else targets.truth.of(picture)
+        prepared = self._task.inputs.read(picture.path)
+        return LoadedPicture(prepared, targets.explained(picture, self._labels, truth), truth)
 
     def _draw(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterator[Future[PictureResult]]:
         """Sets the drawing of a batch going, in the order of its pictures."""
@@ -146,24 +123,35 @@ class _Pipeline:
                 yield _done(PictureResult(picture, error=outcome))
                 continue
             explanations, row = outcome
-            decoded = decoding.result()
-            result = self._writer.predict(picture, decoded, explanations[0], row)
-            if self._options.only_wrong and not result.is_wrong:
+            loaded = decoding.result()
+            result = self._predict(picture, loaded, explanations[0].probabilities[row])
+            if self._task.targets.only_wrong and not result.is_wrong:
                 yield _done(result)
                 continue
-            files = self._writer.plan(picture, explanations[0].targets[row])
-            yield self._pool.submit(self._write, result, decoded, explanations, row, files)
+            files = self._planner.plan(picture, explanations[0].targets[row])
+            yield self._pool.submit(self._write, result, loaded, explanations, row, files)
+
+    def _predict(
+        self, picture: InputPicture, loaded: LoadedPicture, probabilities: np.ndarray
+    ) -> PictureResult:
+        """Gives what is known of a picture before anything is drawn."""
+        predictions = self._labels.most_probable(probabilities, self._task.top_k)
+        truth = None
+        if loaded.truth is not None:
+            truth = self._labels.prediction(loaded.truth, probabilities)
+        is_wrong = truth is not None and truth.index != predictions[0].index
+        return PictureResult(picture, predictions, truth=truth, is_wrong=is_wrong)
 
     def _write(
         self,
         result: PictureResult,
-        decoded: DecodedPicture,
+        loaded: LoadedPicture,
         explanations: Sequence[Explanation],
         row: int,
         files: Mapping[PlannedFile, AnyPath],
     ) -> PictureResult:
         try:
-            return self._writer.write(result, decoded, explanations, row, files)
+            return self._writer.write(result, loaded.prepared, explanations, row, files)
         # Whatever can't be drawn or written of a picture, the others still can.
         except Exception as error:
             return PictureResult(result.picture, error=as_own_error(result.picture, error))
@@ -176,5 +164,7 @@ def _done(result: PictureResult) -> Future[PictureResult]:
 
 
 def _pixels_of_largest(batch: Batch) -> int:
-    sizes = [future.result().image.size for _, future in batch if future.exception() is None]
+    sizes = [
+        future.result().prepared.image.size for _, future in batch if future.exception() is None
+    ]
     return max((width * height for width, height in sizes), default=1)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import os
 import sys
-import typing
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,12 +79,9 @@ def _quickly() -> Iterator[None]:
     was_enabled = gc.isenabled()
     # Nothing that an import makes is garbage, so that nobody need look for it.
     gc.disable()
-    # TensorFlow writes the same few types as text 18,000 times, and Python compiles each.
-    vars(typing)["compile"] = functools.cache(compile)
     try:
         yield
     finally:
-        del vars(typing)["compile"]
         gc.freeze()
         if was_enabled:
             gc.enable()

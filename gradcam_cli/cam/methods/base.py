@@ -8,11 +8,11 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.table import find_method
+from gradcam_cli.cam.methods.table import MethodInfo, MethodParameters, find_method
 from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 Formula = Callable[..., tf.Tensor]
 # Told how many more of the network's runs are done, and how many there will be.
-Report = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 
 
-def report_nothing(done: int, total: int) -> None:
-    """Takes a report where nobody wants to know."""
+def ignore_progress(done: int, total: int) -> None:
+    """Takes what nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,7 @@ class TappedPass:
 
 
 class InGraphMethod(ABC):
-    """A method that follows from the network's tensors, inside the graph that has them.
-
-    Attributes:
-        needs_layer: Whether the choice of a layer means anything to it.
-        at_input_size: Whether its maps have a cell for each cell of the input, instead of
-            one for each cell of the layer's output.
-        is_sparse: Whether a few cells outshine all others, so that a map that is scaled
-            by its maximum looks empty.
-    """
-
-    needs_layer = True
-    at_input_size = False
-    is_sparse = False
+    """A method that follows from the network's tensors, inside the graph that has them."""
 
     @abstractmethod
     def maps(self, tapped: TappedPass) -> tf.Tensor:
@@ -109,18 +97,11 @@ class FormulaMethod(InGraphMethod):
 
 
 class PerturbationMethod(ABC):
-    """A method that runs the network many times, on changed inputs or feature maps.
-
-    Its attributes are those of `InGraphMethod`.
-    """
-
-    needs_layer = True
-    at_input_size = False
-    is_sparse = False
+    """A method that runs the network many times, on changed inputs or feature maps."""
 
     @abstractmethod
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Computes the maps of a batch.
 
@@ -128,7 +109,7 @@ class PerturbationMethod(ABC):
             network: The network, opened at the explained layer.
             inputs: (N, ..., channels) float32.
             targets: (N, classes) float32, one-hot.
-            report: To be called as the runs are done.
+            progress: To be called as the runs are done.
 
         Returns:
             (N, ...) float32 without the channels, before the final ReLU.
@@ -143,7 +124,7 @@ def spatial_axes(feature_maps: tf.Tensor) -> list[int]:
 Method = InGraphMethod | PerturbationMethod
 
 
-def make_method(name: str, **parameters: Any) -> Method:
+def make_method(name: str, **parameters: Unpack[MethodParameters]) -> Method:
     """Makes a method ready for use, importing nothing of the others.
 
     Args:
@@ -154,11 +135,41 @@ def make_method(name: str, **parameters: Any) -> Method:
         UsageError: There is no such method.
         TypeError: It has no such parameter.
     """
-    module, _, attribute = find_method(name).implementation.partition(".")
-    found = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+    found = find_implementation(find_method(name))
     if isinstance(found, type):
         method: Method = found(**parameters)
         return method
     # Fails here rather than at the first map.
     inspect.signature(found).bind_partial(**parameters)
     return FormulaMethod(functools.partial(found, **parameters) if parameters else found)
+
+
+def describe_code(name: str) -> str | None:
+    """Says what code computes a method's maps in this process, as its row stands now.
+
+    Args:
+        name: A key of `gradcam_cli.cam.methods.table.METHODS`.
+
+    Returns:
+        Other text for other code of this package; None for code from elsewhere, of which
+        nobody knows when it changes.
+    """
+    info = find_method(name)
+    found = find_implementation(info)
+    names = []
+    for part in (found, getattr(found, "maps", None), getattr(found, "explain", None)):
+        if part is None:
+            continue
+        module, place = getattr(part, "__module__", ""), getattr(part, "__qualname__", "<")
+        # Of what is made inside a function there may be several.
+        if module.partition(".")[0] != __name__.partition(".")[0] or "<" in place:
+            return None
+        names.append(f"{module}:{place}")
+    return f"{info} is {', '.join(names)}"
+
+
+def find_implementation(info: MethodInfo) -> Callable[..., Any]:
+    """Imports the function or class that a method's row names."""
+    module, _, attribute = info.implementation.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module, __package__), attribute)
+    return found

@@ -9,14 +9,9 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
 from gradcam_cli.cam.upsampling import upsample
-from gradcam_cli.networks.layout import (
-    channels_first_tensors,
-    is_channels_first,
-    with_channels_last,
-)
-
-_GUIDED_RELU = "GradcamGuidedRelu"
-_RELU6_LIMIT = 6.0
+from gradcam_cli.networks.biases import biased_tensors
+from gradcam_cli.networks.guided_relus import guided_relus
+from gradcam_cli.networks.layout import channels_first_tensors, with_channels_last
 
 
 class FullGrad(InGraphMethod):
@@ -38,9 +33,6 @@ class FullGrad(InGraphMethod):
 
     It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
     """
-
-    needs_layer = False
-    at_input_size = True
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
         """Sums up what input and biases contribute in each place."""
@@ -68,7 +60,7 @@ def full_gradient(inputs: tf.Tensor, scores: tf.Tensor) -> Iterator[tf.Tensor]:
         The input's contributions, then those of each bias, in the shape of the tensor
         that it is added to, with the channels last, float32.
     """
-    biased = list(_biased_tensors(inputs))
+    biased = list(biased_tensors(inputs))
     gradients = tf.gradients(scores, [inputs, *(tensor for tensor, _ in biased)])
     yield gradients[0] * inputs
     channels_first = channels_first_tensors(inputs)
@@ -79,33 +71,6 @@ def full_gradient(inputs: tf.Tensor, scores: tf.Tensor) -> Iterator[tf.Tensor]:
         term = tf.cast(gradient, tf.float32) * tf.cast(bias, tf.float32)
         is_image = term.shape.rank == inputs.shape.rank
         yield with_channels_last(term) if is_image and tensor.name in channels_first else term
-
-
-def _biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Finds the tensors that a bias goes into, in order, each with that bias."""
-    reached = {inputs.name}
-    for op in inputs.graph.get_operations():
-        dependent = [tensor.name in reached for tensor in op.inputs]
-        if not any(dependent):
-            continue
-        reached.update(tensor.name for tensor in op.outputs)
-        output = op.outputs[0] if op.outputs else None
-        if op.type in ("Add", "AddV2", "BiasAdd", "Sub") and not all(dependent):
-            bias = op.inputs[dependent.index(False)]
-            bias = -bias if op.type == "Sub" and dependent[0] else bias
-            yield output, _beside(output, bias) if is_channels_first(op) else bias
-        elif op.type.startswith("FusedBatchNorm"):
-            _, scale, offset, mean, variance = op.inputs
-            bias = offset - mean * scale * tf.math.rsqrt(variance + op.get_attr("epsilon"))
-            yield output, _beside(output, bias) if is_channels_first(op) else bias
-        elif op.type == "Relu6":
-            is_saturated = tf.greater_equal(output, _RELU6_LIMIT)
-            yield output, tf.where(is_saturated, output, tf.zeros_like(output))
-
-
-def _beside(tensor: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Gives the bias of each channel the shape in which it is added to channels that are first."""
-    return tf.reshape(bias, [-1, *[1] * (tensor.shape.rank - 2)])
 
 
 class GuidedGradCam(InGraphMethod):
@@ -127,9 +92,6 @@ class GuidedGradCam(InGraphMethod):
     the network looked at. (In a network of a few layers it does notice.)
     """
 
-    at_input_size = True
-    is_sparse = True
-
     def maps(self, tapped: TappedPass) -> tf.Tensor:
         """Multiplies the two maps."""
         inputs = tapped.inputs
@@ -144,22 +106,10 @@ def guided_gradients(tapped: TappedPass) -> tf.Tensor:
     Returns:
         (N, ..., channels) float32, of the shape of the inputs.
     """
-    graph = tapped.inputs.graph
-    existing = len(graph.get_operations())
-    _, scores = tapped.scorer(tapped.inputs, tapped.targets)
-    for op in graph.get_operations()[existing:]:
-        if op.type in ("Relu", "Relu6"):
-            op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_GUIDED_RELU.encode()))
-    return tf.gradients(scores, tapped.inputs)[0]
-
-
-@tf.RegisterGradient(_GUIDED_RELU)  # type: ignore[untyped-decorator]
-def _guided_relu_gradient(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
-    output = op.outputs[0]
-    passes = output > 0
-    if op.type == "Relu6":
-        passes &= output < _RELU6_LIMIT
-    return tf.nn.relu(gradient) * tf.cast(passes, gradient.dtype)
+    with guided_relus(tapped.inputs.graph):
+        _, scores = tapped.scorer(tapped.inputs, tapped.targets)
+    gradients: tf.Tensor = tf.gradients(scores, tapped.inputs)[0]
+    return gradients
 
 
 def _rescale(values: tf.Tensor) -> tf.Tensor:

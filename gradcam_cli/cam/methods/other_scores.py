@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
-from gradcam_cli.networks.forward import differentiate
+from gradcam_cli.networks.forward import differentiate, length_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FinerCam(InGraphMethod):
         distances = tf.abs(logits - tapped.scores[:, None])
         # The class isn't to be compared with itself.
         distances = tf.where(tapped.targets > 0, distances.dtype.max, distances)
-        references = min(self.references, max(1, logits.shape[-1] - 1))
+        references = min(self.references, max(1, length_of(logits, -1) - 1))
         _, similar = tf.math.top_k(-distances, references)
         other_scores = tf.gather(logits, similar, batch_dims=1)
         difference = tapped.scores - self.gamma * tf.reduce_mean(other_scores, axis=-1)

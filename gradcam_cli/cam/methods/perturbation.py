@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import PerturbationMethod, Report, spatial_axes
+from gradcam_cli.cam.methods.base import PerturbationMethod, Progress, spatial_axes
 from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
 from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.networks.forward import length_of
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.opened import OpenedNetwork
@@ -43,20 +44,20 @@ class ScoreCam(PerturbationMethod):
     """
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Masks each input with each of its feature maps."""
         feature_maps = network.feature_maps(inputs)
-        channels = feature_maps.shape[-1]
+        channels = length_of(feature_maps, -1)
         maps = []
-        for row in range(inputs.shape[0]):
+        for row in range(len(inputs)):
             masks = tf.transpose(feature_maps[row], _channels_before_cells(feature_maps))
             scores = []
             for chunk in _chunks(channels, network.batch_size):
                 seen = upsample(masks[chunk], tf.shape(inputs)[1:-1], "bilinear")
-                masked = inputs[row] * _scale_to_unit(seen, 1)[..., None]
+                masked = inputs[row] * tf.expand_dims(_scale_to_unit(seen, 1), -1)
                 scores.append(network.scores(masked, _repeat(targets[row], masked)))
-                report(len(masked), channels * len(inputs))
+                progress(len(masked), channels * len(inputs))
             weights = tf.nn.softmax(tf.concat(scores, axis=0))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
         return tf.stack(maps)
@@ -88,12 +89,12 @@ class GroupCam(PerturbationMethod):
     percentile: float = 70.0
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Masks each input with each group of its feature maps."""
         feature_maps, gradients = network.evidence(inputs, targets)
         weights = tf.reduce_mean(gradients, spatial_axes(gradients), keepdims=True)
-        parts = np.array_split(np.arange(feature_maps.shape[-1]), self.groups)
+        parts = np.array_split(np.arange(length_of(feature_maps, -1)), self.groups)
         parts = [part for part in parts if len(part)]
         sums = [
             tf.reduce_sum(tf.gather(weights * feature_maps, part, axis=-1), -1) for part in parts
@@ -102,13 +103,14 @@ class GroupCam(PerturbationMethod):
         masks = _scale_to_unit(_keep_above(masks, self.percentile), 2)
         blurred = blur(inputs)
         maps = []
-        for row in range(inputs.shape[0]):
+        for row in range(len(inputs)):
             scores = [network.scores(blurred[row : row + 1], targets[row : row + 1])]
             for chunk in _chunks(len(parts), network.batch_size):
-                seen = upsample(masks[row, chunk], tf.shape(inputs)[1:-1], "bilinear")[..., None]
+                seen = upsample(masks[row, chunk], tf.shape(inputs)[1:-1], "bilinear")
+                seen = tf.expand_dims(seen, -1)
                 mixed = inputs[row] * seen + blurred[row] * (1 - seen)
                 scores.append(network.scores(mixed, _repeat(targets[row], mixed)))
-                report(len(mixed), len(parts) * len(inputs))
+                progress(len(mixed), len(parts) * len(inputs))
             baseline, *of_groups = scores
             gains = tf.concat(of_groups, axis=0) - baseline
             maps.append(tf.tensordot(gains, masks[row], axes=1))
@@ -130,14 +132,14 @@ class AblationCam(PerturbationMethod):
     """
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Sets each feature map of each input to zero."""
         feature_maps = network.feature_maps(inputs)
         complete = network.scores(inputs, targets)
-        channels = feature_maps.shape[-1]
+        channels = length_of(feature_maps, -1)
         maps = []
-        for row in range(inputs.shape[0]):
+        for row in range(len(inputs)):
             scores = []
             for chunk in _chunks(channels, network.batch_size):
                 kept = 1 - tf.one_hot(tf.range(channels)[chunk], channels)
@@ -148,7 +150,7 @@ class AblationCam(PerturbationMethod):
                         _repeat(inputs[row], ablated), _repeat(targets[row], ablated), ablated
                     )
                 )
-                report(len(ablated), channels * len(inputs))
+                progress(len(ablated), channels * len(inputs))
             losses = complete[row] - tf.concat(scores, axis=0)
             weights = tf.math.divide_no_nan(losses, tf.abs(complete[row]))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
@@ -181,7 +183,7 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
     noise: float = 0.15
 
     def explain(
-        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, report: Report
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Averages the derivatives over noisy copies of the batch."""
         axes = [*spatial_axes(inputs), -1]
@@ -196,7 +198,7 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
             powers = [
                 total + gradients**order / self.samples for order, total in enumerate(powers, 1)
             ]
-            report(len(inputs), self.samples * len(inputs))
+            progress(len(inputs), self.samples * len(inputs))
         return weigh_by_higher_derivatives(network.feature_maps(inputs), *powers)
 
 
@@ -210,7 +212,7 @@ def blur(inputs: tf.Tensor) -> tf.Tensor:
         The same shape. At the borders the mean is over what there is.
     """
     for axis in spatial_axes(inputs):
-        length = inputs.shape[axis]
+        length = length_of(inputs, axis)
         deviation, radius = 50 / 224 * length, 25 / 224 * length
         positions = np.arange(length)
         distances = np.abs(positions[:, None] - positions)
@@ -245,7 +247,8 @@ def _channels_before_cells(feature_maps: tf.Tensor) -> list[int]:
 
 def _repeat(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Repeats one input's value for each row of a batch."""
-    return tf.repeat(value[None], len(like), axis=0)
+    repeated: tf.Tensor = tf.repeat(value[None], len(like), axis=0)
+    return repeated
 
 
 def _chunks(total: int, size: int) -> Iterator[slice]:

@@ -2,34 +2,70 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+from typing import TypedDict
 
-from gradcam_cli.errors import UsageError
+from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
 
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """A method as it is listed.
+    """A method: how it is listed, where it is, and all that others need to know of it.
 
     Attributes:
         title: What its authors call it.
         summary: How it works, in a few words.
         paper: Where it was published.
-        implementation: Its module and name in `gradcam_cli.cam.methods`.
+        cost: How many passes through the network a class takes, with the usual parameters:
+            "forward + back". K is the number of feature maps; a partial pass begins at the
+            explained layer.
+        implementation: "module:name" of a function of A and the gradient of y^c by A, or of a
+            class derived from `InGraphMethod` or, if it runs many times, `PerturbationMethod`
+            (see `gradcam_cli.cam.methods.base`). A module that begins with "." lies beside
+            this one.
+        needs_layer: Whether the choice of a layer means anything to it.
+        runs_many_times: Whether it runs the network on so many changed inputs or feature maps
+            that a single picture fills the machine, and it tells of its progress.
+        at_input_size: Whether its maps have a cell for each cell of the input, instead of one
+            for each cell of the layer's output.
+        is_sparse: Whether a few cells outshine all others, so that a map that is scaled by its
+            maximum looks empty.
     """
 
     title: str
     summary: str
     paper: str
+    cost: str
     implementation: str
+    needs_layer: bool = True
+    runs_many_times: bool = False
+    at_input_size: bool = False
+    is_sparse: bool = False
 
-    @property
-    def runs_many_times(self) -> bool:
-        """Whether the network runs on many changed copies of a picture."""
-        return self.implementation.startswith("perturbation.")
+
+class MethodParameters(TypedDict, total=False):
+    """What can be chosen of methods; each takes what it documents, and nothing else.
+
+    Attributes:
+        gamma: Of Finer-CAM: how much of the other classes' scores is taken away, 0 to 1.
+        groups: Of Group-CAM: into how many groups the feature maps are divided.
+        k: Of FEM: how many standard deviations above its mean a cell must be.
+        noise: Of Smooth Grad-CAM++: the standard deviation of the noise, as a part of each
+            input's range.
+        percentile: Of Group-CAM: what part of each mask is left out, 0 to 100.
+        references: Of Finer-CAM: the number of classes to compare with.
+        samples: Of Smooth Grad-CAM++: the number of noisy copies.
+    """
+
+    gamma: float
+    groups: int
+    k: float
+    noise: float
+    percentile: float
+    references: int
+    samples: int
 
 
 METHODS = {
@@ -37,97 +73,121 @@ METHODS = {
         "Grad-CAM",
         "feature maps weighted by their mean gradient",
         "Selvaraju et al. 2017, arXiv 1610.02391",
-        "gradients.grad_cam",
+        "1 + 1",
+        ".gradients:grad_cam",
     ),
     "gradcam++": MethodInfo(
         "Grad-CAM++",
         "weights from higher derivatives, for several objects of a class",
         "Chattopadhay et al. 2018, arXiv 1710.11063",
-        "gradients.grad_cam_plus_plus",
+        "1 + 1",
+        ".gradients:grad_cam_plus_plus",
     ),
     "smoothgradcam++": MethodInfo(
         "Smooth Grad-CAM++",
         "Grad-CAM++ averaged over noisy copies of the picture",
         "Omeiza et al. 2019, arXiv 1908.01224",
-        "perturbation.SmoothGradCamPlusPlus",
+        "8 + 8",
+        ".perturbation:SmoothGradCamPlusPlus",
+        runs_many_times=True,
     ),
     "xgradcam": MethodInfo(
         "XGrad-CAM",
         "gradients weighted by the share of each cell in its feature map",
         "Fu et al. 2020, arXiv 2008.02312",
-        "gradients.xgrad_cam",
+        "1 + 1",
+        ".gradients:xgrad_cam",
     ),
     "hirescam": MethodInfo(
         "HiResCAM",
         "gradient times feature map, cell by cell",
         "Draelos and Carin 2020, arXiv 2011.08891",
-        "gradients.hires_cam",
+        "1 + 1",
+        ".gradients:hires_cam",
     ),
     "layercam": MethodInfo(
         "LayerCAM",
         "positive gradient times feature map; good for early layers",
         "Jiang et al. 2021, IEEE TIP 30",
-        "gradients.layer_cam",
+        "1 + 1",
+        ".gradients:layer_cam",
     ),
     "eigencam": MethodInfo(
         "Eigen-CAM",
         "the feature maps' first principal component; the same for every class",
         "Muhammad and Yeasin 2020, arXiv 2008.00299",
-        "components.eigen_cam",
+        "1",
+        ".components:eigen_cam",
     ),
     "eigengradcam": MethodInfo(
         "Eigen-Grad-CAM",
         "first principal component of gradient times feature map",
         "Gildenblat 2021, pytorch-grad-cam",
-        "components.eigen_grad_cam",
+        "1 + 1",
+        ".components:eigen_grad_cam",
     ),
     "scorecam": MethodInfo(
         "Score-CAM",
         "scores of the picture masked by each feature map; slow, without gradients",
         "Wang et al. 2020, arXiv 1910.01279",
-        "perturbation.ScoreCam",
+        "K",
+        ".perturbation:ScoreCam",
+        runs_many_times=True,
     ),
     "groupcam": MethodInfo(
         "Group-CAM",
         "Score-CAM with groups of feature maps; fast",
         "Zhang et al. 2021, arXiv 2103.13859",
-        "perturbation.GroupCam",
+        "33 + 1",
+        ".perturbation:GroupCam",
+        runs_many_times=True,
     ),
     "ablationcam": MethodInfo(
         "Ablation-CAM",
         "what the score loses without each feature map; without gradients",
         "Desai and Ramaswamy 2020, WACV",
-        "perturbation.AblationCam",
+        "K partial",
+        ".perturbation:AblationCam",
+        runs_many_times=True,
     ),
     "fullgrad": MethodInfo(
         "FullGrad",
         "gradients times input and biases of all layers; fine detail",
         "Srinivas and Fleuret 2019, arXiv 1905.00780",
-        "input_gradients.FullGrad",
+        "1 + 1",
+        ".input_gradients:FullGrad",
+        needs_layer=False,
+        at_input_size=True,
     ),
     "guidedgradcam": MethodInfo(
         "Guided Grad-CAM",
         "Grad-CAM times guided backpropagation; fails the sanity check",
         "Selvaraju et al. 2017, arXiv 1610.02391",
-        "input_gradients.GuidedGradCam",
+        "2 + 2",
+        ".input_gradients:GuidedGradCam",
+        at_input_size=True,
+        is_sparse=True,
     ),
     "finercam": MethodInfo(
         "Finer-CAM",
         "what sets the class apart from the most similar ones",
         "Zhang et al. 2025, arXiv 2501.11309",
-        "other_scores.FinerCam",
+        "1 + 1",
+        ".other_scores:FinerCam",
     ),
     "shapleycam": MethodInfo(
         "ShapleyCAM",
         "Shapley values of the feature maps, by gradient and Hessian",
         "Cai 2025, arXiv 2501.06261",
-        "other_scores.ShapleyCam",
+        "1 + 2",
+        ".other_scores:ShapleyCam",
     ),
     "fem": MethodInfo(
         "FEM",
         "rare, strong activations; the same for every class",
         "Fuad et al. 2020, IPTA",
-        "components.fem",
+        "1",
+        ".components:fem",
     ),
 }
 
@@ -140,6 +200,5 @@ def find_method(name: str) -> MethodInfo:
     """
     if name in METHODS:
         return METHODS[name]
-    close = difflib.get_close_matches(name, METHODS, n=3, cutoff=0.5)
-    hint = f"; close to it: {', '.join(close)}" if close else ""
+    hint = suggestion(name, METHODS, likeness=0.5)
     raise UsageError(f"there is no method {name!r}{hint} ('gradcam methods' lists all of them)")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.fitting import Placement
 
 # Enough for the large view on common screens.
@@ -20,16 +21,6 @@ _PREVIEW_QUALITY = 80
 # Larger profiles are those of printers and scanners; a picture's own is far smaller.
 _LARGEST_PROFILE = 8192
 _MAXIMUM_16_BIT = 65535
-
-
-@dataclass(frozen=True)
-class ReportClass:
-    """One class and how probable it is, in [0, 1]."""
-
-    index: int
-    name: str
-    wnid: str | None
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ class ReportMap:
         placement: Where it lies on the preview.
     """
 
-    target: ReportClass
+    target: Prediction
     method: str
     arguments: Sequence[str]
     cells: np.ndarray
@@ -68,7 +59,7 @@ class ReportPicture:
 
     path: str
     preview: Preview | None = None
-    predictions: Sequence[ReportClass] = ()
+    predictions: Sequence[Prediction] = ()
     maps: Sequence[ReportMap] = ()
     truth: str | None = None
     correct: bool | None = None
@@ -127,7 +118,7 @@ def _as_path(path: str) -> str:
     return f"./{path}" if path.startswith("-") else path
 
 
-def _class_record(entry: ReportClass) -> dict[str, Any]:
+def _class_record(entry: Prediction) -> dict[str, Any]:
     record = {"index": entry.index, "name": entry.name, "p": round(entry.probability, 6)}
     return record if entry.wnid is None else record | {"wnid": entry.wnid}
 

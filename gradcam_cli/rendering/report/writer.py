@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Offered after the run's own. Colour-blind readers are best served by the last two.
 _COLORMAPS = ("jet", "turbo", "inferno", "viridis", "cividis")
+# Each uses what those before it hand on.
+_SCRIPTS = ("page.js", "heat.js", "grid.js", "viewer.js")
 _GENERATOR = "gradcam"
 _ASSETS_SUFFIX = "_files"
 # How far into a page its generator is named.
@@ -153,7 +155,7 @@ class ReportWriter:
     def _render(self, previews: Iterator[str]) -> Iterator[str]:
         from markupsafe import Markup
 
-        style, script = _read("page.css"), _read("page.js")
+        style, script = _read("page.css"), "\n".join(map(_read, _SCRIPTS))
         names = dict.fromkeys((self._options.colormap, *_COLORMAPS))
         return _load_template().generate(
             title=self._options.title,

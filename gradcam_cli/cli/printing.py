@@ -1,4 +1,4 @@
-"""Tells of results as they come, in the form that the user asked for."""
+"""Prints results as they come, in the form that the user asked for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gradcam_cli.run.records import PictureResult
 
 
-class Reporter:
+class ResultPrinter:
     """Prints results on standard output, errors and progress on standard error.
 
     Attributes:
@@ -115,7 +115,7 @@ class Reporter:
     def follow(self, explainers: Iterable[Explainer]) -> None:
         """Shows the progress of methods that run the network many times."""
         for explainer in explainers:
-            explainer.report = self._follow_runs(METHODS[explainer.method].title)
+            explainer.progress = self._follow_runs(METHODS[explainer.method].title)
 
     def _follow_runs(self, title: str) -> Callable[[int, int], None]:
         """Makes a bar for a method that runs the network many times."""
@@ -132,7 +132,7 @@ class Reporter:
 
         return follow
 
-    def report(self, result: PictureResult) -> None:
+    def tell(self, result: PictureResult) -> None:
         """Prints what came of one picture."""
         if result.skipped:
             self.skipped += 1

@@ -1,0 +1,97 @@
+"""Maps of methods that run the network many times, told of as they go and ended on demand."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from threading import Lock
+
+import numpy as np
+import tensorflow as tf
+
+from gradcam_cli.cam.map_function import MapFunction
+from gradcam_cli.cam.methods.base import Progress
+from gradcam_cli.cam.traced_maps import TracedFacts, TracedMaps
+
+
+class RepeatedRuns:
+    """Computes maps outside of the traced function, run by run."""
+
+    def __init__(self, maps: TracedMaps, facts: TracedFacts, batch_size: int) -> None:
+        """Traces nothing yet.
+
+        Args:
+            maps: What explains.
+            facts: What is known of its layers.
+            batch_size: How many changed inputs go through the network at once.
+        """
+        self._maps = maps
+        self._facts = facts
+        self._batch_size = batch_size
+        self._is_interrupted = False
+        self._lock = Lock()
+        # By the path of the layer.
+        self._functions: dict[str, MapFunction] = {}
+
+    def __call__(
+        self, inputs: tf.Tensor, targets: np.ndarray, progress: Progress, copies: int = 1
+    ) -> tf.Tensor:
+        """Computes the maps of a batch.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            targets: (N, M) int32, indices of classes.
+            progress: Told of the runs that are done, and of those of all classes, layers and
+                copies.
+            copies: How many batches like this make one for those who follow the progress.
+
+        Returns:
+            (N, M, rows, columns) float32 in [0, 1].
+
+        Raises:
+            CancelledError: `interrupt` was called.
+        """
+        facts = self._facts
+        calls = len(facts.paths) * targets.shape[1] * copies
+
+        def count(done: int, total: int) -> None:
+            if self._is_interrupted:
+                raise CancelledError
+            progress(done, total * calls)
+
+        maps = []
+        for number in range(targets.shape[1]):
+            one_hot = tf.one_hot(targets[:, number], facts.classes)
+            of_layers = [self._function(path)(inputs, one_hot, count) for path in facts.paths]
+            maps.append(self._maps.combine(of_layers, inputs, facts))
+        return tf.stack(maps, axis=1)
+
+    def interrupt(self) -> None:
+        """Ends all calls, for good, after the current run of each."""
+        self._is_interrupted = True
+
+    def take_smaller_steps(self) -> bool:
+        """Halves how many changed inputs go through the network at once.
+
+        Returns:
+            Whether there was more than one.
+        """
+        with self._lock:
+            if self._batch_size == 1:
+                return False
+            self._batch_size //= 2
+            self._functions.clear()
+            return True
+
+    def _function(self, path: str) -> MapFunction:
+        with self._lock:
+            if path not in self._functions:
+                self._functions[path] = MapFunction(
+                    self._maps.method,
+                    self._maps.score,
+                    path,
+                    lambda forward: forward.feature_maps[path],
+                    self._maps.classifier.input_shape,
+                    (self._facts.classes,),
+                    self._batch_size,
+                )
+            return self._functions[path]

@@ -1,0 +1,154 @@
+"""The function from inputs and target classes to maps, as it is traced into one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from gradcam_cli.cam.methods.base import InGraphMethod, Method, TappedPass
+from gradcam_cli.cam.methods.table import MethodInfo
+from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
+from gradcam_cli.cam.upsampling import upsample_at_pitch
+from gradcam_cli.networks.forward import ForwardPass, length_of
+from gradcam_cli.networks.geometry import Pitch, cell_pitch
+from gradcam_cli.networks.layers import choose_tap
+
+if TYPE_CHECKING:
+    from gradcam_cli.models.classifier import Classifier
+
+LayerChoice = str | int | None
+
+
+@dataclass(frozen=True)
+class TracedFacts:
+    """What is found out of a network while it is traced.
+
+    Attributes:
+        paths: The explained layers.
+        pitches: How far apart the cells of each layer's output are, in input pixels.
+        classes: How many classes the network tells apart.
+    """
+
+    paths: Sequence[str]
+    pitches: Sequence[Pitch]
+    classes: int
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
+        """Reads what `dataclasses.asdict` and JSON made of them."""
+        pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
+        return cls(facts["paths"], pitches, facts["classes"])
+
+
+@dataclass(frozen=True)
+class TracedMaps:
+    """What explains: a classifier, its layers, a method.
+
+    Attributes:
+        classifier: What is explained.
+        layers: The explained layers, as the user calls them.
+        info: What is known of the method.
+        method: The method itself.
+        fusion: How the maps of several layers are fused.
+    """
+
+    classifier: Classifier
+    layers: Sequence[LayerChoice]
+    info: MethodInfo
+    method: Method
+    fusion: str
+
+    def trace(
+        self, inputs: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[Sequence[tf.Tensor], TracedFacts]:
+        """Runs the network in the graph that is being traced, and has its maps computed.
+
+        Args:
+            inputs: (N, height, width, channels) float32 in [0, 255].
+            targets: (N, M) int32, indices of classes; -1 for the most probable, -2 for the
+                second, and so on.
+
+        Returns:
+            Probabilities (N, classes) float32; targets (N, M) int32, all indices; and, of a
+            method that doesn't run the network many times, maps (N, M, rows, columns) float32
+            in [0, 1].
+
+        Raises:
+            UnknownLayerError: There is no such layer.
+            UnusableLayerError: Nothing can be drawn from that layer.
+        """
+        forward = self.classifier.trace(inputs)
+        network = self.classifier.network
+        paths = [choose_tap(network, forward, layer) for layer in self.layers]
+        pitches = [cell_pitch(inputs, forward.feature_maps[path]) for path in paths]
+        facts = TracedFacts(paths, pitches, length_of(forward.logits, -1))
+        targets = _resolve(targets, forward)
+        if not isinstance(self.method, InGraphMethod):
+            return (forward.probabilities, targets), facts
+        maps = []
+        for number in range(length_of(targets, 1)):
+            one_hot = tf.one_hot(targets[:, number], facts.classes)
+            scores = _class_scores(forward, one_hot)
+            of_layers = [
+                self.method.maps(
+                    TappedPass(
+                        inputs,
+                        one_hot,
+                        forward,
+                        scores,
+                        path,
+                        forward.feature_maps[path],
+                        self.score,
+                    )
+                )
+                for path in paths
+            ]
+            maps.append(self.combine(of_layers, inputs, facts))
+        return (forward.probabilities, targets, tf.stack(maps, axis=1)), facts
+
+    def score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+        """Runs the network once more, for one-hot targets (N, classes)."""
+        forward = self.classifier.trace(inputs)
+        return forward, _class_scores(forward, targets)
+
+    def combine(
+        self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
+    ) -> tf.Tensor:
+        """Makes one map for each input of those of its layers.
+
+        Args:
+            of_layers: Of each layer (N, rows, columns) float32, as the method gives them.
+            inputs: (N, height, width, channels).
+            facts: What is known of the layers.
+
+        Returns:
+            (N, rows, columns) float32 in [0, 1], scaled to a maximum of 1. Those of several
+            layers are as large as the input.
+        """
+        # What speaks against the class isn't shown.
+        scale = scale_sparse if self.info.is_sparse else scale_by_maximum
+        scaled = [scale(tf.nn.relu(maps)) for maps in of_layers]
+        if len(scaled) == 1:
+            return scaled[0]
+        if not self.info.at_input_size:
+            size = tf.shape(inputs)[1:3]
+            scaled = [
+                upsample_at_pitch(maps, size, pitch)
+                for maps, pitch in zip(scaled, facts.pitches, strict=True)
+            ]
+        return fuse(scaled, self.fusion)
+
+
+def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
+    # By probability, as predictions are told: of equal ones the first class leads.
+    _, ranking = tf.math.top_k(forward.probabilities, tf.shape(forward.logits)[-1])
+    ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
+    return tf.where(targets < 0, ranked, targets)
+
+
+def _class_scores(forward: ForwardPass, targets: tf.Tensor) -> tf.Tensor:
+    # Each score depends on its own input, so that one gradient of their sum tells them apart.
+    return tf.reduce_sum(forward.logits * targets, axis=-1)

@@ -1,0 +1,55 @@
+"""Which methods and layers are best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
+from gradcam_cli.evaluation.table import ALL_METRICS
+from gradcam_cli.models.classifier import Classifier
+
+
+def best_rows(evaluation: Evaluation, metric: str) -> list[EvaluatedMaps]:
+    """Finds the methods with the best mean of a metric, baselines apart."""
+    sign = 1 if ALL_METRICS[metric].higher_is_better else -1
+    rows = [row for row in evaluation.explained if metric in row.measurements]
+    best = max(sign * row.measurements[metric].mean for row in rows)
+    return [row for row in rows if sign * row.measurements[metric].mean == best]
+
+
+def rank_rows(evaluation: Evaluation) -> list[tuple[EvaluatedMaps, float]]:
+    """Ranks methods and layers by their mean place in the metrics of faithfulness.
+
+    Returns:
+        The rows, best first, each with its mean place: 1 for the best in every metric.
+    """
+    rows = evaluation.explained
+    metrics = [name for name in evaluation.metrics if ALL_METRICS[name].is_faithfulness]
+    places = np.mean([_places(rows, name) for name in metrics], axis=0)
+    order = np.argsort(places, kind="stable")
+    return [(rows[number], float(places[number])) for number in order]
+
+
+def candidate_layers(classifier: Classifier) -> list[str]:
+    """Chooses the layers that are worth comparing: of each shape of output the last one.
+
+    Pooling and the like, and what is as large as the input, are left out.
+    """
+    last: dict[tuple[int | None, ...], str] = {}
+    for layer in classifier.layers():
+        shape = layer.output_shape
+        if not layer.usable or layer.node.is_transparent or shape is None:
+            continue
+        if tuple(shape[:2]) != classifier.input_size:
+            last.pop(shape, None)
+            last[shape] = layer.node.path
+    return list(last.values())
+
+
+def _places(rows: Sequence[EvaluatedMaps], metric: str) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    means = np.array([row.measurements[metric].mean for row in rows])
+    return np.asarray(rankdata(-means if ALL_METRICS[metric].higher_is_better else means))

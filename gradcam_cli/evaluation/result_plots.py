@@ -1,0 +1,50 @@
+"""Results as plots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradcam_cli.evaluation.ranking import best_rows
+from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
+from gradcam_cli.evaluation.sanity import SanityCheck
+from gradcam_cli.evaluation.table import ALL_METRICS
+from gradcam_cli.rendering.evaluation_plot import PlottedValue, plot_metrics, plot_sanity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_evaluation(evaluation: Evaluation, title: str) -> Figure:
+    """Draws a panel for each metric, with the best method marked."""
+    rows = [(row.name, row.is_baseline) for row in evaluation.rows]
+    panels = {}
+    for name in evaluation.metrics:
+        best = best_rows(evaluation, name)
+        panels[ALL_METRICS[name].heading] = [
+            _plotted(row, name, row in best) for row in evaluation.rows
+        ]
+    return plot_metrics(title, rows, panels)
+
+
+def draw_sanity(check: SanityCheck, title: str) -> Figure:
+    """Draws a panel for each similarity and mode, with a curve for each method."""
+    panels: dict[str, dict[str, list[float]]] = {}
+    similarities = {
+        "rank correlation": [curve.rank_correlation for curve in check.curves],
+        "SSIM": [curve.ssim for curve in check.curves],
+    }
+    for name, of_curves in similarities.items():
+        for curve, similarity in zip(check.curves, of_curves, strict=True):
+            panel = panels.setdefault(f"{name}, {curve.mode} randomization", {})
+            panel[f"{curve.title} · {curve.layer}"] = similarity.mean(axis=1).tolist()
+    layers = [layer.rpartition("/")[2] for layer in check.layers]
+    return plot_sanity(title, layers, panels)
+
+
+def _plotted(row: EvaluatedMaps, metric: str, is_best: bool) -> PlottedValue | None:
+    measured = row.measurements.get(metric)
+    if measured is None:
+        return None
+    factor = 100 if ALL_METRICS[metric].is_share else 1
+    low, high = measured.interval
+    return PlottedValue(factor * measured.mean, (factor * low, factor * high), is_best)

@@ -1,0 +1,60 @@
+"""Which model a user means, and how it is to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What to load.
+
+    Attributes:
+        model: A name that the catalogue knows, or the path of a .keras or .h5 file or of a
+            SavedModel folder; None for the built-in model, or the one model that is known to
+            have the layer.
+        weights: For a model of the catalogue, a file to read its weights from
+            (.weights.h5, .h5 or .keras); None for the package that carries them or, for
+            the models of ``keras.applications``, Keras's own download at the first use.
+        labels: A file with the names of the classes (see
+            `gradcam_cli.models.labels.read_labels`); None for those of ImageNet if there are
+            1,000 classes, else numbers.
+        preprocess: A mode of `gradcam_cli.models.preprocessing.Preprocessing` or the name of a
+            model whose preprocessing is wanted; None for the one that the model tells.
+        output: Which of several outputs of a user's model holds the class scores.
+        size: (height, width) of the input in pixels, for networks that take any; None for
+            the best known.
+        unsafe: Read a model from a file even if it holds code.
+        custom_objects: A Python file with the code that a user's model needs.
+    """
+
+    model: str | None = None
+    weights: Path | None = None
+    labels: Path | None = None
+    preprocess: str | None = None
+    output: str | None = None
+    size: tuple[int, int] | None = None
+    unsafe: bool = False
+    custom_objects: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The model that is meant."""
+        return self.model or DEFAULT_MODEL
+
+    def having(self, layers: Sequence[str | int]) -> ModelOptions:
+        """Names the model that the first of these layers stands for, where none is named.
+
+        Args:
+            layers: Names or indices, as the user gave them.
+
+        Raises:
+            UnknownLayerError: Several models have a layer of this name, but not the default.
+        """
+        if self.model is not None or not layers:
+            return self
+        return replace(self, model=model_for_layer(layers[0]))

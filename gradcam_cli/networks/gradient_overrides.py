@@ -1,0 +1,47 @@
+"""Gives operations another gradient, whichever way a network puts them into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import tensorflow as tf
+
+# Where `tf.Graph.gradient_override_map` puts its names too, so that they are kept in files.
+_ATTRIBUTE = "_gradient_op_type"
+_overrides: ContextVar[Mapping[str, str]] = ContextVar("overrides")
+
+
+@contextmanager
+def overridden_gradients(graph: tf.Graph, gradients: Mapping[str, str]) -> Iterator[None]:
+    """Gives the operations that are made in a graph from now on other gradients.
+
+    Args:
+        graph: The graph.
+        gradients: By the type of the operation, a name given to `tf.RegisterGradient`.
+    """
+    before = _overrides.get({})
+    with graph.gradient_override_map(dict(gradients)):
+        try:
+            _overrides.set({**before, **gradients})
+            yield
+        finally:
+            _overrides.set(before)
+
+
+def with_overrides(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """Does the same for a graph that is about to be imported, which TensorFlow leaves as it is.
+
+    Returns:
+        The given graph if nothing is overridden, else a copy.
+    """
+    overrides = _overrides.get({})
+    if not overrides:
+        return graph_def
+    copy = tf.compat.v1.GraphDef()
+    copy.CopyFrom(graph_def)
+    for node in copy.node:
+        if node.op in overrides:
+            node.attr[_ATTRIBUTE].s = overrides[node.op].encode()
+    return copy

@@ -1,0 +1,75 @@
+"""What the report shows of each picture."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.pictures.preparing import PreparedPicture
+from gradcam_cli.rendering.report import ReportMap, ReportPicture, make_preview
+from gradcam_cli.run.records import PictureResult
+
+if TYPE_CHECKING:
+    from gradcam_cli.cam.explainer import Explainer
+
+
+def make_card(
+    result: PictureResult,
+    prepared: PreparedPicture,
+    explainers: Sequence[Explainer],
+    maps: Sequence[Sequence[np.ndarray]],
+) -> ReportPicture:
+    """Gathers what the report shows of an explained picture.
+
+    Args:
+        result: What came of it.
+        prepared: The picture.
+        explainers: What explained it.
+        maps: For each explainer a map of each target: (rows, columns) float32 in [0, 1].
+    """
+    preview = make_preview(prepared.image)
+    fit = prepared.fit.scaled_to(preview.size)
+    # A method's name says enough where all explain the same layer.
+    with_layers = len({explainer.layer for explainer in explainers}) > 1
+    return ReportPicture(
+        path=str(result.picture.path),
+        preview=preview,
+        predictions=result.predictions,
+        maps=[
+            ReportMap(
+                target.prediction,
+                METHODS[explainer.method].title + f" · {explainer.layer}" * with_layers,
+                _reproducing(explainer),
+                heatmap,
+                fit.place(heatmap.shape, explainer.pitch),
+            )
+            for explainer, of_targets in zip(explainers, maps, strict=True)
+            for target, heatmap in zip(result.targets, of_targets, strict=True)
+        ],
+        truth=None if result.truth is None else result.truth.name,
+        correct=None if result.truth is None else not result.is_wrong,
+    )
+
+
+def card_of(result: PictureResult) -> ReportPicture | None:
+    """Gives what the report shows of a picture, be it why there is nothing to see.
+
+    Args:
+        result: What came of the picture.
+
+    Returns:
+        Its card; None where the report leaves it out.
+    """
+    if result.error is not None:
+        return ReportPicture(str(result.picture.path), error=str(result.error))
+    return result.card
+
+
+def _reproducing(explainer: Explainer) -> tuple[str, ...]:
+    """Gives the options that make a map of this method and these layers again."""
+    layers = [f"--layer {shlex.quote(layer)}" for layer in explainer.layers]
+    return (f"--method {explainer.method}", *layers)

@@ -1,0 +1,110 @@
+"""Arranges the overlays of one picture in a labelled figure or on a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from gradcam_cli.cam.facts import ExplainerFacts, describe
+from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.marks import printable
+from gradcam_cli.files.storage import file_name
+from gradcam_cli.models.labels import Prediction
+from gradcam_cli.rendering.figure import PRINT, Panel, arrange, draw_figure
+from gradcam_cli.rendering.sheet import CELL_SIDE, draw_sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def label_overlays(
+    original: Image.Image,
+    overlays: Sequence[Sequence[Image.Image]],
+    predictions: Sequence[Prediction],
+    explainers: Sequence[ExplainerFacts],
+) -> list[list[Panel | None]]:
+    """Labels overlays for a figure.
+
+    Args:
+        original: The picture.
+        overlays: For each explainer an overlay of each class.
+        predictions: The classes.
+        explainers: What explained them.
+
+    Returns:
+        The original and the overlays of the first explainer, then a row for each of the
+        others, which begins with None.
+    """
+    rows: list[list[Panel | None]] = []
+    for facts, of_explainer in zip(explainers, overlays, strict=True):
+        detail = ""
+        if len(explainers) > 1:
+            detail = f"{METHODS[facts.method].title} · {facts.layer}"
+        first = None if rows else Panel(original, "Original")
+        rows.append(
+            [
+                first,
+                *(
+                    Panel(overlay, f"{target.name} · {target.percent}", detail)
+                    for overlay, target in zip(of_explainer, predictions, strict=True)
+                ),
+            ]
+        )
+    return rows
+
+
+def figure_of(
+    rows: Sequence[Sequence[Panel | None]],
+    picture: InputPicture,
+    explainers: Sequence[ExplainerFacts],
+    colormap: str,
+    dots_per_inch: int = PRINT,
+) -> Figure:
+    """Lays out the figure of one picture.
+
+    Args:
+        rows: As `label_overlays` gives them. A single row is broken where it is long.
+        picture: The picture.
+        explainers: What explained it, one a row.
+        colormap: The colour map of the overlays.
+        dots_per_inch: See `draw_figure`.
+    """
+    original, *overlays = rows[0]
+    if len(overlays) == 1:
+        # Of a single class, the methods and layers stand side by side.
+        rows = [[original, *(row[-1] for row in rows)]]
+    return draw_figure(
+        " ".join(printable(file_name(picture.path)).split()),
+        describe(explainers),
+        arrange(rows[0]) if len(rows) == 1 else rows,
+        colormap,
+        dots_per_inch,
+    )
+
+
+def sheet_of(
+    overlays: Sequence[Sequence[Image.Image]],
+    predictions: Sequence[Prediction],
+    explainers: Sequence[ExplainerFacts],
+) -> Image.Image:
+    """Lays out the sheet that compares methods: methods across, classes down.
+
+    Args:
+        overlays: For each explainer an overlay of each class, as `for_sheet` gives them.
+        predictions: The classes.
+        explainers: What explained them.
+    """
+    return draw_sheet(
+        [METHODS[facts.method].title for facts in explainers],
+        [(target.name, target.percent) for target in predictions],
+        list(zip(*overlays, strict=True)),
+    )
+
+
+def for_sheet(overlay: Image.Image) -> Image.Image:
+    """Makes an overlay as small as a cell of a sheet, so that many can be held."""
+    overlay.thumbnail((CELL_SIDE, CELL_SIDE), Image.Resampling.LANCZOS)
+    return overlay

@@ -1,0 +1,219 @@
+"""Draws what was asked for of each explained picture, and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.cam.explainer import Explainer, Explanation
+from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.files.marks import mark
+from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.preparing import PreparedPicture
+from gradcam_cli.rendering.composite import draw_composite
+from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
+from gradcam_cli.run.cards import make_card
+from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map
+from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
+from gradcam_cli.run.planning import PlannedFile
+from gradcam_cli.run.records import ExplainedTarget, PictureResult
+from gradcam_cli.run.task import Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class PictureWriter:
+    """Draws and writes the results of pictures, in any number of threads."""
+
+    def __init__(self, explainers: Sequence[Explainer], task: Task) -> None:
+        """Takes what explained the pictures, and what is to be written.
+
+        Args:
+            explainers: What explained them. The overlays and all other files are of the
+                first; figures, sheets and reports show the others besides.
+            task: What is to be written.
+        """
+        self._explainers = explainers
+        self._facts = [explainer.facts for explainer in explainers]
+        self._task = task
+
+    def write(
+        self,
+        result: PictureResult,
+        prepared: PreparedPicture,
+        explanations: Sequence[Explanation],
+        row: int,
+        files: Mapping[PlannedFile, AnyPath],
+    ) -> PictureResult:
+        """Draws and writes the files of one picture.
+
+        Args:
+            result: What is known of it so far.
+            prepared: The picture.
+            explanations: Of a batch that it is in, one by each explainer.
+            row: Its place in that batch.
+            files: What is to be written, and where.
+
+        Returns:
+            The result with all that was drawn.
+
+        Raises:
+            OutputError: A file can't be written.
+        """
+        maps = [explanation.maps[row] for explanation in explanations]
+        numbers = self._distinct(explanations[0].targets[row], files)
+        result, overlays, classes = self._write_targets(
+            result, prepared, explanations[0], row, numbers, files
+        )
+        composite = files.get(("composite", None))
+        if composite is not None:
+            drawn = draw_composite(prepared.image, classes, prepared.fit.seen[:2])
+            self._save(composite, drawn, result, "Composite", prepared.image)
+            result = replace(result, composite=composite)
+        shown = numbers[: len(overlays)]
+        sheet = files.get(("sheet", None))
+        figure = files.get(("figure", None))
+        if sheet is not None or figure is not None or self._task.keeps_panels:
+            all_overlays = [overlays, *self._overlays_of_others(prepared, maps, shown)]
+        if sheet is not None:
+            result = self._write_sheet(sheet, result, maps, all_overlays)
+        elif figure is not None or self._task.keeps_panels:
+            predictions = [target.prediction for target in result.targets[: len(shown)]]
+            rows = label_overlays(prepared.image, all_overlays, predictions, self._facts)
+            if figure is not None:
+                drawing = figure_of(rows, result.picture, self._facts, self._task.draw.colormap)
+                self._write_figure(figure, result, drawing)
+            result = replace(result, figure=figure, panels=rows if self._task.keeps_panels else [])
+        if self._task.keeps_card:
+            of_targets = [[of_one[number] for number in numbers] for of_one in maps]
+            card = make_card(result, prepared, self._explainers, of_targets)
+            result = replace(result, card=card)
+        return result
+
+    def _distinct(self, targets: np.ndarray, files: Mapping[PlannedFile, AnyPath]) -> list[int]:
+        """Leaves out the true class where it is one of the others too."""
+        numbers: list[int] = []
+        for number, index in enumerate(targets):
+            is_new = all(targets[other] != index for other in numbers)
+            if is_new or ("overlay", number) in files or ("sheet", None) in files:
+                numbers.append(number)
+        return numbers
+
+    def _write_targets(
+        self,
+        result: PictureResult,
+        prepared: PreparedPicture,
+        explanation: Explanation,
+        row: int,
+        numbers: Sequence[int],
+        files: Mapping[PlannedFile, AnyPath],
+    ) -> tuple[PictureResult, list[Image.Image], list[tuple[Prediction, np.ndarray]]]:
+        """Draws and writes what there is of each class by itself."""
+        options = self._task.draw
+        labels = self._explainers[0].classifier.labels
+        is_on_sheet = ("sheet", None) in files
+        targets: list[ExplainedTarget] = []
+        overlays: list[Image.Image] = []
+        classes: list[tuple[Prediction, np.ndarray]] = []
+        for number in numbers:
+            prediction = labels.prediction(
+                explanation.targets[row][number], explanation.probabilities[row]
+            )
+            heatmap = explanation.maps[row][number]
+            output = files.get(("overlay", number))
+            heatmap_file = files.get(("heatmap", number))
+            is_drawn = output is not None or is_on_sheet or self._task.keeps_panels
+            region = None
+            if is_drawn or options.finds_regions:
+                drawn = lay_map(prepared, heatmap, self._explainers[0].pitch, options)
+                region = drawn.region
+            if is_drawn:
+                overlay = draw_map(prepared, drawn, options)
+                overlays.append(for_sheet(overlay) if is_on_sheet else overlay)
+            if output is not None:
+                title = self._facts[0].title_of(prediction)
+                # PDF, SVG and arrays have no room for a mark; the first overlay vouches for them.
+                markless = [file for file in files.values() if not carries_mark(file)]
+                companions = markless if number == 0 else ()
+                self._save(output, overlay, result, title, prepared.image, companions)
+                classes.append((prediction, drawn.heat))
+                if heatmap_file is not None:
+                    framed = frame_heat(prepared, drawn.heat)
+                    self._write_heatmap(heatmap_file, framed, result, title)
+            targets.append(
+                ExplainedTarget(prediction, output, heatmap_file, bool(heatmap.any()), region)
+            )
+        return replace(result, targets=targets), overlays, classes
+
+    def _overlays_of_others(
+        self, prepared: PreparedPicture, maps: Sequence[np.ndarray], numbers: Sequence[int]
+    ) -> list[list[Image.Image]]:
+        options = self._task.draw
+        rows = []
+        for explainer, of_targets in zip(self._explainers[1:], maps[1:], strict=True):
+            row = []
+            for number in numbers:
+                drawn = lay_map(prepared, of_targets[number], explainer.pitch, options)
+                overlay = draw_map(prepared, drawn, options)
+                row.append(for_sheet(overlay) if self._task.sheet else overlay)
+            rows.append(row)
+        return rows
+
+    def _write_sheet(
+        self,
+        path: AnyPath,
+        result: PictureResult,
+        maps: Sequence[np.ndarray],
+        overlays: Sequence[Sequence[Image.Image]],
+    ) -> PictureResult:
+        predictions = [target.prediction for target in result.targets]
+        titles = ", ".join(METHODS[facts.method].title for facts in self._facts)
+        first = self._facts[0]
+        title = f"{titles}; {first.model} layer {first.layer}"
+        self._save(path, sheet_of(overlays, predictions, self._facts), result, title)
+        targets = [
+            replace(
+                target,
+                output=path,
+                has_evidence=any(bool(of_targets[number].any()) for of_targets in maps),
+            )
+            for number, target in enumerate(result.targets)
+        ]
+        return replace(result, targets=targets)
+
+    def _write_heatmap(
+        self, path: AnyPath, heatmap: np.ndarray, result: PictureResult, title: str
+    ) -> None:
+        own = mark(result.picture.path, path.parent, title)
+        with written_whole(path) as file:
+            save_heatmap(heatmap, file, path.suffix[1:], own)
+
+    def _write_figure(self, path: AnyPath, result: PictureResult, figure: Figure) -> None:
+        own = mark(result.picture.path, path.parent, "Figure")
+        with written_whole(path) as file:
+            save_figure(figure, file, path.suffix[1:], own)
+
+    def _save(
+        self,
+        path: AnyPath,
+        image: Image.Image,
+        result: PictureResult,
+        title: str,
+        original: Image.Image | None = None,
+        companions: Iterable[AnyPath] = (),
+    ) -> None:
+        encoded = encode_picture(
+            image,
+            self._task.write.format,
+            mark(result.picture.path, path.parent, title, companions),
+            None if original is None else original.info.get("icc_profile"),
+        )
+        with written_whole(path) as file:
+            file.write(encoded)
