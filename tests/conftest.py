@@ -24,6 +24,7 @@ SLOWEST_FILES = [
     "test_processors.py",
     "test_catalogue.py",
     "test_evaluate_command.py",
+    "test_channels_first.py",
     "test_own_models.py",
     "test_explainers.py",
     "test_command.py",
