@@ -13,6 +13,7 @@ from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
+from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
 T = TypeVar("T")
@@ -65,7 +66,8 @@ class Classifier:
             UsageError: The network takes inputs of its native size only.
         """
         fit = fit or self.default_fit
-        return InputShape.choose(self.input_size, self.any_size, self.channels, fit, size)
+        chosen = choose_input_size(self.input_size, self.any_size, fit, size)
+        return InputShape(fit, chosen, usual_stride(self.input_size), self.channels)
 
     def folded(self, taps: Sequence[str | int] | None = None) -> Classifier:
         """Makes it faster, where it can be, for as long as its weights don't change.

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.fitting import Fit, choose_input_size, fit_picture, usual_stride
+from gradcam_cli.pictures.fitting import Fit, fit_picture
 from gradcam_cli.pictures.reading import read_picture, to_channels
 
 
@@ -43,30 +43,6 @@ class InputShape:
     size: tuple[int, int] = (256, 256)
     stride: int = 32
     channels: int = 3
-
-    @classmethod
-    def choose(
-        cls,
-        native: tuple[int, int],
-        any_size: bool,
-        channels: int,
-        fit: str,
-        size: tuple[int, int] | None = None,
-    ) -> InputShape:
-        """Chooses what suits a network.
-
-        Args:
-            native: (height, width) that the network was trained for, in pixels.
-            any_size: Whether it takes others.
-            channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
-            fit: One of `gradcam_cli.pictures.fitting.FITS`.
-            size: (height, width) that the user asked for, in pixels; None for the best.
-
-        Raises:
-            UsageError: The network takes inputs of its native size only.
-        """
-        chosen = choose_input_size(native, any_size, fit, size)
-        return cls(fit, chosen, usual_stride(native), channels)
 
     def read(self, path: str | AnyPath) -> PreparedPicture:
         """Reads a picture and prepares it.
