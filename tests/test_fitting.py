@@ -65,7 +65,7 @@ def test_the_input_and_the_map_have_the_right_sizes(size, fit):
     assert heat.shape == (bottom - top, right - left)
     # A map that is the same everywhere stays so, to the very edges.
     np.testing.assert_allclose(heat, 1, atol=1e-5)
-    if fit != "crop":
+    if fit not in ("crop", "cover"):
         assert fitted.seen == (0, 0, *size)
 
 
@@ -83,12 +83,12 @@ def test_what_each_fit_does_to_the_shape(size):
     assert squash.input_size == (224, 256)
     assert squash.target == (0, 0, 224, 256)
 
-    crop = fit_picture(size, "crop", (224, 256))
-    left, top, right, bottom = crop.source
-    assert (right - left) / (bottom - top) == pytest.approx(224 / 256)
-    assert max((right - left) / size[0], (bottom - top) / size[1]) == pytest.approx(0.875)
-    assert left + right == pytest.approx(size[0])
-    assert top + bottom == pytest.approx(size[1])
+    for fit, part in (("crop", 0.875), ("cover", 1)):
+        left, top, right, bottom = fit_picture(size, fit, (224, 256)).source
+        assert (right - left) / (bottom - top) == pytest.approx(224 / 256)
+        assert max((right - left) / size[0], (bottom - top) / size[1]) == pytest.approx(part)
+        assert left + right == pytest.approx(size[0])
+        assert top + bottom == pytest.approx(size[1])
 
     pad = fit_picture(size, "pad", (224, 256))
     left, top, right, bottom = pad.target

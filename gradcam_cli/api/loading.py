@@ -14,6 +14,7 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.hub import find_preparation
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
@@ -110,7 +111,9 @@ def _make_classifier(
         classifier = load_classifier(ModelOptions(model, preprocess=preprocess))
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
-        classifier = inspect_network(model.name, KerasNetwork(model), preprocess=chosen)
+        classifier = inspect_network(
+            model.name, KerasNetwork(model), preprocess=chosen, stored=find_preparation(model)
+        )
     if labels is None:
         return classifier
     return replace(classifier, labels=Labels([[name] for name in labels]))

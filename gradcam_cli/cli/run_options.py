@@ -70,8 +70,9 @@ explain_options = filled_with(
         f"--top-k says otherwise), and one picture in which each class has its own hue.",
     ),
     fit_option(
-        "How a picture fits the network's input: in its own shape, stretched, its middle, or "
-        "with borders. [default: keep, or squash for networks of one size]"
+        "How a picture fits the network's input: in its own shape, stretched, its middle with a "
+        "margin cut off or without, or with borders. [default: what is stored with a KerasHub "
+        "model; else keep, or squash for networks of one size]"
     ),
     click.option(
         "--truth",

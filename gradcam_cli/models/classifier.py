@@ -39,6 +39,8 @@ class Classifier:
             whole picture.
         preprocess: What is done to values in [0, 255] before the network sees them.
         labels: The names of the classes.
+        is_size_exact: Whether inputs have just `input_size`, where nobody asks for another and
+            any fits, rather than a multiple of its usual stride.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Classifier:
     default_fit: str
     preprocess: Preprocessing
     labels: Labels
+    is_size_exact: bool = False
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -66,7 +69,10 @@ class Classifier:
             UsageError: The network takes inputs of its native size only.
         """
         fit = fit or self.default_fit
-        chosen = choose_input_size(self.input_size, self.any_size, fit, size)
+        if self.is_size_exact and size is None and fit != "keep":
+            chosen = self.input_size[::-1]
+        else:
+            chosen = choose_input_size(self.input_size, self.any_size, fit, size)
         return InputShape(fit, chosen, usual_stride(self.input_size), self.channels)
 
     def folded(self, taps: Sequence[str | int] | None = None) -> Classifier:
@@ -108,4 +114,4 @@ class Classifier:
         Args:
             inputs: (N, height, width, channels) float32 in [0, 255].
         """
-        return trace_forward(self.network, self.preprocess(inputs))
+        return trace_forward(self.network, self.preprocess(inputs), self.input_size)

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import json
 import zipfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,35 @@ import keras
 import tensorflow as tf
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, UnsupportedModelError
+from gradcam_cli.models.architecture import admit, custom_names, needs_code
 from gradcam_cli.models.catalogue import OTHER_FORMATS
+from gradcam_cli.models.hub import (
+    CONFIG_FILE,
+    StoredPreparation,
+    find_preparation,
+    is_preset,
+    load_preset,
+    without_preprocessor,
+)
 from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
 
 _DEFAULT_SIGNATURE = "serving_default"
+_SAVED_MODEL = "saved_model.pb"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a file or folder holds.
+
+    Attributes:
+        network: The model.
+        stored: How it says itself that pictures become its inputs; None if it doesn't.
+    """
+
+    network: Network
+    stored: StoredPreparation | None = None
 
 
 def read_model(
@@ -30,8 +53,8 @@ def read_model(
     output: str | None = None,
     unsafe: bool = False,
     custom_objects: Path | None = None,
-) -> Network:
-    """Reads a model: a .keras or .h5 file of Keras 3 or 2, or a SavedModel folder.
+) -> ModelFile:
+    """Reads a model: a .keras or .h5 file of Keras 3 or 2, a SavedModel or a KerasHub preset.
 
     Files of Keras 2 are read by Keras 2 (the package tf-keras), as they were written.
 
@@ -51,15 +74,22 @@ def read_model(
         raise UnsafeModelError(f"--custom-objects runs the code in {custom_objects}; add --unsafe")
     if not path.exists():
         raise ModelFileError(f"--model {path}: there is no such file")
+    objects = {} if custom_objects is None else _load_objects(custom_objects)
     if path.is_dir():
-        return _read_saved_model(path, output, unsafe)
+        if (path / _SAVED_MODEL).is_file():
+            return ModelFile(_read_saved_model(path, output, unsafe))
+        if not is_preset(path):
+            raise ModelFileError(
+                f"--model {path}: this folder is not a SavedModel (no {_SAVED_MODEL}), nor a "
+                f"preset of KerasHub (no {CONFIG_FILE})"
+            )
+        return _of_keras(load_preset(path, objects, unsafe), output)
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model from Keras, "
             f"with model.save('model.keras')"
         )
     config, keras_version = _read_config(path)
-    objects = {} if custom_objects is None else _load_objects(custom_objects)
     model = _load_keras_model(path, config, keras_version, objects, unsafe)
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
@@ -68,7 +98,14 @@ def read_model(
             f"{path}: the model has {len(inputs)} inputs ({names}); only models of one picture "
             f"can be explained"
         )
-    return KerasNetwork(model, output)
+    return _of_keras(model, output)
+
+
+def _of_keras(model: keras.Model, output: str | None) -> ModelFile:
+    stored = find_preparation(model)
+    if stored is not None:
+        model = without_preprocessor(model)
+    return ModelFile(KerasNetwork(model, output), stored)
 
 
 def _read_config(path: Path) -> tuple[Any, str]:
@@ -102,50 +139,17 @@ def _read_config(path: Path) -> tuple[Any, str]:
 def _load_keras_model(
     path: Path, config: Any, keras_version: str, objects: dict[str, Any], unsafe: bool
 ) -> keras.Model:
-    if not unsafe and any(entry["class_name"] == "Lambda" for entry in _entries(config)):
-        raise UnsafeModelError(
-            f"{path}: refused, it has a Lambda layer, which is Python code that would run on your "
-            f"machine; if you trust the file, say so with --unsafe"
-        )
+    objects = admit(path, config, objects, unsafe)
     library = keras if keras_version.startswith("3") else importlib.import_module("tf_keras")
     try:
         return library.models.load_model(path, objects, compile=False, safe_mode=not unsafe)
     # What is missing or damaged shows in many ways, deep inside of Keras.
     except Exception as error:
-        custom = ", ".join(sorted(_custom_names(config) - objects.keys()))
+        custom = custom_names(config) - objects.keys()
         if custom:
-            raise UnsafeModelError(
-                f"{path}: it needs code of its own ({custom}); give the Python file that defines "
-                f"it with --custom-objects FILE --unsafe"
-            ) from error
+            raise needs_code(path, custom) from error
         reason = str(error).strip().partition("\n")[0]
         raise ModelFileError(f"{path}: Keras cannot read this model ({reason})") from error
-
-
-def _entries(config: Any) -> Iterator[dict[str, Any]]:
-    """Yields every serialized object in an architecture."""
-    if isinstance(config, dict):
-        if isinstance(config.get("class_name"), str):
-            yield config
-        for value in config.values():
-            yield from _entries(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _entries(value)
-
-
-def _custom_names(config: Any) -> set[str]:
-    """Names the classes and functions in an architecture that aren't Keras's own."""
-    names = set()
-    for entry in _entries(config):
-        name = entry["class_name"]
-        if name == "function":
-            names.add(str(entry.get("config")))
-        elif entry.get("registered_name") or ">" in name:
-            names.add(name.rpartition(">")[2])
-        elif "module" not in entry and "inbound_nodes" in entry and not hasattr(keras.layers, name):
-            names.add(name)
-    return names - {"Functional", "Sequential", "Model"}
 
 
 def _load_objects(path: Path) -> dict[str, Any]:
@@ -171,8 +175,6 @@ def _load_objects(path: Path) -> dict[str, Any]:
 
 
 def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetwork:
-    if not (path / "saved_model.pb").is_file():
-        raise ModelFileError(f"--model {path}: this folder is not a SavedModel (no saved_model.pb)")
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:

@@ -14,7 +14,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import GradcamError, UnsupportedModelError, UsageError, WeightsError
+from gradcam_cli.errors import (
+    GradcamError,
+    ModelFileError,
+    UnsupportedModelError,
+    UsageError,
+    WeightsError,
+)
 from gradcam_cli.files.storage import is_elsewhere
 from gradcam_cli.models.catalogue import (
     DEFAULT_MODEL,
@@ -25,6 +31,7 @@ from gradcam_cli.models.catalogue import (
 from gradcam_cli.models.checkpoint import find_checkpoint
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.files import read_model
+from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.labels import imagenet_labels, numbered_labels, read_labels
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
@@ -69,13 +76,15 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
     if is_model_path(model):
         if weights is not None:
             raise UsageError("--weights goes with the name of a model; a model file has its own")
-        network = read_model(
+        file = read_model(
             Path(model),
             output=options.output,
             unsafe=options.unsafe,
             custom_objects=options.custom_objects,
         )
-        return inspect_network(model, network, options.size, chosen, options.labels)
+        return inspect_network(
+            model, file.network, options.size, chosen, options.labels, file.stored
+        )
     if options.output is not None:
         raise UsageError("--output goes with a model file; the named models have one output")
     entry = find_model(model)
@@ -137,15 +146,18 @@ def inspect_network(
     size: tuple[int, int] | None = None,
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
+    stored: StoredPreparation | None = None,
 ) -> Classifier:
     """Finds out what a user's model wants and returns, by tracing it once.
 
     Args:
         path: Where it comes from; its last part names the classifier.
         network: The model.
-        size: (height, width) of the input in pixels, where any fits; None for 224.
-        preprocess: What is done to the pictures; None for what the model tells.
+        size: (height, width) of the input in pixels, where any fits; None for what is stored,
+            else 224.
+        preprocess: What is done to the pictures; None for what is stored or the model tells.
         labels: A file with the names of the classes.
+        stored: How the model says itself that pictures become its inputs.
 
     Raises:
         UnsupportedModelError: It isn't a classifier of pictures.
@@ -153,9 +165,14 @@ def inspect_network(
     """
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
-    input_size = (height or _USUAL_SIZE, width or _USUAL_SIZE)
+    stored_size = None if stored is None else stored.input_size
+    usual_height, usual_width = stored_size or (_USUAL_SIZE, _USUAL_SIZE)
+    input_size = (height or usual_height, width or usual_width)
     if any_size and size is not None:
         input_size = size
+    if preprocess is None and stored is not None:
+        preprocess = stored.preprocess
+        _check_channels(path, preprocess, channels)
     found: list[tuple[int, Preprocessing]] = []
 
     def trace(inputs: tf.Tensor) -> tf.Tensor:
@@ -188,10 +205,20 @@ def inspect_network(
         channels=channels,
         any_size=any_size,
         # What Keras's own loading of folders does, and so most training.
-        default_fit="squash",
+        default_fit="squash" if stored is None else stored.fit,
         preprocess=preprocess or detected,
         labels=names,
+        is_size_exact=stored_size is not None and size is None,
     )
+
+
+def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None:
+    for values in (preprocess.scale, preprocess.offset):
+        if len(values) not in (0, 1, channels):
+            raise ModelFileError(
+                f"{path}: its preprocessor has {len(values)} values for {channels} channels; "
+                f"--preprocess says otherwise"
+            )
 
 
 def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:

@@ -39,13 +39,27 @@ class Preprocessing:
 
     Attributes:
         mode: "none", "0-1" (divided by 255), "-1-1" (divided by 127.5, less 1), "caffe"
-            (BGR, the mean of ImageNet subtracted) or "torch" (0-1, normalised by mean and
-            deviation of ImageNet).
+            (BGR, the mean of ImageNet subtracted), "torch" (0-1, normalised by mean and
+            deviation of ImageNet) or "scaled" (multiplied by `scale`, then `offset` added).
         reason: Where the choice comes from, in a few words for the user.
+        scale: For "scaled", one factor or one for each channel; none at all for no scaling.
+        offset: For "scaled", what is added in the same way.
     """
 
     mode: str
     reason: str
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """What is done and why, in a line for the user."""
+        steps = [
+            f"{step} {', '.join(f'{value:.4g}' for value in values)}"
+            for step, values in (("times", self.scale), ("plus", self.offset))
+            if values
+        ]
+        return f"{', '.join(steps) or self.mode} ({self.reason})"
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         """Prepares a batch.
@@ -62,6 +76,11 @@ class Preprocessing:
             return inputs / _MAXIMUM
         if self.mode == "-1-1":
             return inputs / (_MAXIMUM / 2) - 1.0
+        if self.mode == "scaled":
+            for step, values in ((tf.multiply, self.scale), (tf.add, self.offset)):
+                if values:
+                    inputs = step(inputs, tf.constant(values, inputs.dtype))
+            return inputs
         preprocessed: tf.Tensor = imagenet_utils.preprocess_input(
             inputs, data_format="channels_last", mode=_KERAS_MODES[self.mode]
         )

@@ -13,7 +13,7 @@ from gradcam_cli.errors import UsageError
 
 Box = tuple[float, float, float, float]
 
-FITS = ("keep", "squash", "crop", "pad")
+FITS = ("keep", "squash", "crop", "cover", "pad")
 # Networks are commonly measured on the middle of a picture, this part of its short side.
 CENTRE_CROP = 0.875
 # The input of a network is most often this many cells of its last map wide.
@@ -256,7 +256,8 @@ def fit_picture(
         picture_size: (width, height) of the picture, in pixels.
         fit: "keep" (the whole picture in its own aspect ratio, in an input of that
             shape), "squash" (the whole picture, stretched to the input), "crop" (the
-            middle of it), or "pad" (the whole picture, with borders).
+            middle of it), "cover" (as much of the middle as there is in the input's shape),
+            or "pad" (the whole picture, with borders).
         input_size: (width, height) of the input, in pixels. "keep" gives the input the
             same area and another shape.
         stride: Of what the sides of the shape that "keep" chooses are multiples.
@@ -271,14 +272,17 @@ def fit_picture(
         return Fit(picture_size, size, whole, (0, 0, *size))
     if fit == "squash":
         return Fit(picture_size, input_size, whole, (0, 0, *input_size))
-    if fit == "crop":
-        scale = CENTRE_CROP * min(width / input_size[0], height / input_size[1])
+    if fit in ("crop", "cover"):
+        scale = min(width / input_size[0], height / input_size[1])
+        if fit == "crop":
+            scale *= CENTRE_CROP
         half_width, half_height = input_size[0] * scale / 2, input_size[1] * scale / 2
+        # Rounding must not put it beside the picture.
         source = (
-            width / 2 - half_width,
-            height / 2 - half_height,
-            width / 2 + half_width,
-            height / 2 + half_height,
+            max(0.0, width / 2 - half_width),
+            max(0.0, height / 2 - half_height),
+            min(float(width), width / 2 + half_width),
+            min(float(height), height / 2 + half_height),
         )
         return Fit(picture_size, input_size, source, (0, 0, *input_size))
     scale = min(input_size[0] / width, input_size[1] / height)

@@ -1,0 +1,261 @@
+"""What the architecture in a model file refers to, and whether that may be had.
+
+Keras looks up, and some versions of it import, whatever a file names. So what is named is
+looked at first, without running anything.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
+from gradcam_cli.models.packages import KERAS_HUB, OTHERS, Package, namespaces_of
+
+# Where Keras's own classes and functions are.
+_OWN = frozenset({"builtins", "keras", "tf_keras"})
+# Not a class, but the type of a tensor, in a module of TensorFlow.
+_TYPE = "__typespec__"
+# What of KerasHub isn't a layer and still belongs into a network.
+_HUB_FUNCTIONS = frozenset({"gelu_approximate"})
+# Importing KerasHub registers what these hold.
+_HUB_MODULES = frozenset({"keras_hub", "tensorflow_text"})
+
+
+def admit(
+    path: Path, model: Any, objects: dict[str, Any], unsafe: bool, parts: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """Looks for code, and imports the packages whose classes an architecture needs.
+
+    Args:
+        path: The file that it is in.
+        model: The architecture.
+        objects: The classes and functions that the user brings.
+        unsafe: It may hold code, and name any class.
+        parts: Architectures of parts of the model that are read besides.
+
+    Returns:
+        The classes and functions to give to Keras, those of the user among them.
+
+    Raises:
+        UnsafeModelError: It holds code, or names what isn't Keras's or KerasHub's, and
+            `unsafe` isn't set.
+        ModelFileError: A package isn't installed, or hasn't what is named.
+        UnsupportedModelError: It is KerasHub's, and has no classes or isn't about pictures.
+    """
+    config = [model, *parts]
+    if not unsafe and any(entry["class_name"] == "Lambda" for entry in entries(config)):
+        raise UnsafeModelError(
+            f"{path}: refused, it has a Lambda layer, which is Python code that would run on your "
+            f"machine; if you trust the file, say so with --unsafe"
+        )
+    found: dict[str, Any] = {}
+    for package in OTHERS:
+        names = _listed(_names_of(package, config) - objects.keys())
+        if names and not unsafe:
+            raise UnsafeModelError(
+                f"{path}: it needs {names} of {package.title}; if you trust the file, install "
+                f"that ({package.install}) and say so with --unsafe"
+            )
+        if names:
+            found |= package.load(f"{path}: it needs {names}")
+    if not unsafe:
+        _check_modules(path, config, objects)
+    names = _listed(_names_of(KERAS_HUB, config) - objects.keys())
+    if names:
+        KERAS_HUB.load(f"{path}: it needs {names}")
+        whole = _whole_class(model)
+        if whole is not None:
+            _check_task(path, whole)
+            # A .h5 file names the class of the whole without its package.
+            found[whole.__name__] = whole
+    # Whoever runs this from Python may have imported it, for other models.
+    if KERAS_HUB.module in sys.modules:
+        _check_hub(path, config, unsafe)
+    return found | objects
+
+
+def entries(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields every serialized object in an architecture."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config
+        for value in config.values():
+            yield from entries(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from entries(value)
+
+
+def custom_names(config: Any) -> set[str]:
+    """Names the classes and functions in an architecture that nobody is known to have."""
+    names = set()
+    for entry in entries(config):
+        name = entry["class_name"]
+        if any(package.names(entry) for package in (KERAS_HUB, *OTHERS)):
+            continue
+        if name == "function":
+            names.add(_name(entry))
+        elif entry.get("registered_name") or ">" in name:
+            names.add(name.rpartition(">")[2])
+        elif "module" not in entry and "inbound_nodes" in entry and not hasattr(keras.layers, name):
+            names.add(name)
+    return names - {"Functional", "Sequential", "Model"}
+
+
+def needs_code(path: Path, names: Iterable[str]) -> UnsafeModelError:
+    """Makes the error that says that a file needs code of its user's.
+
+    Args:
+        path: The file.
+        names: The classes and functions that it needs.
+    """
+    return UnsafeModelError(
+        f"{path}: it needs code of its own ({', '.join(sorted(names))}); give the Python file "
+        f"that defines it with --custom-objects FILE --unsafe"
+    )
+
+
+def is_of_kerashub(entry: Any) -> bool:
+    """Says whether something is a serialized object of KerasHub's."""
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("class_name"), str)
+        and KERAS_HUB.names(entry)
+    )
+
+
+def _check_modules(path: Path, config: Any, objects: dict[str, Any]) -> None:
+    """Refuses objects from modules that Keras might import because a file says so."""
+    foreign = set()
+    for entry in entries(config):
+        module = entry.get("module")
+        if module is None or (entry["class_name"] == _TYPE and _is_in(module, {"tensorflow"})):
+            continue
+        name = _name(entry)
+        if name in objects or _is_in(module, _OWN | KERAS_HUB.namespaces):
+            continue
+        # Whoever runs this from Python may have registered classes of their own.
+        if _registered(entry) is None:
+            foreign.add(name.rpartition(">")[2])
+    if foreign:
+        raise needs_code(path, foreign)
+
+
+def _whole_class(model: Any) -> type | None:
+    """Finds KerasHub's class of a whole model, if it is of one."""
+    if not isinstance(model, dict) or not isinstance(model.get("class_name"), str):
+        return None
+    found = _registered(model)
+    if not list(namespaces_of(model)):
+        found = keras.saving.get_registered_object(f"keras_hub>{model['class_name']}")
+    is_hubs = isinstance(found, type) and _is_in(found.__module__, KERAS_HUB.namespaces)
+    return found if is_hubs else None
+
+
+def _check_task(path: Path, kind: type) -> None:
+    """Refuses models of KerasHub that don't classify pictures."""
+    import keras_hub
+
+    if issubclass(kind, keras_hub.models.ImageClassifier):
+        return
+    if issubclass(kind, keras_hub.models.Backbone):
+        why = "a backbone without a classifier"
+    else:
+        why = "which doesn't classify pictures"
+    raise UnsupportedModelError(
+        f"{path}: holds {kind.__name__} of KerasHub, {why}; only an ImageClassifier can be "
+        f"explained"
+    )
+
+
+def _check_hub(path: Path, config: Any, unsafe: bool) -> None:
+    """Lets nothing of KerasHub through but what networks for pictures are made of.
+
+    Others read files, and have Keras read them from a store, when they are made.
+    """
+    missing, refused = set(), set()
+    for entry in entries(config):
+        if not set(namespaces_of(entry)) & KERAS_HUB.namespaces:
+            continue
+        found = _registered(entry)
+        if found is None:
+            # Keras would import the module. What networks need was imported with KerasHub.
+            found = getattr(sys.modules.get(str(entry.get("module"))), entry["class_name"], None)
+        if found is None:
+            missing.add(_name(entry).rpartition(">")[2])
+        elif not _is_harmless(found):
+            refused.add(_name(entry).rpartition(">")[2])
+    registered = keras.saving.get_custom_objects()
+    for name in _strings(config):
+        # Keras also finds functions by the end of the names that they are registered under.
+        for key in (name, f"keras_hub>{name}", f"keras_nlp>{name}"):
+            if key in registered and not _is_harmless(registered[key]):
+                refused.add(name.rpartition(">")[2])
+    if missing:
+        raise ModelFileError(
+            f"{path}: the KerasHub that is installed has no {_listed(missing)}; a newer one may: "
+            f"pip install --upgrade keras-hub"
+        )
+    if refused and not unsafe:
+        raise UnsafeModelError(
+            f"{path}: refused, it names {_listed(refused)} of KerasHub, which has no place in a "
+            f"network for pictures; if you trust the file, say so with --unsafe"
+        )
+
+
+def _is_harmless(candidate: Any) -> bool:
+    import keras_hub
+
+    if not _is_in(candidate.__module__, _HUB_MODULES):
+        return True
+    if not isinstance(candidate, type):
+        return candidate.__name__ in _HUB_FUNCTIONS
+    models = keras_hub.models
+    if issubclass(candidate, models.Task):
+        return issubclass(candidate, models.ImageClassifier)
+    if issubclass(candidate, models.Preprocessor):
+        return issubclass(candidate, models.ImageClassifierPreprocessor)
+    return issubclass(candidate, keras.layers.Layer) and not issubclass(
+        candidate, keras_hub.tokenizers.Tokenizer
+    )
+
+
+def _registered(entry: dict[str, Any]) -> Any:
+    name = entry.get("registered_name", entry["class_name"])
+    if entry["class_name"] == "function":
+        name = entry.get("config")
+    return keras.saving.get_registered_object(name) if isinstance(name, str) else None
+
+
+def _names_of(package: Package, config: Any) -> set[str]:
+    return {_name(entry).rpartition(">")[2] for entry in entries(config) if package.names(entry)}
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry.get("config") if entry["class_name"] == "function" else entry["class_name"])
+
+
+def _strings(config: Any) -> Iterator[str]:
+    if isinstance(config, str):
+        yield config
+    elif isinstance(config, dict):
+        for value in config.values():
+            yield from _strings(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _strings(value)
+
+
+def _is_in(module: Any, packages: Iterable[str]) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] in packages
+
+
+def _listed(names: set[str], most: int = 3) -> str:
+    """Names the first few."""
+    shown = sorted(names)
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if shown[most:] else "")

@@ -1,0 +1,163 @@
+"""KerasHub's image classifiers: folders of presets, and the preprocessors stored with models.
+
+KerasHub takes seconds to import, so only what needs it imports it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from gradcam_cli.errors import ModelFileError, UnsupportedModelError, reason
+from gradcam_cli.models.architecture import admit, is_of_kerashub
+from gradcam_cli.models.packages import KERAS_HUB
+from gradcam_cli.models.preprocessing import Preprocessing
+
+CONFIG_FILE = "config.json"
+_TASK_FILE = "task.json"
+_TOKENIZER_FILE = "tokenizer.json"
+_HEAD_FILE = "task.weights.h5"
+_REASON = "stored with the model"
+
+
+@dataclass(frozen=True)
+class StoredPreparation:
+    """How a model says itself that pictures become its inputs.
+
+    Attributes:
+        input_size: (height, width) in pixels; None if it doesn't resize them.
+        fit: One of `gradcam_cli.pictures.fitting.FITS`.
+        preprocess: What is done to values in [0, 255].
+    """
+
+    input_size: tuple[int, int] | None
+    fit: str
+    preprocess: Preprocessing
+
+
+def find_preparation(model: keras.Model) -> StoredPreparation | None:
+    """Reads the preprocessor of a KerasHub task.
+
+    Args:
+        model: Any model, of Keras 3 or 2.
+
+    Returns:
+        What it does; None if the model isn't such a task or has no preprocessor.
+    """
+    hub = sys.modules.get(KERAS_HUB.module)
+    if hub is None or not isinstance(model, hub.models.ImageClassifier):
+        return None
+    preprocessor = model.preprocessor
+    if preprocessor is None:
+        return None
+    usual = hub.models.ImageClassifierPreprocessor
+    converter = getattr(preprocessor, "image_converter", None)
+    is_usual = isinstance(preprocessor, usual) and type(preprocessor).call is usual.call
+    if is_usual and converter is None:
+        return StoredPreparation(None, "squash", Preprocessing("none", _REASON))
+    usual_converter = hub.layers.ImageConverter
+    if (
+        not is_usual
+        or not isinstance(converter, usual_converter)
+        or type(converter).call is not usual_converter.call
+    ):
+        kind = type(preprocessor if not is_usual else converter).__name__
+        guess = (
+            f"a guess: {kind}, which is stored with the model, isn't known; --preprocess sets it"
+        )
+        return StoredPreparation(None, "squash", Preprocessing("0-1", guess))
+    fit = "squash"
+    if converter.crop_to_aspect_ratio:
+        fit = "cover"
+    elif converter.pad_to_aspect_ratio:
+        fit = "pad"
+    scale, offset = _values(converter.scale), _values(converter.offset)
+    mode = "scaled" if scale or offset else "none"
+    size = converter.image_size
+    return StoredPreparation(
+        None if size is None else (int(size[0]), int(size[1])),
+        fit,
+        Preprocessing(mode, _REASON, scale, offset),
+    )
+
+
+def without_preprocessor(task: keras.Model) -> keras.Model:
+    """Gives the network of a KerasHub task alone, from its inputs to its scores.
+
+    Args:
+        task: The task; it stays as it is.
+    """
+    return keras.Model(task.input, task.output, name=task.name)
+
+
+def is_preset(folder: Path) -> bool:
+    """Says whether a folder looks like a preset of KerasHub."""
+    return (folder / CONFIG_FILE).is_file()
+
+
+def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Model:
+    """Loads an image classifier from the folder that its ``save_to_preset`` wrote.
+
+    Args:
+        folder: The folder.
+        objects: The classes and functions that the user brings.
+        unsafe: It may hold code, and name any class.
+
+    Returns:
+        The ``keras_hub.models.ImageClassifier``, with its preprocessor.
+
+    Raises:
+        ModelFileError: It isn't whole, or KerasHub isn't installed.
+        UnsafeModelError: It holds code, and `unsafe` isn't set.
+        UnsupportedModelError: It isn't a classifier of pictures.
+    """
+    backbone = _read_json(folder / CONFIG_FILE)
+    if not isinstance(backbone, dict) or "registered_name" not in backbone:
+        raise ModelFileError(
+            f"{folder}: its {CONFIG_FILE} is not KerasHub's; have KerasHub load the model, and "
+            f"save it with save_to_preset"
+        )
+    if not (folder / _TASK_FILE).is_file():
+        why = (
+            "a text model"
+            if (folder / _TOKENIZER_FILE).is_file()
+            else "a backbone without a classifier"
+        )
+        raise UnsupportedModelError(
+            f"{folder}: holds {backbone.get('class_name')} of KerasHub, {why} (no {_TASK_FILE}); "
+            f"only an ImageClassifier can be explained"
+        )
+    task = _read_json(folder / _TASK_FILE)
+    if not is_of_kerashub(task):
+        raise ModelFileError(f"{folder}: {_TASK_FILE} doesn't describe a task of KerasHub")
+    objects = admit(folder, task, objects, unsafe, parts=[backbone])
+    # KerasHub would go on without them, with random weights.
+    if not (folder / _HEAD_FILE).is_file():
+        raise ModelFileError(f"{folder}: has no weights of its classifier ({_HEAD_FILE})")
+    kind = keras.saving.get_registered_object(task["registered_name"])
+    try:
+        with keras.saving.custom_object_scope(objects):
+            # Only a path from the root can't be taken for the name of a preset to download.
+            return kind.from_preset(str(folder.resolve()))
+    # What is missing or damaged shows in many ways, deep inside of KerasHub.
+    except Exception as error:
+        raise ModelFileError(
+            f"{folder}: KerasHub cannot read this preset ({reason(error)})"
+        ) from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: damaged, or can't be read ({reason(error)})") from error
+
+
+def _values(values: Any) -> tuple[float, ...]:
+    return () if values is None else tuple(np.ravel(values).astype(float).tolist())
