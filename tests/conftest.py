@@ -22,9 +22,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # the end. `pytest --durations 50` tells what has become slow.
 SLOWEST_FILES = [
     "test_processors.py",
+    "test_attention_truth.py",
+    "test_cell_places.py",
     "test_catalogue.py",
     "test_evaluate_command.py",
+    "test_attention_methods.py",
     "test_channels_first.py",
+    "test_token_models.py",
+    "test_kerashub.py",
     "test_own_models.py",
     "test_explainers.py",
     "test_command.py",

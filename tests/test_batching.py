@@ -205,7 +205,9 @@ class Hungry(keras.layers.Layer):
         def fail(values):
             raise MemoryError
 
-        return tf.ensure_shape(tf.numpy_function(fail, [inputs], tf.float32), inputs.shape)
+        # Beside the picture, whose places nobody can follow through Python.
+        nothing = tf.numpy_function(fail, [inputs], tf.float32)
+        return inputs + tf.ensure_shape(nothing, ())
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -15,9 +15,8 @@ from gradcam_cli import LayerCAM
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
-from gradcam_cli.networks.geometry import cell_pitch
+from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.keras_network import KerasNetwork
-from gradcam_cli.networks.layers import is_spatial
 
 SIZE = 32
 CLASSES = 3
@@ -127,8 +126,9 @@ def look_inside(classifier, pictures):
     @tf.function(autograph=False)
     def run(inputs):
         forward = classifier.trace(inputs)
-        maps = {path: tensor for path, tensor in forward.feature_maps.items() if is_spatial(tensor)}
-        seen.update({path: cell_pitch(inputs, tensor) for path, tensor in maps.items()})
+        grids = {path: forward.grid(path) for path in forward.layer_outputs}
+        seen.update({path: grid.pitch for path, grid in grids.items() if isinstance(grid, Grid)})
+        maps = {path: forward.layer_outputs[path] for path in seen}
         gradients = tf.gradients(forward.logits[:, 1], list(maps.values()))
         return maps, dict(zip(maps, gradients, strict=True))
 

@@ -181,7 +181,7 @@ def result(name, target=None, **values):
     return PictureResult(InputPicture(Path(name), Path(), target), **values)
 
 
-FACTS = [ExplainerFacts("a-model", "gradcam", "a_layer", True, "", False)]
+FACTS = [ExplainerFacts("gradcam", "a-model", "a_layer", True, False, "", "", "")]
 PARTS = [f"part-0000{number}-{number:016x}.parquet" for number in range(4)]
 
 

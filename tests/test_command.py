@@ -330,7 +330,7 @@ def test_completes_models_methods_and_colour_maps(command_environment, shell):
     if shell == "bash":
         assert "gradcam" in ask("explain", "--method", "")
         assert {"jet", "viridis"} <= set(ask("explain", "--colormap", ""))
-        assert set(ask("explain", "--fit", "")) == {"keep", "squash", "crop", "pad"}
+        assert set(ask("explain", "--fit", "")) == {"keep", "squash", "crop", "cover", "pad"}
         assert set(ask("explain", "--colormap", "viri")) == {"viridis", "viridis_r"}
         assert {"models", "layers"} <= set(ask(""))
         assert "--colormap" in ask("photo.jpg", "--col")

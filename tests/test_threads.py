@@ -142,8 +142,8 @@ def recorded_paths(model):
     @tf.function(autograph=False)
     def trace(inputs):
         recording = network.record(inputs)
-        paths.extend(recording.feature_maps)
-        return list(recording.feature_maps.values())
+        paths.extend(recording.layer_outputs)
+        return list(recording.layer_outputs.values())
 
     outputs = trace(tf.constant(INPUTS))
     return dict(zip(paths, outputs, strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -16,22 +17,25 @@ import tensorflow as tf
 
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import Progress, ignore_progress, make_method
-from gradcam_cli.cam.methods.table import MethodParameters
+from gradcam_cli.cam.methods.table import MethodParameters, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
     UnknownClassError,
     UnknownLayerError,
-    UnusableLayerError,
     UsageError,
     suggestion,
 )
 from gradcam_cli.networks.forward import ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
+from gradcam_cli.networks.layers import default_tap, feature_grid
 
 if TYPE_CHECKING:
     import keras
 
+# Layers that transformers have.
+_HINTS_OF_TOKENS = ("Attention", "LayerNorm")
+_USUAL_LENGTH = 224
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -41,9 +45,6 @@ class GradCAM:
     Its signature and meaning are those of Xplique's class of this name, with one
     difference: with no ``output_layer`` it explains the score before softmax, as the paper
     has it. Xplique then takes the last layer, and recommends the score.
-
-    Attributes:
-        conv_layer: The explained layer, a Keras layer.
 
     Example:
         >>> explainer = GradCAM(model)
@@ -80,8 +81,9 @@ class GradCAM:
                 and targets that returns (N,) and calls the model once. None is
                 "classification".
             conv_layer: The layer whose feature maps are explained, by name, path or index;
-                None for the last that has filters. (The command line takes the last with
-                spatial output, which in many networks is the activation after that.)
+                None for the last that has filters, or in a transformer the layer that the
+                command line takes. (In other networks that is the last with spatial output,
+                often the activation after the last that has filters.)
             scale: Scale each map to a maximum of 1 and cut off what is below 0.
             smoothing: Average the scaled maps of brighter, darker and mirrored copies.
             progress: Told of progress by methods that run the network many times: how many
@@ -91,7 +93,6 @@ class GradCAM:
 
         Raises:
             UnknownLayerError: There is no such layer.
-            UnusableLayerError: No layer of the model has filters.
             UsageError: There is no such operator.
             TypeError: The method has no such parameter.
         """
@@ -103,7 +104,9 @@ class GradCAM:
                 f"{model.name} has several outputs; name the layer of the one that is to be "
                 f"explained: output_layer="
             )
-        self._path, self.conv_layer = _find_conv_layer(model, conv_layer)
+        self._wanted_layer = conv_layer
+        if conv_layer is not None:
+            _find_layer(model, conv_layer)
         self._output_path = None if output_layer is None else _find_layer(model, output_layer)[0]
         self._operator = _find_operator(operator)
         self._has_own_operator = callable(operator)
@@ -113,6 +116,22 @@ class GradCAM:
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
+
+    @property
+    def conv_layer(self) -> keras.Layer:
+        """The explained layer, a Keras layer.
+
+        Raises:
+            UnusableLayerError: The model has no layer that can be explained.
+        """
+        return self._layer[1]
+
+    @cached_property
+    def _layer(self) -> tuple[str, keras.Layer]:
+        if self._wanted_layer is not None:
+            return _find_layer(self.model, self._wanted_layer)
+        multiplies = find_method(self.method).multiplies_cells
+        return _find_default_layer(self.model, self._network, after_normalization=multiplies)
 
     def explain(
         self,
@@ -194,8 +213,7 @@ class GradCAM:
                 self._functions[key] = MapFunction(
                     self._method,
                     self._score,
-                    self._path,
-                    self._layer_output,
+                    self._layer[0],
                     inputs.shape[1:].as_list(),
                     targets.shape[1:].as_list(),
                     self.batch_size or len(inputs),
@@ -231,16 +249,8 @@ class GradCAM:
         forward = trace_forward(self._network, inputs)
         if self._output_path is None:
             return forward
-        output = tf.cast(forward.feature_maps[self._output_path], tf.float32)
+        output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)
         return replace(forward, logits=output)
-
-    def _layer_output(self, forward: ForwardPass) -> tf.Tensor:
-        output = forward.feature_maps.get(self._path)
-        if output is None or output.shape.rank < 3:
-            raise UnusableLayerError(
-                f"layer {self._path} has no spatial output, so it knows no places to show"
-            )
-        return output
 
     def _classes(self, inputs: tf.Tensor) -> int:
         def count(inputs: tf.Tensor) -> tf.Tensor:
@@ -336,6 +346,12 @@ class AblationCAM(GradCAM):
     method = "ablationcam"
 
 
+class ReciproCAM(GradCAM):
+    """ReciproCAM; see `gradcam_cli.cam.methods.perturbation.ReciproCam`."""
+
+    method = "reciprocam"
+
+
 class FullGrad(GradCAM):
     """FullGrad; see `gradcam_cli.cam.methods.input_gradients.FullGrad`."""
 
@@ -364,6 +380,24 @@ class FEM(GradCAM):
     """FEM with ``k``; see `gradcam_cli.cam.methods.components.fem`."""
 
     method = "fem"
+
+
+class AttentionRollout(GradCAM):
+    """Attention rollout; see `gradcam_cli.cam.methods.attention.AttentionRollout`."""
+
+    method = "rollout"
+
+
+class AttentionRelevance(GradCAM):
+    """Chefer's relevance; see `gradcam_cli.cam.methods.attention.AttentionRelevance`."""
+
+    method = "chefer"
+
+
+class LeGrad(GradCAM):
+    """LeGrad; see `gradcam_cli.cam.methods.attention.LeGrad`."""
+
+    method = "legrad"
 
 
 def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -398,13 +432,29 @@ def _find_operator(operator: str | Operator | None) -> Operator:
         ) from None
 
 
-def _find_conv_layer(model: keras.Model, layer: str | int | None) -> tuple[str, keras.Layer]:
-    if layer is not None:
-        return _find_layer(model, layer)
-    with_filters = [found for found in walk_layers(model) if hasattr(found[1], "filters")]
-    if not with_filters:
-        raise UnusableLayerError(f"{model.name} has no layer with filters; name one: conv_layer=")
-    return with_filters[-1]
+def _find_default_layer(
+    model: keras.Model, network: KerasNetwork, *, after_normalization: bool
+) -> tuple[str, keras.Layer]:
+    layers = dict(walk_layers(model))
+    with_filters = [path for path, layer in layers.items() if hasattr(layer, "filters")]
+    kinds = {type(layer).__name__ for layer in layers.values()}
+    if with_filters and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
+        return with_filters[-1], layers[with_filters[-1]]
+    found: list[tuple[str, bool]] = []
+
+    def look(inputs: tf.Tensor) -> tf.Tensor:
+        forward = trace_forward(network, inputs)
+        path = default_tap(network, forward, after_normalization=after_normalization)
+        found.append((path, feature_grid(forward, path).are_tokens))
+        return forward.logits
+
+    # Networks of tokens seldom take inputs of any size.
+    *size, channels = network.input_shape
+    spec = tf.TensorSpec((None, *(length or _USUAL_LENGTH for length in size), channels))
+    tf.function(look, autograph=False).get_concrete_function(spec)
+    ((path, are_tokens),) = found
+    path = path if are_tokens or not with_filters else with_filters[-1]
+    return path, layers[path]
 
 
 def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]:

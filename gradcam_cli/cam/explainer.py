@@ -17,7 +17,6 @@ from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import FUSIONS, smooth, smoothing_runs
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps
 from gradcam_cli.errors import UsageError
-from gradcam_cli.networks.geometry import Pitch
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
 from gradcam_cli.networks.traced_function import TracedFunction
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
 
 DEFAULT_BATCH_SIZE = 32
-_INPUT_PITCH: Pitch = (1.0, 1.0)
+_INPUT_PITCH = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -129,10 +128,13 @@ class Explainer:
         return self._facts.paths if self.needs_layer else []
 
     @property
-    def pitch(self) -> Pitch:
+    def pitch(self) -> tuple[float, float]:
         """Vertical and horizontal distance of two cells of a map, in input pixels."""
         several = len(self._facts.pitches) > 1
-        return _INPUT_PITCH if self._info.at_input_size or several else self._facts.pitches[0]
+        if self._info.at_input_size or several:
+            return _INPUT_PITCH
+        vertical, horizontal = self._facts.pitches[0]
+        return vertical, horizontal
 
     @property
     def needs_layer(self) -> bool:
@@ -147,14 +149,15 @@ class Explainer:
     @property
     def facts(self) -> ExplainerFacts:
         """What is told of it."""
-        preprocess = self.classifier.preprocess
         return ExplainerFacts(
             self.method,
             self.classifier.name,
             self.layer,
             self.needs_layer,
             self.runs_many_times,
-            f"{preprocess.mode} ({preprocess.reason})",
+            self.classifier.preprocess.description,
+            " + ".join(self._facts.cells),
+            ", ".join(filter(None, self._facts.reasons)),
         )
 
     def take_smaller_steps(self) -> bool:

@@ -24,6 +24,8 @@ class ExplainerFacts:
         runs_many_times: Whether the method runs the network so often that it tells of its
             progress.
         preprocessing: What is done to pictures before the network, and why that.
+        cells: How the cells of each explained layer lie, in words.
+        reason: Why the layer was chosen; empty if the user did.
     """
 
     method: str
@@ -32,6 +34,8 @@ class ExplainerFacts:
     needs_layer: bool
     runs_many_times: bool
     preprocessing: str
+    cells: str
+    reason: str
 
     def title_of(self, target: Prediction) -> str:
         """Says of which class a map is, and how it was made."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import tensorflow as tf
@@ -11,13 +11,11 @@ from gradcam_cli.cam.methods.base import (
     InGraphMethod,
     Method,
     Progress,
-    TappedPass,
     ignore_progress,
+    tapped_pass,
 )
-from gradcam_cli.networks.forward import ForwardPass, Scorer
+from gradcam_cli.networks.forward import Scorer
 from gradcam_cli.networks.opened import OpenedNetwork
-
-LayerOutput = Callable[[ForwardPass], tf.Tensor]
 
 
 class MapFunction:
@@ -28,7 +26,6 @@ class MapFunction:
         method: Method,
         scorer: Scorer,
         layer: str,
-        layer_output: LayerOutput,
         input_shape: Sequence[int | None],
         target_shape: Sequence[int | None],
         batch_size: int,
@@ -39,7 +36,6 @@ class MapFunction:
             method: The method.
             scorer: Runs the network inside a graph.
             layer: The path of the explained layer.
-            layer_output: Finds its output in a pass.
             input_shape: The shape of one input.
             target_shape: The shape of one input's targets.
             batch_size: How many changed inputs go through the network at once, in methods
@@ -48,7 +44,6 @@ class MapFunction:
         self._method = method
         self._scorer = scorer
         self._layer = layer
-        self._layer_output = layer_output
         self._input_shape = input_shape
         self._target_shape = target_shape
         self._batch_size = batch_size
@@ -84,7 +79,6 @@ class MapFunction:
                 self._opened = OpenedNetwork(
                     self._scorer,
                     self._layer,
-                    self._layer_output,
                     self._input_shape,
                     self._target_shape,
                     self._batch_size,
@@ -94,7 +88,6 @@ class MapFunction:
     def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         assert isinstance(self._method, InGraphMethod)
         forward, scores = self._scorer(inputs, targets)
-        output = self._layer_output(forward)
         return self._method.maps(
-            TappedPass(inputs, targets, forward, scores, self._layer, output, self._scorer)
+            tapped_pass(inputs, targets, forward, scores, self._layer, self._scorer)
         )

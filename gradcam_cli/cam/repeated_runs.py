@@ -89,7 +89,6 @@ class RepeatedRuns:
                     self._maps.method,
                     self._maps.score,
                     path,
-                    lambda forward: forward.feature_maps[path],
                     self._maps.classifier.input_shape,
                     (self._facts.classes,),
                     self._batch_size,

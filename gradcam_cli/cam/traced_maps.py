@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import InGraphMethod, Method, TappedPass
+from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
 from gradcam_cli.cam.methods.table import MethodInfo
 from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
-from gradcam_cli.networks.geometry import Pitch, cell_pitch
-from gradcam_cli.networks.layers import choose_tap
+from gradcam_cli.networks.grids import Pitch
+from gradcam_cli.networks.layers import choose_tap, feature_grid, why_default
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -29,18 +29,22 @@ class TracedFacts:
     Attributes:
         paths: The explained layers.
         pitches: How far apart the cells of each layer's output are, in input pixels.
+        cells: How the cells of each layer's output lie, in words.
+        reasons: Why each layer was chosen; empty where the user did.
         classes: How many classes the network tells apart.
     """
 
     paths: Sequence[str]
     pitches: Sequence[Pitch]
+    cells: Sequence[str]
+    reasons: Sequence[str]
     classes: int
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
         """Reads what `dataclasses.asdict` and JSON made of them."""
         pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
-        return cls(facts["paths"], pitches, facts["classes"])
+        return cls(facts["paths"], pitches, facts["cells"], facts["reasons"], facts["classes"])
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,24 @@ class TracedMaps:
         """
         forward = self.classifier.trace(inputs)
         network = self.classifier.network
-        paths = [choose_tap(network, forward, layer) for layer in self.layers]
-        pitches = [cell_pitch(inputs, forward.feature_maps[path]) for path in paths]
-        facts = TracedFacts(paths, pitches, length_of(forward.logits, -1))
+        multiplies = self.info.multiplies_cells
+        paths = [
+            choose_tap(network, forward, layer, after_normalization=multiplies)
+            for layer in self.layers
+        ]
+        method = self.method
+        grid_of = method.grid if isinstance(method, InGraphMethod) else feature_grid
+        grids = [grid_of(forward, path) for path in paths]
+        facts = TracedFacts(
+            paths,
+            [grid.pitch for grid in grids],
+            [grid.describe() for grid in grids],
+            [
+                why_default(forward, path) if layer is None else ""
+                for layer, path in zip(self.layers, paths, strict=True)
+            ],
+            length_of(forward.logits, -1),
+        )
         targets = _resolve(targets, forward)
         if not isinstance(self.method, InGraphMethod):
             return (forward.probabilities, targets), facts
@@ -93,17 +112,7 @@ class TracedMaps:
             one_hot = tf.one_hot(targets[:, number], facts.classes)
             scores = _class_scores(forward, one_hot)
             of_layers = [
-                self.method.maps(
-                    TappedPass(
-                        inputs,
-                        one_hot,
-                        forward,
-                        scores,
-                        path,
-                        forward.feature_maps[path],
-                        self.score,
-                    )
-                )
+                self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, self.score))
                 for path in paths
             ]
             maps.append(self.combine(of_layers, inputs, facts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gradcam_cli.networks.geometry import Pitch
+from gradcam_cli.networks.grids import Pitch
 
 
 def upsample(maps: tf.Tensor, size: tf.Tensor, method: str = "bicubic") -> tf.Tensor:

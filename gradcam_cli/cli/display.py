@@ -26,8 +26,9 @@ _NAME_WIDTH = 22
 _BAR_WIDTH = 16
 # A line of a class without its files: indent, name, index, bar, probability and gaps.
 _CLASS_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _BAR_WIDTH + 2 + 7 + 2
-# Index, output and mark, the type and the parameters of a layer, with their gaps.
-_LAYER_COLUMNS_WIDTH = 5 + 2 + 2 + 14 + 2 + 9
+# Index and mark, the output, the type and the parameters of a layer, with their gaps.
+_LAYER_COLUMNS_WIDTH = 5 + 2 + 2 + 2 + 9
+_LAYER_OUTPUT_WIDTH = 14
 _LAYER_TYPE_WIDTH = 25
 _LAYER_PARAMETERS_WIDTH = 13
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -43,7 +44,8 @@ def layer_table(layers: Sequence[LayerInfo], width: int) -> Table:
             room beside them, the parameters are left out, then the types.
     """
     widest = max(cell_len(layer.node.path) + 2 * layer.node.path.count("/") for layer in layers)
-    room = width - widest - _LAYER_COLUMNS_WIDTH
+    outputs = max(_LAYER_OUTPUT_WIDTH, *(len(_describe_output(layer)) for layer in layers), 0)
+    room = width - widest - outputs - _LAYER_COLUMNS_WIDTH
     with_types = room >= _LAYER_TYPE_WIDTH
     with_parameters = room >= _LAYER_TYPE_WIDTH + _LAYER_PARAMETERS_WIDTH
     columns: list[tuple[str, Literal["left", "right"]]] = [("index", "right"), ("layer", "left")]
@@ -63,12 +65,20 @@ def layer_table(layers: Sequence[LayerInfo], width: int) -> Table:
             "" if node.index is None else str(node.index),
             text,
             *([node.kind] if with_types else []),
-            "" if layer.output_shape is None else _format_shape(layer.output_shape),
+            _describe_output(layer),
             *([f"{node.parameters:,}" if node.parameters else ""] if with_parameters else []),
             "◀ default" if layer.default else "",
             style="bold green" if layer.default else "" if layer.usable else "dim",
         )
     return table
+
+
+def _describe_output(layer: LayerInfo) -> str:
+    if layer.output_shape is None:
+        return ""
+    if layer.grid is None or not layer.grid.are_tokens:
+        return _format_shape(layer.output_shape)
+    return f"{layer.grid.cells_in_words}, {layer.grid.number_of_channels} channels"
 
 
 def _format_shape(shape: tuple[int | None, ...]) -> str:
@@ -88,12 +98,12 @@ def info_table(classifier: Classifier) -> Table:
         "model": classifier.name,
         "input": f"{height}×{width} px (height×width), {colors}"
         + (", or any other size" if classifier.any_size else ""),
-        "preprocessing": f"{classifier.preprocess.mode} ({classifier.preprocess.reason})",
+        "preprocessing": classifier.preprocess.description,
         "outputs": f"{len(labels)} classes: {names}{', …' if len(labels) > 3 else ''}",
         "class score": classifier.describe_score(),
         "default layer": "none"
         if default is None or default.output_shape is None
-        else f"{default.node.path}, {_format_shape(default.output_shape)}",
+        else f"{default.node.path}, {_describe_output(default)} ({default.reason})",
         "parameters": f"{parameters:,}",
     }
     table = plain_table(("", "left"), ("", "left"))

@@ -96,7 +96,9 @@ class _ExplainCommand(click.Command):
     ".json), where they replace older ones of the same pictures.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
-@click.option("-v", "--verbose", is_flag=True, help="Tell the input size, preprocessing and times.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Print the input size, cells, preprocessing and times."
+)
 @debug_option
 @click.pass_context
 def explain(
@@ -166,7 +168,7 @@ def explain(
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None
-            printer.introduce(chosen=not wanted.layers, tells_preprocessing=verbose or is_own)
+            printer.introduce(tells_preprocessing=verbose or is_own, tells_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
         if verbose:

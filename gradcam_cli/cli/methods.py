@@ -14,7 +14,8 @@ def methods() -> None:
     """Lists the methods that --method accepts, each with the paper that it comes from.
 
     Passes are those through the network, forward + back, for each class of a picture. K is
-    the number of feature maps; a partial pass begins at the explained layer.
+    the number of feature maps, Z that of the cells of each; a partial pass begins at the
+    explained layer.
     """
     from rich.text import Text
 

@@ -90,17 +90,18 @@ class ResultPrinter:
         """What explains, and by which layer."""
         return describe(self._explainers)
 
-    def introduce(self, chosen: bool, tells_preprocessing: bool) -> None:
+    def introduce(self, tells_preprocessing: bool, tells_cells: bool) -> None:
         """Says what explains, and by which layer.
 
         Args:
-            chosen: The layer was chosen here, not by the user.
             tells_preprocessing: Say what is done to the pictures before the network.
+            tells_cells: Say how the cells of the layer lie.
         """
-        note = ""
-        if chosen and self._explainers[0].needs_layer:
-            note = " (the last with a spatial output)"
+        first = self._explainers[0]
+        note = f" ({first.reason})" if first.reason and first.needs_layer else ""
         self._stdout.print(Text(f"{self.introduction}{note}", style="dim"))
+        if tells_cells and first.needs_layer:
+            self._stdout.print(Text(f"cells {first.cells}", style="dim"))
         if tells_preprocessing:
             preprocessing = self._explainers[0].preprocessing
             self._stdout.print(Text(f"preprocessing {preprocessing}", style="dim"))

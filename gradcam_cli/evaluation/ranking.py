@@ -19,6 +19,10 @@ def best_rows(evaluation: Evaluation, metric: str) -> list[EvaluatedMaps]:
     return [row for row in rows if sign * row.measurements[metric].mean == best]
 
 
+# Of attention and of the perceptron after it.
+_SUMS_OF_A_BLOCK = 2
+
+
 def rank_rows(evaluation: Evaluation) -> list[tuple[EvaluatedMaps, float]]:
     """Ranks methods and layers by their mean place in the metrics of faithfulness.
 
@@ -35,17 +39,26 @@ def rank_rows(evaluation: Evaluation) -> list[tuple[EvaluatedMaps, float]]:
 def candidate_layers(classifier: Classifier) -> list[str]:
     """Chooses the layers that are worth comparing: of each shape of output the last one.
 
-    Pooling and the like, and what is as large as the input, are left out.
+    Pooling and the like, and what is as large as the input, are left out. The blocks of a
+    transformer all have one shape: of them it is what each returns, and the default layer.
     """
     last: dict[tuple[int | None, ...], str] = {}
+    sums: list[str] = []
+    default: list[str] = []
     for layer in classifier.layers():
         shape = layer.output_shape
-        if not layer.usable or layer.node.is_transparent or shape is None:
+        if layer.grid is None or layer.node.is_transparent or shape is None:
             continue
-        if tuple(shape[:2]) != classifier.input_size:
+        path = layer.node.path
+        if layer.grid.are_tokens:
+            default += [path] * layer.default
+            sums += [path] * layer.is_sum
+        elif tuple(shape[:2]) != classifier.input_size:
             last.pop(shape, None)
-            last[shape] = layer.node.path
-    return list(last.values())
+            last[shape] = path
+    # A block has a sum in its middle too, after attention.
+    blocks = sums[::-_SUMS_OF_A_BLOCK][::-1]
+    return list(dict.fromkeys([*last.values(), *blocks, *default]))
 
 
 def _places(rows: Sequence[EvaluatedMaps], metric: str) -> np.ndarray:

@@ -29,7 +29,7 @@ from gradcam_cli.networks.layout import (
     with_channels_first,
     with_channels_last,
 )
-from gradcam_cli.networks.operations import operation_names
+from gradcam_cli.networks.operations import attributes_of, compute, operation_names
 
 _LAST_FORMATS = {b"NCHW": "NHWC", b"NCDHW": "NDHWC"}
 _CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
@@ -84,7 +84,7 @@ def _moved(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | N
     if len(ranks) > 1 or not any(map(was_channels_last, inputs)):
         return None
     inputs = [with_channels_last(tensor) if tensor.shape.rank else tensor for tensor in inputs]
-    return [with_channels_first(_compute(op, inputs, _attributes(op, ())))]
+    return [with_channels_first(compute(op, inputs, attributes_of(op)))]
 
 
 def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
@@ -110,10 +110,10 @@ def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tenso
         inputs[place] = with_channels_last(inputs[place])
         for other in _BY_AXIS_INPUTS.get(op.type, ()):
             inputs[other] = tf.gather(inputs[other], order)
-    attributes = _attributes(op, order)
+    attributes = _reordered(op, order)
 
     def computed(*tensors: tf.Tensor) -> Any:
-        return _compute(op, tensors, attributes)
+        return compute(op, tensors, attributes)
 
     results = _in_groups(computed, *inputs) if op.type in _CONVOLUTIONS else computed(*inputs)
     image, *others = results if isinstance(results, tuple) else [results]
@@ -123,21 +123,9 @@ def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tenso
     return [with_channels_first(image) if turns else image, *others]
 
 
-def _compute(op: tf.Operation, inputs: Sequence[tf.Tensor], attributes: Mapping[str, Any]) -> Any:
-    """Gives the output of a new operation of the same type; several as a tuple."""
-    names = [argument.name for argument in op.op_def.input_arg]
-    compute = getattr(tf.raw_ops, op.type)
-    return compute(**dict(zip(names, inputs, strict=True)), **attributes)
-
-
-def _attributes(op: tf.Operation, order: Sequence[int]) -> dict[str, Any]:
+def _reordered(op: tf.Operation, order: Sequence[int]) -> dict[str, Any]:
     """Gives the attributes that tell what an operation computes, with its axes in another order."""
-    inferred = {argument.type_attr for argument in op.op_def.input_arg}
-    attributes = {
-        attribute.name: op.get_attr(attribute.name)
-        for attribute in op.op_def.attr
-        if attribute.name not in inferred
-    }
+    attributes = attributes_of(op)
     data_format = attributes.get("data_format")
     if data_format in _LAST_FORMATS:
         attributes["data_format"] = _LAST_FORMATS[data_format]

@@ -10,12 +10,16 @@ from typing import Protocol
 import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.networks.attention import NoAttention, SelfAttention, find_attention
+from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
+from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
 
 # What may stand between a network's last activation and its output without changing
 # which number belongs to which class.
 _TRANSPARENT_OPS = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape")
 _ACTIVATION_OPS = operation_names("Softmax", "Sigmoid")
+_USUAL_LENGTH = 224
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,14 @@ class Recording:
 
     Attributes:
         outputs: The network's output, (N, ...).
-        feature_maps: The output of every layer that was called, by its path, in the order
-            in which the calls ended; spatial ones are (N, rows, columns, channels), also
-            in networks that put the channels first. Of a layer that was called several
-            times it is the last output.
+        layer_outputs: The output of every layer that was called, by its path, in the order
+            in which the calls ended; pictures are (N, rows, columns, channels), also in
+            networks that put the channels first. Of a layer that was called several times
+            it is the last output.
     """
 
     outputs: tf.Tensor
-    feature_maps: dict[str, tf.Tensor]
+    layer_outputs: dict[str, tf.Tensor]
 
 
 class Network(Protocol):
@@ -98,41 +102,92 @@ class ForwardPass:
         probabilities: (N, classes) float32 in [0, 1]: the outputs, or the softmax of the
             logits where the network leaves that to its user.
         activation: The operation that ends the network: "Softmax", "Sigmoid" or None.
-        feature_maps: As in `Recording`.
+        layer_outputs: As in `Recording`.
+        usual_size: The size of an input, without batch and channels, where the graph takes
+            any; one that the graph fixes counts more.
     """
 
     inputs: tf.Tensor
     logits: tf.Tensor
     probabilities: tf.Tensor
     activation: str | None
-    feature_maps: dict[str, tf.Tensor]
+    layer_outputs: dict[str, tf.Tensor]
+    usual_size: tuple[int, ...]
 
-    def score_depends_on(self, tensor: tf.Tensor) -> bool:
-        """Says whether a tensor of this pass is on the way to the logits."""
-        return tensor.name in self._on_the_way
+    def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
+        """Gives the probability that follows from the logit of a class.
+
+        Args:
+            targets: (N, classes) float32, one-hot.
+
+        Returns:
+            (N,) float32 in [0, 1], after sigmoid where the network has that, else after softmax.
+        """
+        is_sigmoid = self.activation == "Sigmoid" or self.logits.shape[-1] == 1
+        to_probabilities = tf.sigmoid if is_sigmoid else tf.nn.softmax
+        products = to_probabilities(self.logits) * targets
+        return tf.reduce_sum(products, list(range(1, products.shape.rank)))
+
+    def grid(self, path: str) -> Grid | NoGrid:
+        """Says how a layer's output is made of feature maps, or why it isn't.
+
+        Args:
+            path: A key of `layer_outputs`.
+        """
+        return self._grids.find(self.layer_outputs[path])
+
+    def uses_patches(self, path: str) -> bool:
+        """Says whether the logits depend on the cells of a layer's output.
+
+        They don't where only a class token beside the patches is used, or nothing at all.
+
+        Args:
+            path: A key of `layer_outputs`.
+        """
+        return self._grids.uses_patches(self.layer_outputs[path])
+
+    def is_sum(self, path: str) -> bool:
+        """Says whether a layer returns a sum of feature maps, as a residual block does.
+
+        Args:
+            path: A key of `layer_outputs`.
+        """
+        return self._grids.is_sum(self.layer_outputs[path])
+
+    def is_only_normalized(self, path: str) -> bool:
+        """Says whether a layer's output goes nowhere but into a normalization of each cell.
+
+        Args:
+            path: A key of `layer_outputs`.
+        """
+        return is_only_normalized(self._grids, self.layer_outputs[path])
 
     @cached_property
-    def _on_the_way(self) -> set[str]:
-        found = {self.logits.name}
-        pending = [self.logits]
-        while pending:
-            for tensor in pending.pop().op.inputs:
-                if tensor.name not in found:
-                    found.add(tensor.name)
-                    pending.append(tensor)
-        return found
+    def attention(self) -> SelfAttention | NoAttention:
+        """The self-attention over all tokens, or why there is none."""
+        return find_attention(self._grids)
+
+    @cached_property
+    def _grids(self) -> GridTrace:
+        return GridTrace(
+            self.inputs, self.logits, list(self.layer_outputs.values()), self.usual_size
+        )
 
 
 # From inputs and targets (N, classes) to the pass and the scores (N,), inside a graph.
 Scorer = Callable[[tf.Tensor, tf.Tensor], tuple[ForwardPass, tf.Tensor]]
 
 
-def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
+def trace_forward(
+    network: Network, inputs: tf.Tensor, usual_size: tuple[int, ...] | None = None
+) -> ForwardPass:
     """Runs a network for inference inside a graph, and finds its logits.
 
     Args:
         network: The network.
         inputs: A symbolic tensor that it accepts.
+        usual_size: The size of an input, without batch and channels, where any is accepted;
+            None for 224 in each direction.
 
     Returns:
         The tensors of this pass. The network is left as it was.
@@ -155,7 +210,9 @@ def trace_forward(network: Network, inputs: tf.Tensor) -> ForwardPass:
         probabilities = tf.nn.softmax(logits)
     else:
         probabilities = tf.cast(outputs, tf.float32)
-    return ForwardPass(inputs, logits, probabilities, activation, recording.feature_maps)
+    usual_size = usual_size or (_USUAL_LENGTH,) * (len(inputs.shape) - 2)
+    outputs_by_path = recording.layer_outputs
+    return ForwardPass(inputs, logits, probabilities, activation, outputs_by_path, usual_size)
 
 
 def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.Tensor:

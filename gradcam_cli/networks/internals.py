@@ -129,3 +129,20 @@ def graph_of(function: Any) -> tf.Graph | None:
         return None
     graph: tf.Graph = function_def_to_graph(function)
     return graph
+
+
+def tell_variable_shape(source: tf.Tensor, target: tf.Tensor) -> None:
+    """Tells a placeholder of a variable how large that is.
+
+    The size of what is read from a variable isn't in the type of its tensor; TensorFlow keeps
+    it beside. Without it, what is computed from the variable inside of called functions has
+    no known size.
+
+    Args:
+        source: A tensor that stands for a variable in some graph.
+        target: A placeholder of the same type in another.
+    """
+    with suppress(ImportError, AttributeError):
+        from tensorflow.python.ops import handle_data_util
+
+        handle_data_util.copy_handle_data(source, target)

@@ -29,10 +29,13 @@ _TRANSPARENT_KINDS = frozenset(
         "AveragePooling2D",
         "Cropping2D",
         "Dropout",
+        "Flatten",
         "GaussianDropout",
         "GaussianNoise",
         "Identity",
         "MaxPooling2D",
+        "Permute",
+        "Reshape",
         "SpatialDropout2D",
         "ZeroPadding2D",
     }
@@ -129,7 +132,7 @@ class KerasNetwork:
         """
         if self.channels_first:
             inputs = with_channels_first(inputs)
-        feature_maps: dict[str, tf.Tensor] = {}
+        layer_outputs: dict[str, tf.Tensor] = {}
         called: list[keras.Model] = []
 
         def noted(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -138,7 +141,7 @@ class KerasNetwork:
 
         with (
             channels_last_operations(),
-            intercepted_calls([(self.model, noted), *self._recorders(feature_maps)]),
+            intercepted_calls([(self.model, noted), *self._recorders(layer_outputs)]),
         ):
             outputs = self.model(self._packed(inputs), training=False)
         if not called:
@@ -148,8 +151,8 @@ class KerasNetwork:
             )
         named = self._named(outputs)
         if self.classes_only:
-            return Recording(choose_output(named, self.output), feature_maps)
-        return Recording(next(iter(named.values())), feature_maps)
+            return Recording(choose_output(named, self.output), layer_outputs)
+        return Recording(next(iter(named.values())), layer_outputs)
 
     def _packed(self, inputs: tf.Tensor) -> Any:
         """Puts the input into the structure that the model was made with."""
@@ -169,9 +172,9 @@ class KerasNetwork:
         return dict(zip(names, tensors, strict=True))
 
     def _recorders(
-        self, feature_maps: dict[str, tf.Tensor]
+        self, layer_outputs: dict[str, tf.Tensor]
     ) -> Iterator[tuple[keras.Layer, Interceptor]]:
-        """Makes for each layer what puts its output into ``feature_maps``."""
+        """Makes for each layer what puts its output into ``layer_outputs``."""
         # A layer that is in several places has as many paths.
         paths: dict[int, list[str]] = {}
         layers = list(walk_layers(self.model))
@@ -179,11 +182,11 @@ class KerasNetwork:
             paths.setdefault(id(layer), []).append(path)
         for _, layer in layers:
             if id(layer) in paths:
-                yield layer, _recorder(feature_maps, paths.pop(id(layer)), self.channels_first)
+                yield layer, _recorder(layer_outputs, paths.pop(id(layer)), self.channels_first)
 
 
 def _recorder(
-    feature_maps: dict[str, tf.Tensor], paths: Sequence[str], channels_first: bool
+    layer_outputs: dict[str, tf.Tensor], paths: Sequence[str], channels_first: bool
 ) -> Interceptor:
     def recorded(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = call(*args, **kwargs)
@@ -197,8 +200,8 @@ def _recorder(
             result = with_channels_first(feature_map)
         for path in paths:
             # A layer that is called again comes last.
-            feature_maps.pop(path, None)
-            feature_maps[path] = feature_map
+            layer_outputs.pop(path, None)
+            layer_outputs[path] = feature_map
         return result
 
     return recorded

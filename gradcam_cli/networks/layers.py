@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-import tensorflow as tf
 
 from gradcam_cli.errors import UnknownLayerError, UnusableLayerError, suggestion
 from gradcam_cli.networks.forward import ForwardPass, LayerNode, Network
+from gradcam_cli.networks.grids import Grid, NoGrid
+
+_ATTENTION = "attention"
+# What brings all tokens to one length, those of the background too.
+_NORMALIZATIONS = ("LayerNormalization", "RMSNormalization")
+_NORMALIZATION_NAMES = ("layer_norm", "layernorm", "rms_norm")
 
 
 @dataclass(frozen=True)
@@ -17,14 +22,23 @@ class LayerInfo:
     Attributes:
         node: The layer.
         output_shape: Without the batch; None if it wasn't called or returns no tensor.
-        usable: Whether a Grad-CAM can be drawn from it.
+        grid: Its output as feature maps; None if it can't be explained.
         default: Whether it is the one that is explained unless another is named.
+        reason: If it is the default, why.
+        is_sum: Whether it returns a sum of feature maps, as a residual block does.
     """
 
     node: LayerNode
     output_shape: tuple[int | None, ...] | None
-    usable: bool
+    grid: Grid | None
     default: bool
+    reason: str
+    is_sum: bool
+
+    @property
+    def usable(self) -> bool:
+        """Whether maps can be drawn from it."""
+        return self.grid is not None
 
 
 def list_layers(network: Network, forward: ForwardPass) -> list[LayerInfo]:
@@ -34,83 +48,206 @@ def list_layers(network: Network, forward: ForwardPass) -> list[LayerInfo]:
         network: The network.
         forward: A pass through it, in the graph that is being traced.
     """
-    default = default_tap(network, forward)
+    default = next(_default_taps(network, forward), None)
+    innermost = _innermost(forward)
     infos = []
     for node in network.nodes:
-        feature_map = forward.feature_maps.get(node.path)
-        usable = (
-            feature_map is not None
-            and is_spatial(feature_map)
-            and forward.score_depends_on(feature_map)
+        output = forward.layer_outputs.get(node.path)
+        shape = None if output is None else tuple(output.shape[1:])
+        grid = None if output is None else _usable_grid(forward, node.path)
+        is_default = node.path == default
+        reason = why_default(forward, node.path) if is_default else ""
+        is_sum = (
+            output is not None
+            and innermost[output.name] == node.path
+            and not _is_normalization(node)
+            and forward.is_sum(node.path)
         )
-        shape = None if feature_map is None else tuple(feature_map.shape[1:])
-        infos.append(LayerInfo(node, shape, usable, node.path == default))
+        infos.append(LayerInfo(node, shape, grid, is_default, reason, is_sum))
     return infos
 
 
-def choose_tap(network: Network, forward: ForwardPass, layer: str | int | None) -> str:
+def choose_tap(
+    network: Network,
+    forward: ForwardPass,
+    layer: str | int | None,
+    *,
+    after_normalization: bool = False,
+) -> str:
     """Finds the layer that a user means.
 
     Args:
         network: The network that was traced.
         forward: Its pass.
         layer: A name, or a path where layers are nested; an index among the outermost
-            layers (negative from the end); or None for the last layer with a spatial
-            output (see `default_tap`).
+            layers (negative from the end); or None for the default (see `default_tap`).
+        after_normalization: As for `default_tap`.
 
     Returns:
-        The path of a layer in ``forward.feature_maps`` from which maps can be drawn.
+        The path of a layer in ``forward.layer_outputs`` from which maps can be drawn.
 
     Raises:
         UnknownLayerError: There is no such layer.
         UnusableLayerError: Its output isn't spatial, or the score doesn't depend on it.
     """
     if layer is None:
-        return default_tap(network, forward)
+        return default_tap(network, forward, after_normalization=after_normalization)
     path = _path_at(network, layer) if isinstance(layer, int) else _path_named(network, layer)
-    usable = "; 'gradcam layers' marks the layers that can be explained"
-    feature_map = forward.feature_maps.get(path)
-    if feature_map is None:
-        raise UnusableLayerError(f"layer {path} returns nothing that can be explained{usable}")
-    if not is_spatial(feature_map):
-        raise UnusableLayerError(
-            f"layer {path} has no spatial output (its output is "
-            f"{format_shape(tuple(feature_map.shape[1:]))}), so it knows no places to show{usable}"
-        )
-    if not forward.score_depends_on(feature_map):
-        raise UnusableLayerError(f"the class score does not depend on layer {path}{usable}")
+    feature_grid(forward, path)
     return path
 
 
-def default_tap(network: Network, forward: ForwardPass) -> str:
-    """Finds the last layer with a spatial output that the score depends on.
+def default_tap(
+    network: Network, forward: ForwardPass, *, after_normalization: bool = False
+) -> str:
+    """Finds the last layer with feature maps that the score depends on.
 
-    Pooling, padding and dropout are passed over: what they return shows no more than
-    their input does, and pooling shows it coarser. So it is ``block5_conv4`` in VGG19,
+    Pooling, padding, dropout and reshaping are passed over: what they return shows no more
+    than their input does, and pooling shows it coarser. So it is ``block5_conv4`` in VGG19,
     as in the paper, and the last activation or addition in networks that end in global
-    pooling.
+    pooling. Where all tokens go on to the scores, it is what the last block returns: the
+    normalization after it limits what one token can say, so that the background has to say
+    a part of it. Where only a class token goes on, it is the last layer on whose patches the
+    scores depend: the normalization before the attention of the last block.
+
+    Args:
+        network: The network that was traced.
+        forward: Its pass.
+        after_normalization: Don't pass over the normalization after the last block. Methods
+            that multiply each cell by its own gradient see nothing before it.
 
     Raises:
         UnusableLayerError: The network has no such layer.
     """
-    nodes = {node.path: node for node in network.nodes}
-    # A layer returns what the last layer inside it returned; the inner one says more.
-    innermost: dict[str, str] = {}
-    for path, feature_map in forward.feature_maps.items():
-        innermost.setdefault(feature_map.name, path)
-    for path, feature_map in reversed(forward.feature_maps.items()):
-        if nodes[path].is_transparent or innermost[feature_map.name] != path:
-            continue
-        if is_spatial(feature_map) and forward.score_depends_on(feature_map):
-            return path
-    raise UnusableLayerError(
-        f"{network.name} has no layer with a spatial output, so Grad-CAM has nothing to show"
+    path = next(_default_taps(network, forward, after_normalization), None)
+    if path is None:
+        found = map(forward.grid, forward.layer_outputs)
+        lost = next((grid.lost for grid in found if isinstance(grid, NoGrid) and grid.lost), None)
+        because = f" (the picture's rows and columns are lost in {lost})" if lost else ""
+        raise UnusableLayerError(
+            f"{network.name} has no layer with a spatial output{because}, so Grad-CAM has nothing "
+            f"to show"
+        )
+    return path
+
+
+def why_default(forward: ForwardPass, path: str) -> str:
+    """Says in a few words why a layer is explained if no other is named.
+
+    Args:
+        forward: A pass through the network.
+        path: What `default_tap` returned.
+    """
+    grid = forward.grid(path)
+    if not isinstance(grid, Grid) or not grid.are_tokens:
+        return "the last with a spatial output"
+    if _is_before_unused_patches(forward, path):
+        return "the last whose patches the class score depends on"
+    return "the last with patch tokens"
+
+
+def _is_before_unused_patches(forward: ForwardPass, path: str) -> bool:
+    """Says whether later layers have patches on which the scores don't depend."""
+    paths = list(forward.layer_outputs)
+    later = paths[paths.index(path) + 1 :]
+    return any(
+        isinstance(forward.grid(other), Grid) and not forward.uses_patches(other) for other in later
     )
 
 
-def is_spatial(feature_map: tf.Tensor) -> bool:
-    """Says whether a tensor has (N, rows, columns, channels) with more than one cell."""
-    return feature_map.shape.rank == 4 and tuple(feature_map.shape[1:3]) != (1, 1)
+def feature_grid(forward: ForwardPass, path: str) -> Grid:
+    """Gives a layer's output as feature maps.
+
+    Args:
+        forward: A pass through the network.
+        path: The layer.
+
+    Raises:
+        UnusableLayerError: It has none, or the score doesn't depend on them.
+    """
+    if path not in forward.layer_outputs:
+        raise UnusableLayerError(
+            f"layer {path} returns nothing that can be explained; 'gradcam layers' marks the "
+            f"layers that can be explained"
+        )
+    found = forward.grid(path)
+    if isinstance(found, NoGrid):
+        shape = format_shape(tuple(forward.layer_outputs[path].shape[1:]))
+        problem = f"layer {path} has no spatial output: its output ({shape}) {found.reason}"
+    elif not forward.uses_patches(path):
+        patches = f"the patches of layer {path}" if found.are_tokens else f"layer {path}"
+        problem = f"the class score does not depend on {patches}"
+    else:
+        return found
+    raise UnusableLayerError(f"{problem}; {_say_usable(forward, path)}")
+
+
+def _usable_grid(forward: ForwardPass, path: str) -> Grid | None:
+    found = forward.grid(path)
+    return found if isinstance(found, Grid) and forward.uses_patches(path) else None
+
+
+def _say_usable(forward: ForwardPass, path: str) -> str:
+    """Says which layer can be explained instead of one that can't."""
+    paths = list(forward.layer_outputs)
+    place = paths.index(path)
+    by_distance = sorted(range(len(paths)), key=lambda other: (abs(other - place), other))
+    nearest = next((paths[n] for n in by_distance if _usable_grid(forward, paths[n])), None)
+    if nearest is None:
+        return "none of the model's layers can be explained"
+    return f"the nearest layer that can be explained is {nearest} ('gradcam layers' lists all)"
+
+
+def _default_taps(
+    network: Network, forward: ForwardPass, after_normalization: bool = False
+) -> Iterator[str]:
+    """Yields the layers that may be explained unless another is named, the best first."""
+    nodes = {node.path: node for node in network.nodes}
+    innermost = _innermost(forward)
+    second_best: list[str] = []
+    for path, output in reversed(forward.layer_outputs.items()):
+        if nodes[path].is_transparent or innermost[output.name] != path:
+            continue
+        grid = _usable_grid(forward, path)
+        if grid is None:
+            continue
+        # A single map weighs others, as the weights of attention over places do.
+        is_weight = grid.number_of_channels == 1
+        is_last_normalization = (
+            not after_normalization
+            and _is_normalization(nodes[path])
+            and not _is_before_unused_patches(forward, path)
+        )
+        if is_weight or is_last_normalization or _is_in_attention(nodes, path):
+            second_best.append(path)
+        else:
+            yield path
+    yield from second_best
+
+
+def _innermost(forward: ForwardPass) -> dict[str, str]:
+    """Finds for each tensor, by its name, the innermost layer that returns it.
+
+    A layer returns what the last layer inside it returned; the inner one says more.
+    """
+    paths: dict[str, str] = {}
+    for path, output in forward.layer_outputs.items():
+        paths.setdefault(output.name, path)
+    return paths
+
+
+def _is_in_attention(nodes: dict[str, LayerNode], path: str) -> bool:
+    """Says whether a layer is a part of attention: queries, keys and values aren't features."""
+    parents = path.split("/")[:-1]
+    outer = ["/".join(parents[: number + 1]) for number in range(len(parents))]
+    # A SavedModel has no layers but names.
+    kinds = [nodes[other].kind if other in nodes else other.rpartition("/")[2] for other in outer]
+    return any(_ATTENTION in kind.lower() for kind in kinds)
+
+
+def _is_normalization(node: LayerNode) -> bool:
+    name = node.path.rpartition("/")[2].lower()
+    return node.kind in _NORMALIZATIONS or name.startswith(_NORMALIZATION_NAMES)
 
 
 def format_shape(shape: tuple[int | None, ...]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
 import tensorflow as tf
 
-from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate
+from gradcam_cli.networks.arranging import Arrangement
+from gradcam_cli.networks.forward import Scorer, differentiate
+from gradcam_cli.networks.layers import feature_grid
 
 
 class OpenedNetwork:
@@ -25,7 +27,6 @@ class OpenedNetwork:
         self,
         scorer: Scorer,
         layer: str,
-        layer_output: Callable[[ForwardPass], tf.Tensor],
         input_shape: Sequence[int | None],
         classes: Sequence[int | None],
         batch_size: int,
@@ -35,7 +36,6 @@ class OpenedNetwork:
         Args:
             scorer: Runs it inside a graph.
             layer: The path of the layer.
-            layer_output: Finds its output, A, in a pass.
             input_shape: The shape of one input.
             classes: The shape of one input's targets.
             batch_size: How many inputs are to go through the network at once.
@@ -47,8 +47,15 @@ class OpenedNetwork:
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             forward, self._scores = scorer(inputs, targets)
             self._inputs, self._targets = inputs, targets
-            self._layer_output = layer_output(forward)
-            self._gradients = differentiate(self._scores, self._layer_output, layer)
+            self._probabilities = forward.probabilities_of(targets)
+            self._layer_output = forward.layer_outputs[layer]
+            self._arrangement = Arrangement(feature_grid(forward, layer), inputs.graph)
+            self._feature_maps = self._arrangement.to_maps(self._layer_output)
+            gradients = differentiate(self._scores, self._layer_output, layer)
+            self._gradients = self._arrangement.to_maps(gradients)
+            dtype, shape = self._layer_output.dtype, self._feature_maps.shape
+            self._changed = tf.compat.v1.placeholder(dtype, shape)
+            self._changed_output = self._arrangement.to_output(self._changed, self._layer_output)
             return self._scores
 
         self._whole = tf.compat.v1.wrap_function(
@@ -67,14 +74,14 @@ class OpenedNetwork:
 
     def feature_maps(self, inputs: tf.Tensor) -> tf.Tensor:
         """Computes A, (N, ..., K) float32."""
-        part = self._part("feature_maps", self._inputs, self._layer_output)
+        part = self._part("feature_maps", self._inputs, self._feature_maps)
         feature_maps: tf.Tensor = tf.cast(part(inputs), tf.float32)
         return feature_maps
 
     def evidence(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes A and the gradient of y^c by A, each (N, ..., K) float32."""
         part = self._part(
-            "evidence", [self._inputs, self._targets], [self._layer_output, self._gradients]
+            "evidence", [self._inputs, self._targets], [self._feature_maps, self._gradients]
         )
         feature_maps, gradients = part(inputs, targets)
         return tf.cast(feature_maps, tf.float32), tf.cast(gradients, tf.float32)
@@ -85,17 +92,48 @@ class OpenedNetwork:
         """Computes the scores that follow from other feature maps.
 
         Args:
-            inputs: (N, ..., channels) float32; they still reach what lies beside the layer.
+            inputs: (N, ..., channels) float32, or (1, ..., channels) for all; they still reach
+                what lies beside the layer, and the tokens beside its patches.
             targets: (N, classes) float32, one-hot.
             feature_maps: What to put in the place of A, (N, ..., K) float32.
 
         Returns:
             (N,) float32.
         """
-        feeds = [self._inputs, self._targets, self._layer_output]
-        part = self._part("scores_with", feeds, self._scores)
-        scores: tf.Tensor = part(inputs, targets, tf.cast(feature_maps, self._layer_output.dtype))
-        return scores
+        return self._with("scores_with", self._scores, inputs, targets, feature_maps)
+
+    def probabilities_with(
+        self, inputs: tf.Tensor, targets: tf.Tensor, feature_maps: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the probabilities that follow from other feature maps, as `scores_with` does.
+
+        Returns:
+            (N,) float32 in [0, 1].
+        """
+        name = "probabilities_with"
+        return self._with(name, self._probabilities, inputs, targets, feature_maps)
+
+    def _with(
+        self,
+        name: str,
+        wanted: tf.Tensor,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        feature_maps: tf.Tensor,
+    ) -> tf.Tensor:
+        output = tf.cast(feature_maps, self._layer_output.dtype)
+        count = len(output) if len(inputs) == 1 else 1
+        if self._arrangement.has_others:
+            others = self._part("layer_output", self._inputs, self._layer_output)(inputs)
+            feeds = [self._layer_output, self._changed]
+            change = self._part("change", feeds, self._changed_output)
+            output = change(self._arrangement.repeated(others, count), output)
+        elif not self._arrangement.is_trivial:
+            feeds = [self._inputs, self._changed]
+            output = self._part("change", feeds, self._changed_output)(inputs, output)
+        part = self._part(name, [self._inputs, self._targets, self._layer_output], wanted)
+        found: tf.Tensor = part(tf.repeat(inputs, count, axis=0), targets, output)
+        return found
 
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:
         with self._lock:

@@ -24,11 +24,15 @@ from gradcam_cli.networks.operations import operation_names
 
 # Grey, RGB, RGB and opacity.
 PICTURE_CHANNELS = frozenset({1, 3, 4})
+# (N, rows, columns, channels), and tokens (N, rows * columns, channels).
+_RANKS = (3, 4)
 _PREFIX = "saved_model"
 _OWN_GRADIENT = "_gradient_op_type"
 # What Keras 3 adds to every name in a model that it exports, having called it before.
 _SECOND_CALL = "_1"
-_TRANSPARENT_OPS = operation_names("MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad")
+_TRANSPARENT_OPS = operation_names(
+    *("MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad", "Reshape", "Transpose")
+)
 # The operations that say what a scope is; any other is named by its last operation.
 _TELLING_OPS = operation_names("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
 # What reaches files, or Python.
@@ -48,7 +52,7 @@ class GraphNetwork:
 
     Attributes:
         name: What the user calls it.
-        nodes: Its layers: the scopes with a spatial output, in the order of computation.
+        nodes: Its layers: the scopes whose output may be spatial, in the order of computation.
         unsafe_operations: The types of those of its operations that reach files or Python.
         input_shape: (height, width, channels) that it was saved with, None where any.
         is_constant: Always.
@@ -116,8 +120,8 @@ class GraphNetwork:
             with_overrides(self._graph_def), {self._input: inputs}, wanted, name=_PREFIX
         )
         outputs = dict(zip(self._outputs, tensors[: len(self._outputs)], strict=True))
-        feature_maps = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))
-        return Recording(choose_output(outputs, self._output), feature_maps)
+        layer_outputs = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))
+        return Recording(choose_output(outputs, self._output), layer_outputs)
 
     def _explainable(self, graph: tf.Graph) -> Any:
         """Gives the graph, or what computes the same and has its gradients."""
@@ -152,7 +156,7 @@ def _spatial_scopes(graph: tf.Graph, input_name: str) -> dict[str, tuple[str, st
             continue
         reached.update(tensor.name for tensor in op.outputs)
         output = op.outputs[0] if op.outputs else None
-        if output is None or output.shape.rank != 4 or not output.dtype.is_floating:
+        if output is None or output.shape.rank not in _RANKS or not output.dtype.is_floating:
             continue
         if op.type == "Identity":
             continue

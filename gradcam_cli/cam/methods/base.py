@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import tensorflow as tf
 
 from gradcam_cli.cam.methods.table import MethodInfo, MethodParameters, find_method
+from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate
+from gradcam_cli.networks.grids import Grid
+from gradcam_cli.networks.layers import feature_grid
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.opened import OpenedNetwork
@@ -37,7 +41,8 @@ class TappedPass:
         forward: The pass itself, with the scores of all classes.
         scores: y^c, (N,) float32.
         layer: The path of the explained layer.
-        layer_output: A as the network computed it, (N, ..., K), in the network's dtype.
+        layer_output: What the layer returned, in the network's own layout and dtype.
+        arrangement: The way from there to feature maps.
         scorer: Runs the network once more in the same graph.
     """
 
@@ -47,12 +52,17 @@ class TappedPass:
     scores: tf.Tensor
     layer: str
     layer_output: tf.Tensor
+    arrangement: Arrangement
     scorer: Scorer
 
     @property
     def feature_maps(self) -> tf.Tensor:
         """A, (N, ..., K) float32."""
-        return tf.cast(self.layer_output, tf.float32)
+        return self.as_maps(self.layer_output)
+
+    def as_maps(self, values: tf.Tensor) -> tf.Tensor:
+        """Arranges what has the layout of the layer's output as (N, ..., K) float32."""
+        return tf.cast(self.arrangement.to_maps(values), tf.float32)
 
     def gradients_of(self, scores: tf.Tensor) -> tf.Tensor:
         """Differentiates scores by A.
@@ -66,7 +76,25 @@ class TappedPass:
         Raises:
             UnusableLayerError: Something between the layer and the scores has no gradient.
         """
-        return tf.cast(differentiate(scores, self.layer_output, self.layer), tf.float32)
+        return self.as_maps(differentiate(scores, self.layer_output, self.layer))
+
+
+def tapped_pass(
+    inputs: tf.Tensor,
+    targets: tf.Tensor,
+    forward: ForwardPass,
+    scores: tf.Tensor,
+    layer: str,
+    scorer: Scorer,
+) -> TappedPass:
+    """Looks at a pass from one layer; the arguments are the attributes of `TappedPass`.
+
+    Raises:
+        UnusableLayerError: The layer has no feature maps.
+    """
+    arrangement = Arrangement(feature_grid(forward, layer), inputs.graph)
+    output = forward.layer_outputs[layer]
+    return TappedPass(inputs, targets, forward, scores, layer, output, arrangement, scorer)
 
 
 class InGraphMethod(ABC):
@@ -80,19 +108,43 @@ class InGraphMethod(ABC):
             (N, ...) float32 without the channels, before the final ReLU.
         """
 
+    def grid(self, forward: ForwardPass, layer: str) -> Grid:
+        """Says how the cells of its maps lie on the picture, those at the input's size aside.
+
+        Args:
+            forward: A pass through the network.
+            layer: The path of the explained layer.
+
+        Raises:
+            UnusableLayerError: There is nothing that the method can explain.
+        """
+        return feature_grid(forward, layer)
+
 
 @dataclass(frozen=True)
 class FormulaMethod(InGraphMethod):
     """A method that is a function of A and the gradient of y^c by A, no more.
 
     Attributes:
+        info: What is known of the method.
         formula: From two tensors (N, ..., K) float32 to (N, ...).
     """
 
+    info: MethodInfo
     formula: Formula
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
-        """Applies the formula."""
+        """Applies the formula.
+
+        Raises:
+            UnusableLayerError: The layer is one before which the formula gives nothing.
+        """
+        if self.info.multiplies_cells and tapped.forward.is_only_normalized(tapped.layer):
+            raise UnusableLayerError(
+                f"{self.info.title} multiplies each cell of layer {tapped.layer} by its gradient, "
+                f"which gives nothing before the layer normalization that follows it; explain "
+                f"that one, or take another method"
+            )
         return self.formula(tapped.feature_maps, tapped.gradients_of(tapped.scores))
 
 
@@ -135,13 +187,15 @@ def make_method(name: str, **parameters: Unpack[MethodParameters]) -> Method:
         UsageError: There is no such method.
         TypeError: It has no such parameter.
     """
-    found = find_implementation(find_method(name))
+    info = find_method(name)
+    found = find_implementation(info)
     if isinstance(found, type):
         method: Method = found(**parameters)
         return method
     # Fails here rather than at the first map.
     inspect.signature(found).bind_partial(**parameters)
-    return FormulaMethod(functools.partial(found, **parameters) if parameters else found)
+    formula = functools.partial(found, **parameters) if parameters else found
+    return FormulaMethod(info, formula)
 
 
 def describe_code(name: str) -> str | None:

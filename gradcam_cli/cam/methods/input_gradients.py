@@ -9,8 +9,10 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
 from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.biases import biased_tensors
 from gradcam_cli.networks.guided_relus import guided_relus
+from gradcam_cli.networks.layers import feature_grid
 from gradcam_cli.networks.layout import channels_first_tensors, with_channels_last
 
 
@@ -29,13 +31,24 @@ class FullGrad(InGraphMethod):
     authors' program: channel by channel, those that hardly contribute would count as much
     as the rest. Upsampling is bilinear. The biases of layers without spatial output have
     no place in the map. For networks of ReLU, ReLU6, linear layers and pooling, input and
-    bias terms together sum up to y^c; other activations leave a rest.
+    bias terms together sum up to y^c; other activations leave a rest. Of transformers nearly all
+    is rest: attention multiplies what depends on the input, normalization divides by it, and few
+    biases are left that have a place. Where the last feature maps are tokens it is refused.
 
     It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
     """
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
-        """Sums up what input and biases contribute in each place."""
+        """Sums up what input and biases contribute in each place.
+
+        Raises:
+            UnusableLayerError: The network is a transformer.
+        """
+        if feature_grid(tapped.forward, tapped.layer).are_tokens:
+            raise UnusableLayerError(
+                "FullGrad explains a score by the input and the biases, which in a transformer "
+                "don't add up to it; gradcam, hirescam and legrad explain transformers"
+            )
         inputs = tapped.inputs
         size = tf.shape(inputs)[1:-1]
         total = tf.zeros(tf.shape(inputs)[:-1])
@@ -83,7 +96,8 @@ class GuidedGradCam(InGraphMethod):
         L^c = \mathrm{upsample}(L^c_\mathrm{Grad-CAM}) \odot
             \max_\mathrm{channels} \Big|\frac{\partial y^c}{\partial x}\Big|_\mathrm{guided}
 
-    Only ReLU and ReLU6 are guided; through other activations the plain gradient flows.
+    Only ReLU and ReLU6 are guided; through other activations the plain gradient flows, so also
+    through the GELU of transformers: there it is Grad-CAM times the gradient's size.
 
     It fails the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292), as
     they showed. Guided backpropagation nearly restores the edges of the input, whatever

@@ -74,6 +74,6 @@ class ShapleyCam(InGraphMethod):
         output = tapped.layer_output
         gradients = differentiate(utility, output, tapped.layer)
         hessian_times_output = tf.gradients(gradients, output, grad_ys=output)[0]
-        slopes = tf.cast(gradients - hessian_times_output / 2, tf.float32)
+        slopes = tapped.as_maps(gradients - hessian_times_output / 2)
         weights = tf.reduce_mean(slopes, spatial_axes(slopes), keepdims=True)
         return tf.reduce_sum(weights * tapped.feature_maps, axis=-1)

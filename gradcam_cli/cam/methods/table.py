@@ -19,8 +19,8 @@ class MethodInfo:
         summary: How it works, in a few words.
         paper: Where it was published.
         cost: How many passes through the network a class takes, with the usual parameters:
-            "forward + back". K is the number of feature maps; a partial pass begins at the
-            explained layer.
+            "forward + back". K is the number of feature maps, Z that of the cells of each; a
+            partial pass begins at the explained layer.
         implementation: "module:name" of a function of A and the gradient of y^c by A, or of a
             class derived from `InGraphMethod` or, if it runs many times, `PerturbationMethod`
             (see `gradcam_cli.cam.methods.base`). A module that begins with "." lies beside
@@ -30,6 +30,8 @@ class MethodInfo:
             that a single picture fills the machine, and it tells of its progress.
         at_input_size: Whether its maps have a cell for each cell of the input, instead of one
             for each cell of the layer's output.
+        multiplies_cells: Whether it multiplies each cell by its own gradient. Before a layer that
+            normalizes each token that gives nothing: the layer doesn't notice how long a token is.
         is_sparse: Whether a few cells outshine all others, so that a map that is scaled by its
             maximum looks empty.
     """
@@ -42,6 +44,7 @@ class MethodInfo:
     needs_layer: bool = True
     runs_many_times: bool = False
     at_input_size: bool = False
+    multiplies_cells: bool = False
     is_sparse: bool = False
 
 
@@ -104,6 +107,7 @@ METHODS = {
         "Draelos and Carin 2020, arXiv 2011.08891",
         "1 + 1",
         ".gradients:hires_cam",
+        multiplies_cells=True,
     ),
     "layercam": MethodInfo(
         "LayerCAM",
@@ -111,6 +115,7 @@ METHODS = {
         "Jiang et al. 2021, IEEE TIP 30",
         "1 + 1",
         ".gradients:layer_cam",
+        multiplies_cells=True,
     ),
     "eigencam": MethodInfo(
         "Eigen-CAM",
@@ -125,6 +130,7 @@ METHODS = {
         "Gildenblat 2021, pytorch-grad-cam",
         "1 + 1",
         ".components:eigen_grad_cam",
+        multiplies_cells=True,
     ),
     "scorecam": MethodInfo(
         "Score-CAM",
@@ -148,6 +154,14 @@ METHODS = {
         "Desai and Ramaswamy 2020, WACV",
         "K partial",
         ".perturbation:AblationCam",
+        runs_many_times=True,
+    ),
+    "reciprocam": MethodInfo(
+        "ReciproCAM",
+        "the probability that each cell of the feature maps gives alone; without gradients",
+        "Byun and Lee 2022, arXiv 2209.14074 and 2310.02588",
+        "Z partial",
+        ".perturbation:ReciproCam",
         runs_many_times=True,
     ),
     "fullgrad": MethodInfo(
@@ -188,6 +202,30 @@ METHODS = {
         "Fuad et al. 2020, IPTA",
         "1",
         ".components:fem",
+    ),
+    "rollout": MethodInfo(
+        "Attention rollout",
+        "of transformers: attention multiplied through all blocks; the same for every class",
+        "Abnar and Zuidema 2020, arXiv 2005.00928",
+        "1",
+        ".attention:AttentionRollout",
+        needs_layer=False,
+    ),
+    "chefer": MethodInfo(
+        "Attention relevance",
+        "of transformers: attention weighted by its gradients through all blocks",
+        "Chefer et al. 2021, arXiv 2103.15679",
+        "1 + 1",
+        ".attention:AttentionRelevance",
+        needs_layer=False,
+    ),
+    "legrad": MethodInfo(
+        "LeGrad",
+        "of transformers: gradients by the attention of each block",
+        "Bousselham et al. 2024, arXiv 2404.03214",
+        "1 + 1",
+        ".attention:LeGrad",
+        needs_layer=False,
     ),
 }
 

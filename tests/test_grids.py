@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.networks.geometry import cell_pitch
+from gradcam_cli.networks.grids import GridTrace, NoGrid
 from gradcam_cli.pictures.fitting import fit_picture
 
 
@@ -18,6 +18,22 @@ def pitch_of(feature_layers, classify, size=96):
     outputs = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
     model = keras.Model(inputs, outputs)
     return Explainer(classify(model), "tap").pitch
+
+
+class CalledFunction(layers.Layer):
+    """A convolution that is compiled by itself, as Keras has grouped ones."""
+
+    def __init__(self, strides, inner=1, **options):
+        super().__init__(**options)
+        self.convolution = conv(strides)
+        self.pooling = layers.MaxPooling2D(inner)
+        self.function = tf.function(self.compute, jit_compile=True)
+
+    def compute(self, x):
+        return self.pooling(self.convolution(x))
+
+    def call(self, x):
+        return self.function(x)
 
 
 def conv(strides=1, size=3, padding="same", **options):
@@ -41,6 +57,13 @@ def conv(strides=1, size=3, padding="same", **options):
         (lambda: [layers.SeparableConv2D(4, 3, 2, padding="same")], (2, 2)),
         (lambda: [layers.ZeroPadding2D(3), conv(2, 7, "valid")], (2, 2)),
         (lambda: [layers.Cropping2D(8), conv(2)], (2, 2)),
+        (lambda: [layers.Cropping2D(40), conv(2)], (2, 2)),
+        # From 8 cells to 4 without a stride.
+        (lambda: [conv(12), conv(size=5, padding="valid")], (12, 12)),
+        (lambda: [conv(12), layers.DepthwiseConv2D(5)], (12, 12)),
+        (lambda: [layers.DepthwiseConv2D(3, dilation_rate=2, padding="same"), conv(2)], (2, 2)),
+        (lambda: [CalledFunction(2), conv(2)], (4, 4)),
+        (lambda: [CalledFunction(3, inner=2)], (6, 6)),
         (lambda: [conv(4), layers.Conv2DTranspose(4, 3, 2, padding="same")], (2, 2)),
         (lambda: [conv(4), layers.UpSampling2D(2)], (2, 2)),
         (lambda: [conv(2), layers.UpSampling2D(2, interpolation="bilinear")], (1, 1)),
@@ -51,6 +74,15 @@ def conv(strides=1, size=3, padding="same", **options):
 )
 def test_pitch_is_the_product_of_the_strides(classify, make, expected):
     assert pitch_of(make(), classify) == expected
+
+
+def test_a_pitch_that_cannot_be_is_replaced_and_said(classify):
+    inputs = keras.Input((32, 32, 3))
+    x = conv(2, name="tap")(layers.ZeroPadding2D(40)(inputs))
+    outputs = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+    explainer = Explainer(classify(keras.Model(inputs, outputs)))
+    assert explainer.pitch == (32 / 56, 32 / 56)
+    assert "a guess" in explainer.facts.cells
 
 
 def test_pitch_of_branches_is_that_of_their_sum(classify):
@@ -85,9 +117,11 @@ def test_attention_beside_the_maps_does_not_count(classify):
 
 def test_a_map_of_something_else_is_refused():
     with tf.Graph().as_default():
-        inputs = tf.zeros((1, 8, 8, 3))
-        with pytest.raises(ValueError, match="depend"):
-            cell_pitch(inputs, tf.ones((1, 4, 4, 2)))
+        inputs = tf.compat.v1.placeholder(tf.float32, (None, 8, 8, 3))
+        other = tf.ones((1, 4, 4, 2))
+        found = GridTrace(inputs, tf.reduce_sum(inputs, (1, 2)), [other], (8, 8)).find(other)
+        assert isinstance(found, NoGrid)
+        assert "depend" in found.reason
 
 
 def test_the_built_in_model_has_the_pitch_of_its_strides(builtin, explainer):

@@ -1,0 +1,366 @@
+"""Which outputs of a network's layers are feature maps, and where their cells lie.
+
+Not the number of axes makes a feature map, but that its cells are the picture's rows and
+columns. They are followed from the input through all operations
+(`gradcam_cli.networks.place_rules`), however they lie: as rows and columns, as tokens beside a
+class token, as windows.
+
+Neighbouring cells lie as many pixels apart as the product of the strides up to them (Araujo,
+Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019),
+and a trained network sees the middle of its input with the middle of its map. To divide the
+input evenly among the cells would be right only if every convolution padded its input.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from gradcam_cli.networks.operations import operation_names
+from gradcam_cli.networks.place_rules.step import Step, Used, ids_of
+from gradcam_cli.networks.place_rules.table import follow, input_places
+from gradcam_cli.networks.places import (
+    PATCHES,
+    Batch,
+    Cells,
+    Other,
+    Places,
+    Repeated,
+    Tokens,
+    cells_of,
+    fused,
+    plain_places,
+    product,
+)
+from gradcam_cli.networks.sized_copy import SizedCopy, known_shape
+
+# (vertical, horizontal), in pixels of the input; of series and volumes as many as they have axes.
+Pitch: TypeAlias = tuple[float, ...]
+
+_SUMS = operation_names("Add", "AddN", "AddV2")
+# No layer has a size that looks like this one, so that a batch is never taken for anything else.
+_BATCH = 7919
+# What asks for the size of a tensor doesn't use what is in it.
+_SHAPE_OPS = operation_names("OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike")
+# Convolutions that don't pad leave a map that covers less than its input, and cropping leaves
+# much less; padding makes it cover more. What lies beyond these factors is an error of ours.
+_LEAST_COVERED, _MOST_COVERED = 0.05, 2.5
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A layer's output as feature maps.
+
+    Attributes:
+        places: What its axes are.
+        channels: Which of them has the channels.
+        size: Rows and columns; as many numbers as the picture has axes.
+        pitch: How far apart neighbouring cells lie.
+        before: How many further tokens come before the patches.
+        after: How many come after them.
+        are_tokens: Whether rows and columns share an axis.
+        is_even: Whether the pitch is the input divided evenly, because what the operations
+            told of it can't be.
+    """
+
+    places: Places
+    channels: int
+    size: tuple[int, ...]
+    pitch: Pitch
+    before: int
+    after: int
+    are_tokens: bool
+    is_even: bool
+
+    @property
+    def number_of_channels(self) -> int:
+        """K, the number of feature maps."""
+        return product(self.places.axes[self.channels])
+
+    @property
+    def cells_in_words(self) -> str:
+        """How many cells there are: "14×14 tokens + 1"."""
+        cells = "×".join(map(str, self.size))
+        kind = "tokens" if self.are_tokens else "cells"
+        others = self.before + self.after
+        return f"{cells} {kind} + {others}" if others else f"{cells} {kind}"
+
+    def describe(self) -> str:
+        """Says how the cells lie: "14×14 tokens + 1, 16 px apart"."""
+        pitch = "×".join(f"{step:.4g}" for step in dict.fromkeys(self.pitch))
+        even = " (a guess: the input divided evenly)" if self.is_even else ""
+        return f"{self.cells_in_words}, {pitch} px apart{even}"
+
+
+@dataclass(frozen=True)
+class NoGrid:
+    """Why a layer's output isn't made of feature maps.
+
+    Attributes:
+        reason: In words that follow its name.
+        lost: What the picture's places can't be followed through; None if that isn't why.
+    """
+
+    reason: str
+    lost: str | None = None
+
+
+class GridTrace:
+    """The places of all tensors on the way from an input to a network's scores."""
+
+    def __init__(
+        self,
+        inputs: tf.Tensor,
+        logits: tf.Tensor,
+        layer_outputs: Collection[tf.Tensor],
+        size: Sequence[int],
+    ) -> None:
+        """Follows the picture's rows and columns through the graph.
+
+        Args:
+            inputs: The network's input, (N, ..., channels), in a graph.
+            logits: The scores.
+            layer_outputs: What else is to be known of.
+            size: The size of an input, without batch and channels, where the graph takes any.
+        """
+        batch, *known, channels = inputs.shape.as_list()
+        spatial = [length or usual for length, usual in zip(known, size, strict=True)]
+        self._inputs = inputs
+        shape = [batch or _BATCH, *spatial, channels or 1]
+        self._copy = SizedCopy(inputs, shape, [logits, *layer_outputs])
+        self._steps: list[Step] = []
+        self._places: dict[str, Places] = {}
+        self._follow()
+        self._used = self._find_used(logits)
+        self._grids: dict[str, Grid | NoGrid] = {}
+
+    def find(self, tensor: tf.Tensor) -> Grid | NoGrid:
+        """Says how a tensor is made of feature maps, or why it isn't."""
+        if tensor.name not in self._grids:
+            self._grids[tensor.name] = self._find(tensor)
+        return self._grids[tensor.name]
+
+    def uses_patches(self, tensor: tf.Tensor) -> bool:
+        """Says whether the scores depend on the patches of a tensor, and not on others alone."""
+        copy = self._copy.tensors.get(tensor.name)
+        used = None if copy is None else self._used.get(copy.name)
+        if used is None or copy is None:
+            return False
+        tokens = self._places[copy.name].tokens()
+        return all(PATCHES in used.get(token.key, ids_of(token)) for token in tokens)
+
+    def is_sum(self, tensor: tf.Tensor) -> bool:
+        """Says whether a tensor is a sum of feature maps, as at the end of a residual block."""
+        copy = self._copy.tensors.get(tensor.name)
+        if copy is None or copy.op.type not in _SUMS:
+            return False
+        operands = [self._places.get(operand.name) for operand in copy.op.inputs]
+        return all(operand is not None and operand.has_cells for operand in operands)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The operations, in the order of computation, in a copy with known sizes."""
+        return self._steps
+
+    @property
+    def input(self) -> tf.Tensor:
+        """The network's input in that copy."""
+        return self._copy.input
+
+    def used(self, copy: tf.Tensor) -> Used | None:
+        """Says which tokens of a copied tensor the scores depend on; None if on none at all."""
+        return self._used.get(copy.name)
+
+    def places_of(self, copy: tf.Tensor) -> Places | None:
+        """Gives the places of a copied tensor; None if it doesn't depend on the input."""
+        return self._places.get(copy.name)
+
+    def copy(self, tensor: tf.Tensor) -> tf.Tensor | None:
+        """Gives the copy of a tensor; None if it doesn't depend on the input."""
+        return self._copy.tensors.get(tensor.name)
+
+    def original(self, copy: tf.Tensor) -> tf.Tensor | None:
+        """Finds what a copied tensor stands for; None if that is inside of a called function."""
+        name = self._copy.originals.get(copy.name)
+        return None if name is None else self._inputs.graph.get_tensor_by_name(name)
+
+    def _follow(self) -> None:
+        numbers = itertools.count(PATCHES + 1)
+        first = self._copy.input
+        self._note(first, input_places(known_shape(first)))
+        for op in self._copy.operations:
+            places = [self._places.get(tensor.name) or _unknown(tensor) for tensor in op.inputs]
+            step = Step(op, places, numbers)
+            self._steps.append(step)
+            for tensor, found in zip(op.outputs, follow(step), strict=True):
+                self._note(tensor, found)
+
+    def _note(self, tensor: tf.Tensor, places: Places) -> None:
+        """Remembers places, and by which tensor their numbers can be told at run time."""
+        name = self._copy.originals.get(tensor.name)
+        if name is not None:
+            for axis, frame in enumerate(places.frames):
+                found = [
+                    (index, cells)
+                    for index, factors in enumerate(places.axes)
+                    for cells in cells_of(factors)
+                    if cells.axis == axis
+                ]
+                if len(found) != 1:
+                    continue
+                index, cells = found[0]
+                if places.axes[index] == (cells,) and places.spans(cells):
+                    measured = replace(frame, measured=(name, index))
+                    places = places.with_frame(axis, measured)
+        self._places[tensor.name] = places
+
+    def _find_used(self, logits: tf.Tensor) -> dict[str, Used]:
+        """Finds which tokens of each tensor the scores depend on."""
+        copy = self._copy.tensors.get(logits.name)
+        if copy is None:
+            return {}
+        used: dict[str, Used] = {copy.name: {}}
+        for step in reversed(self._steps):
+            of_outputs = [used[tensor.name] for tensor in step.op.outputs if tensor.name in used]
+            if not of_outputs or step.type in _SHAPE_OPS:
+                continue
+            for index, tensor in enumerate(step.op.inputs):
+                found = step.read(index, _united(of_outputs))
+                if found is not None:
+                    before = [used[tensor.name]] if tensor.name in used else []
+                    used[tensor.name] = _united([*before, found])
+        return used
+
+    def _find(self, tensor: tf.Tensor) -> Grid | NoGrid:
+        copy = self._copy.tensors.get(tensor.name)
+        if copy is None:
+            return NoGrid("does not depend on the picture")
+        return self.grid_of(self._places[copy.name])
+
+    def grid_of(self, places: Places) -> Grid | NoGrid:
+        """Says how what has these places is made of feature maps, or why it isn't."""
+        if places.lost is not None:
+            return NoGrid(
+                f"can't be traced back to places in the picture, because of {places.lost}"
+            )
+        if not places.has_cells:
+            return NoGrid("has no rows and columns of the picture")
+        refusal = _refusal(places)
+        if refusal is not None:
+            return NoGrid(refusal)
+        channels = _channel_axis(places)
+        pitch, size = [], []
+        for axis in range(len(places.frames)):
+            found = _whole(places, channels, axis)
+            if found is None:
+                return NoGrid("has only a part of the picture's rows and columns")
+            frame = places.frames[axis]
+            size.append(product(found) - frame.before - frame.after)
+            pitch.append(found[-1].pitch)
+        if product(Other(length) for length in size) == 1:
+            return NoGrid("has a single cell")
+        if None in self._inputs.shape.as_list()[1:-1]:
+            if not _is_same_at_any_size(places, channels):
+                return NoGrid("can be explained at a fixed size of the input alone")
+        else:
+            frames = tuple(replace(frame, measured=None) for frame in places.frames)
+            places = replace(places, frames=frames)
+        tokens = next(places.tokens(), None)
+        pitches, is_even = self._plausible(size, pitch)
+        return Grid(
+            places,
+            channels,
+            tuple(size),
+            pitches,
+            0 if tokens is None else len(tokens.before),
+            0 if tokens is None else len(tokens.after),
+            any(len(list(cells_of(factors))) > 1 for factors in places.axes),
+            is_even,
+        )
+
+    def _plausible(self, size: Sequence[int], pitch: Sequence[float]) -> tuple[Pitch, bool]:
+        """Gives the pitch, or that of cells that divide the input, where it can't be right."""
+        lengths = known_shape(self._copy.input)[1:-1]
+        covered = [
+            cells * step / length for cells, step, length in zip(size, pitch, lengths, strict=True)
+        ]
+        if all(_LEAST_COVERED <= share <= _MOST_COVERED for share in covered):
+            return tuple(pitch), False
+        return tuple(length / cells for cells, length in zip(size, lengths, strict=True)), True
+
+
+def _unknown(tensor: tf.Tensor) -> Places:
+    is_known = tensor.shape.is_fully_defined()
+    return plain_places(known_shape(tensor)) if is_known else Places(())
+
+
+def _united(of_several: Sequence[Used]) -> Used:
+    if len(of_several) == 1:
+        return of_several[0]
+    keys = {key for used in of_several for key in used}
+    return {
+        key: frozenset().union(*(used[key] for used in of_several if key in used)) for key in keys
+    }
+
+
+def _refusal(places: Places) -> str | None:
+    """Says why a tensor that has cells of the picture has no feature maps, if it hasn't."""
+    kinds = [factor for axis in places.axes for factor in axis]
+    axes = [cells.axis for cells in places.cells()]
+    seen = [(cells.axis, cells.pitch) for cells in places.cells()]
+    if len(set(seen)) < len(seen) or sum(isinstance(kind, Tokens) for kind in kinds) > 1:
+        return "relates places to places, as attention scores do"
+    if set(axes) != set(range(len(places.frames))):
+        return "has only rows or only columns of the picture"
+    if not any(isinstance(kind, Batch) for kind in kinds):
+        return "mixes the pictures of a batch"
+    if any(isinstance(kind, Repeated) for kind in kinds):
+        return "repeats the picture's places"
+    having = [axis for axis in places.axes if any(isinstance(kind, Other) for kind in axis)]
+    if len(having) > 1:
+        return "divides its channels among several axes, as attention heads do"
+    if not having and () not in places.axes:
+        return "has no channels"
+    return None
+
+
+def _channel_axis(places: Places) -> int:
+    having = [
+        index
+        for index, axis in enumerate(places.axes)
+        if any(isinstance(factor, Other) for factor in axis)
+    ]
+    empty = [index for index, axis in enumerate(places.axes) if not axis]
+    return having[0] if having else empty[-1]
+
+
+def _whole(places: Places, channels: int, axis: int) -> list[Cells] | None:
+    """Finds the parts of the rows, or the columns, the outermost first; None if one is missing.
+
+    Finer parts may have become channels, as in patches.
+    """
+    parts = [
+        cells
+        for index, factors in enumerate(places.axes)
+        if index != channels
+        for cells in cells_of(factors)
+        if cells.axis == axis
+    ]
+    parts.sort(key=lambda cells: -cells.pitch)
+    if not parts or not places.spans(parts[0]):
+        return None
+    joined = list(fused(parts))
+    return parts if len(joined) == 1 else None
+
+
+def _is_same_at_any_size(places: Places, channels: int) -> bool:
+    return all(
+        frame.measured is not None
+        and not (frame.before or frame.after or frame.roll)
+        and len(_whole(places, channels, axis) or ()) == 1
+        for axis, frame in enumerate(places.frames)
+    )

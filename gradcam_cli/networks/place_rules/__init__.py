@@ -1,0 +1,1 @@
+"""What each operation of a graph does to the places of its inputs."""

@@ -1,0 +1,66 @@
+"""Tensors through which all goes that a network computes, and what follows from others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+
+def single_tensors(source: tf.Tensor, operations: Sequence[tf.Operation]) -> Iterator[tf.Tensor]:
+    """Yields the tensors that alone tell all that follows: nothing before them is used after.
+
+    Args:
+        source: The input.
+        operations: All that lead from it to an output, in the order of computation.
+    """
+    last_uses = {tensor.name: place for place, op in enumerate(operations) for tensor in op.inputs}
+    needed_until = last_uses.get(source.name, -1)
+    for place, op in enumerate(operations):
+        first, *others = [last_uses.get(tensor.name, -1) for tensor in op.outputs]
+        needed_until = max(needed_until, *others, -1)
+        if needed_until <= place:
+            yield op.outputs[0]
+        needed_until = max(needed_until, first)
+
+
+def follow_from(tensor: tf.Tensor, replacement: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """Computes in the same graph what would follow from another tensor.
+
+    Args:
+        tensor: A tensor of a graph.
+        replacement: What is to be taken for it, of the same shape.
+        wanted: What is computed from the tensor.
+
+    Returns:
+        What is computed from the replacement instead; what doesn't depend on the tensor is
+        shared.
+    """
+    graph: tf.Graph = tensor.graph
+    copies = {tensor.name: replacement}
+    for op in _between(tensor, wanted):
+        outputs = graph.create_op(
+            op.type,
+            [copies.get(given.name, given) for given in op.inputs],
+            [output.dtype for output in op.outputs],
+            attrs=dict(op.node_def.attr),
+            op_def=op.op_def,
+        ).outputs
+        copies.update((output.name, copy) for output, copy in zip(op.outputs, outputs, strict=True))
+    return copies.get(wanted.name, wanted)
+
+
+def _between(tensor: tf.Tensor, wanted: tf.Tensor) -> list[tf.Operation]:
+    needed: set[str] = set()
+    pending = [wanted.op]
+    while pending:
+        op = pending.pop()
+        if op.name not in needed and op.name != tensor.op.name:
+            needed.add(op.name)
+            pending += [given.op for given in op.inputs]
+    reached, found = {tensor.name}, []
+    for op in tensor.graph.get_operations():
+        if op.name in needed and any(given.name in reached for given in op.inputs):
+            reached.update(output.name for output in op.outputs)
+            found.append(op)
+    return found

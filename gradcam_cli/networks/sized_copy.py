@@ -1,0 +1,191 @@
+"""A copy of a graph in which every size is known.
+
+A graph for pictures of any size says of many tensors only how many axes they have. TensorFlow
+works out most of the rest by itself when operations are made once more for an input of one
+size; what a network computes of sizes is computed here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from gradcam_cli.networks.internals import graph_of, make_capturing_graph, tell_variable_shape
+from gradcam_cli.networks.operations import attributes_of, compute, operation_names
+
+_SIZES = operation_names("Rank", "Shape", "Size")
+_CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
+# Whole numbers say how something is computed, so that their values are needed, not only their
+# shapes. Larger tensors of them are data.
+_MOST_NUMBERS = 1_000_000
+
+
+class SizedCopy:
+    """What leads from a network's input to some tensors, copied for an input of one size.
+
+    What is called is copied in place of the call. Weights are left out: nothing is computed.
+
+    Attributes:
+        operations: The copied operations, in the order of computation.
+        tensors: What stands for each tensor of the original that depends on the input, by its
+            name.
+        originals: The name of the tensor that each tensor of the copy stands for; tensors
+            inside of called functions have none.
+    """
+
+    def __init__(
+        self, inputs: tf.Tensor, shape: Sequence[int], wanted: Collection[tf.Tensor]
+    ) -> None:
+        """Copies the operations.
+
+        Args:
+            inputs: The network's input, (N, ..., channels), in a graph.
+            shape: The whole shape that it is to have.
+            wanted: The tensors to which it leads.
+        """
+        self.operations: list[tf.Operation] = []
+        self.tensors: dict[str, tf.Tensor] = {}
+        self.originals: dict[str, str] = {}
+        # Only from the graph of a function there is a way out, to where numbers are computed.
+        self._graph = make_capturing_graph("sizes") or tf.Graph()
+        # What follows from sizes alone, by the name of the tensor in the copy.
+        self._numbers: dict[str, np.ndarray] = {}
+        needed = _between(inputs, wanted)
+        has_calls = any(op.type in _CALLS for op in needed)
+        self._functions = _functions(inputs.graph) if has_calls else {}
+        with self._graph.as_default():
+            copy = tf.compat.v1.placeholder(inputs.dtype, shape)
+            self.tensors = self._copy(needed, {inputs.name: copy})
+        self.originals = {tensor.name: name for name, tensor in self.tensors.items()}
+        self.input: tf.Tensor = copy
+
+    def _copy(
+        self, operations: Sequence[tf.Operation], given: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        copies = dict(given)
+        leaves: dict[str, tf.Tensor] = {}
+        for op in operations:
+            inputs = []
+            for tensor in op.inputs:
+                if tensor.name in copies:
+                    inputs.append(copies[tensor.name])
+                    continue
+                if tensor.name not in leaves:
+                    leaves[tensor.name] = self._leaf(tensor)
+                inputs.append(leaves[tensor.name])
+            outputs = self._outputs(op, inputs)
+            for tensor, output in zip(op.outputs, outputs, strict=True):
+                copies[tensor.name] = output
+        return copies
+
+    def _outputs(self, op: tf.Operation, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        if op.type in _CALLS:
+            called = graph_of(self._functions.get(op.get_attr("f").name))
+            if called is not None:
+                names = [argument.name for argument in called.inputs]
+                operations = [inner for inner in called.get_operations() if inner.inputs]
+                constants = [inner for inner in called.get_operations() if not inner.inputs]
+                given = dict(zip(names, inputs, strict=True))
+                given |= {
+                    tensor.name: self._leaf(tensor)
+                    for inner in constants
+                    for tensor in inner.outputs
+                    if tensor.name not in given
+                }
+                copies = self._copy(operations, given)
+                return [copies[tensor.name] for tensor in called.outputs]
+        known = self._computed(op, inputs)
+        if known is not None:
+            return known
+        try:
+            copy = self._graph.create_op(
+                op.type,
+                inputs,
+                [tensor.dtype for tensor in op.outputs],
+                # The others are hints to TensorFlow, which don't fit the copy.
+                attrs={
+                    name: value
+                    for name, value in op.node_def.attr.items()
+                    if not name.startswith("_")
+                },
+                op_def=op.op_def,
+            )
+        # A network may insist on the size of a batch, and TensorFlow then on anything.
+        except (ValueError, TypeError, tf.errors.OpError):
+            return [tf.compat.v1.placeholder(tensor.dtype) for tensor in op.outputs]
+        self.operations.append(copy)
+        return list(copy.outputs)
+
+    def _computed(
+        self, op: tf.Operation, inputs: Sequence[tf.Tensor]
+    ) -> Sequence[tf.Tensor] | None:
+        """Computes what follows from sizes alone; None if more is needed."""
+        if op.type in _SIZES and inputs[0].shape.is_fully_defined():
+            shape = known_shape(inputs[0])
+            value = {"Shape": shape, "Size": math.prod(shape), "Rank": len(shape)}[op.type]
+            return [self._number(np.array(value, op.outputs[0].dtype.as_numpy_dtype))]
+        values = [self._numbers.get(tensor.name) for tensor in inputs]
+        if not values or any(value is None for value in values):
+            return None
+        try:
+            with tf.init_scope():
+                found = compute(op, values, attributes_of(op))
+                several = found if isinstance(found, (list, tuple)) else [found]
+                arrays = [tensor.numpy() for tensor in several]
+        # What can't be run so is left to TensorFlow's own guess of the sizes.
+        except (AttributeError, TypeError, ValueError, tf.errors.OpError):
+            return None
+        return [self._number(array) for array in arrays]
+
+    def _number(self, value: np.ndarray) -> tf.Tensor:
+        constant: tf.Tensor = tf.constant(value)
+        self._numbers[constant.name] = value
+        return constant
+
+    def _leaf(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Makes what stands for a tensor that doesn't depend on the input."""
+        is_number = tensor.dtype.is_integer or tensor.dtype.is_bool
+        if is_number and (tensor.shape.num_elements() or 0) <= _MOST_NUMBERS:
+            value = tf.get_static_value(tensor)
+            if value is not None:
+                return self._number(np.asarray(value, tensor.dtype.as_numpy_dtype))
+            known = self._computed(tensor.op, [self._leaf(before) for before in tensor.op.inputs])
+            if known is not None:
+                return known[tensor.value_index]
+        elif tensor.shape.rank == 0 and tensor.op.type == "Const":
+            return self._number(tf.get_static_value(tensor))
+        leaf: tf.Tensor = tf.compat.v1.placeholder(tensor.dtype, tensor.shape)
+        if tensor.dtype == tf.resource:
+            tell_variable_shape(tensor, leaf)
+        return leaf
+
+
+def known_shape(tensor: tf.Tensor) -> list[int]:
+    """Gives the shape of a tensor all of whose sizes are known."""
+    return [size for size in tensor.shape.as_list() if size is not None]
+
+
+def _between(inputs: tf.Tensor, wanted: Collection[tf.Tensor]) -> list[tf.Operation]:
+    """Finds what depends on the inputs and is needed for what is wanted, in order."""
+    needed: set[str] = set()
+    pending = [tensor.op for tensor in wanted]
+    while pending:
+        op = pending.pop()
+        if op.name not in needed:
+            needed.add(op.name)
+            pending += [tensor.op for tensor in op.inputs]
+    reached = {inputs.name}
+    found = []
+    for op in inputs.graph.get_operations():
+        if op.name in needed and any(tensor.name in reached for tensor in op.inputs):
+            reached.update(tensor.name for tensor in op.outputs)
+            found.append(op)
+    return found
+
+
+def _functions(graph: tf.Graph) -> dict[str, object]:
+    library = graph.as_graph_def().library
+    return {function.signature.name: function for function in library.function}
