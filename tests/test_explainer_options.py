@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from attention_networks import OTHER_METHODS
 from same_results import PROBABILITY, assert_same_values
 
 from gradcam_cli.cam.explainer import Explainer
@@ -37,7 +38,7 @@ def classifier():
     return inspect_network("small", KerasNetwork(model))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OTHER_METHODS)
 def test_several_classes_and_pictures_at_once(classifier, method):
     explainer = Explainer(classifier, method=method, **SMALL_PARAMETERS.get(method, {}))
     together = explainer.explain(PICTURES, [[0, -1], [1, 2], [-2, 3]])
