@@ -144,3 +144,19 @@ def test_lists_every_layer_with_what_can_be_explained(classifier):
         else:
             with pytest.raises(UnusableLayerError):
                 Explainer(classifier, path)
+
+
+def test_what_keeps_later_layers_from_being_explained_is_said(classify):
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, padding="same", name="before")(inputs)
+    x = layers.Lambda(lambda t: keras.ops.sort(t, axis=1), name="sorted")(x)
+    x = layers.Conv2D(4, 3, padding="same", name="after")(x)
+    outputs = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+    classifier = classify(keras.Model(inputs, outputs))
+    explainer = Explainer(classifier)
+    assert explainer.layer == "before"
+    assert "later places are lost in the operation" in explainer.facts.reason
+    with pytest.raises(
+        UnusableLayerError, match="the nearest layer that can be explained is before"
+    ):
+        Explainer(classifier, "after")

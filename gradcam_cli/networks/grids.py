@@ -244,9 +244,8 @@ class GridTrace:
     def grid_of(self, places: Places) -> Grid | NoGrid:
         """Says how what has these places is made of feature maps, or why it isn't."""
         if places.lost is not None:
-            return NoGrid(
-                f"can't be traced back to places in the picture, because of {places.lost}"
-            )
+            reason = f"can't be traced back to places in the picture, because of {places.lost}"
+            return NoGrid(reason, places.lost)
         if not places.has_cells:
             return NoGrid("has no rows and columns of the picture")
         refusal = _refusal(places)

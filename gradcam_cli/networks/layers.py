@@ -12,6 +12,8 @@ from gradcam_cli.networks.grids import Grid, NoGrid
 _ATTENTION = "attention"
 # What brings all tokens to one length, those of the background too.
 _NORMALIZATIONS = ("LayerNormalization", "RMSNormalization")
+# (N, classes)
+_RANK_OF_SCORES = 2
 _NORMALIZATION_NAMES = ("layer_norm", "layernorm", "rms_norm")
 
 
@@ -140,10 +142,24 @@ def why_default(forward: ForwardPass, path: str) -> str:
     """
     grid = forward.grid(path)
     if not isinstance(grid, Grid) or not grid.are_tokens:
-        return "the last with a spatial output"
-    if _is_before_unused_patches(forward, path):
-        return "the last whose patches the class score depends on"
-    return "the last with patch tokens"
+        reason = "the last with a spatial output"
+    elif _is_before_unused_patches(forward, path):
+        reason = "the last whose patches the class score depends on"
+    else:
+        reason = "the last with patch tokens"
+    lost = _lost_later(forward, path)
+    return reason if lost is None else f"{reason}; later places are lost in {lost}"
+
+
+def _lost_later(forward: ForwardPass, path: str) -> str | None:
+    """Says what keeps later layers from being explained, if they look like feature maps."""
+    paths = list(forward.layer_outputs)
+    for other in paths[paths.index(path) + 1 :]:
+        found = forward.grid(other)
+        is_map = (forward.layer_outputs[other].shape.rank or 0) > _RANK_OF_SCORES
+        if isinstance(found, NoGrid) and found.lost and is_map and forward.uses_patches(other):
+            return found.lost
+    return None
 
 
 def _is_before_unused_patches(forward: ForwardPass, path: str) -> bool:
