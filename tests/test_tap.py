@@ -1,5 +1,6 @@
 import keras
 import pytest
+import tf_keras
 from keras import layers
 
 from gradcam_cli.cam.explainer import Explainer
@@ -160,3 +161,29 @@ def test_what_keeps_later_layers_from_being_explained_is_said(classify):
         UnusableLayerError, match="the nearest layer that can be explained is before"
     ):
         Explainer(classifier, "after")
+
+
+def test_projections_of_attention_come_after_the_normalization_before_them(classify):
+    """Attention as it stands in a functional model, without a layer of its own."""
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Reshape((16, 8))(layers.Conv2D(8, 4, strides=4)(inputs))
+    x = layers.Concatenate(axis=1)([layers.Dense(8)(keras.ops.mean(x, 1, keepdims=True)), x])
+    normal = layers.LayerNormalization(name="normal")(x)
+    query, key, value = (layers.Dense(8, name=name)(normal) for name in ("query", "key", "value"))
+    weights = keras.ops.softmax(keras.ops.matmul(query, keras.ops.transpose(key, (0, 2, 1))))
+    x = layers.Add(name="sum")([x, keras.ops.matmul(weights, value)])
+    x = layers.LayerNormalization(name="last")(x)
+    classifier = classify(keras.Model(inputs, layers.Dense(3)(x[:, 0])))
+    assert Explainer(classifier).layer == "normal"
+    assert Explainer(classifier, "value").facts.cells == "4×4 tokens + 1, 4 px apart"
+    with pytest.raises(UnusableLayerError, match="the patches of layer query"):
+        Explainer(classifier, "query")
+
+
+def test_slices_in_keras_2_are_passed_over(classify):
+    inputs = tf_keras.Input((16, 16, 3))
+    x = tf_keras.layers.Reshape((16, 8))(tf_keras.layers.Conv2D(8, 4, strides=4)(inputs))
+    x = tf_keras.layers.Dense(8, activation="relu", name="wanted")(x)
+    outputs = tf_keras.layers.Dense(3)(tf_keras.layers.GlobalAveragePooling1D()(x[:, 2:]))
+    classifier = classify(tf_keras.Model(inputs, outputs))
+    assert Explainer(classifier).layer == "wanted"

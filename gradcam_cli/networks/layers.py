@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import tensorflow as tf
+
 from gradcam_cli.errors import UnknownLayerError, UnusableLayerError, suggestion
 from gradcam_cli.networks.forward import ForwardPass, LayerNode, Network
 from gradcam_cli.networks.grids import Grid, NoGrid
+from gradcam_cli.networks.operations import operation_names
 
 _ATTENTION = "attention"
 # What brings all tokens to one length, those of the background too.
 _NORMALIZATIONS = ("LayerNormalization", "RMSNormalization")
 # (N, classes)
 _RANK_OF_SCORES = 2
+# What Keras 2 makes of an operation in a functional model.
+_OPERATION_LAYERS = ("SlicingOpLambda", "TFOpLambda")
+_REARRANGING = operation_names(
+    *("ExpandDims", "GatherV2", "Identity", "Pad", "Reshape", "Roll", "Slice", "Split", "SplitV"),
+    *("Squeeze", "StridedSlice", "Transpose"),
+)
 _NORMALIZATION_NAMES = ("layer_norm", "layernorm", "rms_norm")
 
 
@@ -220,6 +229,7 @@ def _default_taps(
     """Yields the layers that may be explained unless another is named, the best first."""
     nodes = {node.path: node for node in network.nodes}
     innermost = _innermost(forward)
+    projections: list[str] = []
     second_best: list[str] = []
     for path, output in reversed(forward.layer_outputs.items()):
         if nodes[path].is_transparent or innermost[output.name] != path:
@@ -227,18 +237,36 @@ def _default_taps(
         grid = _usable_grid(forward, path)
         if grid is None:
             continue
+        is_normalization = _is_normalization(nodes[path])
+        is_before_attention = _is_before_unused_patches(forward, path)
         # A single map weighs others, as the weights of attention over places do.
         is_weight = grid.number_of_channels == 1
-        is_last_normalization = (
-            not after_normalization
-            and _is_normalization(nodes[path])
-            and not _is_before_unused_patches(forward, path)
+        is_last_normalization = is_normalization and not (
+            after_normalization or is_before_attention
         )
-        if is_weight or is_last_normalization or _is_in_attention(nodes, path):
+        if (
+            is_weight
+            or is_last_normalization
+            or _is_in_attention(nodes, path)
+            or _takes_apart(nodes[path], output)
+        ):
             second_best.append(path)
-        else:
+        elif is_before_attention and not is_normalization and not forward.is_sum(path):
+            # Queries, keys and values of attention that isn't a layer of its own.
+            projections.append(path)
+        elif is_normalization:
             yield path
+        else:
+            yield from projections
+            projections.clear()
+            yield path
+    yield from projections
     yield from second_best
+
+
+def _takes_apart(node: LayerNode, output: tf.Tensor) -> bool:
+    """Says whether a layer of Keras 2 is an operation that shows no more than it was given."""
+    return node.kind in _OPERATION_LAYERS and output.op.type in _REARRANGING
 
 
 def _innermost(forward: ForwardPass) -> dict[str, str]:
