@@ -26,7 +26,7 @@ from gradcam_cli.errors import (
     UsageError,
     suggestion,
 )
-from gradcam_cli.networks.forward import ForwardPass, trace_forward
+from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.layers import default_tap, feature_grid
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 # Layers that transformers have.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
-_USUAL_LENGTH = 224
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -450,7 +449,7 @@ def _find_default_layer(
 
     # Networks of tokens seldom take inputs of any size.
     *size, channels = network.input_shape
-    spec = tf.TensorSpec((None, *(length or _USUAL_LENGTH for length in size), channels))
+    spec = tf.TensorSpec((None, *(length or USUAL_LENGTH for length in size), channels))
     tf.function(look, autograph=False).get_concrete_function(spec)
     ((path, are_tokens),) = found
     path = path if are_tokens or not with_filters else with_filters[-1]

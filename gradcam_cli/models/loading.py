@@ -41,15 +41,13 @@ from gradcam_cli.models.preprocessing import (
 )
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import Network, length_of, trace_forward
+from gradcam_cli.networks.forward import USUAL_LENGTH, Network, length_of, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_CLASSES = 1000
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-# What a model is shown that takes any size and doesn't say which it was trained on.
-_USUAL_SIZE = 224
 
 
 def load_classifier(options: ModelOptions | None = None, *, deferred: bool = False) -> Classifier:
@@ -166,7 +164,7 @@ def inspect_network(
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
     stored_size = None if stored is None else stored.input_size
-    usual_height, usual_width = stored_size or (_USUAL_SIZE, _USUAL_SIZE)
+    usual_height, usual_width = stored_size or (USUAL_LENGTH, USUAL_LENGTH)
     input_size = (height or usual_height, width or usual_width)
     if any_size and size is not None:
         input_size = size

@@ -85,11 +85,12 @@ class Arrangement:
         """
         if self.is_trivial:
             return output
-        maps = self._whole(output)
-        for axis, frame in enumerate(self._grid.places.frames):
-            maps = maps if not frame.roll else tf.roll(maps, -frame.roll, axis + 1)
-        begin, size = self._inside()
-        maps = tf.slice(maps, [0, *begin, 0], [-1, *size, -1])
+        frames = self._grid.places.frames
+        begin = [frame.before for frame in frames]
+        size = [
+            self._length(axis) - frame.before - frame.after for axis, frame in enumerate(frames)
+        ]
+        maps = tf.slice(self._with_padding(output), [0, *begin, 0], [-1, *size, -1])
         maps.set_shape([None, *(n if isinstance(n, int) else None for n in size), maps.shape[-1]])
         return maps
 
@@ -108,15 +109,10 @@ class Arrangement:
             return maps
         frames = self._grid.places.frames
         if any(frame.before or frame.after for frame in frames):
-            whole = self._whole(output)
-            for axis, frame in enumerate(frames):
-                whole = whole if not frame.roll else tf.roll(whole, -frame.roll, axis + 1)
             margins = [(0, 0), *((frame.before, frame.after) for frame in frames), (0, 0)]
             is_inside = tf.pad(tf.ones_like(maps, tf.bool), margins)
-            maps = tf.where(is_inside, tf.pad(maps, margins), whole)
-        for axis, frame in enumerate(frames):
-            maps = maps if not frame.roll else tf.roll(maps, frame.roll, axis + 1)
-        parts = tf.reshape(maps, [self._sizes[index] for index in self._order])
+            maps = tf.where(is_inside, tf.pad(maps, margins), self._with_padding(output))
+        parts = tf.reshape(self._rolled(maps, 1), [self._sizes[index] for index in self._order])
         back = sorted(range(len(self._order)), key=self._order.__getitem__)
         patches = tf.reshape(tf.transpose(parts, back), self._patch_shape)
         if not (self._grid.before or self._grid.after):
@@ -126,8 +122,8 @@ class Arrangement:
         before, _, after = tf.split(output, sizes, axis, num=3)
         return tf.concat([before, patches, after], axis)
 
-    def _whole(self, output: tf.Tensor) -> tf.Tensor:
-        """Gives (N, rows, columns, K), still rolled and padded."""
+    def _with_padding(self, output: tf.Tensor) -> tf.Tensor:
+        """Gives (N, rows, columns, K) with the padding of rows and columns."""
         if self._grid.before or self._grid.after:
             axis = self._token_axis()
             length = tf.shape(output)[axis] - self._grid.before - self._grid.after
@@ -136,7 +132,14 @@ class Arrangement:
         parts = tf.transpose(tf.reshape(output, self._sizes), self._order)
         lengths = [self._length(axis) for axis in range(len(self._grid.places.frames))]
         channels = product(self._grid.places.axes[self._grid.channels])
-        return tf.reshape(parts, [-1, *lengths, channels])
+        return self._rolled(tf.reshape(parts, [-1, *lengths, channels]), -1)
+
+    def _rolled(self, maps: tf.Tensor, direction: int) -> tf.Tensor:
+        """Rolls maps as the network did (1), or back (-1)."""
+        for axis, frame in enumerate(self._grid.places.frames):
+            if frame.roll:
+                maps = tf.roll(maps, direction * frame.roll, axis + 1)
+        return maps
 
     def _shape_of_patches(self) -> list[_Size]:
         """Gives the shape of the output without further tokens, -1 for that with the batch."""
@@ -147,14 +150,6 @@ class Arrangement:
             has_batch = any(isinstance(factor, Batch) for factor in axis)
             shape.append(-1 if has_batch else functools.reduce(operator.mul, lengths, 1))
         return shape
-
-    def _inside(self) -> tuple[list[int], list[_Size]]:
-        """Says where the cells begin that aren't padding, and how many there are."""
-        frames = self._grid.places.frames
-        sizes: list[_Size] = []
-        for axis, frame in enumerate(frames):
-            sizes.append(self._length(axis) - frame.before - frame.after)
-        return [frame.before for frame in frames], sizes
 
     def _token_axis(self) -> int:
         return next(

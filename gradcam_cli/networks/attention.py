@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -26,6 +26,7 @@ from gradcam_cli.networks.places import (
     Places,
     Tokens,
     cells_of,
+    continues,
 )
 from gradcam_cli.networks.single_tensors import single_tensors
 
@@ -34,7 +35,6 @@ _NORMALIZING = operation_names("Exp", "Softmax")
 _REARRANGING = operation_names(
     "Cast", "ExpandDims", "Identity", "Mul", "RealDiv", "Reshape", "Squeeze", "Transpose"
 )
-_TOLERANCE = 1e-6
 _IN_PARTS = "attends within parts of the picture, as windows or rows, not over all of it"
 
 
@@ -165,10 +165,7 @@ def find_attention(trace: GridTrace) -> SelfAttention | NoAttention:
         return NoAttention("merges or removes tokens between its blocks")
     handed_on = _handed_on(trace, found)
     blocks = [
-        AttentionBlock(
-            seen.original, tokens, seen.order, seen.queries, seen.keys, seen.heads, seen.outside
-        )
-        for seen, tokens in zip(found, handed_on, strict=True)
+        replace(seen.block, tokens=tokens) for seen, tokens in zip(found, handed_on, strict=True)
     ]
     queries = last.tokens
     if queries is None:
@@ -180,17 +177,19 @@ def find_attention(trace: GridTrace) -> SelfAttention | NoAttention:
 
 @dataclass(frozen=True)
 class _Product:
-    """Attention probabilities that weigh values."""
+    """Attention probabilities that weigh values.
+
+    Attributes:
+        copy: The probabilities, in the copy of the graph.
+        block: What they are; what the block hands on isn't known yet.
+        grid: The queries as feature maps with a single channel.
+        tokens: The queries, where there are further ones beside the patches.
+    """
 
     copy: tf.Tensor
-    original: tf.Tensor
+    block: AttentionBlock
     grid: Grid
     tokens: Tokens | None
-    order: Sequence[int]
-    queries: Sequence[int]
-    keys: Sequence[int]
-    heads: int
-    outside: bool
 
 
 _Seen: TypeAlias = _Product | NoAttention | None
@@ -251,17 +250,8 @@ def _product(
         if not isinstance(factor, Batch)
     )
     tokens = [f for axis in queries for f in places.axes[axis] if isinstance(f, Tokens)]
-    return _Product(
-        copy,
-        original,
-        of_queries,
-        tokens[0] if tokens else None,
-        [*order, *queries, *keys],
-        queries,
-        keys,
-        heads,
-        outside,
-    )
+    block = AttentionBlock(original, None, [*order, *queries, *keys], queries, keys, heads, outside)
+    return _Product(copy, block, of_queries, tokens[0] if tokens else None)
 
 
 def _grid_along(trace: GridTrace, places: Places, axes: Sequence[int]) -> Grid | NoGrid:
@@ -278,8 +268,7 @@ def _relates(places: Places) -> bool:
     """Says whether places are told apart twice, rather than by rows and columns of windows."""
     cells = sorted(places.cells(), key=lambda cells: (cells.axis, -cells.pitch))
     return any(
-        outer.axis == inner.axis
-        and not math.isclose(outer.pitch, inner.size * inner.pitch, rel_tol=_TOLERANCE)
+        outer.axis == inner.axis and not continues(outer, inner)
         for outer, inner in itertools.pairwise(cells)
     )
 

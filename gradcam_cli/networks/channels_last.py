@@ -20,7 +20,7 @@ from typing import Any
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError
-from gradcam_cli.networks.internals import graph_of, replaced_operations
+from gradcam_cli.networks.internals import functions_of, graph_of, replaced_operations
 from gradcam_cli.networks.layout import (
     channels_first_tensors,
     is_channels_first,
@@ -29,7 +29,7 @@ from gradcam_cli.networks.layout import (
     with_channels_first,
     with_channels_last,
 )
-from gradcam_cli.networks.operations import attributes_of, compute, operation_names
+from gradcam_cli.networks.operations import attributes_of, compute, copied, operation_names
 
 _LAST_FORMATS = {b"NCHW": "NHWC", b"NCDHW": "NDHWC"}
 _CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
@@ -186,9 +186,7 @@ class ChannelsLastCopy:
         definition = inputs.graph.as_graph_def()
         first = channels_first_tensors(inputs, channels_first=channels_first)
         self.graph = tf.Graph()
-        self._functions = {
-            function.signature.name: function for function in definition.library.function
-        }
+        self._functions = functions_of(definition)
         self._replaces = not _has_gpu()
         self._layers: dict[str, str] = {}
         with self.graph.as_default():
@@ -245,15 +243,4 @@ class ChannelsLastCopy:
             replaced = _replacement(op, inputs) if is_convolution else _replaced(op, inputs)
         if replaced is not None:
             return replaced
-        copy = self.graph.create_op(
-            op.type,
-            inputs,
-            [tensor.dtype for tensor in op.outputs],
-            name=op.name,
-            # The others are hints to TensorFlow, which don't fit the copy.
-            attrs={
-                name: value for name, value in op.node_def.attr.items() if not name.startswith("_")
-            },
-            op_def=op.op_def,
-        )
-        return list(copy.outputs)
+        return copied(op, inputs, self.graph, name=op.name)

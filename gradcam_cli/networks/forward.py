@@ -19,7 +19,8 @@ from gradcam_cli.networks.operations import operation_names
 # which number belongs to which class.
 _TRANSPARENT_OPS = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape")
 _ACTIVATION_OPS = operation_names("Softmax", "Sigmoid")
-_USUAL_LENGTH = 224
+# What a network is shown that takes any size and doesn't say which it was trained on.
+USUAL_LENGTH = 224
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def trace_forward(
         probabilities = tf.nn.softmax(logits)
     else:
         probabilities = tf.cast(outputs, tf.float32)
-    usual_size = usual_size or (_USUAL_LENGTH,) * (len(inputs.shape) - 2)
+    usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
     outputs_by_path = recording.layer_outputs
     return ForwardPass(inputs, logits, probabilities, activation, outputs_by_path, usual_size)
 

@@ -14,6 +14,7 @@ input evenly among the cells would be right only if every convolution padded its
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -146,8 +147,8 @@ class GridTrace:
 
     def uses_patches(self, tensor: tf.Tensor) -> bool:
         """Says whether the scores depend on the patches of a tensor, and not on others alone."""
-        copy = self._copy.tensors.get(tensor.name)
-        used = None if copy is None else self._used.get(copy.name)
+        copy = self.copy(tensor)
+        used = None if copy is None else self.used(copy)
         if used is None or copy is None:
             return False
         tokens = self._places[copy.name].tokens()
@@ -155,7 +156,7 @@ class GridTrace:
 
     def is_sum(self, tensor: tf.Tensor) -> bool:
         """Says whether a tensor is a sum of feature maps, as at the end of a residual block."""
-        copy = self._copy.tensors.get(tensor.name)
+        copy = self.copy(tensor)
         if copy is None or copy.op.type not in _SUMS:
             return False
         operands = [self._places.get(operand.name) for operand in copy.op.inputs]
@@ -220,7 +221,7 @@ class GridTrace:
 
     def _find_used(self, logits: tf.Tensor) -> dict[str, Used]:
         """Finds which tokens of each tensor the scores depend on."""
-        copy = self._copy.tensors.get(logits.name)
+        copy = self.copy(logits)
         if copy is None:
             return {}
         used: dict[str, Used] = {copy.name: {}}
@@ -228,15 +229,16 @@ class GridTrace:
             of_outputs = [used[tensor.name] for tensor in step.op.outputs if tensor.name in used]
             if not of_outputs or step.type in _SHAPE_OPS:
                 continue
+            of_all = _united(of_outputs)
             for index, tensor in enumerate(step.op.inputs):
-                found = step.read(index, _united(of_outputs))
+                found = step.read(index, of_all)
                 if found is not None:
                     before = [used[tensor.name]] if tensor.name in used else []
                     used[tensor.name] = _united([*before, found])
         return used
 
     def _find(self, tensor: tf.Tensor) -> Grid | NoGrid:
-        copy = self._copy.tensors.get(tensor.name)
+        copy = self.copy(tensor)
         if copy is None:
             return NoGrid("does not depend on the picture")
         return self.grid_of(self._places[copy.name])
@@ -260,7 +262,7 @@ class GridTrace:
             frame = places.frames[axis]
             size.append(product(found) - frame.before - frame.after)
             pitch.append(found[-1].pitch)
-        if product(Other(length) for length in size) == 1:
+        if math.prod(size) == 1:
             return NoGrid("has a single cell")
         if None in self._inputs.shape.as_list()[1:-1]:
             if not _is_same_at_any_size(places, channels):
@@ -319,7 +321,7 @@ def _refusal(places: Places) -> str | None:
         return "mixes the pictures of a batch"
     if any(isinstance(kind, Repeated) for kind in kinds):
         return "repeats the picture's places"
-    having = [axis for axis in places.axes if any(isinstance(kind, Other) for kind in axis)]
+    having = _axes_with_channels(places)
     if len(having) > 1:
         return "divides its channels among several axes, as attention heads do"
     if not having and () not in places.axes:
@@ -327,14 +329,17 @@ def _refusal(places: Places) -> str | None:
     return None
 
 
-def _channel_axis(places: Places) -> int:
-    having = [
+def _axes_with_channels(places: Places) -> list[int]:
+    return [
         index
         for index, axis in enumerate(places.axes)
         if any(isinstance(factor, Other) for factor in axis)
     ]
+
+
+def _channel_axis(places: Places) -> int:
     empty = [index for index, axis in enumerate(places.axes) if not axis]
-    return having[0] if having else empty[-1]
+    return (_axes_with_channels(places) or empty[-1:])[0]
 
 
 def _whole(places: Places, channels: int, axis: int) -> list[Cells] | None:

@@ -111,6 +111,18 @@ def replaced_operations(replace: Replacement) -> Iterator[None]:
         op_callbacks.remove_op_callback(told)
 
 
+def functions_of(definition: Any) -> dict[str, Any]:
+    """Finds the functions that a graph calls.
+
+    Args:
+        definition: A ``GraphDef``.
+
+    Returns:
+        The ``FunctionDef`` of each, by its name; see `graph_of`.
+    """
+    return {function.signature.name: function for function in definition.library.function}
+
+
 def graph_of(function: Any) -> tf.Graph | None:
     """Makes the graph of a function that other graphs call.
 

@@ -162,8 +162,7 @@ def why_default(forward: ForwardPass, path: str) -> str:
 
 def _lost_later(forward: ForwardPass, path: str) -> str | None:
     """Says what keeps later layers from being explained, if they look like feature maps."""
-    paths = list(forward.layer_outputs)
-    for other in paths[paths.index(path) + 1 :]:
+    for other in _called_after(forward, path):
         found = forward.grid(other)
         is_map = (forward.layer_outputs[other].shape.rank or 0) > _RANK_OF_SCORES
         if isinstance(found, NoGrid) and found.lost and is_map and forward.uses_patches(other):
@@ -173,11 +172,15 @@ def _lost_later(forward: ForwardPass, path: str) -> str | None:
 
 def _is_before_unused_patches(forward: ForwardPass, path: str) -> bool:
     """Says whether later layers have patches on which the scores don't depend."""
-    paths = list(forward.layer_outputs)
-    later = paths[paths.index(path) + 1 :]
     return any(
-        isinstance(forward.grid(other), Grid) and not forward.uses_patches(other) for other in later
+        isinstance(forward.grid(other), Grid) and not forward.uses_patches(other)
+        for other in _called_after(forward, path)
     )
+
+
+def _called_after(forward: ForwardPass, path: str) -> list[str]:
+    paths = list(forward.layer_outputs)
+    return paths[paths.index(path) + 1 :]
 
 
 def feature_grid(forward: ForwardPass, path: str) -> Grid:

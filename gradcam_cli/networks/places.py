@@ -191,7 +191,7 @@ def fused(factors: Iterable[Factor]) -> Axis:
         last = result[-1] if result else None
         if isinstance(last, Other) and isinstance(factor, Other):
             result[-1] = Other(last.size * factor.size)
-        elif isinstance(last, Cells) and isinstance(factor, Cells) and _continues(last, factor):
+        elif isinstance(last, Cells) and isinstance(factor, Cells) and continues(last, factor):
             result[-1] = Cells(last.axis, last.size * factor.size, factor.pitch)
         elif isinstance(last, Cells) and isinstance(factor, Repeated):
             size, pitch = last.size * factor.size, last.pitch / factor.size
@@ -201,7 +201,8 @@ def fused(factors: Iterable[Factor]) -> Axis:
     return tuple(result)
 
 
-def _continues(outer: Cells, inner: Cells) -> bool:
+def continues(outer: Cells, inner: Cells) -> bool:
+    """Says whether rows, or columns, and what lies within each of them make one range."""
     return outer.axis == inner.axis and _is_close(outer.pitch, inner.size * inner.pitch)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from gradcam_cli.networks.operations import copied, operations_between
+
 
 def single_tensors(source: tf.Tensor, operations: Sequence[tf.Operation]) -> Iterator[tf.Tensor]:
     """Yields the tensors that alone tell all that follows: nothing before them is used after.
@@ -38,29 +40,8 @@ def follow_from(tensor: tf.Tensor, replacement: tf.Tensor, wanted: tf.Tensor) ->
     """
     graph: tf.Graph = tensor.graph
     copies = {tensor.name: replacement}
-    for op in _between(tensor, wanted):
-        outputs = graph.create_op(
-            op.type,
-            [copies.get(given.name, given) for given in op.inputs],
-            [output.dtype for output in op.outputs],
-            attrs=dict(op.node_def.attr),
-            op_def=op.op_def,
-        ).outputs
+    for op in operations_between(tensor, [wanted]):
+        inputs = [copies.get(given.name, given) for given in op.inputs]
+        outputs = copied(op, inputs, graph, with_hints=True)
         copies.update((output.name, copy) for output, copy in zip(op.outputs, outputs, strict=True))
     return copies.get(wanted.name, wanted)
-
-
-def _between(tensor: tf.Tensor, wanted: tf.Tensor) -> list[tf.Operation]:
-    needed: set[str] = set()
-    pending = [wanted.op]
-    while pending:
-        op = pending.pop()
-        if op.name not in needed and op.name != tensor.op.name:
-            needed.add(op.name)
-            pending += [given.op for given in op.inputs]
-    reached, found = {tensor.name}, []
-    for op in tensor.graph.get_operations():
-        if op.name in needed and any(given.name in reached for given in op.inputs):
-            reached.update(output.name for output in op.outputs)
-            found.append(op)
-    return found

@@ -13,8 +13,19 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.networks.internals import graph_of, make_capturing_graph, tell_variable_shape
-from gradcam_cli.networks.operations import attributes_of, compute, operation_names
+from gradcam_cli.networks.internals import (
+    functions_of,
+    graph_of,
+    make_capturing_graph,
+    tell_variable_shape,
+)
+from gradcam_cli.networks.operations import (
+    attributes_of,
+    compute,
+    copied,
+    operation_names,
+    operations_between,
+)
 
 _SIZES = operation_names("Rank", "Shape", "Size")
 _CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
@@ -53,9 +64,9 @@ class SizedCopy:
         self._graph = make_capturing_graph("sizes") or tf.Graph()
         # What follows from sizes alone, by the name of the tensor in the copy.
         self._numbers: dict[str, np.ndarray] = {}
-        needed = _between(inputs, wanted)
+        needed = operations_between(inputs, wanted)
         has_calls = any(op.type in _CALLS for op in needed)
-        self._functions = _functions(inputs.graph) if has_calls else {}
+        self._functions = functions_of(inputs.graph.as_graph_def()) if has_calls else {}
         with self._graph.as_default():
             copy = tf.compat.v1.placeholder(inputs.dtype, shape)
             self.tensors = self._copy(needed, {inputs.name: copy})
@@ -101,23 +112,13 @@ class SizedCopy:
         if known is not None:
             return known
         try:
-            copy = self._graph.create_op(
-                op.type,
-                inputs,
-                [tensor.dtype for tensor in op.outputs],
-                # The others are hints to TensorFlow, which don't fit the copy.
-                attrs={
-                    name: value
-                    for name, value in op.node_def.attr.items()
-                    if not name.startswith("_")
-                },
-                op_def=op.op_def,
-            )
+            outputs = copied(op, inputs, self._graph)
         # A network may insist on the size of a batch, and TensorFlow then on anything.
         except (ValueError, TypeError, tf.errors.OpError):
             return [tf.compat.v1.placeholder(tensor.dtype) for tensor in op.outputs]
-        self.operations.append(copy)
-        return list(copy.outputs)
+        if outputs:
+            self.operations.append(outputs[0].op)
+        return outputs
 
     def _computed(
         self, op: tf.Operation, inputs: Sequence[tf.Tensor]
@@ -166,26 +167,3 @@ class SizedCopy:
 def known_shape(tensor: tf.Tensor) -> list[int]:
     """Gives the shape of a tensor all of whose sizes are known."""
     return [size for size in tensor.shape.as_list() if size is not None]
-
-
-def _between(inputs: tf.Tensor, wanted: Collection[tf.Tensor]) -> list[tf.Operation]:
-    """Finds what depends on the inputs and is needed for what is wanted, in order."""
-    needed: set[str] = set()
-    pending = [tensor.op for tensor in wanted]
-    while pending:
-        op = pending.pop()
-        if op.name not in needed:
-            needed.add(op.name)
-            pending += [tensor.op for tensor in op.inputs]
-    reached = {inputs.name}
-    found = []
-    for op in inputs.graph.get_operations():
-        if op.name in needed and any(tensor.name in reached for tensor in op.inputs):
-            reached.update(tensor.name for tensor in op.outputs)
-            found.append(op)
-    return found
-
-
-def _functions(graph: tf.Graph) -> dict[str, object]:
-    library = graph.as_graph_def().library
-    return {function.signature.name: function for function in library.function}
