@@ -20,35 +20,23 @@ from gradcam_cli.run.batching import BatchSize
 from gradcam_cli.run.pipeline import explain_pictures
 from gradcam_cli.runtime.cores import Parallelism, divide_cores
 
-SMALL, LARGE = 500 * 375, 8000 * 6000
-
 
 def test_batches_grow_to_the_largest():
     size = BatchSize(16)
     sizes = [size.now]
     for _ in range(4):
-        size.grow(SMALL)
+        size.grow()
         sizes.append(size.now)
     assert sizes == [2, 4, 8, 16, 16]
-    assert size.in_flight * SMALL <= 96_000_000
-
-
-def test_large_pictures_come_one_by_one():
-    size = BatchSize(16)
-    size.grow(LARGE)
-    assert size.now == 1
-    assert size.in_flight == 2
-    size.grow(SMALL)
-    assert size.now == 2
 
 
 def test_batches_shrink_for_good_where_memory_ends():
     size = BatchSize(64)
-    for _ in range(4):
-        size.grow(1)
+    for _ in range(5):
+        size.grow()
     size.shrink(64)
     assert size.now == 32
-    size.grow(1)
+    size.grow()
     assert size.now == 32
     size.shrink(1)
     assert size.now == 1
@@ -56,7 +44,7 @@ def test_batches_shrink_for_good_where_memory_ends():
 
 def test_a_wanted_size_stays():
     size = BatchSize(16, fixed=50)
-    size.grow(SMALL)
+    size.grow()
     assert size.now == 50
     size.shrink(50)
     assert size.now == 25

@@ -20,25 +20,22 @@ from gradcam_cli.runtime.cores import Parallelism
 
 # A picture's explanations by each explainer, of a batch, and its row in that batch.
 Outcome: TypeAlias = tuple[list[Explanation], int] | GradcamError
-Batch: TypeAlias = Sequence[tuple[InputPicture, Future[LoadedPicture]]]
+Batch: TypeAlias = Sequence[tuple[InputPicture, LoadedPicture]]
 
 _FIRST = 2
 # One stream works with all cores; of several, each has what stays in the cache of a core.
 _LARGEST_OF_ONE_STREAM = 16
 _LARGEST_OF_MANY_STREAMS = 4
 _LARGEST_ON_GPU = 64
-# So many pixels are held at a time, in pictures that are decoded, explained or encoded.
-_PIXELS_IN_FLIGHT = 96_000_000
-_STAGES = 3
 
 
 class BatchSize:
-    """Grows as long as memory allows, and shrinks for good when it doesn't.
+    """Grows at first, and shrinks for good when memory doesn't last.
 
     Attributes:
         now: The size of the next batch.
         largest: What it never exceeds.
-        in_flight: How many pictures may be held at a time.
+        is_fixed: Whether the user chose it.
     """
 
     def __init__(self, largest: int, fixed: int | None = None) -> None:
@@ -48,21 +45,13 @@ class BatchSize:
             largest: What it grows to, if memory allows.
             fixed: What the user asked for; less, if the network runs out of memory.
         """
-        self._is_fixed = fixed is not None
+        self.is_fixed = fixed is not None
         self.largest = fixed or largest
         self.now = min(self.largest, fixed or _FIRST)
-        self.in_flight = _STAGES * self.now
 
-    def grow(self, pixels: int) -> None:
-        """Doubles the size, as long as pictures of this size leave room in memory.
-
-        Args:
-            pixels: How many the largest picture of the last batch has.
-        """
-        room = _PIXELS_IN_FLIGHT // max(pixels, 1)
-        if not self._is_fixed:
-            self.now = max(1, min(2 * self.now, self.largest, room // _STAGES))
-        self.in_flight = max(self.now + 1, room)
+    def grow(self) -> None:
+        """Doubles the size after a batch, up to the largest."""
+        self.now = min(2 * self.now, self.largest)
 
     def shrink(self, failed: int) -> None:
         """Takes half of what was too much, from now on.
@@ -125,7 +114,7 @@ class NetworkRunner:
         """Has a batch explained.
 
         Args:
-            batch: Pictures that are decoded, or will be: the pool has been told of them.
+            batch: Pictures of one input shape, with as many classes to explain each.
 
         Returns:
             What will come of each picture, in their order.
@@ -145,49 +134,35 @@ class NetworkRunner:
         self._own.place = self._places.get()
 
     def _explain(self, batch: Batch) -> list[Outcome]:
-        outcomes: dict[int, Outcome] = {}
-        alike: dict[tuple[tuple[int, ...], int], list[int]] = {}
-        for position, (picture, decoding) in enumerate(batch):
-            error = decoding.exception()
-            if error is None:
-                loaded = decoding.result()
-                key = loaded.prepared.inputs.shape, len(loaded.targets)
-                alike.setdefault(key, []).append(position)
-            else:
-                outcomes[position] = as_own_error(picture, error)
         place = getattr(self._own, "place", None)
         with contextlib.nullcontext() if place is None else tf.device(place):
-            for positions in alike.values():
-                group = [batch[position] for position in positions]
-                outcomes.update(zip(positions, self._explain_group(group), strict=True))
-        return [outcomes[position] for position in range(len(batch))]
+            return self._explain_parts(batch)
 
-    def _explain_group(self, group: Batch) -> list[Outcome]:
-        """Explains pictures of one shape, in parts if they are too many for the memory."""
+    def _explain_parts(self, batch: Batch) -> list[Outcome]:
+        """Explains pictures in parts, if they are too many for the memory."""
         most = self.batch_size.largest
-        if len(group) > most:
-            parts = [group[first : first + most] for first in range(0, len(group), most)]
-            return [outcome for part in parts for outcome in self._explain_group(part)]
-        loaded = [decoding.result() for _, decoding in group]
-        inputs = np.stack([one.prepared.inputs for one in loaded])
-        targets = np.array([one.targets for one in loaded], np.int32)
+        if len(batch) > most:
+            parts = [batch[first : first + most] for first in range(0, len(batch), most)]
+            return [outcome for part in parts for outcome in self._explain_parts(part)]
+        inputs = np.stack([loaded.prepared.inputs for _, loaded in batch])
+        targets = np.array([loaded.targets for _, loaded in batch], np.int32)
         try:
             explanations = [explainer.explain(inputs, targets) for explainer in self._explainers]
         except tf.errors.ResourceExhaustedError:
             # Each takes them, not the first that can.
             if sum(explainer.take_smaller_steps() for explainer in self._explainers):
-                return self._explain_group(group)
-            if len(group) > 1:
-                self.batch_size.shrink(len(group))
-                return self._explain_group(group)
-            ((picture, _),) = group
+                return self._explain_parts(batch)
+            if len(batch) > 1:
+                self.batch_size.shrink(len(batch))
+                return self._explain_parts(batch)
+            ((picture, _),) = batch
             return [
                 OutOfMemoryError(
                     f"{picture.path}: not enough memory for the network; choose a smaller --size, "
                     f"another --model, or fewer --workers"
                 )
             ]
-        return [(explanations, row) for row in range(len(group))]
+        return [(explanations, row) for row in range(len(batch))]
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,11 +15,15 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.run.batching import Batch, NetworkRunner, Outcome, as_own_error
+from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
+from gradcam_cli.run.look_ahead import LookAhead
 from gradcam_cli.run.planning import FilePlanner, PlannedFile
 from gradcam_cli.run.records import LoadedPicture, PictureResult
 from gradcam_cli.run.task import Task
 from gradcam_cli.run.writing import PictureWriter
+
+_T = TypeVar("_T")
+_Of = TypeVar("_Of")
 
 
 def explain_pictures(
@@ -46,6 +51,25 @@ def explain_pictures(
     return _Pipeline(explainers, task, namer).run(pictures)
 
 
+@dataclass(eq=False)
+class _Held:
+    """A picture on its way, from its file to its results.
+
+    Attributes:
+        place: Its place among the pictures of the run.
+        picture: Which it is.
+        loaded: The picture in memory, from when it is decoded until it is drawn.
+        outcome: What the network or an error made of it.
+        drawing: What comes of it, from when it is its turn.
+    """
+
+    place: int
+    picture: InputPicture
+    loaded: LoadedPicture | None = None
+    outcome: Outcome | None = None
+    drawing: Future[PictureResult] | None = None
+
+
 class _Pipeline:
     def __init__(
         self, explainers: Sequence[Explainer], task: Task, namer: OutputNamer | None
@@ -54,61 +78,112 @@ class _Pipeline:
         self._labels = explainers[0].classifier.labels
         self._planner = FilePlanner(task, self._labels, namer)
         self._writer = PictureWriter(explainers, task)
-        self._pool = ThreadPoolExecutor(task.parallelism.workers)
+        workers = task.parallelism.workers
+        self._pool = ThreadPoolExecutor(workers)
         self._runner = NetworkRunner(explainers, self._pool, task.parallelism, task.batch_size)
+        self._ahead = LookAhead(self._runner.batch_size, self._runner.streams, workers)
+        # From the oldest picture whose result isn't told to the newest, by their places.
+        self._held: dict[int, _Held] = {}
+        self._next_place = self._next_drawn = 0
+        self._is_last = False
+        # What a thread has done, and what is to be done about it in this one.
+        self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
         source = iter(pictures)
-        explaining: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
-        drawing: deque[Future[PictureResult]] = deque()
-        size = self._runner.batch_size
-
-        def stop() -> None:
-            self._runner.close()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
         try:
             while True:
-                # While each stream computes a batch, the next one is decoded.
-                while len(explaining) < 2 * self._runner.streams:
-                    held = len(drawing) + sum(len(batch) for batch, _ in explaining)
-                    if held and held + size.now > size.in_flight:
-                        break
-                    chosen, skipped = self._choose(islice(source, size.now))
-                    if not chosen and not skipped:
-                        break
-                    yield from (PictureResult(picture, skipped=True) for picture in skipped)
-                    if chosen:
-                        batch = [(one, self._pool.submit(self._load, one)) for one in chosen]
-                        explaining.append((batch, self._runner.submit(batch)))
-                if explaining:
-                    explained, outcomes = explaining.popleft()
-                    drawing.extend(self._draw(explained, outcomes.result()))
-                    size.grow(_pixels_of_largest(explained))
-                while drawing and (len(drawing) > size.now or not explaining):
-                    yield drawing.popleft().result()
-                if not explaining and not drawing:
+                yield from self._read_ahead(source)
+                self._run_batches()
+                self._draw_in_order()
+                yield from self._take_finished()
+                if self._is_last and not self._held:
                     break
+                self._done.get()()
+                while not self._done.empty():
+                    self._done.get()()
         except KeyboardInterrupt:
             self._runner.interrupt()
-            stop()
+            self._stop()
             # What was written by now is told, before the run ends.
-            yield from (future.result() for future in drawing if not future.cancelled())
+            drawings = [held.drawing for held in self._held.values()]
+            yield from (one.result() for one in drawings if one is not None and not one.cancelled())
             raise
         finally:
-            stop()
+            self._stop()
 
-    def _choose(
-        self, pictures: Iterable[InputPicture]
-    ) -> tuple[list[InputPicture], list[InputPicture]]:
-        """Tells pictures that are to be explained from those whose results are there."""
-        chosen: list[InputPicture] = []
-        skipped: list[InputPicture] = []
-        for picture in pictures:
-            is_done = self._task.write.skip_existing and not picture.redo
-            is_done = is_done and self._planner.is_done(picture)
-            (skipped if is_done else chosen).append(picture)
-        return chosen, skipped
+    def _stop(self) -> None:
+        self._runner.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read_ahead(self, source: Iterator[InputPicture]) -> Iterator[PictureResult]:
+        """Sets the decoding of pictures going, and tells of those that are skipped."""
+        while not self._is_last and self._ahead.may_read(len(self._held)):
+            picture = next(source, None)
+            if picture is None:
+                self._is_last = True
+            elif self._is_done(picture):
+                yield PictureResult(picture, skipped=True)
+            else:
+                held = _Held(self._next_place, picture)
+                self._next_place += 1
+                self._held[held.place] = held
+                self._ahead.begin()
+                self._when_done(self._pool.submit(self._load, picture), self._add, held)
+
+    def _add(self, held: _Held, decoding: Future[LoadedPicture]) -> None:
+        error = decoding.exception()
+        if error is not None:
+            self._ahead.fail()
+            held.outcome = as_own_error(held.picture, error)
+            return
+        held.loaded = decoding.result()
+        prepared = held.loaded.prepared
+        alike = prepared.inputs.shape, len(held.loaded.targets)
+        self._ahead.add(held.place, alike, prepared.image.width * prepared.image.height)
+
+    def _run_batches(self) -> None:
+        while places := self._ahead.next_batch(len(self._held), self._is_last):
+            batch = [self._held[place] for place in places]
+            loaded = [(held.picture, held.loaded) for held in batch if held.loaded is not None]
+            self._when_done(self._runner.submit(loaded), self._note_outcomes, batch)
+
+    def _note_outcomes(self, batch: Sequence[_Held], running: Future[list[Outcome]]) -> None:
+        self._ahead.finish_batch()
+        for held, outcome in zip(batch, running.result(), strict=True):
+            held.outcome = outcome
+        self._runner.batch_size.grow()
+
+    def _draw_in_order(self) -> None:
+        """Sets the drawing going of all pictures that no unexplained one stands before."""
+        while held := self._held.get(self._next_drawn):
+            if held.outcome is None:
+                break
+            held.drawing = self._draw(held.picture, held.loaded, held.outcome)
+            held.loaded = held.outcome = None
+            self._when_done(held.drawing, self._release, held)
+            self._next_drawn += 1
+
+    def _release(self, held: _Held, _drawing: Future[PictureResult]) -> None:
+        self._ahead.release(held.place)
+
+    def _take_finished(self) -> Iterator[PictureResult]:
+        while self._held:
+            place, held = next(iter(self._held.items()))
+            if held.drawing is None or not held.drawing.done():
+                break
+            del self._held[place]
+            yield held.drawing.result()
+
+    def _when_done(
+        self, future: Future[_T], then: Callable[[_Of, Future[_T]], None], of: _Of
+    ) -> None:
+        future.add_done_callback(lambda done: self._done.put(lambda: then(of, done)))
+
+    def _is_done(self, picture: InputPicture) -> bool:
+        """Says whether a picture's results are there, and should stay."""
+        may_skip = self._task.write.skip_existing and not picture.redo
+        return may_skip and self._planner.is_done(picture)
 
     def _load(self, picture: InputPicture) -> LoadedPicture:
         targets = self._task.targets
@@ -116,20 +191,19 @@ class _Pipeline:
         prepared = self._task.inputs.read(picture.path)
         return LoadedPicture(prepared, targets.explained(picture, self._labels, truth), truth)
 
-    def _draw(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterator[Future[PictureResult]]:
-        """Sets the drawing of a batch going, in the order of its pictures."""
-        for (picture, decoding), outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, GradcamError):
-                yield _done(PictureResult(picture, error=outcome))
-                continue
-            explanations, row = outcome
-            loaded = decoding.result()
-            result = self._predict(picture, loaded, explanations[0].probabilities[row])
-            if self._task.targets.only_wrong and not result.is_wrong:
-                yield _done(result)
-                continue
-            files = self._planner.plan(picture, explanations[0].targets[row])
-            yield self._pool.submit(self._write, result, loaded, explanations, row, files)
+    def _draw(
+        self, picture: InputPicture, loaded: LoadedPicture | None, outcome: Outcome
+    ) -> Future[PictureResult]:
+        """Sets the drawing of a picture going; to be called in the pictures' order."""
+        if isinstance(outcome, GradcamError):
+            return _done(PictureResult(picture, error=outcome))
+        assert loaded is not None
+        explanations, row = outcome
+        result = self._predict(picture, loaded, explanations[0].probabilities[row])
+        if self._task.targets.only_wrong and not result.is_wrong:
+            return _done(result)
+        files = self._planner.plan(picture, explanations[0].targets[row])
+        return self._pool.submit(self._write, result, loaded, explanations, row, files)
 
     def _predict(
         self, picture: InputPicture, loaded: LoadedPicture, probabilities: np.ndarray
@@ -161,10 +235,3 @@ def _done(result: PictureResult) -> Future[PictureResult]:
     future: Future[PictureResult] = Future()
     future.set_result(result)
     return future
-
-
-def _pixels_of_largest(batch: Batch) -> int:
-    sizes = [
-        future.result().prepared.image.size for _, future in batch if future.exception() is None
-    ]
-    return max((width * height for width, height in sizes), default=1)
