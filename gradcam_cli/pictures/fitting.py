@@ -19,6 +19,9 @@ CENTRE_CROP = 0.875
 # The input of a network is most often this many cells of its last map wide.
 _CELLS = 7
 _LARGEST_STRIDE = 32
+# A picture at least six times as long as the input is first reduced by a whole number, to three
+# times its length or more. That takes a fifth of the time, and changes values by 2 of 255 at most.
+_REDUCING_GAP = 3.0
 # Beyond this aspect ratio even "keep" squashes, or a strip would have no height left.
 _LONGEST_ASPECT_RATIO = 16.0
 # The mean colour of ImageNet: what the networks know best as "nothing there".
@@ -41,6 +44,29 @@ class Placement:
     size: tuple[int, int]
     margins: tuple[tuple[int, int], tuple[int, int]]
     box: Box
+
+
+@dataclass(frozen=True, eq=False)
+class LaidMap:
+    """A map on a picture, of which any rows can be had without all the others.
+
+    Attributes:
+        vertical: (height, rows) float32, how much each row of the map weighs in each of pixels.
+        widened: (rows, width) float32, the map upsampled horizontally.
+    """
+
+    vertical: np.ndarray
+    widened: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return len(self.vertical), self.widened.shape[1]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Computes some rows of pixels, (rows, width) float32 in [0, 1]."""
+        upsampled: np.ndarray = self.vertical[rows] @ self.widened
+        return upsampled.clip(0.0, 1.0, out=upsampled)
 
 
 @dataclass(frozen=True)
@@ -73,7 +99,10 @@ class Fit:
         """
         left, top, right, bottom = self.target
         seen = picture.resize(
-            (right - left, bottom - top), Image.Resampling.BICUBIC, box=self.source
+            (right - left, bottom - top),
+            Image.Resampling.BICUBIC,
+            box=self.source,
+            reducing_gap=_REDUCING_GAP,
         )
         if seen.size != self.input_size:
             canvas = Image.new("RGB", self.input_size, _FILL).convert(seen.mode)
@@ -141,6 +170,10 @@ class Fit:
         Returns:
             (height, width) float32 of the size of `seen`, in [0, 1], upsampled bicubically.
         """
+        return self.lay(heatmap, pitch)[:]
+
+    def lay(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> LaidMap:
+        """Lays a map as `upsample` does, without computing its pixels yet."""
         rows, columns = heatmap.shape
         placement = self.place((rows, columns), pitch)
         left, top, right, bottom = placement.box
@@ -148,8 +181,7 @@ class Fit:
         above_and_below, beside = placement.margins
         vertical = _cell_weights(rows, above_and_below, height, top, bottom)
         horizontal = _cell_weights(columns, beside, width, left, right)
-        upsampled: np.ndarray = vertical @ (heatmap.astype(np.float32) @ horizontal.T)
-        return upsampled.clip(0.0, 1.0, out=upsampled)
+        return LaidMap(vertical, heatmap.astype(np.float32) @ horizontal.T)
 
 
 @lru_cache(maxsize=32)

@@ -8,11 +8,14 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.pictures.fitting import LaidMap
 
 DEFAULT_ALPHA = 0.5
 DEFAULT_COLORMAP = "jet"
 _LEVELS = 256
 _MAXIMUM_16_BIT = 65535
+# A large picture is coloured in strips: what is made on the way stays in a core's cache.
+_PIXELS_AT_ONCE = 256_000
 
 
 @cache
@@ -41,7 +44,7 @@ def color_table(colormap: str) -> bytes:
 
 def draw_overlay(
     picture: Image.Image,
-    heat: np.ndarray,
+    heat: np.ndarray | LaidMap,
     position: tuple[int, int] = (0, 0),
     colormap: str = DEFAULT_COLORMAP,
     alpha: float = DEFAULT_ALPHA,
@@ -61,15 +64,23 @@ def draw_overlay(
     Raises:
         UsageError: Matplotlib has no such colour map.
     """
+    rows, width = heat.shape
+    if (width, rows) == picture.size and width * rows <= _PIXELS_AT_ONCE:
+        return _blend(picture, heat[:], colormap, alpha)
+    overlay = picture.copy()
+    left, top = position
+    rows_at_once = max(1, _PIXELS_AT_ONCE // width)
+    for start in range(0, rows, rows_at_once):
+        strip = heat[start : start + rows_at_once]
+        box = (left, top + start, left + width, top + start + len(strip))
+        overlay.paste(_blend(picture.crop(box), strip, colormap, alpha), box)
+    return overlay
+
+
+def _blend(picture: Image.Image, heat: np.ndarray, colormap: str, alpha: float) -> Image.Image:
     indices = Image.fromarray((heat * np.float32(_LEVELS - 1) + 0.5).astype(np.uint8))
     indices.putpalette(color_table(colormap))
-    colored = indices.convert("RGB")
-    if colored.size == picture.size:
-        return Image.blend(picture, colored, alpha)
-    overlay = picture.copy()
-    box = (*position, position[0] + colored.width, position[1] + colored.height)
-    overlay.paste(Image.blend(picture.crop(box), colored, alpha), position)
-    return overlay
+    return Image.blend(picture, indices.convert("RGB"), alpha)
 
 
 def draw_heatmap(

@@ -19,6 +19,10 @@ _BITS, _RGB = 8, 2
 _CHANNELS = 3
 # Rows are filtered by as many at a time as stay in a core's cache.
 _BYTES_AT_ONCE = 50_000
+# A large picture is filtered and compressed in strips of so much, so that it isn't in memory
+# three times. A few of them tell what kind of picture it is.
+_BYTES_COPIED = 1_000_000
+_STRIPS_JUDGED = 4
 # Every fourth row tells as much as all.
 _SAMPLED = 4
 # Beside each other most pixels of a drawing are equal, and of a photograph nearly equal: as
@@ -70,50 +74,73 @@ def encode_png(
     before = [(b"IHDR", header)]
     if icc_profile:
         before.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)))
-    for name, content in (*before, *chunks, (b"IDAT", _compress(_filter(image))), (b"IEND", b"")):
+    for name, content in (*before, *chunks, (b"IDAT", _compress(image)), (b"IEND", b"")):
         checksum = zlib.crc32(content, zlib.crc32(name))
         parts += [struct.pack(">I", len(content)), name, content, struct.pack(">I", checksum)]
     return b"".join(parts)
 
 
-def _compress(filtered: Bytes) -> bytes:
-    level, strategy = _DRAWING if _is_of_drawing(filtered) else _PHOTOGRAPH
+def _compress(image: Image.Image) -> bytes:
+    rows_copied = max(_rows_at_once(image), _BYTES_COPIED // (image.width * _CHANNELS))
+    strips = [
+        (top, min(top + rows_copied, image.height)) for top in range(0, image.height, rows_copied)
+    ]
+    some = strips[:: -(-len(strips) // _STRIPS_JUDGED)]
+    filtered = {strip: _filter(image, *strip) for strip in some}
+    level, strategy = _DRAWING if _are_of_drawing(filtered.values()) else _PHOTOGRAPH
     compressor = zlib_ng.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY_LEVEL, strategy)
-    return bytes(compressor.compress(filtered) + compressor.flush())
+    parts = []
+    for strip in strips:
+        rows = filtered.pop(strip, None)
+        parts.append(compressor.compress(_filter(image, *strip) if rows is None else rows))
+    return b"".join([*parts, compressor.flush()])
 
 
-def _filter(image: Image.Image) -> Bytes:
+def _rows_at_once(image: Image.Image) -> int:
+    return _SAMPLED * max(1, _BYTES_AT_ONCE // (image.width * _CHANNELS * _SAMPLED))
+
+
+def _filter(image: Image.Image, top: int, bottom: int) -> Bytes:
     """Predicts each byte by its neighbours, some rows at a time in the way that leaves the least.
 
+    Args:
+        image: Mode "RGB".
+        top: The first of the rows that are filtered.
+        bottom: The one after the last.
+
     Returns:
-        (height, 1 + 3 * width) uint8: each row's filter, and what it leaves.
+        (bottom - top, 1 + 3 * width) uint8: each row's filter, and what it leaves.
     """
     width = image.width * _CHANNELS
+    first = max(0, top - 1)
+    copied = np.asarray(image.crop((0, first, image.width, bottom)))
     # With black beyond the left and the upper border.
-    framed = np.zeros((1 + image.height, _CHANNELS + width), np.uint8)
-    framed[1:, _CHANNELS:] = np.asarray(image).reshape(image.height, width)
+    framed = np.zeros((1 + bottom - top, _CHANNELS + width), np.uint8)
+    framed[len(framed) - len(copied) :, _CHANNELS:] = copied.reshape(len(copied), width)
     rows, left, above = framed[1:, _CHANNELS:], framed[1:, :-_CHANNELS], framed[:-1, _CHANNELS:]
-    filtered = np.empty((image.height, 1 + width), np.uint8)
     samples = rows[::_SAMPLED], left[::_SAMPLED], above[::_SAMPLED]
     costs = [
         _magnitudes(leave(*samples)).sum(axis=1, dtype=np.uint32) for leave in _FILTERS.values()
     ]
-    sampled_at_once = max(1, _BYTES_AT_ONCE // (width * _SAMPLED))
-    starts = np.arange(0, len(samples[0]), sampled_at_once)
+    rows_at_once = _rows_at_once(image)
+    starts = np.arange(0, len(samples[0]), rows_at_once // _SAMPLED)
     cheapest = np.add.reduceat(costs, starts, axis=1).argmin(axis=0)
+    filtered = np.empty((bottom - top, 1 + width), np.uint8)
     numbers, leaves = zip(*_FILTERS.items(), strict=True)
     for start, chosen in zip(starts * _SAMPLED, cheapest, strict=True):
-        strip = slice(start, start + sampled_at_once * _SAMPLED)
-        filtered[strip, 0] = numbers[chosen]
-        filtered[strip, 1:] = leaves[chosen](rows[strip], left[strip], above[strip])
+        some = slice(start, start + rows_at_once)
+        filtered[some, 0] = numbers[chosen]
+        filtered[some, 1:] = leaves[chosen](rows[some], left[some], above[some])
     return filtered
 
 
-def _is_of_drawing(filtered: Bytes) -> bool:
-    distances = _magnitudes(filtered[::_SAMPLED])
-    equal = distances.size - np.count_nonzero(distances)
-    nearly_equal = np.count_nonzero(distances <= _NEARLY) - equal
-    return bool(equal > 2 * nearly_equal)
+def _are_of_drawing(strips: Iterable[Bytes]) -> bool:
+    equal = nearly_equal = 0
+    for filtered in strips:
+        distances = _magnitudes(filtered[::_SAMPLED])
+        equal += int(distances.size - np.count_nonzero(distances))
+        nearly_equal += int(np.count_nonzero((distances > 0) & (distances <= _NEARLY)))
+    return equal > 2 * nearly_equal
 
 
 def _magnitudes(filtered: Bytes) -> Bytes:

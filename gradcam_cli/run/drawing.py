@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.pictures.fitting import LaidMap
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region, find_region
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
@@ -19,13 +20,17 @@ class DrawnMap:
     """A map of one class by one explainer, on the picture.
 
     Attributes:
-        heat: The map, (height, width) float32 in [0, 1], over the part of the picture that
-            the network saw.
+        laid: The map over the part of the picture that the network saw.
         region: Where it is above the threshold, if that is wanted.
     """
 
-    heat: np.ndarray
+    laid: LaidMap
     region: Region | None
+
+    @property
+    def heat(self) -> np.ndarray:
+        """All pixels of the map, (height, width) float32 in [0, 1]; computed at each call."""
+        return self.laid[:]
 
 
 def lay_map(
@@ -42,11 +47,11 @@ def lay_map(
         pitch: Vertical and horizontal distance of its cells, in input pixels.
         options: Whether a region is wanted, and from where.
     """
-    heat = prepared.fit.upsample(cells, pitch)
+    laid = prepared.fit.lay(cells, pitch)
     region = None
     if options.finds_regions:
-        region = find_region(frame_heat(prepared, heat), options.region_from)
-    return DrawnMap(heat, region)
+        region = find_region(frame_heat(prepared, laid[:]), options.region_from)
+    return DrawnMap(laid, region)
 
 
 def frame_heat(prepared: PreparedPicture, heat: np.ndarray) -> np.ndarray:
@@ -68,7 +73,7 @@ def draw_map(prepared: PreparedPicture, drawn: DrawnMap, options: DrawOptions) -
         options: How it is drawn.
     """
     overlay = draw_overlay(
-        prepared.image, drawn.heat, prepared.fit.seen[:2], options.colormap, options.alpha
+        prepared.image, drawn.laid, prepared.fit.seen[:2], options.colormap, options.alpha
     )
     if drawn.region is None:
         return overlay

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from gradcam_cli.run.batching import BatchSize
 
 # So many pixels are held at a time, in pictures that are decoded, explained or encoded.
-_MOST_PIXELS = 96_000_000
+_MOST_PIXELS = 48_000_000
 # What a picture is taken for before any was decoded: one of a common camera.
 _EXPECTED_PIXELS = 12_000_000
 _REMEMBERED = 8

@@ -143,7 +143,8 @@ class PictureWriter:
                 markless = [file for file in files.values() if not carries_mark(file)]
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, result, title, prepared.image, companions)
-                classes.append((prediction, drawn.heat))
+                if self._task.composite:
+                    classes.append((prediction, drawn.heat))
                 if heatmap_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
                     self._write_heatmap(heatmap_file, framed, result, title)
