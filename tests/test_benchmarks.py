@@ -18,7 +18,7 @@ from benchmarks import parts  # noqa: E402
 from benchmarks.codecs import encoders  # noqa: E402
 from benchmarks.machine import describe_machine  # noqa: E402
 from benchmarks.measuring import run  # noqa: E402
-from benchmarks.pictures import SIZE, link_pictures, make_pictures  # noqa: E402
+from benchmarks.pictures import SIZE, link_pictures, make_mixed_pictures, make_pictures  # noqa: E402
 from benchmarks.plot import save_plot  # noqa: E402
 from benchmarks.records import Record, Spread, select, spread  # noqa: E402
 from benchmarks.scenarios import BARE, FOLDED  # noqa: E402
@@ -70,6 +70,20 @@ def test_pictures_are_the_same_whatever_the_count_is(tmp_path):
     assert are_equal(few, many[:3])
     other = make_pictures(tmp_path / "other", 3, seed=1)
     assert not are_equal(few[:1], other[:1])
+
+
+def test_mixed_pictures_are_as_folders_of_photographs_are(tmp_path):
+    paths = make_mixed_pictures(tmp_path / "many", 100)
+    sizes = [Image.open(path).size for path in paths]
+    pixels = np.prod(sizes, axis=1) / 1e6
+    assert sum(pixels > 11) == 1
+    assert np.sort(pixels)[-2] <= 4
+    assert 0.05 <= pixels.min() < 0.1
+    assert np.mean([max(size) == 500 for size in sizes]) > 0.6
+    upright = [height > width for width, height in sizes]
+    # Upright ones in each quarter of the folder, and no long row of either kind.
+    assert all(0 < sum(upright[start : start + 25]) < 20 for start in range(0, 100, 25))
+    assert are_equal(make_mixed_pictures(tmp_path / "few", 3), paths[:3])
 
 
 def test_linked_pictures_keep_their_order_and_names_apart(tmp_path, save_picture):
