@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import parts  # noqa: E402
+from benchmarks.api_speed import measure_explain  # noqa: E402
 from benchmarks.codecs import encoders  # noqa: E402
 from benchmarks.limits import (  # noqa: E402
     BARE,
@@ -223,6 +224,12 @@ def test_the_network_is_measured_as_gradcam_runs_it(tmp_path):
     assert done.error is None
     assert done.found["pictures"] == 3
     assert 0 < done.found["seconds"] < done.seconds
+
+
+def test_explain_is_measured_beside_the_network_alone():
+    measured = measure_explain("gradcam_api", np.zeros((2, 224, 224, 3), np.uint8))
+    assert measured["pictures"] == 2
+    assert measured["seconds"] > 0 < measured["bare_seconds"]
 
 
 def test_a_process_that_takes_too_long_is_stopped():
