@@ -15,10 +15,10 @@ OURS = "bold green"
 UNKNOWN = Text("—", style="dim")
 
 
-def make_table(title: str, *headings: str) -> Table:
-    """Makes a table whose first column has no heading."""
+def make_table(title: str, *headings: str, first: str = "") -> Table:
+    """Makes a table: the first column holds names, the others numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    table.add_column("")
+    table.add_column(first)
     for heading in headings:
         table.add_column(heading, justify="right")
     return table

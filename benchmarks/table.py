@@ -113,9 +113,7 @@ def _draw_growth(records: Sequence[Record]) -> list[Table]:
 
 def _draw_growth_of(folder: str, growth: Sequence[Record]) -> Table:
     counts = sorted({record.pictures for record in growth})
-    table = make_table(
-        f"Growth from files to files ({folder}): pictures", *(f"{count:,}" for count in counts)
-    )
+    table = make_table(f"Growth ({folder})", *(f"{count:,}" for count in counts), first="pictures")
     for subject in in_order(subjects(growth)):
         cells = []
         for count in counts:

@@ -136,7 +136,10 @@ def steady_speed(records: Sequence[Record]) -> float | None:
     """Images per second of gradcam once it is ready: without the time of a single picture."""
     count = parts_count(records)
     whole, one = (median_of(records, "parts", GRADCAM, seconds, n) for n in (count, 1))
-    return None if whole is None or one is None or count < 2 else (count - 1) / (whole - one)
+    # Of few pictures the one may by chance have taken longer.
+    if whole is None or one is None or whole <= one:
+        return None
+    return (count - 1) / (whole - one)
 
 
 def parts_count(records: Sequence[Record]) -> int:
