@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from benchmarks.peers import PEERS
-from benchmarks.records import Record, select, spread, subjects
-from benchmarks.scenarios import GRADCAM
+from benchmarks.records import Record, by_folder, select, spread, subjects
+from benchmarks.session import GRADCAM
 from benchmarks.targets import memory, seconds, speed
 
 _OURS = "#0b7a4b"
@@ -24,16 +24,23 @@ def save_plot(records: Sequence[Record], machine: str, path: Path) -> bool:
         Whether there was anything to draw.
     """
     panels: list[Callable[[Axes], None]] = []
-    for scenario, title in (("memory", "In memory"), ("files", "From files to files")):
-        found = [record for record in select(records, scenario) if record.seconds]
+    measured = [record for record in records if record.seconds]
+    speeds = {"In memory": select(measured, "memory")}
+    for folder, found in by_folder(select(measured, "files")).items():
+        speeds[f"From files to files ({folder})"] = found
+    for title, found in speeds.items():
         if found:
             panels.append(lambda axes, f=found, t=title: _draw_speeds(axes, f, t))
-    growth = [record for record in select(records, "growth") if record.seconds]
-    if growth:
-        panels.append(
-            lambda axes: _draw_growth(axes, growth, seconds, "s", "Time of the whole run")
-        )
-        panels.append(lambda axes: _draw_growth(axes, growth, memory, "GB", "Peak memory"))
+    for folder, growth in by_folder(select(measured, "growth")).items():
+        for value, unit, title in (
+            (seconds, "s", "Time of the whole run"),
+            (memory, "GB", "Peak memory"),
+        ):
+            panels.append(
+                lambda axes, g=growth, v=value, u=unit, t=f"{title} ({folder})": _draw_growth(
+                    axes, g, v, u, t
+                )
+            )
     if not panels:
         return False
     rows = (len(panels) + 1) // 2

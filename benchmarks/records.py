@@ -4,20 +4,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
+# Folders of pictures: made of photographs' sizes, made of one size, or the user's own.
+MIXED, ONE_SIZE, GIVEN = "mixed", "one size", "given"
+FOLDERS = (MIXED, ONE_SIZE, GIVEN)
+
 
 @dataclass(frozen=True)
 class Record:
     """One measurement, or why there is none.
 
     Attributes:
-        scenario: "memory", "files", "startup", "growth", "parts", "overhead" or "codecs".
+        scenario: A key of `benchmarks.scenarios.SCENARIOS`, where "codecs" records "encoders" and
+            "decoders", and "parts" also "overhead".
         subject: Who or what: a key of `benchmarks.peers.PEERS`, a part, a codec.
-        pictures: How many pictures there were.
+        pictures: How many pictures there were, or how many passes through the network.
         seconds: How long they took.
         peak_bytes: The largest resident set of the process.
         bytes: The size of what was written for all pictures.
         agreement: The smallest correlation of a map with gradcam's.
         reason: Why there is no measurement.
+        folder: Which of `FOLDERS` the pictures are from; None where it makes no difference.
     """
 
     scenario: str
@@ -28,6 +34,7 @@ class Record:
     bytes: int | None = None
     agreement: float | None = None
     reason: str | None = None
+    folder: str | None = None
 
     @property
     def images_per_second(self) -> float | None:
@@ -56,6 +63,15 @@ def select(
         and subject in (None, record.subject)
         and pictures in (None, record.pictures)
     ]
+
+
+def by_folder(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Divides records by their folder, in the order of `FOLDERS`; leaves out those of none."""
+    found: dict[str, list[Record]] = {folder: [] for folder in FOLDERS}
+    for record in records:
+        if record.folder is not None:
+            found[record.folder].append(record)
+    return {folder: of_folder for folder, of_folder in found.items() if of_folder}
 
 
 def spread(records: Iterable[Record], value: Callable[[Record], float | None]) -> Spread | None:

@@ -14,6 +14,8 @@ from pathlib import Path
 # After this many seconds a slow peer's speed in memory is known.
 _LONG_ENOUGH = 6.0
 _COMPARED_MAPS = 8
+# What a tool does once is no matter beside so many seconds.
+_LONGER_THAN_A_START = 60.0
 
 
 def main() -> int:
@@ -58,14 +60,11 @@ def files(arguments):
 def memory(arguments):
     """Explains arrays, warm, until all are explained or the speed is known."""
     import numpy as np
-    from PIL import Image
 
     from benchmarks.peers import PEERS, load
-    from benchmarks.plain_script import read_inputs
 
     batch = PEERS[arguments.name].batch
-    images = [Image.open(path).convert("RGB") for path in sorted(arguments.pictures.iterdir())]
-    inputs = read_inputs(images)
+    inputs = _read_inputs(arguments.pictures)
     explain = load(arguments.name)
     first = np.concatenate(
         [
@@ -85,10 +84,48 @@ def memory(arguments):
     return {"seconds": time.perf_counter() - started, "pictures": done}
 
 
+def score_cam(arguments):
+    """Explains one array by Score-CAM, a second time where the first wasn't long."""
+    import numpy as np
+
+    from benchmarks.peers import load_score_cam
+
+    inputs = _read_inputs(arguments.pictures)
+    explain = load_score_cam(arguments.name)
+    for _ in range(2):
+        started = time.perf_counter()
+        maps = explain(inputs)
+        seconds = time.perf_counter() - started
+        if seconds > _LONGER_THAN_A_START:
+            break
+    np.save(arguments.out, maps)
+    return {"seconds": seconds, "pictures": len(inputs)}
+
+
 def part(arguments):
+    from benchmarks.limits import FOLDED
+    from gradcam_cli.runtime.cores import divide_cores
+    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
+
+    pictures = sorted(arguments.pictures.iterdir())
+    # As the command does: later neither threads nor kernels can be chosen.
+    import_tensorflow(parallelism=divide_cores(len(pictures)) if arguments.name == FOLDED else None)
+
     from benchmarks.parts import PARTS
 
-    return PARTS[arguments.name](sorted(arguments.pictures.iterdir()))
+    return PARTS[arguments.name](pictures)
+
+
+def api(arguments):
+    from benchmarks.api_speed import measure_explain
+
+    return measure_explain(arguments.name, _read_inputs(arguments.pictures))
+
+
+def evaluate(arguments):
+    from benchmarks.evaluation_cost import measure_evaluate
+
+    return measure_evaluate(sorted(arguments.pictures.iterdir()))
 
 
 def codecs(arguments):
@@ -97,7 +134,24 @@ def codecs(arguments):
     return CODECS[arguments.name](sorted(arguments.pictures.iterdir()))
 
 
-KINDS = {"ready": ready, "files": files, "memory": memory, "part": part, "codecs": codecs}
+def _read_inputs(pictures):
+    from PIL import Image
+
+    from benchmarks.plain_script import read_inputs
+
+    return read_inputs([Image.open(path).convert("RGB") for path in sorted(pictures.iterdir())])
+
+
+KINDS = {
+    "ready": ready,
+    "files": files,
+    "memory": memory,
+    "score_cam": score_cam,
+    "part": part,
+    "api": api,
+    "evaluate": evaluate,
+    "codecs": codecs,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,8 +8,8 @@ from benchmarks.peers.keras_model import load_logits
 
 
 def load() -> Explain:
-    model = load_logits()
-    explainer = GradCAM(model, batch_size=32, conv_layer=LAYER)
+    explainer = load_explainer()
+    model = explainer.model
 
     def explain(inputs):
         inputs = inputs.astype(np.float32)
@@ -18,3 +18,7 @@ def load() -> Explain:
         return explainer.explain(inputs, targets).numpy()[..., 0]
 
     return explain
+
+
+def load_explainer() -> GradCAM:
+    return GradCAM(load_logits(), batch_size=32, conv_layer=LAYER)
