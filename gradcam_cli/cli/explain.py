@@ -46,6 +46,7 @@ from gradcam_cli.run.options import (
 )
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.runtime.cores import divide_cores
+from gradcam_cli.runtime.onednn import describe_onednn
 
 _FAILED = 1
 _PATHS_IN_TITLE = 3
@@ -97,7 +98,10 @@ class _ExplainCommand(click.Command):
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Print the input size, cells, preprocessing and times."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print the input size, cells, preprocessing, kernels and times.",
 )
 @debug_option
 @click.pass_context
@@ -174,6 +178,8 @@ def explain(
         if verbose:
             how = "" if run.ready is None else f"{_describe_input(run.ready)}; "
             click.echo(f"{how}ready after {loaded - started:.1f} s", err=True)
+            if run.ready is not None:
+                click.echo(_describe_kernels(), err=True)
         report = None
         if write.report is not None and run.ready is not None:
             options = ReportOptions(
@@ -245,6 +251,12 @@ def _describe_input(ready: ReadyJob) -> str:
     width, height = inputs.size
     shape = ", in the shape of each picture" * (inputs.fit == "keep")
     return f"input {height}×{width} px (height×width){shape}, fit {inputs.fit}"
+
+
+def _describe_kernels() -> str:
+    from gradcam_cli.networks.internals import has_onednn_on
+
+    return describe_onednn(has_onednn_on())
 
 
 def _title(paths: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from gradcam_cli.files.storage import is_remote
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.runtime.cores import divide_cores
+from gradcam_cli.runtime.onednn import users_setting
 from gradcam_cli.runtime.stderr import held_back_stderr
 
 if TYPE_CHECKING:
@@ -198,7 +199,10 @@ def _answers(
         warnings.simplefilter("ignore", DeprecationWarning)
         answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Worker,
-            fn_constructor_args=(job, parallelism, list(one_of_each.values()), os.getcwd()),
+            fn_constructor_args=(
+                *(job, parallelism, list(one_of_each.values())),
+                *(os.getcwd(), users_setting()),
+            ),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=cores_each,

@@ -18,6 +18,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.run.job import Job, ReadyJob, make_ready
 from gradcam_cli.run.records import PictureResult
+from gradcam_cli.runtime import onednn
 from gradcam_cli.runtime.cores import Parallelism
 
 BLOCK, ANSWER = "block", "answer"
@@ -49,6 +50,7 @@ class Worker:
         parallelism: Parallelism,
         pictures: Sequence[InputPicture],
         folder: str,
+        onednn_setting: str | None = None,
     ) -> None:
         """Loads the model.
 
@@ -57,10 +59,15 @@ class Worker:
             parallelism: How many things are done at once here.
             pictures: One of each folder.
             folder: The current folder of whoever asked.
+            onednn_setting: What whoever asked has set `onednn.VARIABLE` to; None to do what
+                suits this machine.
         """
         # Paths that aren't absolute mean the same here, where that folder is shared.
         with contextlib.suppress(OSError):
             os.chdir(folder)
+        if onednn_setting is not None:
+            os.environ[onednn.VARIABLE] = onednn_setting
+        onednn.choose_onednn()
         import tensorflow as tf
 
         parallelism.limit(tf.config.threading)

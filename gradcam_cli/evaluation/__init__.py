@@ -8,4 +8,9 @@ The names stand in ``__init__.pyi``; nothing is imported before it is used.
 
 import lazy_loader
 
+from gradcam_cli.runtime.onednn import choose_onednn
+
+# Before one of the modules imports TensorFlow.
+choose_onednn()
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

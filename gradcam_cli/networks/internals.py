@@ -81,6 +81,23 @@ def with_constants(function: Any) -> Any:
     return convert_variables_to_constants_v2(function)
 
 
+def has_onednn_on() -> bool | None:
+    """Says whether TensorFlow uses oneDNN's kernels on the processor.
+
+    Nobody else can tell: the environment may leave the choice to TensorFlow, or be changed
+    after TensorFlow has read it.
+
+    Returns:
+        None if TensorFlow doesn't say it any more.
+    """
+    try:
+        from tensorflow.python.util import _pywrap_util_port
+
+        return bool(_pywrap_util_port.IsMklEnabled())
+    except (ImportError, AttributeError):
+        return None
+
+
 @contextmanager
 def replaced_operations(replace: Replacement) -> Iterator[None]:
     """Has a function replace operations while this thread adds them to graphs.

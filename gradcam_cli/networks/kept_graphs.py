@@ -25,6 +25,7 @@ from gradcam_cli.errors import OutputError
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.forward import Network
+from gradcam_cli.networks.internals import has_onednn_on
 from gradcam_cli.networks.traced_function import ConstantGraph, TracedFunction
 
 # Of up to 40 MB each; those that were used last stay.
@@ -185,4 +186,5 @@ def _circumstances() -> tuple[str, ...]:
         keras.config.floatx(),
         keras.config.image_data_format(),
         keras.config.dtype_policy().name,
+        f"oneDNN {has_onednn_on()}",
     )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from gradcam_cli.runtime.cores import Parallelism
+from gradcam_cli.runtime.onednn import choose_onednn
 from gradcam_cli.runtime.stderr import held_back_stderr
 
 # Keras looks for them, for a function or two, and does without them where they aren't installed.
@@ -38,6 +39,7 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         # Keras warns of every layer that a file doesn't fit; the error says it once.
         warnings.simplefilter("ignore")
+    choose_onednn()
     quiet = contextlib.nullcontext() if show_messages else held_back_stderr()
     with _without_detours(), _quickly(), quiet, _interruptible():
         import keras  # noqa: F401
