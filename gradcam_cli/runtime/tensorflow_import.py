@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gradcam_cli.runtime.cores import Parallelism
-from gradcam_cli.runtime.deferred_imports import deferred_imports
+from gradcam_cli.runtime.lazy_imports import lazy_imports
 from gradcam_cli.runtime.onednn import choose_onednn
 from gradcam_cli.runtime.stderr import held_back_stderr
 
@@ -33,7 +33,7 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
         warnings.simplefilter("ignore")
     choose_onednn()
     quiet = contextlib.nullcontext() if show_messages else held_back_stderr()
-    with deferred_imports(_HARDLY_USED), _quickly(), quiet, _interruptible():
+    with lazy_imports(_HARDLY_USED), _quickly(), quiet, _interruptible():
         import keras  # noqa: F401
         import tensorflow as tf
 
