@@ -134,7 +134,7 @@ def test_progress_adds_up_to_the_total(classifier):
         total = 2 * 2 * 5 * copies
         assert {of for _, of in told} == {total}
         assert sum(done for done, _ in told) == total
-        assert {done for done, _ in told} == {3, 2}
+        assert max(done for done, _ in told) <= 3
 
 
 def test_what_cannot_be_meant(classifier):

@@ -286,7 +286,10 @@ def test_progress_is_told(model):
         model, conv_layer="conv2", batch_size=2, progress=lambda *counts: told.append(counts)
     )
     explainer(random_inputs(2), ONE_HOT[:2])
-    assert told == [(2, 10), (2, 10), (1, 10)] * 2
+    # How many go at once depends on the cores.
+    assert max(done for done, _ in told) <= 2
+    assert {total for _, total in told} == {10}
+    assert sum(done for done, _ in told) == 10
 
 
 def test_parameters_reach_the_method(model):

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import Progress, ignore_progress, make_method
+from gradcam_cli.cam.methods.base import InGraphMethod, Progress, ignore_progress, make_method
 from gradcam_cli.cam.methods.table import MethodParameters, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
@@ -29,10 +30,10 @@ from gradcam_cli.errors import (
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.layers import default_tap, feature_grid
+from gradcam_cli.networks.merging import MergedNetwork
+from gradcam_cli.networks.streams import Streams
 
-if TYPE_CHECKING:
-    import keras
-
+_ALL = 2**62
 # Layers that transformers have.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
@@ -132,6 +133,19 @@ class GradCAM:
         multiplies = find_method(self.method).multiplies_cells
         return _find_default_layer(self.model, self._network, after_normalization=multiplies)
 
+    @cached_property
+    def _merged_network(self) -> KerasNetwork:
+        if not isinstance(self.model, keras.Model):
+            return self._network
+        info = find_method(self.method)
+        return MergedNetwork(
+            self.model,
+            taps=[self._layer[0]],
+            classes_only=False,
+            # What explains all layers shows each bias for itself.
+            merges_biases=info.needs_layer,
+        )
+
     def explain(
         self,
         inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray,
@@ -153,7 +167,12 @@ class GradCAM:
             UsageError: Inputs and targets don't go together.
             UnusableLayerError: Nothing can be drawn from the layer.
         """
-        explained = [self._explain(*batch) for batch in self._batches(inputs, targets)]
+        # A method that changes its inputs divides each among the cores.
+        batch_size = self.batch_size or _ALL
+        is_in_graph = isinstance(self._method, InGraphMethod)
+        streams = Streams.of(batch_size) if is_in_graph else Streams(1, batch_size)
+        batches = self._batches(inputs, targets, streams)
+        explained = list(streams.run(lambda batch: self._explain(*batch), batches))
         return tf.concat(explained, axis=0)
 
     __call__ = explain
@@ -245,7 +264,7 @@ class GradCAM:
         return passes[-1], tf.cast(scores, tf.float32)
 
     def _forward(self, inputs: tf.Tensor) -> ForwardPass:
-        forward = trace_forward(self._network, inputs)
+        forward = trace_forward(self._merged_network, inputs)
         if self._output_path is None:
             return forward
         output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)
@@ -260,7 +279,10 @@ class GradCAM:
         return int(function.output_shapes[-1])
 
     def _batches(
-        self, inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray, targets: Any
+        self,
+        inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray,
+        targets: Any,
+        streams: Streams,
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         if isinstance(inputs, tf.data.Dataset):
             if targets is not None:
@@ -280,8 +302,10 @@ class GradCAM:
                 )
             if len(targets) != len(inputs):
                 raise UsageError("targets must have one row for each input")
-            dataset = tf.data.Dataset.from_tensor_slices((inputs, targets))
-        for batch, batch_targets in dataset.batch(self.batch_size or 2**62):
+            for some in streams.cut(len(inputs)):
+                yield tf.cast(inputs[some], tf.float32), tf.cast(targets[some], tf.float32)
+            return
+        for batch, batch_targets in dataset.batch(streams.batch_size):
             yield tf.cast(batch, tf.float32), tf.cast(batch_targets, tf.float32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from threading import Lock
 
@@ -49,6 +50,7 @@ class MapFunction:
         self._batch_size = batch_size
         self._lock = Lock()
         self._opened: OpenedNetwork | None = None
+        self._is_ready = False
         self._function = tf.function(
             self._trace,
             input_signature=[
@@ -72,8 +74,11 @@ class MapFunction:
             (N, ...) float32 without the channels; below zero is what speaks against a class.
         """
         if isinstance(self._method, InGraphMethod):
-            maps: tf.Tensor = self._function(inputs, targets)
-            return maps
+            # Else all threads would trace and optimize it, each with the memory that it takes.
+            with contextlib.nullcontext() if self._is_ready else self._lock:
+                maps: tf.Tensor = self._function(inputs, targets)
+                self._is_ready = True
+                return maps
         with self._lock:
             if self._opened is None:
                 self._opened = OpenedNetwork(

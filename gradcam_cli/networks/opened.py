@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import Scorer, differentiate
 from gradcam_cli.networks.layers import feature_grid
+from gradcam_cli.networks.streams import Streams
 
 
 class OpenedNetwork:
@@ -19,8 +20,6 @@ class OpenedNetwork:
     The network is traced once; each function is a part of that graph, made when it is
     first called.
 
-    Attributes:
-        batch_size: How many inputs are to go through the network at once.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class OpenedNetwork:
             classes: The shape of one input's targets.
             batch_size: How many inputs are to go through the network at once.
         """
-        self.batch_size = batch_size
+        self._streams = Streams.of(batch_size)
         self._parts: dict[str, Any] = {}
         self._lock = Lock()
 
@@ -65,6 +64,30 @@ class OpenedNetwork:
                 tf.TensorSpec((None, *classes), tf.float32),
             ],
         )
+
+    def run_all(
+        self,
+        run: Callable[[slice], tf.Tensor],
+        total: int,
+        progress: Callable[[int, int], None],
+        inputs: int = 1,
+    ) -> tf.Tensor:
+        """Runs the network on many changed copies of an input, some of them side by side.
+
+        Args:
+            run: From which of the copies, to (copies, ...); called from several threads.
+            total: How many copies there are.
+            progress: Told how many more are done, and how many there are of all inputs.
+            inputs: How many inputs are changed so, one after the other.
+
+        Returns:
+            (total, ...).
+        """
+        parts = []
+        for part in self._streams.run(run, self._streams.cut(total)):
+            parts.append(part)
+            progress(len(part), total * inputs)
+        return tf.concat(parts, axis=0)
 
     def scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes y^c, (N,) float32, for inputs (N, ..., channels) and one-hot targets."""

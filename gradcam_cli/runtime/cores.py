@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Each stream needs the memory of a batch; with more cores each gets several of them.
-_MOST_STREAMS = 8
+MOST_STREAMS = 8
 
 
 @dataclass(frozen=True)
@@ -59,5 +59,5 @@ def divide_cores(
         one_by_one: The method fills the machine with a single picture.
     """
     workers = workers or usable_cores()
-    streams = 1 if one_by_one else min(pictures, workers, _MOST_STREAMS)
+    streams = 1 if one_by_one else min(pictures, workers, MOST_STREAMS)
     return Parallelism(workers, streams, max(1, workers // streams))

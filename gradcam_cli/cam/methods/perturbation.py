@@ -6,7 +6,7 @@ All but Score-CAM pass the cascading randomization of Adebayo et al. (2018, arXi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,13 +52,13 @@ class ScoreCam(PerturbationMethod):
         maps = []
         for row in range(len(inputs)):
             masks = tf.transpose(feature_maps[row], _channels_before_cells(feature_maps))
-            scores = []
-            for chunk in _chunks(channels, network.batch_size):
-                seen = upsample(masks[chunk], tf.shape(inputs)[1:-1], "bilinear")
+
+            def score(some: slice, row: int = row, masks: tf.Tensor = masks) -> tf.Tensor:
+                seen = upsample(masks[some], tf.shape(inputs)[1:-1], "bilinear")
                 masked = inputs[row] * tf.expand_dims(_scale_to_unit(seen, 1), -1)
-                scores.append(network.scores(masked, _repeat(targets[row], masked)))
-                progress(len(masked), channels * len(inputs))
-            weights = tf.nn.softmax(tf.concat(scores, axis=0))
+                return network.scores(masked, _repeat(targets[row], masked))
+
+            weights = tf.nn.softmax(network.run_all(score, channels, progress, len(inputs)))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
         return tf.stack(maps)
 
@@ -104,15 +104,15 @@ class GroupCam(PerturbationMethod):
         blurred = blur(inputs)
         maps = []
         for row in range(len(inputs)):
-            scores = [network.scores(blurred[row : row + 1], targets[row : row + 1])]
-            for chunk in _chunks(len(parts), network.batch_size):
-                seen = upsample(masks[row, chunk], tf.shape(inputs)[1:-1], "bilinear")
+
+            def score(some: slice, row: int = row) -> tf.Tensor:
+                seen = upsample(masks[row, some], tf.shape(inputs)[1:-1], "bilinear")
                 seen = tf.expand_dims(seen, -1)
                 mixed = inputs[row] * seen + blurred[row] * (1 - seen)
-                scores.append(network.scores(mixed, _repeat(targets[row], mixed)))
-                progress(len(mixed), len(parts) * len(inputs))
-            baseline, *of_groups = scores
-            gains = tf.concat(of_groups, axis=0) - baseline
+                return network.scores(mixed, _repeat(targets[row], mixed))
+
+            baseline = network.scores(blurred[row : row + 1], targets[row : row + 1])
+            gains = network.run_all(score, len(parts), progress, len(inputs)) - baseline
             maps.append(tf.tensordot(gains, masks[row], axes=1))
         return tf.stack(maps)
 
@@ -140,18 +140,15 @@ class AblationCam(PerturbationMethod):
         channels = length_of(feature_maps, -1)
         maps = []
         for row in range(len(inputs)):
-            scores = []
-            for chunk in _chunks(channels, network.batch_size):
-                kept = 1 - tf.one_hot(tf.range(channels)[chunk], channels)
+
+            def score(some: slice, row: int = row) -> tf.Tensor:
+                kept = 1 - tf.one_hot(tf.range(channels)[some], channels)
                 kept = tf.reshape(kept, (-1, *(1 for _ in spatial_axes(feature_maps)), channels))
                 ablated = feature_maps[row] * kept
-                scores.append(
-                    network.scores_with(
-                        inputs[row : row + 1], _repeat(targets[row], ablated), ablated
-                    )
-                )
-                progress(len(ablated), channels * len(inputs))
-            losses = complete[row] - tf.concat(scores, axis=0)
+                repeated = _repeat(targets[row], ablated)
+                return network.scores_with(inputs[row : row + 1], repeated, ablated)
+
+            losses = complete[row] - network.run_all(score, channels, progress, len(inputs))
             weights = tf.math.divide_no_nan(losses, tf.abs(complete[row]))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
         return tf.stack(maps)
@@ -185,16 +182,14 @@ class ReciproCam(PerturbationMethod):
         maps = []
         for row in range(len(inputs)):
             features = tf.reshape(feature_maps[row], (cells, *(1 for _ in lengths), channels))
-            probabilities = []
-            for chunk in _chunks(cells, network.batch_size):
-                alone = features[chunk] * spread[chunk]
-                probabilities.append(
-                    network.probabilities_with(
-                        inputs[row : row + 1], _repeat(targets[row], alone), alone
-                    )
-                )
-                progress(len(alone), cells * len(inputs))
-            maps.append(tf.reshape(tf.concat(probabilities, axis=0), lengths))
+
+            def speak(some: slice, row: int = row, features: tf.Tensor = features) -> tf.Tensor:
+                alone = features[some] * spread[some]
+                repeated = _repeat(targets[row], alone)
+                return network.probabilities_with(inputs[row : row + 1], repeated, alone)
+
+            probabilities = network.run_all(speak, cells, progress, len(inputs))
+            maps.append(tf.reshape(probabilities, lengths))
         found = tf.stack(maps)
         return found - tf.reduce_min(found, list(range(1, found.shape.rank)), keepdims=True)
 
@@ -301,8 +296,3 @@ def _repeat(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Repeats one input's value for each row of a batch."""
     repeated: tf.Tensor = tf.repeat(value[None], len(like), axis=0)
     return repeated
-
-
-def _chunks(total: int, size: int) -> Iterator[slice]:
-    for start in range(0, total, size):
-        yield slice(start, min(start + size, total))
