@@ -84,6 +84,7 @@ class _Instruments:
         self.passes: Counter[str] = Counter()
         self.seconds = 0.0
         self._count(TargetScores, "__call__", "forward")
+        self._count(TargetScores, "of_changed", "forward")
         self._count(Explainer, "explain", "explain")
         # The package has a command of this name.
         self._time(importlib.import_module("gradcam_cli.cli.evaluate"), "evaluate_in_view")
@@ -92,9 +93,10 @@ class _Instruments:
         function = getattr(owner, name)
 
         @functools.wraps(function)
-        def counted(called, inputs, *arguments, **options):
-            self.passes[key] += len(inputs)
-            return function(called, inputs, *arguments, **options)
+        def counted(called, *arguments, **options):
+            # Their last argument has one class for each input.
+            self.passes[key] += len(arguments[-1])
+            return function(called, *arguments, **options)
 
         setattr(owner, name, counted)
 

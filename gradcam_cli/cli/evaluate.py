@@ -106,6 +106,9 @@ def evaluate(
         options = replace(
             options, annotations=Annotations(annotations, measuring.classifier.labels)
         )
+    if not sanity:
+        # That gives the network other weights.
+        measuring = replace(measuring, classifier=measuring.classifier.folded(layers))
     explainers = [
         Explainer(measuring.classifier, layer, method)
         for method in methods

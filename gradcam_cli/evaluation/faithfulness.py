@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_cli.evaluation.scores import BATCH_SIZE, TargetScores, class_indices, scores_of
+from gradcam_cli.evaluation.scores import TargetScores, class_indices, scores_of
 
 Baseline = float | np.ndarray | None
 
@@ -246,13 +246,14 @@ def subset_losses(
     before = scorer(inputs, targets)
     losses = np.empty((len(inputs), len(subsets)))
     for number, (image, end, target) in enumerate(zip(inputs, ends, targets, strict=True)):
-        for start in range(0, len(subsets), BATCH_SIZE):
-            some = slice(start, start + BATCH_SIZE)
-            changed = np.where(subsets[some, ..., None], end, image)
-            after = scorer(changed, np.full(len(changed), target))
-            lost = before[number] - after
-            # What a network rounds away has an order too, which means nothing.
-            losses[number, some] = np.where(np.abs(lost) < _ROUNDING * abs(before[number]), 0, lost)
+
+        def remove(some: slice, image: np.ndarray = image, end: np.ndarray = end) -> np.ndarray:
+            return np.where(subsets[some, ..., None], end, image)
+
+        after = scorer.of_changed(remove, image.shape, np.full(len(subsets), target))
+        lost = before[number] - after
+        # What a network rounds away has an order too, which means nothing.
+        losses[number] = np.where(np.abs(lost) < _ROUNDING * abs(before[number]), 0, lost)
     return losses
 
 
@@ -315,9 +316,14 @@ def _replace_by_rank(
         order = np.argsort(-heat.ravel(), kind="stable")
         rank = np.empty(pixels, np.int64)
         rank[order] = np.arange(pixels)
-        replaced = (rank < counts[:, None]).reshape(-1, *heat.shape, 1)
-        changed = np.where(replaced, ends[1][number], ends[0][number])
-        scores[number] = scorer(changed, np.full(steps + 1, targets[number]))
+
+        def replace(some: slice, number: int = number, rank: np.ndarray = rank) -> np.ndarray:
+            replaced = (rank < counts[some, None]).reshape(-1, *inputs.shape[1:3], 1)
+            changed: np.ndarray = np.where(replaced, ends[1][number], ends[0][number])
+            return changed
+
+        classes = np.full(steps + 1, targets[number])
+        scores[number] = scorer.of_changed(replace, inputs.shape[1:], classes)
     return scores
 
 

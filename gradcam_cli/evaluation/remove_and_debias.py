@@ -61,10 +61,21 @@ def road(
     for number, (image, heat) in enumerate(zip(inputs, maps, strict=True)):
         known = np.concatenate([_kept(heat, percentiles), _kept(-heat, percentiles)])
         image = np.asarray(image, np.float32)
-        filled = fill_in(np.broadcast_to(image, (2 * count, *image.shape)), known)
-        noise = rng.standard_normal(filled.shape, np.float32) * _NOISE * scorer.value_range
-        changed = np.where(known[..., None], image, filled + noise)
-        scores = scorer(changed, np.full(len(changed), targets[number]))
+        noise = rng.standard_normal((2 * count, *image.shape), np.float32)
+        noise *= _NOISE * scorer.value_range
+
+        def remove(
+            some: slice,
+            image: np.ndarray = image,
+            known: np.ndarray = known,
+            noise: np.ndarray = noise,
+        ) -> np.ndarray:
+            kept = known[some]
+            filled = fill_in(np.broadcast_to(image, (len(kept), *image.shape)), kept)
+            return np.where(kept[..., None], image, filled + noise[some])
+
+        classes = np.full(2 * count, targets[number])
+        scores = scorer.of_changed(remove, image.shape, classes)
         results[number] = (scores[count:].mean() - scores[:count].mean()) / 2
     return results
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,8 +11,11 @@ import tensorflow as tf
 
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.networks.internals import with_constants
+from gradcam_cli.networks.streams import Streams
+from gradcam_cli.networks.traced_function import TracedFunction
 from gradcam_cli.pictures.fitting import mean_color
 
+Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 BATCH_SIZE = 32
 _COLOR_RANGE = 255.0
 # Fewer runs than this don't pay for folding the variables.
@@ -39,11 +42,12 @@ class TargetScores:
                 nothing there is 0.
             batch_size: How many inputs go through the network at once.
         """
-        self._batch_size = batch_size
+        self._streams = Streams.of(batch_size)
         self._model = model
         self._runs = 0
-        self._functions: dict[tuple[int | None, ...], Callable[..., Any]] = {}
-        self._folded: set[tuple[int | None, ...]] = set()
+        self._functions: dict[tuple[int | None, ...], Run] = {}
+        # Those that variables could still be folded into.
+        self._traced: dict[tuple[int | None, ...], Any] = {}
         self.baseline: np.ndarray = np.zeros(1, np.float32)
         self.value_range = 1.0
         if isinstance(model, Classifier):
@@ -61,30 +65,58 @@ class TargetScores:
             (N,) float64.
         """
         inputs = np.asarray(inputs)
-        function = self._function(inputs.shape[1:], len(inputs))
-        scores = []
-        for start in range(0, len(inputs), self._batch_size):
-            batch = tf.cast(inputs[start : start + self._batch_size], tf.float32)
-            chosen = tf.constant(targets[start : start + self._batch_size], tf.int32)
-            result = function(batch, chosen)
-            scores.append((result[0] if isinstance(result, list) else result).numpy())
-        return np.concatenate(scores).astype(np.float64)
+        return self._in_streams(lambda some: inputs[some], inputs.shape[1:], targets)
 
-    def _function(self, shape: tuple[int, ...], runs: int) -> Callable[..., Any]:
+    def of_changed(
+        self, change: Callable[[slice], np.ndarray], input_shape: Sequence[int], targets: np.ndarray
+    ) -> np.ndarray:
+        """Computes scores of inputs that are made only when the network is ready for them.
+
+        Args:
+            change: Makes some of the inputs, (n, height, width, channels); called from several
+                threads.
+            input_shape: (height, width, channels).
+            targets: (N,) int, the class of each input.
+
+        Returns:
+            (N,) float64.
+        """
+        return self._in_streams(change, input_shape, targets)
+
+    def _in_streams(
+        self, inputs: Callable[[slice], np.ndarray], shape: Sequence[int], targets: np.ndarray
+    ) -> np.ndarray:
+        targets = np.asarray(targets, np.int32)
+        function = self._function(tuple(shape), len(targets))
+
+        def score(some: slice) -> np.ndarray:
+            return function(np.asarray(inputs(some), np.float32), targets[some])
+
+        parts = self._streams.run(score, self._streams.cut(len(targets)))
+        return np.concatenate(list(parts)).astype(np.float64)
+
+    def _function(self, shape: tuple[int, ...], runs: int) -> Run:
         self._runs += runs
-        key: tuple[int | None, ...] = shape
-        if isinstance(self._model, Classifier):
-            key = self._model.input_shape
+        is_classifier = isinstance(self._model, Classifier)
+        key: tuple[int | None, ...] = self._model.input_shape if is_classifier else shape
         if key not in self._functions:
-            self._functions[key] = tf.function(self._score, autograph=False).get_concrete_function(
-                tf.TensorSpec((None, *key), tf.float32), tf.TensorSpec((None,), tf.int32)
-            )
-        if self._runs >= _RUNS_WORTH_FOLDING and key not in self._folded:
+            self._functions[key] = self._trace(key)
+        elif self._runs >= _RUNS_WORTH_FOLDING and key in self._traced:
             # With constants for variables, batch normalization disappears into the
             # convolutions.
-            self._functions[key] = with_constants(self._functions[key]) or self._functions[key]
-            self._folded.add(key)
+            folded = with_constants(self._traced.pop(key))
+            if folded is not None:
+                self._functions[key] = _on_arrays(folded)
         return self._functions[key]
+
+    def _trace(self, shape: tuple[int | None, ...]) -> Run:
+        signature = tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int32)
+        if isinstance(self._model, Classifier) and self._model.network.is_constant:
+            run = TracedFunction(lambda *t: [self._score(*t)], signature, is_constant=True)
+            return lambda inputs, targets: run(inputs, targets)[0]
+        traced = tf.function(self._score, autograph=False).get_concrete_function(*signature)
+        self._traced[shape] = traced
+        return _on_arrays(traced)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         if isinstance(self._model, Classifier):
@@ -93,6 +125,15 @@ class TargetScores:
             outputs = tf.cast(self._model(inputs), tf.float32)
         scores: tf.Tensor = tf.gather(outputs, targets, batch_dims=1)
         return scores
+
+
+def _on_arrays(function: Callable[..., Any]) -> Run:
+    def run(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        result = function(tf.constant(inputs), tf.constant(targets))
+        scores: np.ndarray = (result[0] if isinstance(result, list) else result).numpy()
+        return scores
+
+    return run
 
 
 def scores_of(model: Any) -> TargetScores:
