@@ -156,8 +156,8 @@ def test_the_size_of_blocks_follows_the_number_of_pictures():
     def sizes(number):
         return [len(b.pictures) for b in cut([named(f"{n}.jpg") for n in range(number)], None)]
 
-    assert sizes(40) == [16, 16, 8]
-    assert sizes(40_960) == [40] * 1024
+    assert sizes(160) == [64, 64, 32]
+    assert sizes(81_920) == [80] * 1024
 
 
 def test_a_wrong_address_is_told_at_once():

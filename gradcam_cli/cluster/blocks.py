@@ -16,7 +16,8 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import result_folder, wanted_names
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote, list_below
 
-_SMALLEST, _LARGEST = 16, 256
+# Of so many photographs, most have others of their shape in the block.
+_SMALLEST, _LARGEST = 64, 256
 _USUAL_NUMBER = 1024
 _NUMBERED = re.compile(r"_\d+$")
 # Longer names may be shortened until they are the same.

@@ -30,6 +30,7 @@ LOCAL = "local"
 # What kills a worker more often than that will kill the next one too.
 _RETRIES = 3
 _RESTARTS = 5
+_SLOW_BLOCK = 16
 # In seconds, for a machine that may be far away.
 _PATIENCE = 10
 # Threads of a worker that wait for a store rather than compute.
@@ -79,7 +80,8 @@ def explain_on_cluster(
             starts one for the time of the run; where the caller is in a cluster already,
             that is used), and how many processes hold the model (None for one on each GPU
             or, without any, on each core).
-        block_size: How many pictures a worker gets at a time; None for 16 to 256.
+        block_size: How many pictures a worker gets at a time; None for 64 to 256, or 16 with a
+            method that runs the network many times.
 
     Yields:
         The run, when the first block is done.
@@ -99,6 +101,9 @@ def explain_on_cluster(
     with _connected(address) as ray:
         if job.write.skip_existing:
             pictures = _redoing_unrecorded(pictures, job)
+        if block_size is None and job.explain.runs_many_times:
+            # Each picture takes seconds: workers would end far apart.
+            block_size = _SLOW_BLOCK
         blocks = list(cut(pictures, job.write.out, block_size))
         answers = _answers(ray, blocks, pictures, job)
         with contextlib.closing(answers):

@@ -50,7 +50,7 @@ class BatchSize:
         self.now = min(self.largest, fixed or _FIRST)
 
     def grow(self) -> None:
-        """Doubles the size after a batch, up to the largest."""
+        """Doubles the size, up to the largest."""
         self.now = min(2 * self.now, self.largest)
 
     def shrink(self, failed: int) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Hashable
 
 from gradcam_cli.run.batching import BatchSize
 
-# So many pixels are held at a time, in pictures that are decoded, explained or encoded.
-_MOST_PIXELS = 48_000_000
+# So many pixels are held at a time, in pictures that are decoded, explained or encoded, and so
+# many from the oldest picture that waits for others of its shape to the newest.
+_MOST_PIXELS = 40_000_000
+_MOST_WAITING = 20_000_000
 # What a picture is taken for before any was decoded: one of a common camera.
 _EXPECTED_PIXELS = 12_000_000
 _REMEMBERED = 8
@@ -16,12 +18,13 @@ _BATCHES_AHEAD = 16
 
 
 class LookAhead:
-    """Decides which pictures are decoded in advance, and which go through the network next.
+    """Decides which pictures are decoded in advance, and which go through the network together.
 
-    Pictures are known by their places in the run: 0, 1, 2 and so on. A batch is run when it is
-    full, when its oldest picture has waited for half of the window, or when nothing else is left
-    to do. So pictures of common shapes fill their batches, and those of rare ones hold up
-    nobody.
+    Pictures are known by their places in the run: 0, 1, 2 and so on. They come into batches in
+    this order. A batch is complete when it is full, or when its oldest picture has waited for as
+    many others as half of the window holds: so pictures of common shapes fill their batches, and
+    those of rare shapes hold up nobody. Networks round differently in batches of another size, so
+    which pictures share a batch never depends on how long anything takes.
 
     Attributes:
         window: How many pictures there are at most from the oldest unfinished to the newest.
@@ -31,7 +34,7 @@ class LookAhead:
         """Begins with nothing.
 
         Args:
-            batch_size: How many pictures make a full batch, at any time.
+            batch_size: How many pictures make a full batch; grows with each batch.
             streams: How many batches go through the network side by side.
             workers: How many threads decode.
         """
@@ -41,93 +44,112 @@ class LookAhead:
         self.window = _BATCHES_AHEAD * batch_size.largest * streams
         self._reading = 0
         self._running = 0
-        self._pixels: dict[int, int] = {}
-        self._held_pixels = 0
-        self._recent = deque([_EXPECTED_PIXELS], maxlen=_REMEMBERED)
+        # Decoded before one that was begun earlier.
+        self._early: dict[int, Hashable] = {}
+        self._next_place = 0
         # Places by shape, in their order.
         self._waiting: dict[Hashable, list[int]] = {}
+        self._ready: deque[list[int]] = deque()
+        self._pixels: dict[int, int] = {}
+        self._held_pixels = self._total_pixels = 0
+        # Of all pictures before one that waits.
+        self._pixels_before: dict[int, int] = {}
+        self._recent = deque([_EXPECTED_PIXELS], maxlen=_REMEMBERED)
 
-    def may_read(self, held: int) -> bool:
+    def may_read(self, held: int, drawing: int) -> bool:
         """Says whether another picture should be decoded now.
 
         Args:
             held: How many pictures are on their way, from the oldest unfinished to the newest.
+            drawing: How many of them are being drawn.
         """
-        full = sum(len(places) // self._batch_size.now for places in self._waiting.values())
-        return self._reading < self._readers and full < self._streams and self._has_room(held)
+        if self._reading >= self._readers or len(self._ready) >= self._streams:
+            return False
+        if not (self._reading or self._running or self._ready or drawing):
+            # However large it is, nothing else would ever happen.
+            return True
+        if self._batch_size.is_fixed and held < self._batch_size.now:
+            return True
+        pixels = self._held_pixels + (self._reading + 1) * max(self._recent)
+        return held < self.window and pixels <= _MOST_PIXELS
 
     def begin(self) -> None:
-        """Notes that a picture is being decoded."""
+        """Notes that the next picture is being decoded."""
         self._reading += 1
 
-    def fail(self) -> None:
-        """Notes that a picture couldn't be decoded."""
-        self._reading -= 1
-
-    def add(self, place: int, shape: Hashable, pixels: int) -> None:
+    def add(self, place: int, shape: Hashable | None, pixels: int = 0) -> None:
         """Takes a picture that is decoded.
 
         Args:
             place: Its place in the run.
-            shape: What pictures that go through the network together have in common.
+            shape: What pictures that go through the network together have in common; None for a
+                picture that couldn't be decoded.
             pixels: How many it has, before it was fitted to the network.
         """
         self._reading -= 1
-        self._recent.append(pixels)
         self._pixels[place] = pixels
         self._held_pixels += pixels
-        places = self._waiting.setdefault(shape, [])
-        places.append(place)
-        places.sort()
+        self._early[place] = shape
+        while self._next_place in self._early:
+            self._place(self._next_place, self._early.pop(self._next_place))
+            self._next_place += 1
 
     def release(self, place: int) -> None:
-        """Notes that a picture is in memory no more; it need not have been decoded.
+        """Notes that a picture is in memory no more.
 
         Args:
             place: Its place in the run.
         """
-        self._held_pixels -= self._pixels.pop(place, 0)
+        self._held_pixels -= self._pixels.pop(place)
 
-    def next_batch(self, held: int, is_last: bool) -> list[int]:
+    def next_batch(self, is_last: bool) -> list[int]:
         """Gives the pictures that go through the network next, and counts them as running.
 
         Args:
-            held: As for `may_read`.
             is_last: No more pictures will be read but those that are being read.
 
         Returns:
             The places of pictures of one shape; empty if it is better to wait.
         """
-        shape = self._choose(held, is_last)
-        if shape is None:
+        if is_last and self._reading == 0 and self._waiting and not self._ready:
+            self._complete(self._oldest())
+        # While each stream computes a batch, the next one is ready.
+        if not self._ready or self._running >= 2 * self._streams:
             return []
-        places = self._waiting.pop(shape)
-        batch, rest = places[: self._batch_size.now], places[self._batch_size.now :]
-        if rest:
-            self._waiting[shape] = rest
         self._running += 1
-        return batch
+        return self._ready.popleft()
 
     def finish_batch(self) -> None:
         """Notes that the network has returned one of the batches."""
         self._running -= 1
 
-    def _choose(self, held: int, is_last: bool) -> Hashable | None:
-        if not self._waiting:
-            return None
-        by_age = sorted(self._waiting, key=lambda shape: self._waiting[shape][0])
-        none_comes = self._reading == 0 and (is_last or not self._has_room(held))
-        # While each stream computes a batch, the next one is ready.
-        if self._running < 2 * self._streams:
-            if held > self.window // 2 or (none_comes and is_last):
-                return by_age[0]
-            for shape in by_age:
-                if len(self._waiting[shape]) >= self._batch_size.now:
-                    return shape
-        return by_age[0] if none_comes and self._running < self._streams else None
+    def _place(self, place: int, shape: Hashable | None) -> None:
+        if shape is None:
+            return
+        self._recent.append(self._pixels[place])
+        self._pixels_before[place] = self._total_pixels
+        self._total_pixels += self._pixels[place]
+        self._waiting.setdefault(shape, []).append(place)
+        if len(self._waiting[shape]) >= self._batch_size.now:
+            self._complete(shape)
+        while self._waiting:
+            oldest = self._oldest()
+            first = self._waiting[oldest][0]
+            is_due = first <= place - self.window // 2
+            if not is_due and not self._is_too_much(first, place):
+                break
+            self._complete(oldest)
 
-    def _has_room(self, held: int) -> bool:
-        if self._batch_size.is_fixed and held < self._batch_size.now:
-            return True
-        pixels = self._held_pixels + (self._reading + 1) * max(self._recent)
-        return held == 0 or (held < self.window and pixels <= _MOST_PIXELS)
+    def _is_too_much(self, first: int, last: int) -> bool:
+        is_many = not self._batch_size.is_fixed or last - first >= self._batch_size.now
+        return is_many and self._total_pixels - self._pixels_before[first] > _MOST_WAITING
+
+    def _complete(self, shape: Hashable) -> None:
+        places = self._waiting.pop(shape)
+        for place in places:
+            del self._pixels_before[place]
+        self._ready.append(places)
+        self._batch_size.grow()
+
+    def _oldest(self) -> Hashable:
+        return min(self._waiting, key=lambda shape: self._waiting[shape][0])

@@ -84,7 +84,7 @@ class _Pipeline:
         self._ahead = LookAhead(self._runner.batch_size, self._runner.streams, workers)
         # From the oldest picture whose result isn't told to the newest, by their places.
         self._held: dict[int, _Held] = {}
-        self._next_place = self._next_drawn = 0
+        self._next_place = self._next_drawn = self._drawing = 0
         self._is_last = False
         # What a thread has done, and what is to be done about it in this one.
         self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -118,7 +118,7 @@ class _Pipeline:
 
     def _read_ahead(self, source: Iterator[InputPicture]) -> Iterator[PictureResult]:
         """Sets the decoding of pictures going, and tells of those that are skipped."""
-        while not self._is_last and self._ahead.may_read(len(self._held)):
+        while not self._is_last and self._ahead.may_read(len(self._held), self._drawing):
             picture = next(source, None)
             if picture is None:
                 self._is_last = True
@@ -134,7 +134,7 @@ class _Pipeline:
     def _add(self, held: _Held, decoding: Future[LoadedPicture]) -> None:
         error = decoding.exception()
         if error is not None:
-            self._ahead.fail()
+            self._ahead.add(held.place, None)
             held.outcome = as_own_error(held.picture, error)
             return
         held.loaded = decoding.result()
@@ -143,7 +143,7 @@ class _Pipeline:
         self._ahead.add(held.place, alike, prepared.image.width * prepared.image.height)
 
     def _run_batches(self) -> None:
-        while places := self._ahead.next_batch(len(self._held), self._is_last):
+        while places := self._ahead.next_batch(self._is_last):
             batch = [self._held[place] for place in places]
             loaded = [(held.picture, held.loaded) for held in batch if held.loaded is not None]
             self._when_done(self._runner.submit(loaded), self._note_outcomes, batch)
@@ -152,7 +152,6 @@ class _Pipeline:
         self._ahead.finish_batch()
         for held, outcome in zip(batch, running.result(), strict=True):
             held.outcome = outcome
-        self._runner.batch_size.grow()
 
     def _draw_in_order(self) -> None:
         """Sets the drawing going of all pictures that no unexplained one stands before."""
@@ -163,8 +162,10 @@ class _Pipeline:
             held.loaded = held.outcome = None
             self._when_done(held.drawing, self._release, held)
             self._next_drawn += 1
+            self._drawing += 1
 
     def _release(self, held: _Held, _drawing: Future[PictureResult]) -> None:
+        self._drawing -= 1
         self._ahead.release(held.place)
 
     def _take_finished(self) -> Iterator[PictureResult]:
