@@ -83,7 +83,6 @@ class _Instruments:
 
         self.passes: Counter[str] = Counter()
         self.seconds = 0.0
-        self._count(TargetScores, "__call__", "forward")
         self._count(TargetScores, "of_changed", "forward")
         self._count(Explainer, "explain", "explain")
         # The package has a command of this name.

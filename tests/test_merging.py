@@ -99,6 +99,23 @@ def test_normalization_is_gone_but_where_nothing_is_to_merge_into(model):
     assert passes(MergedNetwork(model, taps=None, classes_only=False)) == 5
 
 
+@pytest.mark.parametrize("added", [0.5, [0.5], [[[1.0, 2.0, 3.0, 4.0]]], np.ones((6, 8, 1))])
+def test_whatever_is_added_between_convolution_and_normalization(added):
+    class Adding(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs + tf.constant(added, tf.float32)
+
+    inputs = keras.Input((6, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(inputs)
+    x = keras.layers.BatchNormalization()(Adding()(x))
+    x = keras.layers.Activation("elu", name="last")(x)
+    model = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Flatten()(x)))
+    change(model, 5)
+    explainer = GradCAM(model, conv_layer="last")
+    maps = np.maximum(explainer.raw_maps(INPUTS[:, :6, :8], TARGETS), 0)
+    assert_close(maps, plain_maps(model, "last", INPUTS[:, :6, :8]))
+
+
 @pytest.mark.parametrize("explainer", [GradCAM, LayerCAM, ScoreCAM, AblationCAM, FullGrad])
 def test_weights_may_change_between_two_calls(explainer):
     model = keras.Sequential(

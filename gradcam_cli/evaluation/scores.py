@@ -65,7 +65,7 @@ class TargetScores:
             (N,) float64.
         """
         inputs = np.asarray(inputs)
-        return self._in_streams(lambda some: inputs[some], inputs.shape[1:], targets)
+        return self.of_changed(lambda some: inputs[some], inputs.shape[1:], targets)
 
     def of_changed(
         self, change: Callable[[slice], np.ndarray], input_shape: Sequence[int], targets: np.ndarray
@@ -81,16 +81,11 @@ class TargetScores:
         Returns:
             (N,) float64.
         """
-        return self._in_streams(change, input_shape, targets)
-
-    def _in_streams(
-        self, inputs: Callable[[slice], np.ndarray], shape: Sequence[int], targets: np.ndarray
-    ) -> np.ndarray:
         targets = np.asarray(targets, np.int32)
-        function = self._function(tuple(shape), len(targets))
+        function = self._function(tuple(input_shape), len(targets))
 
         def score(some: slice) -> np.ndarray:
-            return function(np.asarray(inputs(some), np.float32), targets[some])
+            return function(np.asarray(change(some), np.float32), targets[some])
 
         parts = self._streams.run(score, self._streams.cut(len(targets)))
         return np.concatenate(list(parts)).astype(np.float64)

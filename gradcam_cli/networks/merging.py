@@ -102,8 +102,9 @@ def _find_convolution(op: tf.Operation) -> tuple[tf.Operation | None, tf.Tensor 
     bias = None
     if op.type in _ADDITIONS:
         op, bias = op.inputs[0].op, op.inputs[1]
-        # One number for each channel, in whatever shape it is added.
-        if not bias.shape.is_fully_defined() or bias.shape.num_elements() != bias.shape[-1]:
+        # One number for each channel, or for all, in whatever shape it is added.
+        shape = bias.shape
+        if not shape.is_fully_defined() or shape.num_elements() not in (1, *shape[-1:]):
             return None, None
     is_convolution = op.type in (*_CONVOLUTIONS, *_DEPTHWISE)
     is_convolution = is_convolution and op.get_attr("data_format") == b"NHWC"

@@ -19,7 +19,6 @@ class OpenedNetwork:
 
     The network is traced once; each function is a part of that graph, made when it is
     first called.
-
     """
 
     def __init__(
