@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -69,18 +70,36 @@ def encode_png(
     Returns:
         The file.
     """
-    parts = [_SIGNATURE]
+    file = io.BytesIO()
+    file.write(_SIGNATURE)
     header = struct.pack(">2I5B", image.width, image.height, _BITS, _RGB, 0, 0, 0)
     before = [(b"IHDR", header)]
     if icc_profile:
         before.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)))
-    for name, content in (*before, *chunks, (b"IDAT", _compress(image)), (b"IEND", b"")):
-        checksum = zlib.crc32(content, zlib.crc32(name))
-        parts += [struct.pack(">I", len(content)), name, content, struct.pack(">I", checksum)]
-    return b"".join(parts)
+    for name, content in (*before, *chunks):
+        _write_chunk(file, name, [content])
+    _write_chunk(file, b"IDAT", _compress(image))
+    _write_chunk(file, b"IEND", [])
+    return file.getvalue()
 
 
-def _compress(image: Image.Image) -> bytes:
+def _write_chunk(file: io.BytesIO, name: bytes, parts: Iterable[bytes]) -> None:
+    start = file.tell()
+    # Its length stands before it, and is known after it.
+    file.write(bytes(4) + name)
+    checksum = zlib.crc32(name)
+    length = 0
+    for part in parts:
+        file.write(part)
+        checksum = zlib.crc32(part, checksum)
+        length += len(part)
+    file.write(struct.pack(">I", checksum))
+    file.seek(start)
+    file.write(struct.pack(">I", length))
+    file.seek(0, io.SEEK_END)
+
+
+def _compress(image: Image.Image) -> Iterator[bytes]:
     rows_copied = max(_rows_at_once(image), _BYTES_COPIED // (image.width * _CHANNELS))
     strips = [
         (top, min(top + rows_copied, image.height)) for top in range(0, image.height, rows_copied)
@@ -89,11 +108,10 @@ def _compress(image: Image.Image) -> bytes:
     filtered = {strip: _filter(image, *strip) for strip in some}
     level, strategy = _DRAWING if _are_of_drawing(filtered.values()) else _PHOTOGRAPH
     compressor = zlib_ng.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY_LEVEL, strategy)
-    parts = []
     for strip in strips:
         rows = filtered.pop(strip, None)
-        parts.append(compressor.compress(_filter(image, *strip) if rows is None else rows))
-    return b"".join([*parts, compressor.flush()])
+        yield compressor.compress(_filter(image, *strip) if rows is None else rows)
+    yield compressor.flush()
 
 
 def _rows_at_once(image: Image.Image) -> int:

@@ -94,13 +94,18 @@ class LookAhead:
             self._place(self._next_place, self._early.pop(self._next_place))
             self._next_place += 1
 
-    def release(self, place: int) -> None:
+    def release(self, place: int) -> int:
         """Notes that a picture is in memory no more.
 
         Args:
             place: Its place in the run.
+
+        Returns:
+            How many pixels it had.
         """
-        self._held_pixels -= self._pixels.pop(place)
+        pixels = self._pixels.pop(place)
+        self._held_pixels -= pixels
+        return pixels
 
     def next_batch(self, is_last: bool) -> list[int]:
         """Gives the pictures that go through the network next, and counts them as running.

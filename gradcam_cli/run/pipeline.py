@@ -21,6 +21,10 @@ from gradcam_cli.run.planning import FilePlanner, PlannedFile
 from gradcam_cli.run.records import LoadedPicture, PictureResult
 from gradcam_cli.run.task import Task
 from gradcam_cli.run.writing import PictureWriter
+from gradcam_cli.runtime.memory import return_freed_memory
+
+# After as many pixels the memory that they took is given back. It takes some milliseconds.
+_PIXELS_RETURNED = 10_000_000
 
 _T = TypeVar("_T")
 _Of = TypeVar("_Of")
@@ -85,6 +89,7 @@ class _Pipeline:
         # From the oldest picture whose result isn't told to the newest, by their places.
         self._held: dict[int, _Held] = {}
         self._next_place = self._next_drawn = self._drawing = 0
+        self._released_pixels = _PIXELS_RETURNED
         self._is_last = False
         # What a thread has done, and what is to be done about it in this one.
         self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -166,7 +171,10 @@ class _Pipeline:
 
     def _release(self, held: _Held, _drawing: Future[PictureResult]) -> None:
         self._drawing -= 1
-        self._ahead.release(held.place)
+        self._released_pixels += self._ahead.release(held.place)
+        if self._released_pixels >= _PIXELS_RETURNED:
+            self._released_pixels = 0
+            return_freed_memory()
 
     def _take_finished(self) -> Iterator[PictureResult]:
         while self._held:
