@@ -6,6 +6,7 @@ looked at first, without running anything.
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any
 import keras
 
 from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
+from gradcam_cli.models.admitted import is_admitted, what_is_named
 from gradcam_cli.models.packages import KERAS_HUB, OTHERS, Package, namespaces_of
 
-# Where Keras's own classes and functions are.
-_OWN = frozenset({"builtins", "keras", "tf_keras"})
-# Not a class, but the type of a tensor, in a module of TensorFlow.
-_TYPE = "__typespec__"
+_WAYS_TO_CALL = frozenset(
+    {"ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda"}
+    | {"TensorFlowOpLayer"}
+)
 # What of KerasHub isn't a layer and still belongs into a network.
 _HUB_FUNCTIONS = frozenset({"gelu_approximate"})
 # Importing KerasHub registers what these hold.
@@ -27,7 +29,12 @@ _HUB_MODULES = frozenset({"keras_hub", "tensorflow_text"})
 
 
 def admit(
-    path: Path, model: Any, objects: dict[str, Any], unsafe: bool, parts: Sequence[Any] = ()
+    path: Path,
+    model: Any,
+    objects: dict[str, Any],
+    unsafe: bool,
+    parts: Sequence[Any] = (),
+    library: Any = keras,
 ) -> dict[str, Any]:
     """Looks for code, and imports the packages whose classes an architecture needs.
 
@@ -37,13 +44,14 @@ def admit(
         objects: The classes and functions that the user brings.
         unsafe: It may hold code, and name any class.
         parts: Architectures of parts of the model that are read besides.
+        library: What reads the file, ``keras`` or ``tf_keras``.
 
     Returns:
         The classes and functions to give to Keras, those of the user among them.
 
     Raises:
-        UnsafeModelError: It holds code, or names what isn't Keras's or KerasHub's, and
-            `unsafe` isn't set.
+        UnsafeModelError: It holds code, or names what isn't known to compute on tensors alone,
+            and `unsafe` isn't set.
         ModelFileError: A package isn't installed, or hasn't what is named.
         UnsupportedModelError: It is KerasHub's, and has no classes or isn't about pictures.
     """
@@ -64,7 +72,7 @@ def admit(
         if names:
             found |= package.load(f"{path}: it needs {names}")
     if not unsafe:
-        _check_modules(path, config, objects)
+        _check_names(path, config, library)
     names = _listed(_names_of(KERAS_HUB, config) - objects.keys())
     if names:
         KERAS_HUB.load(f"{path}: it needs {names}")
@@ -129,21 +137,33 @@ def is_of_kerashub(entry: Any) -> bool:
     )
 
 
-def _check_modules(path: Path, config: Any, objects: dict[str, Any]) -> None:
-    """Refuses objects from modules that Keras might import because a file says so."""
-    foreign = set()
+def _check_names(path: Path, config: Any, library: Any) -> None:
+    """Refuses all that Keras might make or call because a file says so, but what is admitted."""
+    foreign, refused = set(), set()
     for entry in entries(config):
-        module = entry.get("module")
-        if module is None or (entry["class_name"] == _TYPE and _is_in(module, {"tensorflow"})):
-            continue
-        name = _name(entry)
-        if name in objects or _is_in(module, _OWN | KERAS_HUB.namespaces):
-            continue
         # Whoever runs this from Python may have registered classes of their own.
-        if _registered(entry) is None:
-            foreign.add(name.rpartition(">")[2])
+        if KERAS_HUB.names(entry) or is_admitted(entry) or _registered(entry, library) is not None:
+            continue
+        name = _name(entry).rpartition(">")[2]
+        if _is_of_keras(entry, name):
+            refused.add(what_is_named(entry))
+        else:
+            foreign.add(name)
+    if refused:
+        raise UnsafeModelError(
+            f"{path}: refused, it names {_listed(refused)}, which may do more than compute; if "
+            f"you trust the file, say with --unsafe that it may run on your machine"
+        )
     if foreign:
         raise needs_code(path, foreign)
+
+
+def _is_of_keras(entry: dict[str, Any], name: str) -> bool:
+    """Says whether what isn't admitted is of Keras or of Python, and not a user's own."""
+    module = entry.get("module")
+    if name in _WAYS_TO_CALL or hasattr(keras.layers, name) or name.startswith("__"):
+        return True
+    return entry["class_name"] == "function" and hasattr(builtins, name) and module == "builtins"
 
 
 def _whole_class(model: Any) -> type | None:
@@ -225,11 +245,11 @@ def _is_harmless(candidate: Any) -> bool:
     )
 
 
-def _registered(entry: dict[str, Any]) -> Any:
+def _registered(entry: dict[str, Any], library: Any = keras) -> Any:
     name = entry.get("registered_name", entry["class_name"])
     if entry["class_name"] == "function":
         name = entry.get("config")
-    return keras.saving.get_registered_object(name) if isinstance(name, str) else None
+    return library.saving.get_registered_object(name) if isinstance(name, str) else None
 
 
 def _names_of(package: Package, config: Any) -> set[str]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import tensorflow as tf
 
-from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, UnsupportedModelError
+from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from gradcam_cli.models.architecture import admit, custom_names, needs_code
 from gradcam_cli.models.catalogue import OTHER_FORMATS
+from gradcam_cli.models.containers import read_architecture
 from gradcam_cli.models.hub import (
     CONFIG_FILE,
     StoredPreparation,
@@ -26,12 +24,12 @@ from gradcam_cli.models.hub import (
     load_preset,
     without_preprocessor,
 )
+from gradcam_cli.models.saved_model_file import GRAPH_FILE, check_saved_model
 from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
 
 _DEFAULT_SIGNATURE = "serving_default"
-_SAVED_MODEL = "saved_model.pb"
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,11 @@ def read_model(
         raise ModelFileError(f"--model {path}: there is no such file")
     objects = {} if custom_objects is None else _load_objects(custom_objects)
     if path.is_dir():
-        if (path / _SAVED_MODEL).is_file():
+        if (path / GRAPH_FILE).is_file():
             return ModelFile(_read_saved_model(path, output, unsafe))
         if not is_preset(path):
             raise ModelFileError(
-                f"--model {path}: this folder is not a SavedModel (no {_SAVED_MODEL}), nor a "
+                f"--model {path}: this folder is not a SavedModel (no {GRAPH_FILE}), nor a "
                 f"preset of KerasHub (no {CONFIG_FILE})"
             )
         return _of_keras(load_preset(path, objects, unsafe), output)
@@ -89,8 +87,7 @@ def read_model(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model from Keras, "
             f"with model.save('model.keras')"
         )
-    config, keras_version = _read_config(path)
-    model = _load_keras_model(path, config, keras_version, objects, unsafe)
+    model = _load_keras_model(path, objects, unsafe)
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         names = ", ".join(tensor.name.partition(":")[0] for tensor in inputs)
@@ -108,44 +105,16 @@ def _of_keras(model: keras.Model, output: str | None) -> ModelFile:
     return ModelFile(KerasNetwork(model, output), stored)
 
 
-def _read_config(path: Path) -> tuple[Any, str]:
-    """Reads the architecture and the version of Keras, without running anything."""
-    weights_only = (
-        f"{path}: holds weights without an architecture; give the model with --model and this "
-        f"file with --weights"
-    )
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                metadata = json.loads(archive.read("metadata.json"))
-                return json.loads(archive.read("config.json")), metadata["keras_version"]
-        if h5py.is_hdf5(path):
-            with h5py.File(path) as file:
-                if "model_config" not in file.attrs:
-                    raise ModelFileError(weights_only)
-                version = file.attrs.get("keras_version", "2")
-                return json.loads(file.attrs["model_config"]), str(version)
-    except GradcamError:
-        raise
-    # A damaged archive can fail in many ways.
-    except Exception as error:
-        raise ModelFileError(f"{path}: damaged, or not a Keras model ({error})") from error
-    raise ModelFileError(
-        f"{path}: not a Keras model, or damaged; it should be a .keras or .h5 file of a whole "
-        f"model, or a SavedModel folder"
-    )
-
-
-def _load_keras_model(
-    path: Path, config: Any, keras_version: str, objects: dict[str, Any], unsafe: bool
-) -> keras.Model:
-    objects = admit(path, config, objects, unsafe)
-    library = keras if keras_version.startswith("3") else importlib.import_module("tf_keras")
+def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> keras.Model:
+    stored = read_architecture(path, unsafe)
+    is_new = stored.keras_version.startswith("3")
+    library = keras if is_new else importlib.import_module("tf_keras")
+    objects = admit(path, stored.config, objects, unsafe, library=library)
     try:
         return library.models.load_model(path, objects, compile=False, safe_mode=not unsafe)
     # What is missing or damaged shows in many ways, deep inside of Keras.
     except Exception as error:
-        custom = custom_names(config) - objects.keys()
+        custom = custom_names(stored.config) - objects.keys()
         if custom:
             raise needs_code(path, custom) from error
         reason = str(error).strip().partition("\n")[0]
@@ -175,6 +144,8 @@ def _load_objects(path: Path) -> dict[str, Any]:
 
 
 def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetwork:
+    if not unsafe:
+        check_saved_model(path)
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:
@@ -190,11 +161,4 @@ def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetw
             f"{path}: the model has {len(inputs)} inputs ({', '.join(inputs)}); only models of one "
             f"picture can be explained"
         )
-    network = GraphNetwork(path.resolve().name, function, output)
-    found = ", ".join(sorted(network.unsafe_operations))
-    if found and not unsafe:
-        raise UnsafeModelError(
-            f"{path}: refused, its graph reaches files or Python ({found}); if you trust it, say "
-            f"so with --unsafe"
-        )
-    return network
+    return GraphNetwork(path.resolve().name, function, output)

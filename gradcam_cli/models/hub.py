@@ -5,7 +5,6 @@ KerasHub takes seconds to import, so only what needs it imports it.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from gradcam_cli.errors import ModelFileError, UnsupportedModelError, reason
 from gradcam_cli.models.architecture import admit, is_of_kerashub
+from gradcam_cli.models.containers import check_weights, read_json
 from gradcam_cli.models.packages import KERAS_HUB
 from gradcam_cli.models.preprocessing import Preprocessing
 
@@ -117,7 +117,7 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
         UnsafeModelError: It holds code, and `unsafe` isn't set.
         UnsupportedModelError: It isn't a classifier of pictures.
     """
-    backbone = _read_json(folder / CONFIG_FILE)
+    backbone = read_json(folder / CONFIG_FILE)
     if not isinstance(backbone, dict) or "registered_name" not in backbone:
         raise ModelFileError(
             f"{folder}: its {CONFIG_FILE} is not KerasHub's; have KerasHub load the model, and "
@@ -133,10 +133,14 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
             f"{folder}: holds {backbone.get('class_name')} of KerasHub, {why} (no {_TASK_FILE}); "
             f"only an ImageClassifier can be explained"
         )
-    task = _read_json(folder / _TASK_FILE)
+    task = read_json(folder / _TASK_FILE)
     if not is_of_kerashub(task):
         raise ModelFileError(f"{folder}: {_TASK_FILE} doesn't describe a task of KerasHub")
-    objects = admit(folder, task, objects, unsafe, parts=[backbone])
+    others = [read_json(path) for path in folder.glob("*.json")]
+    objects = admit(folder, task, objects, unsafe, parts=[backbone, *others])
+    if not unsafe:
+        for path in folder.glob("*.h5"):
+            check_weights(path)
     # KerasHub would go on without them, with random weights.
     if not (folder / _HEAD_FILE).is_file():
         raise ModelFileError(f"{folder}: has no weights of its classifier ({_HEAD_FILE})")
@@ -150,13 +154,6 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
         raise ModelFileError(
             f"{folder}: KerasHub cannot read this preset ({reason(error)})"
         ) from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path}: damaged, or can't be read ({reason(error)})") from error
 
 
 def _values(values: Any) -> tuple[float, ...]:

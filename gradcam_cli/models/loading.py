@@ -30,6 +30,7 @@ from gradcam_cli.models.catalogue import (
 )
 from gradcam_cli.models.checkpoint import find_checkpoint
 from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.containers import check_weights
 from gradcam_cli.models.files import read_model
 from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.labels import imagenet_labels, numbered_labels, read_labels
@@ -306,6 +307,7 @@ def _check_weights_file(path: Path) -> None:
 
 
 def _load_weights(model: keras.Model, name: str, path: Path) -> None:
+    check_weights(path)
     try:
         model.load_weights(path)
     # A damaged or foreign file makes HDF5 and Keras fail in many ways.

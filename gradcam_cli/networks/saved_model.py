@@ -35,16 +35,6 @@ _TRANSPARENT_OPS = operation_names(
 )
 # The operations that say what a scope is; any other is named by its last operation.
 _TELLING_OPS = operation_names("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
-# What reaches files, or Python.
-_UNSAFE_OPS = operation_names(
-    "EagerPyFunc",
-    "MergeV2Checkpoints",
-    "PyFunc",
-    "PyFuncStateless",
-    "ReadFile",
-    "SaveV2",
-    "WriteFile",
-)
 
 
 class GraphNetwork:
@@ -53,7 +43,6 @@ class GraphNetwork:
     Attributes:
         name: What the user calls it.
         nodes: Its layers: the scopes whose output may be spatial, in the order of computation.
-        unsafe_operations: The types of those of its operations that reach files or Python.
         input_shape: (height, width, channels) that it was saved with, None where any.
         is_constant: Always.
     """
@@ -92,8 +81,6 @@ class GraphNetwork:
                 strict=True,
             )
         )
-        types = {op.type for op in frozen.graph.get_operations()}
-        self.unsafe_operations = types & _UNSAFE_OPS
         self.parameters = sum(
             op.outputs[0].shape.num_elements() or 0
             for op in frozen.graph.get_operations()

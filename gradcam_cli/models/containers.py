@@ -1,0 +1,219 @@
+"""The files that models are stored in: what they are by their content, and what is in them.
+
+A file can be two things at once, such as HDF5 with a zip archive at its end. So the first bytes
+decide what it is, once; its name has to say the same, because Keras goes by that. What is in it is
+counted before it is unpacked: a file of a megabyte can hold gigabytes of zeros.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, reason
+
+_ZIP_START, _HDF5_START = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_ZIP_ENDINGS: tuple[str, ...] = (".keras",)
+_HDF5_ENDINGS = (".h5", ".hdf5")
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_MEMBERS = frozenset({_CONFIG, _METADATA, _WEIGHTS})
+# The architecture of EfficientNetV2L takes 1.2 MB.
+_MOST_JSON = 32 * 2**20
+# Trained weights don't get smaller when they are packed; zeros and pruned ones do. Whatever
+# unpacks to less than the second is no danger.
+_MOST_UNPACKED = 50
+_HARMLESS = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class StoredArchitecture:
+    """What a model file says of its model.
+
+    Attributes:
+        config: The architecture, as Keras serialized it.
+        keras_version: The Keras that wrote it.
+    """
+
+    config: Any
+    keras_version: str
+
+
+def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
+    """Reads the architecture in a .keras or .h5 file, and checks the rest of it.
+
+    Args:
+        path: The file.
+        unsafe: It may hold and refer to anything, and unpack to any size.
+
+    Raises:
+        ModelFileError: It isn't a whole model, or damaged.
+        UnsafeModelError: It isn't what its name says, refers to other files, or unpacks to far
+            more than it is.
+    """
+    try:
+        if not unsafe:
+            check_weights(path)
+        return _read_zip(path) if _is_zip(path) else _read_hdf5(path)
+    except GradcamError:
+        raise
+    # A damaged archive can fail in many ways.
+    except Exception as error:
+        raise ModelFileError(f"{path}: damaged, or not a Keras model ({reason(error)})") from error
+
+
+def check_weights(path: Path) -> None:
+    """Checks a file with weights, as `read_architecture` does.
+
+    Args:
+        path: A .h5 or .keras file.
+
+    Raises:
+        ModelFileError: It is damaged, or something else.
+        UnsafeModelError: As `read_architecture`.
+    """
+    try:
+        if _is_zip(path):
+            with zipfile.ZipFile(path) as archive:
+                _check_archive(path, archive)
+        else:
+            with h5py.File(path, "r") as file:
+                _check_hdf5(path, file, path.stat().st_size)
+    except GradcamError:
+        raise
+    except Exception as error:
+        raise ModelFileError(f"{path}: damaged, or no weights ({reason(error)})") from error
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a model that consists of several.
+
+    Raises:
+        ModelFileError: It can't be read, is no JSON, or is far too large.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MOST_JSON + 1)
+        _check_json_size(path, path.name, len(content))
+        return json.loads(content)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path}: damaged, or can't be read ({reason(error)})") from error
+
+
+def _is_zip(path: Path) -> bool:
+    if not path.is_file():
+        raise ModelFileError(f"{path}: not a file")
+    with open(path, "rb") as file:
+        start = file.read(len(_HDF5_START))
+    if start.startswith(_ZIP_START):
+        kind, endings = "a zip archive, as .keras files are", _ZIP_ENDINGS
+    elif start == _HDF5_START:
+        kind, endings = "HDF5, as .h5 files are", _HDF5_ENDINGS
+    else:
+        raise ModelFileError(
+            f"{path}: not a Keras model, or damaged; it should be a .keras or .h5 file of a whole "
+            f"model, or a SavedModel folder"
+        )
+    # Keras goes by the name, exactly as it is written.
+    if not path.name.endswith(endings):
+        raise ModelFileError(
+            f"{path}: is {kind}, but isn't named so; rename it to {path.stem}{endings[0]}"
+        )
+    return endings is _ZIP_ENDINGS
+
+
+def _read_zip(path: Path) -> StoredArchitecture:
+    with zipfile.ZipFile(path) as archive:
+        version = json.loads(archive.read(_METADATA))["keras_version"]
+        config = json.loads(archive.read(_CONFIG))
+        # Keras leaves out how the model was trained, as it is told.
+        config.pop("compile_config", None)
+        return StoredArchitecture(config, str(version))
+
+
+def _read_hdf5(path: Path) -> StoredArchitecture:
+    with h5py.File(path, "r") as file:
+        if "model_config" not in file.attrs:
+            raise ModelFileError(
+                f"{path}: holds weights without an architecture; give the model with --model and "
+                f"this file with --weights"
+            )
+        config = file.attrs["model_config"]
+        version = file.attrs.get("keras_version", "2")
+        return StoredArchitecture(json.loads(config), str(version))
+
+
+def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
+    others = sorted({entry.filename for entry in archive.infolist()} - _MEMBERS)
+    if others:
+        raise UnsafeModelError(
+            f"{path}: refused, it holds {others[0]}, which has no place in a network for pictures; "
+            f"if you trust the file, say so with --unsafe"
+        )
+    for entry in archive.infolist():
+        if entry.filename != _WEIGHTS:
+            _check_json_size(path, entry.filename, entry.file_size)
+            continue
+        _check_unpacked(path, entry.file_size, path.stat().st_size)
+        # It is read where it lies, unless it is compressed.
+        with archive.open(entry) as member, h5py.File(member, "r") as file:
+            _check_hdf5(path, file, path.stat().st_size)
+
+
+def _check_hdf5(path: Path, file: h5py.File, stored: int) -> None:
+    for name in file.attrs:
+        _check_json_size(path, name, file.attrs.get_id(name).get_storage_size())
+    unpacked = 0
+    for dataset in _datasets(path, file):
+        if dataset.external or dataset.is_virtual:
+            raise _refers_elsewhere(path, dataset.name)
+        unpacked += math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+        _check_unpacked(path, unpacked, stored)
+
+
+def _datasets(path: Path, file: h5py.File) -> Iterator[h5py.Dataset]:
+    pending: list[h5py.Group] = [file]
+    seen = set()
+    while pending:
+        group = pending.pop()
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise _refers_elsewhere(path, f"{group.name}/{name}")
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                pending.append(item)
+            elif isinstance(item, h5py.Dataset):
+                yield item
+
+
+def _refers_elsewhere(path: Path, name: str) -> UnsafeModelError:
+    return UnsafeModelError(
+        f"{path}: refused, what it holds as {name} lies elsewhere, maybe in another file; if you "
+        f"trust the file, say so with --unsafe"
+    )
+
+
+def _check_unpacked(path: Path, unpacked: int, stored: int) -> None:
+    if unpacked > max(_HARMLESS, _MOST_UNPACKED * stored):
+        raise UnsafeModelError(
+            f"{path}: refused, its {stored / 1e6:.1f} MB unpack to {unpacked / 1e6:.0f} MB and "
+            f"more, which no trained model does; if you trust the file, say so with --unsafe"
+        )
+
+
+def _check_json_size(path: Path, name: str, size: int) -> None:
+    if size > _MOST_JSON:
+        raise UnsafeModelError(
+            f"{path}: refused, its {name} is larger than {_MOST_JSON // 2**20} MB, which no "
+            f"architecture is"
+        )
