@@ -85,7 +85,8 @@ _FUNCTIONS = frozenset(
     binary_crossentropy categorical_crossentropy celu elu exponential gelu glu hard_shrink
     hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid log_softmax mish
     relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign
-    sparse_categorical_crossentropy sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold
+    sparse_categorical_crossentropy sparse_plus sparse_sigmoid sparsemax squareplus swish
+    tanh tanh_shrink threshold
     """.split()  # noqa: SIM905
 )
 # Where classes and functions of Keras are, and its own operations.

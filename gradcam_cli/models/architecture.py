@@ -71,8 +71,6 @@ def admit(
             )
         if names:
             found |= package.load(f"{path}: it needs {names}")
-    if not unsafe:
-        _check_names(path, config, library)
     names = _listed(_names_of(KERAS_HUB, config) - objects.keys())
     if names:
         KERAS_HUB.load(f"{path}: it needs {names}")
@@ -81,6 +79,8 @@ def admit(
             _check_task(path, whole)
             # A .h5 file names the class of the whole without its package.
             found[whole.__name__] = whole
+    if not unsafe:
+        _check_names(path, config, found, library)
     # Whoever runs this from Python may have imported it, for other models.
     if KERAS_HUB.module in sys.modules:
         _check_hub(path, config, unsafe)
@@ -137,7 +137,7 @@ def is_of_kerashub(entry: Any) -> bool:
     )
 
 
-def _check_names(path: Path, config: Any, library: Any) -> None:
+def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -> None:
     """Refuses all that Keras might make or call because a file says so, but what is admitted."""
     foreign, refused = set(), set()
     for entry in entries(config):
@@ -145,6 +145,8 @@ def _check_names(path: Path, config: Any, library: Any) -> None:
         if KERAS_HUB.names(entry) or is_admitted(entry) or _registered(entry, library) is not None:
             continue
         name = _name(entry).rpartition(">")[2]
+        if name in found:
+            continue
         if _is_of_keras(entry, name):
             refused.add(what_is_named(entry))
         else:

@@ -59,7 +59,7 @@ def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
     """
     try:
         if not unsafe:
-            check_weights(path)
+            _check(path)
         return _read_zip(path) if _is_zip(path) else _read_hdf5(path)
     except GradcamError:
         raise
@@ -79,12 +79,7 @@ def check_weights(path: Path) -> None:
         UnsafeModelError: As `read_architecture`.
     """
     try:
-        if _is_zip(path):
-            with zipfile.ZipFile(path) as archive:
-                _check_archive(path, archive)
-        else:
-            with h5py.File(path, "r") as file:
-                _check_hdf5(path, file, path.stat().st_size)
+        _check(path)
     except GradcamError:
         raise
     except Exception as error:
@@ -104,6 +99,15 @@ def read_json(path: Path) -> Any:
         return json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path}: damaged, or can't be read ({reason(error)})") from error
+
+
+def _check(path: Path) -> None:
+    if _is_zip(path):
+        with zipfile.ZipFile(path) as archive:
+            _check_archive(path, archive)
+    else:
+        with h5py.File(path, "r") as file:
+            _check_hdf5(path, file, path.stat().st_size)
 
 
 def _is_zip(path: Path) -> bool:
