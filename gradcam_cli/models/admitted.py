@@ -39,6 +39,8 @@ SpatialDropout2D SpatialDropout3D SpectralNormalization STFTSpectrogram StackedR
 SyncBatchNormalization ThresholdedReLU TimeDistributed UnitNormalization UpSampling1D UpSampling2D
 UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
 """
+# Of the networks in keras.applications.
+_OF_APPLICATIONS = "CustomScaleLayer LayerScale StochasticDepth"
 _WHOLES = "Functional Model Sequential"
 _INITIALIZERS = """
 Constant GlorotNormal GlorotNormalV2 GlorotUniform GlorotUniformV2 HeNormal HeNormalV2 HeUniform
@@ -76,7 +78,15 @@ Sum TopKCategoricalAccuracy TrueNegatives TruePositives Tversky
 _CLASSES = frozenset(
     name
     for names in (
-        *(_LAYERS, _WHOLES, _INITIALIZERS, _REGULARIZERS_AND_CONSTRAINTS, _TYPES, _TRAINING),
+        *(
+            _LAYERS,
+            _OF_APPLICATIONS,
+            _WHOLES,
+            _INITIALIZERS,
+            _REGULARIZERS_AND_CONSTRAINTS,
+            _TYPES,
+            _TRAINING,
+        ),
     )
     for name in names.split()
 )
@@ -90,7 +100,10 @@ _FUNCTIONS = frozenset(
     """.split()  # noqa: SIM905
 )
 # Where classes and functions of Keras are, and its own operations.
-_KERAS = re.compile(r"(builtins|(tf_)?keras(\..+)?|tensorflow(\.python)?\.keras(\..+)?)")
+_KERAS = re.compile(
+    r"(builtins|(tf_)?keras(\..+)?|tensorflow(\.python)?\.keras(\..+)?"
+    r"|tensorflow\.python\.ops\.init_ops(_v2)?)"
+)
 _OPERATIONS = re.compile(r"keras(\.src)?\.ops\.(image|linalg|math|nn|numpy)")
 _CORE_OPERATIONS = re.compile(r"keras(\.src)?\.ops\.core")
 _ADMITTED_CORE = frozenset(
@@ -111,38 +124,41 @@ _TENSORFLOW_FUNCTIONS = frozenset(
     image.adjust_saturation image.central_crop image.convert_image_dtype image.crop_and_resize
     image.crop_to_bounding_box image.extract_patches image.flip_left_right image.flip_up_down
     image.grayscale_to_rgb image.hsv_to_rgb image.image_gradients image.pad_to_bounding_box
-    image.per_image_standardization image.resize image.resize_with_crop_or_pad
-    image.resize_with_pad image.rgb_to_grayscale image.rgb_to_hsv image.rgb_to_yiq
-    image.rgb_to_yuv image.rot90 image.sobel_edges image.total_variation image.transpose
-    image.yiq_to_rgb image.yuv_to_rgb linalg.band_part linalg.cross linalg.diag linalg.diag_part
-    linalg.einsum linalg.l2_normalize linalg.matmul linalg.matrix_transpose linalg.matvec
-    linalg.norm linalg.normalize linalg.tensordot linalg.trace math.abs math.accumulate_n
-    math.acos math.acosh math.add math.add_n math.angle math.argmax math.argmin math.asin
-    math.asinh math.atan math.atan2 math.atanh math.ceil math.conj math.cos math.cosh math.cumprod
+    image.per_image_standardization image.random_brightness image.random_contrast
+    image.random_flip_left_right image.random_flip_up_down image.random_hue
+    image.random_saturation image.resize image.resize_with_crop_or_pad image.resize_with_pad
+    image.rgb_to_grayscale image.rgb_to_hsv image.rgb_to_yiq image.rgb_to_yuv image.rot90
+    image.sobel_edges image.total_variation image.transpose image.yiq_to_rgb image.yuv_to_rgb
+    linalg.band_part linalg.cross linalg.diag linalg.diag_part linalg.einsum
+    linalg.l2_normalize linalg.matmul linalg.matrix_transpose linalg.matvec linalg.norm
+    linalg.normalize linalg.tensordot linalg.trace math.abs math.accumulate_n math.acos
+    math.acosh math.add math.add_n math.angle math.argmax math.argmin math.asin math.asinh
+    math.atan math.atan2 math.atanh math.ceil math.conj math.cos math.cosh math.cumprod
     math.cumsum math.cumulative_logsumexp math.divide math.divide_no_nan math.equal math.erf
     math.erfc math.exp math.expm1 math.floor math.floordiv math.floormod math.greater
     math.greater_equal math.imag math.in_top_k math.is_finite math.is_inf math.is_nan
-    math.l2_normalize math.less math.less_equal math.lgamma math.log math.log1p math.log_sigmoid
-    math.log_softmax math.logical_and math.logical_not math.logical_or math.logical_xor
-    math.maximum math.minimum math.mod math.multiply math.multiply_no_nan math.negative
-    math.not_equal math.pow math.real math.reciprocal math.reciprocal_no_nan math.reduce_all
-    math.reduce_any math.reduce_euclidean_norm math.reduce_logsumexp math.reduce_max
-    math.reduce_mean math.reduce_min math.reduce_prod math.reduce_std math.reduce_sum
-    math.reduce_variance math.rint math.round math.rsqrt math.scalar_mul math.sigmoid math.sign
-    math.sin math.sinh math.softmax math.softplus math.softsign math.sqrt math.square
-    math.squared_difference math.subtract math.tan math.tanh math.top_k math.truediv math.xdivy
-    math.xlogy meshgrid nn.atrous_conv2d nn.avg_pool nn.avg_pool1d nn.avg_pool2d nn.avg_pool3d
-    nn.batch_normalization nn.bias_add nn.conv1d nn.conv2d nn.conv2d_transpose nn.conv3d
-    nn.conv_transpose nn.convolution nn.crelu nn.depth_to_space nn.depthwise_conv2d nn.dilation2d
-    nn.dropout nn.elu nn.gelu nn.l2_normalize nn.leaky_relu nn.local_response_normalization
-    nn.log_softmax nn.max_pool nn.max_pool1d nn.max_pool2d nn.max_pool3d nn.max_pool_with_argmax
-    nn.moments nn.pool nn.relu nn.relu6 nn.selu nn.separable_conv2d nn.sigmoid nn.silu nn.softmax
-    nn.softplus nn.softsign nn.space_to_depth nn.swish nn.tanh nn.top_k one_hot ones_like pad
-    quantization.fake_quant_with_min_max_args quantization.fake_quant_with_min_max_vars rank
-    realdiv repeat reshape reverse roll shape signal.fft signal.fft2d signal.ifft signal.ifft2d
-    signal.irfft2d signal.rfft2d size slice sort space_to_batch split squeeze stack stop_gradient
-    strided_slice tensor_scatter_nd_add tensor_scatter_nd_update tile transpose truncatediv
-    truncatemod unstack where zeros_like
+    math.l2_normalize math.less math.less_equal math.lgamma math.log math.log1p
+    math.log_sigmoid math.log_softmax math.logical_and math.logical_not math.logical_or
+    math.logical_xor math.maximum math.minimum math.mod math.multiply math.multiply_no_nan
+    math.negative math.not_equal math.pow math.real math.reciprocal math.reciprocal_no_nan
+    math.reduce_all math.reduce_any math.reduce_euclidean_norm math.reduce_logsumexp
+    math.reduce_max math.reduce_mean math.reduce_min math.reduce_prod math.reduce_std
+    math.reduce_sum math.reduce_variance math.rint math.round math.rsqrt math.scalar_mul
+    math.sigmoid math.sign math.sin math.sinh math.softmax math.softplus math.softsign
+    math.sqrt math.square math.squared_difference math.subtract math.tan math.tanh math.top_k
+    math.truediv math.xdivy math.xlogy meshgrid nn.atrous_conv2d nn.avg_pool nn.avg_pool1d
+    nn.avg_pool2d nn.avg_pool3d nn.batch_normalization nn.bias_add nn.conv1d nn.conv2d
+    nn.conv2d_transpose nn.conv3d nn.conv_transpose nn.convolution nn.crelu nn.depth_to_space
+    nn.depthwise_conv2d nn.dilation2d nn.dropout nn.elu nn.gelu nn.l2_normalize nn.leaky_relu
+    nn.local_response_normalization nn.log_softmax nn.max_pool nn.max_pool1d nn.max_pool2d
+    nn.max_pool3d nn.max_pool_with_argmax nn.moments nn.pool nn.relu nn.relu6 nn.selu
+    nn.separable_conv2d nn.sigmoid nn.silu nn.softmax nn.softplus nn.softsign nn.space_to_depth
+    nn.swish nn.tanh nn.top_k norm one_hot ones_like pad
+    quantization.fake_quant_with_min_max_args quantization.fake_quant_with_min_max_vars
+    random.normal random.uniform rank realdiv repeat reshape reverse roll shape signal.fft
+    signal.fft2d signal.ifft signal.ifft2d signal.irfft2d signal.rfft2d size slice sort
+    space_to_batch split squeeze stack stop_gradient strided_slice tensor_scatter_nd_add
+    tensor_scatter_nd_update tile transpose truncatediv truncatemod unstack where zeros_like
     """.split()  # noqa: SIM905
 )
 _FUNCTION_LAYERS = frozenset({"SlicingOpLambda", "TFOpLambda"})
@@ -165,11 +181,11 @@ def is_admitted(entry: dict[str, Any]) -> bool:
     if module is not None and not _KERAS.fullmatch(module):
         return False
     # An object is looked up by this name first, or last.
-    registered = entry.get("registered_name")
+    registered = entry.get("registered_name") or name
     if name == "function":
         function = entry.get("config")
-        return function in _FUNCTIONS and registered in (None, name, function)
-    if registered not in (None, name):
+        return function in _FUNCTIONS and registered in (name, function)
+    if not isinstance(registered, str) or registered.rpartition(">")[2] != name:
         return False
     if name in _FUNCTION_LAYERS:
         return _calls_admitted(entry)
@@ -207,6 +223,7 @@ def _has_tensor(call: Any) -> bool:
         return any(_has_tensor(value) for value in call.values())
     if not isinstance(call, list) or not call:
         return False
-    if isinstance(call[0], str):
-        return call[0] != _CONSTANT
+    # The name of a layer, and which of its outputs.
+    if isinstance(call[0], str) and call[0] != _CONSTANT and len(call) >= 3:
+        return True
     return any(_has_tensor(part) for part in call)

@@ -22,14 +22,17 @@ import tensorflow as tf
 from platformdirs import user_cache_path
 
 from gradcam_cli.errors import OutputError
+from gradcam_cli.files.own_files import make_own_file, make_own_folder, read_own_file
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.internals import has_onednn_on
+from gradcam_cli.networks.pure_operations import impure_operations
 from gradcam_cli.networks.traced_function import ConstantGraph, TracedFunction
 
 # Of up to 40 MB each; those that were used last stay.
 _MOST = 8
+_LARGEST = 256 * 2**20
 _DIGEST_LENGTH = hashlib.sha256().digest_size
 _SIGNATURE, _FACTS = "explain", "facts"
 
@@ -53,7 +56,8 @@ class KeptGraphs:
     """A folder with a file for each graph: a digest, and the graph as a ``MetaGraphDef``.
 
     It is only ever a shortcut: what can't be read or written, or was made by other code or
-    other versions, counts as not there.
+    other versions, counts as not there. So does what others than the user may have put there,
+    because a graph is run.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -74,24 +78,20 @@ class KeptGraphs:
             The graph; None if there is none, or none that can be used.
         """
         path = self._path(description)
-        try:
-            with open(path, "rb") as file:
-                digest, content = file.read(_DIGEST_LENGTH), file.read()
-        except OSError:
+        content = read_own_file(path, _LARGEST)
+        if content is None:
             return None
+        digest, content = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH:]
         if digest != hashlib.sha256(content).digest():
+            return None
+        try:
+            kept = _unpack(content)
+        # Whatever somebody put there, with the right digest.
+        except Exception:
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        meta_graph = tf.compat.v1.MetaGraphDef.FromString(content)
-        signature = meta_graph.signature_def[_SIGNATURE]
-        graph = tf.Graph()
-        with graph.as_default():
-            tf.graph_util.import_graph_def(meta_graph.graph_def, name="")
-        return KeptGraph(
-            ConstantGraph(graph, _in_order(signature.inputs), _in_order(signature.outputs)),
-            json.loads(meta_graph.collection_def[_FACTS].bytes_list.value[0]),
-        )
+        return kept
 
     def keep(self, description: str, kept: KeptGraph) -> None:
         """Keeps a graph for later runs, if that is possible.
@@ -114,7 +114,9 @@ class KeptGraphs:
         meta_graph.collection_def[_FACTS].bytes_list.value.append(facts)
         content = meta_graph.SerializeToString()
         with contextlib.suppress(OSError, OutputError):
+            make_own_folder(self._folder)
             with written_whole(self._path(description)) as file:
+                make_own_file(file)
                 file.write(hashlib.sha256(content).digest())
                 file.write(content)
             self._forget_oldest()
@@ -127,6 +129,20 @@ class KeptGraphs:
         files = sorted(self._folder.glob("*.graph"), key=os.path.getmtime)
         for path in files[:-_MOST]:
             path.unlink(missing_ok=True)
+
+
+def _unpack(content: bytes) -> KeptGraph | None:
+    meta_graph = tf.compat.v1.MetaGraphDef.FromString(content)
+    if impure_operations(meta_graph.graph_def):
+        return None
+    signature = meta_graph.signature_def[_SIGNATURE]
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(meta_graph.graph_def, name="")
+    return KeptGraph(
+        ConstantGraph(graph, _in_order(signature.inputs), _in_order(signature.outputs)),
+        json.loads(meta_graph.collection_def[_FACTS].bytes_list.value[0]),
+    )
 
 
 def find_or_trace(
