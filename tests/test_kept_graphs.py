@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -18,9 +19,11 @@ from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.kept_graphs import KeptGraph, KeptGraphs
 from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.networks.pure_operations import impure_operations
 from gradcam_cli.networks.traced_function import ConstantGraph, TracedFunction
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), np.uint8)
+DIGEST_LENGTH = hashlib.sha256().digest_size
 TARGETS = np.int32([[-1], [2], [-2]])
 
 
@@ -172,7 +175,35 @@ def to_folder(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize("damage", [cut_short, alter, empty, to_folder])
+def to_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def to_link(path):
+    shutil.move(path, path.with_suffix(".elsewhere"))
+    path.symlink_to(path.with_suffix(".elsewhere"))
+
+
+def replace_content(path, content):
+    path.write_bytes(hashlib.sha256(content).digest() + content)
+
+
+def to_garbage_with_its_digest(path):
+    replace_content(path, b"garbage")
+
+
+def to_another_message_with_its_digest(path):
+    replace_content(path, tf.compat.v1.MetaGraphDef().SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(cut_short, alter, empty, to_folder, to_pipe, to_link),
+        *(to_garbage_with_its_digest, to_another_message_with_its_digest),
+    ],
+)
 def test_damaged_files_count_as_not_there(start, tmp_path, damage):
     _, explained, _ = start()
     (path,) = files(tmp_path)
@@ -182,6 +213,68 @@ def test_damaged_files_count_as_not_there(start, tmp_path, damage):
     np.testing.assert_array_equal(again.maps, explained.maps)
     if damage is not to_folder:
         assert start()[2] == 0
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+@pytest.mark.parametrize("of_folder", [False, True])
+def test_what_others_may_have_written_counts_as_not_there(start, tmp_path, mode, of_folder):
+    start()
+    (path,) = files(tmp_path)
+    if of_folder:
+        path.parent.chmod(mode | 0o111)
+    else:
+        path.chmod(mode)
+    assert start()[2] == 1
+    # It was kept anew, for the user alone.
+    assert start()[2] == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give")
+def test_what_belongs_to_somebody_else_counts_as_not_there(start, tmp_path):
+    start()
+    (path,) = files(tmp_path)
+    os.chown(path, 12345, 12345)
+    assert start()[2] == 1
+
+
+@pytest.mark.parametrize("place", ["in the graph", "in a function"])
+def test_a_graph_that_does_more_than_compute_is_not_run(start, tmp_path, place):
+    _, explained, _ = start()
+    (path,) = files(tmp_path)
+    spied = tmp_path / "spied"
+    meta_graph = tf.compat.v1.MetaGraphDef.FromString(path.read_bytes()[DIGEST_LENGTH:])
+
+    @tf.function(input_signature=[])
+    def spy():
+        tf.io.write_file(str(spied), "spied")
+
+    written = spy.get_concrete_function().graph.as_graph_def()
+    if place == "in the graph":
+        meta_graph.graph_def.node.extend(written.node)
+    else:
+        outer = tf.function(lambda: spy()).get_concrete_function().graph.as_graph_def()
+        meta_graph.graph_def.library.CopyFrom(outer.library)
+    replace_content(path, meta_graph.SerializeToString())
+    _, again, built = start()
+    assert built == 1
+    np.testing.assert_array_equal(again.maps, explained.maps)
+    assert not spied.exists()
+
+
+OF_CONVOLUTIONS = [
+    name for name, row in METHODS.items() if not row.implementation.startswith(".attention:")
+]
+
+
+@pytest.mark.parametrize("method", OF_CONVOLUTIONS)
+def test_graphs_of_all_methods_are_admitted(start, tmp_path, method):
+    start(method=method)
+    for path in files(tmp_path):
+        content = path.read_bytes()[DIGEST_LENGTH:]
+        meta_graph = tf.compat.v1.MetaGraphDef.FromString(content)
+        assert not impure_operations(meta_graph.graph_def)
 
 
 def test_without_a_folder_nothing_is_kept(start, tmp_path):

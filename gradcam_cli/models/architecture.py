@@ -112,7 +112,7 @@ def custom_names(config: Any) -> set[str]:
             names.add(name.rpartition(">")[2])
         elif "module" not in entry and "inbound_nodes" in entry and not hasattr(keras.layers, name):
             names.add(name)
-    return names - {"Functional", "Sequential", "Model"}
+    return names - {"Functional", "Sequential", "Model"} - _WAYS_TO_CALL
 
 
 def needs_code(path: Path, names: Iterable[str]) -> UnsafeModelError:
@@ -142,7 +142,10 @@ def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -
     foreign, refused = set(), set()
     for entry in entries(config):
         # Whoever runs this from Python may have registered classes of their own.
-        if KERAS_HUB.names(entry) or is_admitted(entry) or _registered(entry, library) is not None:
+        if is_admitted(entry) or _registered(entry, library) is not None:
+            continue
+        # What is KerasHub's is looked at by itself.
+        if KERAS_HUB.names(entry) and _is_in(entry.get("module"), KERAS_HUB.namespaces):
             continue
         name = _name(entry).rpartition(">")[2]
         if name in found:

@@ -219,5 +219,5 @@ def _check_json_size(path: Path, name: str, size: int) -> None:
     if size > _MOST_JSON:
         raise UnsafeModelError(
             f"{path}: refused, its {name} is larger than {_MOST_JSON // 2**20} MB, which no "
-            f"architecture is"
+            f"architecture is; if you trust the file, say so with --unsafe"
         )
