@@ -7,6 +7,7 @@ counted before it is unpacked: a file of a megabyte can hold gigabytes of zeros.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import zipfile
@@ -165,8 +166,8 @@ def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
             _check_json_size(path, entry.filename, entry.file_size)
             continue
         _check_unpacked(path, entry.file_size, path.stat().st_size)
-        # It is read where it lies, unless it is compressed.
-        with archive.open(entry) as member, h5py.File(member, "r") as file:
+        # To go back in an archive is to read it again from its start; Keras reads it whole, too.
+        with h5py.File(io.BytesIO(archive.read(entry)), "r") as file:
             _check_hdf5(path, file, path.stat().st_size)
 
 
