@@ -18,6 +18,7 @@ from PIL import (
 )
 
 from gradcam_cli.errors import ImageError, StorageError
+from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, readable, to_path
 
 # Pillow knows a format once its plugin is imported; several JPEGs in a file count as one.
@@ -34,7 +35,7 @@ _MAXIMUM_16_BIT = 65535
 _WHITE = (255, 255, 255, 255)
 
 
-def read_picture(path: str | AnyPath) -> Image.Image:
+def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Image.Image:
     """Reads a picture, turned upright and converted to RGB.
 
     Its pixels before transparency is laid on white are kept in ``info["rgba"]``, for
@@ -46,6 +47,7 @@ def read_picture(path: str | AnyPath) -> Image.Image:
 
     Args:
         path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
+        downloads: What fetches it from a URL; None for the usual limits.
 
     Returns:
         An upright picture of mode "RGB", fully loaded, with its ICC profile (if any, and
@@ -54,7 +56,7 @@ def read_picture(path: str | AnyPath) -> Image.Image:
     Raises:
         ImageError: The file can't be read, is no such picture, is cut short, or has more
             pixels than Pillow holds to be safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
-        StorageError: The store that it is in can't be reached.
+        StorageError: The store that it is in can't be reached, or sends too much or too slowly.
     """
     path = to_path(path)
     try:
@@ -62,7 +64,7 @@ def read_picture(path: str | AnyPath) -> Image.Image:
             # Pillow warns of oddities in metadata, and of large pictures well before the
             # limit where it refuses them.
             warnings.simplefilter("ignore")
-            with Image.open(readable(path), formats=_FORMATS) as image:
+            with Image.open(readable(path, downloads), formats=_FORMATS) as image:
                 image.load()
                 is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
                 profile = image.info.get("icc_profile") if is_rgb else None
