@@ -17,8 +17,9 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli import main
 from gradcam_cli.errors import StorageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
-from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.finding import InputPicture, find_pictures
 from gradcam_cli.files.storage import to_path
+from gradcam_cli.files.web_folders import find_on_web
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.run.options import WriteOptions
@@ -62,7 +63,7 @@ class _Server(http.server.BaseHTTPRequestHandler):
         # The other side hangs up on most of these.
         self.close_connection = True
         with contextlib.suppress(OSError):
-            getattr(self, Path(self.path).stem)()
+            getattr(self, self.path.strip("/").split("/")[0].removesuffix(".png"))()
 
     def body(self, content, **headers):
         self.send_response(200)
@@ -107,6 +108,22 @@ class _Server(http.server.BaseHTTPRequestHandler):
 
     def over(self):
         self.body(_padded_png(_MEGABYTE + 1))
+
+    def folders(self):
+        # In each folder a picture and another folder.
+        self.body(b'<a href="a.png">a</a> <A class=x HREF=deeper/>deeper</A>')
+
+    def album(self):
+        pages = {
+            "/album/": """<a href="?C=N;O=D">by name</a> <a href="../">up</a> <a href='one.png'>1</a>
+                <a href="/album/b&amp;w/two.png#top">2</a> <a href="//elsewhere/three.png">3</a>
+                <a href="gone/">gone</a> <a href="http://[bad/">x</a> <a href="more/">more</a>""",
+            "/album/more/": '<a href="four.png">4</a> <a href="/album/">up</a>',
+        }
+        if self.path in pages:
+            self.body(pages[self.path].encode(), Content_Type="text/html")
+        else:
+            self.send_error(404)
 
     def announced(self):
         # Nothing but the size needs to come.
@@ -163,6 +180,25 @@ def test_files_of_other_stores_have_a_limit_too():
         else:
             with pytest.raises(StorageError, match="more than 1 MB"):
                 read_picture(path, Downloads(_SMALL))
+
+
+def test_a_folder_on_the_web_is_searched(server):
+    found = [str(picture.path) for picture in find_pictures([f"{server}/album/"])]
+    names = ["one.png", "b&w/two.png", "more/four.png"]
+    assert found == [f"{server}/album/{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "told"),
+    [
+        ("folders", _SOON, "it wasn't all listed after 1 s"),
+        ("silent", _NO_SILENCE, "the server sent nothing for 0.5 s"),
+        ("endless", _SMALL, "more than 1 MB"),
+    ],
+)
+def test_no_folder_on_the_web_is_listed_for_ever(server, name, limits, told):
+    with pytest.raises(StorageError, match=told):
+        find_on_web(to_path(f"{server}/{name}/"), limits)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ class Downloads:
             limits: What each download may take; None for what suits pictures.
         """
         self._limits = limits or DownloadLimits()
-        self._running: set[Future[bytes]] = set()
+        self._running: set[Future[io.BytesIO]] = set()
         self._stopped = False
         self._lock = Lock()
 
@@ -61,12 +61,9 @@ class Downloads:
             StorageError: It is larger or takes longer than it may, or the downloads were stopped.
             Exception: Whatever the store's own library raises.
         """
-        if not path.fs.async_impl:
-            content = path.fs.cat_file(path.path, start=0, end=self._most_bytes + 1)
-        else:
-            content = self._fetch_beside(path)
-        self._check_size(path, len(content))
-        return io.BytesIO(content)
+        if path.fs.async_impl:
+            return self._fetch_beside(path)
+        return self._checked(path, path.fs.cat_file(path.path, start=0, end=self._most_bytes + 1))
 
     def stop(self) -> None:
         """Gives up what is being fetched, and fetches nothing more.
@@ -90,7 +87,11 @@ class Downloads:
                 f"after --max-download lets it in"
             )
 
-    def _fetch_beside(self, path: UPath) -> bytes:
+    def _checked(self, path: UPath, content: bytes) -> io.BytesIO:
+        self._check_size(path, len(content))
+        return io.BytesIO(content)
+
+    def _fetch_beside(self, path: UPath) -> io.BytesIO:
         """Fetches a file in the thread where fsspec waits for the network."""
         with self._lock:
             if self._stopped:
@@ -105,15 +106,13 @@ class Downloads:
             with self._lock:
                 self._running.discard(download)
 
-    async def _fetch_in_time(self, path: UPath) -> bytes:
+    async def _fetch_in_time(self, path: UPath) -> io.BytesIO:
         try:
             async with asyncio.timeout(self._limits.total) as clock:
                 if path.protocol in WEB:
                     return await self._fetch_from_web(path)
-                content: bytes = await path.fs._cat_file(
-                    path.path, start=0, end=self._most_bytes + 1
-                )
-                return content
+                end = self._most_bytes + 1
+                return self._checked(path, await path.fs._cat_file(path.path, start=0, end=end))
         except TimeoutError as error:
             if not clock.expired():
                 raise
@@ -121,13 +120,14 @@ class Downloads:
                 f"{path}: given up, it wasn't all there after {self._limits.total:g} s"
             ) from error
 
-    async def _fetch_from_web(self, path: UPath) -> bytes:
+    async def _fetch_from_web(self, path: UPath) -> io.BytesIO:
         import aiohttp
 
         limits = self._limits
         timeout = aiohttp.ClientTimeout(connect=limits.connecting, sock_read=limits.silence)
         session = await path.fs.set_session()
-        content = bytearray()
+        # Not in parts: the whole would then be in memory twice.
+        content = io.BytesIO()
         try:
             async with session.get(
                 path.fs.encode_url(path.path), **{**path.fs.kwargs, "timeout": timeout}
@@ -137,8 +137,8 @@ class Downloads:
                 response.raise_for_status()
                 self._check_size(path, response.content_length or 0)
                 async for chunk in response.content.iter_chunked(_CHUNK):
-                    content += chunk
-                    self._check_size(path, len(content))
+                    content.write(chunk)
+                    self._check_size(path, content.tell())
         except aiohttp.ConnectionTimeoutError as error:
             raise StorageError(
                 f"{path}: given up, the server took no connection within {limits.connecting:g} s"
@@ -147,4 +147,5 @@ class Downloads:
             raise StorageError(
                 f"{path}: given up, the server sent nothing for {limits.silence:g} s"
             ) from error
-        return bytes(content)
+        content.seek(0)
+        return content

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from gradcam_cli.errors import GradcamError, OutputError, StorageError, UsageError, reason
 from gradcam_cli.files.downloads import WEB, Downloads
+from gradcam_cli.files.web_folders import find_on_web
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -140,9 +141,12 @@ def list_below(folder: UPath) -> list[tuple[str, ...]]:
     """
     root = folder.path.rstrip("/") + "/"
     with _telling(folder, "listed"):
-        folder.fs.invalidate_cache(folder.path)
-        # Some stores hide that they can't be reached from a search, but not from a listing.
-        found = folder.fs.find(folder.path) or folder.fs.ls(folder.path, detail=False)[:0]
+        if folder.protocol in WEB:
+            found = find_on_web(folder)
+        else:
+            folder.fs.invalidate_cache(folder.path)
+            # Some stores hide that they can't be reached from a search, but not from a listing.
+            found = folder.fs.find(folder.path) or folder.fs.ls(folder.path, detail=False)[:0]
     listed = [tuple(name.removeprefix(root).strip("/").split("/")) for name in found]
     return sorted(listed, key=lambda parts: [(n < len(parts), p) for n, p in enumerate(parts, 1)])
 
