@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import os
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from threading import Lock
@@ -133,7 +135,7 @@ class Downloads:
                 path.fs.encode_url(path.path), **{**path.fs.kwargs, "timeout": timeout}
             ) as response:
                 if response.status == 404:
-                    raise FileNotFoundError(str(path))
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
                 response.raise_for_status()
                 self._check_size(path, response.content_length or 0)
                 async for chunk in response.content.iter_chunked(_CHUNK):
