@@ -115,7 +115,8 @@ class _Server(http.server.BaseHTTPRequestHandler):
 
     def album(self):
         pages = {
-            "/album/": """<a href="?C=N;O=D">by name</a> <a href="../">up</a> <a href='one.png'>1</a>
+            "/album/": """<a href="?C=N;O=D">by name</a> <a href="../">up</a>
+                <a href='one.png'>1</a>
                 <a href="/album/b&amp;w/two.png#top">2</a> <a href="//elsewhere/three.png">3</a>
                 <a href="gone/">gone</a> <a href="http://[bad/">x</a> <a href="more/">more</a>""",
             "/album/more/": '<a href="four.png">4</a> <a href="/album/">up</a>',

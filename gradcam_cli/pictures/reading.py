@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import (
@@ -20,6 +22,7 @@ from PIL import (
 from gradcam_cli.errors import ImageError, StorageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, readable, to_path
+from gradcam_cli.runtime.stderr import without_library_messages
 
 # Pillow knows a format once its plugin is imported; several JPEGs in a file count as one.
 _PLUGINS = (
@@ -33,6 +36,9 @@ _PLUGINS = (
 _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
 _MAXIMUM_16_BIT = 65535
 _WHITE = (255, 255, 255, 255)
+
+# Without a handler Python would print what Pillow logs of files that it refuses.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Image.Image:
@@ -65,7 +71,10 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
             # limit where it refuses them.
             warnings.simplefilter("ignore")
             with Image.open(readable(path, downloads), formats=_FORMATS) as image:
-                image.load()
+                # libtiff tells of what is damaged, and so do the errors below.
+                is_tiff = image.format == "TIFF"
+                with without_library_messages() if is_tiff else nullcontext():
+                    image.load()
                 is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
                 profile = image.info.get("icc_profile") if is_rgb else None
                 ImageOps.exif_transpose(image, in_place=True)
