@@ -6,6 +6,7 @@ import os
 import sys
 
 from gradcam_cli.errors import INTERRUPTED
+from gradcam_cli.runtime.stderr import separate_stderr
 
 
 def run() -> None:
@@ -18,6 +19,7 @@ def run() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code: str | int | None = 0
     try:
+        separate_stderr()
         # Here, where Ctrl-C is waited for already.
         from gradcam_cli.cli import main
 

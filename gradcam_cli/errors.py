@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 
 # The exit code of what Ctrl-C ended, as shells tell it.
 INTERRUPTED = 130
+# Some libraries quote all that they were given.
+_LONGEST_REASON = 300
 
 
 class GradcamError(Exception):
@@ -22,7 +24,8 @@ class GradcamError(Exception):
 def reason(error: BaseException) -> str:
     """Says in one line why something failed, as far as an error of another library tells."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 
 
 def suggestion(

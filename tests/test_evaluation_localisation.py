@@ -204,3 +204,43 @@ def test_annotations_that_are_not(tmp_path, pictures):
         (tmp_path / "coco.json").write_text(content)
         with pytest.raises(UsageError, match="not a file of COCO's format"):
             Annotations(tmp_path / "coco.json", labels)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        VOC.format(width="9" * 400, height=30),
+        VOC.format(width=-40, height=30),
+        VOC.format(width=40, height=30).replace("<xmin>", "<xmin>nan", 1),
+        "<?xml version='1.0' encoding='no-such'?><annotation/>",
+        "\0" * 100,
+    ],
+)
+def test_xml_that_no_tool_writes_is_refused(tmp_path, pictures, content):
+    (tmp_path / "rex.xml").write_text(content)
+    with pytest.raises(AnnotationError, match="not an annotation of Pascal VOC") as error:
+        Annotations(tmp_path, imagenet_labels()).of(pictures[0], SIZE)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("width", "side"),
+    [
+        *(("1e999", "16"), ("9" * 400, "16"), ("-1", "16"), ("[]", "16")),
+        *(("40", "1e999"), ("40", "NaN"), ("40", "9" * 400), ("40", "null")),
+    ],
+)
+def test_json_that_no_tool_writes_is_refused(tmp_path, width, side):
+    content = """{"images": [{"id": 7, "file_name": "rex.jpg", "width": %s, "height": 30}],
+        "categories": [{"id": 3, "name": "dog"}],
+        "annotations": [{"image_id": 7, "category_id": 3, "bbox": [4, 2, %s, 10]}]}"""
+    (tmp_path / "coco.json").write_text(content % (width, side))
+    with pytest.raises(UsageError, match="not a file of COCO's format"):
+        Annotations(tmp_path / "coco.json", imagenet_labels())
+
+
+def test_nested_json_and_binary_files_are_no_annotations(tmp_path):
+    for content in ("[" * 200_000, "\0" * 10_000):
+        (tmp_path / "coco.json").write_text(content)
+        with pytest.raises(UsageError, match="not a file of COCO's format"):
+            Annotations(tmp_path / "coco.json", imagenet_labels())

@@ -1,7 +1,10 @@
+import os
+import tracemalloc
+
 import pytest
 
-from gradcam_cli.errors import UnknownClassError
-from gradcam_cli.models.labels import Labels, imagenet_labels
+from gradcam_cli.errors import LabelsError, UnknownClassError
+from gradcam_cli.models.labels import Labels, imagenet_labels, read_labels
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +95,60 @@ def test_classes_without_wordnet_ids():
     assert labels.find("DOG") == 1
     with pytest.raises(UnknownClassError):
         labels.find("n02123045")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("null.json", "null"),
+        ("number.json", "3"),
+        ("text.json", '"cat"'),
+        ("truth.json", "true"),
+        ("lists.json", '[["cat"], ["dog"], ["fox"]]'),
+        ("map.json", '{"0": {"name": "cat"}, "1": "dog", "2": "fox"}'),
+        ("nulls.json", '[null, "dog", "fox"]'),
+        ("deep.json", "[" * 200_000),
+        ("deep_map.json", '{"a":' * 200_000),
+        ("infinite.json", '{"cat": 1e999, "dog": 1, "fox": 2}'),
+        ("long_number.json", '{"cat": 0, "dog": 1, "fox": ' + "9" * 5000 + "}"),
+        ("half.json", r'["\ud800", "dog", "fox"]'),
+        ("empty.json", ""),
+        ("field.csv", "0," + "x" * 200_000 + "\n1,dog\n2,fox\n"),
+        ("ragged.csv", "0,cat\n1\n2,fox\n"),
+        ("words.csv", "cat,dog\nfox,bee\nant,elk\n"),
+        ("latin.txt", "bär\nkuh\nfüchse\n".encode("latin-1")),
+        ("utf16.txt", "cat\ndog\nfox\n".encode("utf-16")),
+        ("cut.csv", b"cat\ndog\nf\xc3"),
+    ],
+)
+def test_what_names_no_classes_is_refused_in_one_short_line(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(LabelsError) as error:
+        read_labels(path, 3)
+    message = str(error.value)
+    assert message.startswith(f"--labels {path}: not a list of class names (")
+    assert "\n" not in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("ending", ["txt", "json", "csv"])
+def test_a_large_file_is_refused_in_little_memory(tmp_path, ending):
+    path = tmp_path / f"zeros.{ending}"
+    path.touch()
+    os.truncate(path, 1 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(LabelsError, match=rf"zeros.{ending}: .*more than 16 MB"):
+            read_labels(path, 3)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 26
+
+
+def test_names_that_are_numbers_stay_what_they_are(tmp_path):
+    path = tmp_path / "digits.json"
+    path.write_text("[0, 1, 2]")
+    labels = read_labels(path, 3)
+    assert [labels.name(index) for index in range(3)] == ["0", "1", "2"]

@@ -75,6 +75,9 @@ def test_names_that_are_no_text_are_found(folder):
         ("a", None, "cannot be read"),
         ("list.csv", "a/cat.jpg\n", 'no column "path"'),
         ("list.bin", "\0\1", "binary"),
+        ("later.txt", "a/cat.jpg\n\0\1", "binary"),
+        ("line.txt", "a/cat.jpg\n" + "x" * 1_000_000, "a line has 1,000,000 characters"),
+        ("field.csv", "path\n" + "x" * 200_000, "is no table"),
     ],
 )
 def test_lists_that_cannot_be_read(folder, name, content, words):
@@ -83,6 +86,12 @@ def test_lists_that_cannot_be_read(folder, name, content, words):
     with pytest.raises(UsageError, match=words) as error:
         list(read_manifest(name))
     assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_that_no_file_can_have_spares_the_others(folder):
+    Path("list.txt").write_text(f"{'x' * 5000}.jpg\na/cat.jpg\n")
+    assert found("list.txt")[1:] == [("a/cat.jpg", "a", None)]
 
 
 def test_the_command_reads_a_list(run_gradcam, samples, tmp_path):

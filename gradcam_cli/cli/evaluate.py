@@ -169,7 +169,7 @@ def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> Sa
     from gradcam_cli.evaluation.loading import load_inputs
     from gradcam_cli.evaluation.sanity import MODES, check_sanity, number_of_steps
 
-    batches = load_inputs(measuring.pictures, measuring.options.inputs)
+    batches = load_inputs(measuring.pictures, measuring.options)
     total = len(MODES) * len(explainers) * number_of_steps(explainers[0])
     with progress_bar("randomizations", total, quiet) as advance:
         return check_sanity(explainers, batches, progress=advance)

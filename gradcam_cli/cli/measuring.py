@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cli.options import fit_option, model_options
+from gradcam_cli.cli.options import fit_option, max_download_option, model_options
 from gradcam_cli.evaluation.table import METRICS
+from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.models.options import ModelOptions
@@ -46,6 +47,7 @@ _OPTIONS = (
         "How a picture fits the network's input. [default: keep, or squash for networks of one "
         "size]"
     ),
+    max_download_option,
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
 )
@@ -76,6 +78,7 @@ def prepare(
     wanted_class: str | None,
     metrics: Sequence[str],
     fit: str | None,
+    max_download: int,
 ) -> Measuring:
     """Finds the pictures and loads the classifier.
 
@@ -87,6 +90,7 @@ def prepare(
         wanted_class: The class to explain.
         metrics: What is measured; all if there is none.
         fit: How pictures fit the input.
+        max_download: How large a picture from a URL may be, in 10^6 bytes.
     """
     pictures = gather_pictures(paths)
     model = model.having(layers)
@@ -106,6 +110,7 @@ def prepare(
             metrics=tuple(name for name in METRICS if name in metrics) or tuple(METRICS),
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
             inputs=classifier.input_for(fit, model.size),
+            downloads=Downloads(DownloadLimits(max_download)),
         ),
     )
 

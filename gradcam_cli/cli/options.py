@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.path_types import LocalPath
+from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.fitting import FITS
@@ -222,6 +223,14 @@ colormap_option = click.option(
     show_default=True,
     shell_complete=_complete_colormaps,
     help="Any colour map of Matplotlib.",
+)
+max_download_option = click.option(
+    "--max-download",
+    metavar="MB",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MEGABYTES,
+    show_default=True,
+    help="Refuse a picture from a URL that has more megabytes.",
 )
 debug_option = click.option(
     "--debug",

@@ -11,6 +11,7 @@ from gradcam_cli.cli.options import (
     filled_with,
     fit_option,
     layers_option,
+    max_download_option,
     methods_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
@@ -182,4 +183,5 @@ machine_options = filled_with(
         is_flag=True,
         help="Compute in half precision: faster on most GPUs, and slower without one.",
     ),
+    max_download_option,
 )

@@ -17,6 +17,7 @@ from gradcam_cli.cli.options import (
     debug_option,
     filled_with,
     fit_option,
+    max_download_option,
     model_options,
 )
 from gradcam_cli.cli.path_types import StoragePath
@@ -27,7 +28,7 @@ from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
 from gradcam_cli.run.job import Job, make_ready
-from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, ExplainOptions
+from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, ExplainOptions, MachineOptions
 
 _WINDOW = "window"
 
@@ -57,6 +58,7 @@ _WINDOW = "window"
     click.option("--contour", is_flag=True, help="Outline the region above 15 % of the maximum."),
     click.option("--box", is_flag=True, help="Draw the box of its largest connected part."),
 )
+@filled_with("machine", MachineOptions, max_download_option)
 @click.option(
     "--as",
     "kind",
@@ -75,6 +77,7 @@ def show(
     method: str,
     wanted: ExplainOptions,
     draw: DrawOptions,
+    machine: MachineOptions,
     kind: str | None,
 ) -> None:
     """Explains one picture on the screen and writes nothing.
@@ -112,7 +115,7 @@ def show(
     layers = () if layer is None else (layer,)
     picture = InputPicture(image, Path())
     wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
-    ready = make_ready(Job(model.having(layers), wanted, draw), [picture])
+    ready = make_ready(Job(model.having(layers), wanted, draw, machine=machine), [picture])
     targets = replace(ready.task.targets, with_files=0)
     ready = replace(ready, task=replace(ready.task, targets=targets, keeps_panels=True))
     (result,) = ready.explain([picture])

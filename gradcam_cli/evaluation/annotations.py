@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.errors import AnnotationError, UnknownClassError, UsageError
+from gradcam_cli.errors import AnnotationError, UnknownClassError, UsageError, reason
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.text import read_small_file, read_small_text
 from gradcam_cli.models.labels import Labels
 
 # (left, top, right, bottom) in pixels of the picture; its first pixel goes from 0 to 1.
@@ -22,6 +26,10 @@ _MASK_NAMES = ("{}.png", "{}_mask.png", "{}_segmentation.png")
 # The border of an object in the masks of Pascal VOC: neither object nor background.
 _VOID = 255
 _LARGEST_DIFFERENCE = 0.02
+# COCO's own largest file has 450 MB.
+_COCO_MEGABYTES = 1000
+_XML_MEGABYTES = 16
+_LONGEST_SIDE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,47 +175,63 @@ class Annotations:
 def _read_xml(path: Path) -> tuple[tuple[int, int], list[tuple[str, Box]]]:
     try:
         # Python's parser fetches nothing and limits how far entities can expand.
-        root = ET.parse(path).getroot()  # noqa: S314
-        size = (
-            int(root.findtext("size/width", "0")),
-            int(root.findtext("size/height", "0")),
-        )
+        root = ET.fromstring(read_small_file(path, _XML_MEGABYTES))  # noqa: S314
+        size = _size(root.findtext("size/width", "0"), root.findtext("size/height", "0"))
         boxes = []
         for element in root.iter("object"):
             if element.findtext("difficult", "0").strip() == "1":
                 continue
-            left, top, right, bottom = (
-                float(element.findtext(f"bndbox/{side}") or "")
-                for side in ("xmin", "ymin", "xmax", "ymax")
+            left, top, right, bottom = _numbers(
+                element.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")
             )
             # Both formats count pixels from 1, and the last one belongs to the object.
             boxes.append((element.findtext("name", ""), (left - 1, top - 1, right, bottom)))
-    except (OSError, ET.ParseError, ValueError) as error:
-        raise AnnotationError(f"{path}: not an annotation of Pascal VOC ({error})") from error
+    # Encodings that Python doesn't know are a LookupError.
+    except (OSError, ET.ParseError, ValueError, LookupError) as error:
+        raise AnnotationError(
+            f"{path}: not an annotation of Pascal VOC ({reason(error)})"
+        ) from error
     return size, boxes
+
+
+def _size(width: Any, height: Any) -> tuple[int, int]:
+    """Reads the size of the picture that an annotation was made for; (0, 0) if it isn't told."""
+    size = int(width), int(height)
+    if not all(0 <= side <= _LONGEST_SIDE for side in size):
+        raise ValueError("no picture has such a size")
+    return size
+
+
+def _numbers(values: Iterable[Any]) -> list[float]:
+    numbers = [float("" if value is None else value) for value in values]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("a box has no finite sides")
+    return numbers
 
 
 def _read_coco(path: Path) -> dict[str, tuple[tuple[int, int], list[tuple[str, Box]]]]:
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = json.loads(read_small_text(path, _COCO_MEGABYTES))
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         boxes: dict[int, list[tuple[str, Box]]] = defaultdict(list)
         for annotation in content["annotations"]:
             if annotation.get("iscrowd"):
                 continue
-            left, top, width, height = (float(value) for value in annotation["bbox"])
+            left, top, width, height = _numbers(annotation["bbox"])
             box = (left, top, left + width, top + height)
             boxes[annotation["image_id"]].append((names[annotation["category_id"]], box))
         return {
             Path(image["file_name"]).as_posix(): (
-                (int(image.get("width", 0)), int(image.get("height", 0))),
+                _size(image.get("width", 0), image.get("height", 0)),
                 boxes[image["id"]],
             )
             for image in content["images"]
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    # What is no such file fails in many ways, as a list where a map should be.
+    except Exception as error:
         raise UsageError(
-            f"--annotations {path}: not a file of COCO's format ({type(error).__name__}: {error})"
+            f"--annotations {path}: not a file of COCO's format ({type(error).__name__}: "
+            f"{reason(error)})"
         ) from error
 
 
@@ -220,7 +244,7 @@ def _read_mask(path: Path, size: tuple[int, int]) -> AnnotatedObject:
             values = np.asarray(plain.resize(size, Image.Resampling.NEAREST))
     # Broken files make Pillow's decoders fail in many ways.
     except Exception as error:
-        raise AnnotationError(f"{path}: not a mask that can be read ({error})") from error
+        raise AnnotationError(f"{path}: not a mask that can be read ({reason(error)})") from error
     mask = values > 0
     if plain.mode == "P":
         mask &= values != _VOID

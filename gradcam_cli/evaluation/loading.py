@@ -12,7 +12,7 @@ from gradcam_cli.errors import AnnotationError, GradcamError
 from gradcam_cli.evaluation.annotations import AnnotatedObject
 from gradcam_cli.evaluation.options import EvaluationOptions
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.pictures.preparing import InputShape, PreparedPicture
+from gradcam_cli.pictures.preparing import PreparedPicture
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def load_picture(
     Raises:
         GradcamError: The picture can't be read.
     """
-    prepared = options.inputs.read(picture.path)
+    prepared = options.inputs.read(picture.path, options.downloads)
     objects = []
     if options.annotations is not None:
         try:
@@ -67,12 +67,12 @@ def by_shape(pictures: dict[int, LoadedPicture]) -> Iterator[dict[int, LoadedPic
     yield from groups.values()
 
 
-def load_inputs(pictures: Sequence[InputPicture], shape: InputShape) -> list[np.ndarray]:
+def load_inputs(pictures: Sequence[InputPicture], options: EvaluationOptions) -> list[np.ndarray]:
     """Reads pictures as the network sees them, and nothing else.
 
     Args:
         pictures: The pictures.
-        shape: How they become inputs.
+        options: How they reach the network.
 
     Returns:
         For each shape a batch (N, height, width, channels) uint8; pictures that can't be
@@ -81,7 +81,7 @@ def load_inputs(pictures: Sequence[InputPicture], shape: InputShape) -> list[np.
     groups: dict[tuple[int, ...], list[np.ndarray]] = defaultdict(list)
     for picture in pictures:
         try:
-            inputs = shape.read(picture.path).inputs
+            inputs = options.inputs.read(picture.path, options.downloads).inputs
         except GradcamError:
             continue
         groups[inputs.shape].append(inputs)

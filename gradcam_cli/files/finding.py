@@ -73,7 +73,8 @@ def _find(root: AnyPath) -> Iterable[InputPicture]:
         # A store is asked about a name only where that doesn't look like a picture's.
         if root.suffix.lower() not in SUFFIXES and is_folder(root):
             return _find_in_store(root)
-    elif root.is_dir():
+    # Path.is_dir fails for names that are too long for the system.
+    elif os.path.isdir(root):
         return _find_below(root)
     return [InputPicture(root, Path())]
 

@@ -13,6 +13,7 @@ from typing import IO
 from gradcam_cli.errors import ImageError, UsageError, reason
 from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
 from gradcam_cli.files.storage import AnyPath, is_remote, to_path
+from gradcam_cli.files.text import bounded_lines
 
 STANDARD_INPUT = "-"
 _PATH, _CLASS = "path", "class"
@@ -84,22 +85,23 @@ def _read(name: str) -> Iterator[tuple[str, str | None]]:
     except OSError as error:
         raise UsageError(f"--from-file {name}: cannot be read ({reason(error)})") from None
     except csv.Error as error:
-        raise UsageError(f"--from-file {name}: is no table ({error})") from None
+        raise UsageError(f"--from-file {name}: is no table ({reason(error)})") from None
+    except ValueError as error:
+        raise UsageError(f"--from-file {name}: is no list of pictures ({reason(error)})") from None
 
 
 def _rows(name: str, file: IO[str]) -> Iterator[tuple[str, str | None]]:
-    first = file.readline().rstrip("\r\n")
-    if "\0" in first:
-        raise UsageError(f"--from-file {name}: is no list of pictures, but a binary file")
+    lines = bounded_lines(file)
+    first = next(lines, "").rstrip("\r\n")
     columns = [column.strip().casefold() for column in next(csv.reader([first]), [])]
     if _PATH in columns:
-        for row in csv.DictReader(file, columns):
+        for row in csv.DictReader(lines, columns):
             if row[_PATH]:
                 yield row[_PATH], (row.get(_CLASS) or "").strip() or None
         return
     if name.lower().endswith(".csv"):
         raise UsageError(f'--from-file {name}: has no column "path" in its first line')
-    for line in (first, *file):
+    for line in chain([first], lines):
         path = line.rstrip("\r\n")
         if path:
             yield path, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,11 @@ def _digest(text: str) -> str:
 
 def _read_mark(path: AnyPath) -> list[str]:
     try:
-        with Image.open(readable(path), formats=_possible_formats(path)) as image:
+        formats = _possible_formats(path)
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(readable(path), formats=formats) as image,
+        ):
             if image.format == "PNG":
                 return str(image.info.get(_KEY, "")).split()
             note = image.getexif().get_ifd(_EXIF_FOLDER).get(_MAKER_NOTE, b"")

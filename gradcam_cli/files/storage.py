@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from gradcam_cli.errors import GradcamError, OutputError, StorageError, UsageError, reason
+from gradcam_cli.files.downloads import WEB, Downloads
+from gradcam_cli.files.web_folders import find_on_web
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -26,13 +28,12 @@ AnyPath: TypeAlias = "Path | UPath"
 
 # A single letter before a colon is a drive of Windows; "zip://::file.zip" chains stores.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_WEB = frozenset({"http", "https"})
 _LOCAL = frozenset({"file", "local"})
 # What is put there appears under its name at once and whole; elsewhere it takes a rename.
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "s3", "s3a", "tos"}
 )
-_READ_ONLY = _WEB | {"data", "git", "github", "libarchive", "reference", "tar", "zip"}
+_READ_ONLY = WEB | {"data", "git", "github", "libarchive", "reference", "tar", "zip"}
 _PACKAGES = {
     **dict.fromkeys(("abfs", "abfss", "adl", "az"), "adlfs"),
     **dict.fromkeys(("gcs", "gs"), "gcsfs"),
@@ -99,7 +100,7 @@ def is_remote(path: AnyPath) -> TypeIs[UPath]:
 
 def file_name(path: AnyPath) -> str:
     """Gives the last part of a path, of a web address without what follows a "?" or "#"."""
-    if is_remote(path) and path.protocol in _WEB:
+    if is_remote(path) and path.protocol in WEB:
         return posixpath.basename(urlsplit(str(path)).path)
     return path.name
 
@@ -122,7 +123,7 @@ def is_folder(path: UPath) -> bool:
     Raises:
         StorageError: The store can't be asked.
     """
-    if path.protocol in _WEB:
+    if path.protocol in WEB:
         # The web has no folders, but a server may list what is below such an address.
         return urlsplit(str(path)).path.endswith("/")
     with _telling(path, "read"):
@@ -140,9 +141,12 @@ def list_below(folder: UPath) -> list[tuple[str, ...]]:
     """
     root = folder.path.rstrip("/") + "/"
     with _telling(folder, "listed"):
-        folder.fs.invalidate_cache(folder.path)
-        # Some stores hide that they can't be reached from a search, but not from a listing.
-        found = folder.fs.find(folder.path) or folder.fs.ls(folder.path, detail=False)[:0]
+        if folder.protocol in WEB:
+            found = find_on_web(folder)
+        else:
+            folder.fs.invalidate_cache(folder.path)
+            # Some stores hide that they can't be reached from a search, but not from a listing.
+            found = folder.fs.find(folder.path) or folder.fs.ls(folder.path, detail=False)[:0]
     listed = [tuple(name.removeprefix(root).strip("/").split("/")) for name in found]
     return sorted(listed, key=lambda parts: [(n < len(parts), p) for n, p in enumerate(parts, 1)])
 
@@ -162,19 +166,23 @@ def names_in(folder: UPath) -> set[str]:
     return {posixpath.basename(name.rstrip("/")) for name in listed}
 
 
-def readable(path: AnyPath) -> Path | io.BytesIO:
+def readable(path: AnyPath, downloads: Downloads | None = None) -> Path | io.BytesIO:
     """Gives what Pillow opens: a local file itself, of a store the bytes, asked for at once.
+
+    Args:
+        path: The file.
+        downloads: What fetches it from a store; None for the usual limits.
 
     Raises:
         FileNotFoundError: There is none in the store.
         PermissionError: It may not be read.
-        StorageError: The store can't be asked.
+        StorageError: The store can't be asked, or the file takes more than it may.
     """
     if not is_remote(path):
         return path
     try:
-        return io.BytesIO(path.fs.cat_file(path.path))
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        return (downloads or Downloads()).fetch(path)
+    except (FileNotFoundError, IsADirectoryError, PermissionError, StorageError):
         raise
     except Exception as error:
         raise StorageError(f"{path}: cannot be read ({reason(error)})") from error

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_cli.errors import LabelsError, UnknownClassError, suggestion
+from gradcam_cli.errors import LabelsError, UnknownClassError, reason, suggestion
+from gradcam_cli.files.text import read_small_text
 
 _LISTED_MATCHES = 8
+# A hundred thousand classes with long names have less.
+_MEGABYTES = 16
 
 
 @dataclass(frozen=True)
@@ -179,17 +182,24 @@ def read_labels(path: Path, classes: int) -> Labels:
         LabelsError: The file can't be read, or holds another number of names.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_small_text(path, _MEGABYTES)
         if path.suffix.lower() == ".json":
             names = _names_from_json(json.loads(text))
         elif path.suffix.lower() == ".csv":
             names = _names_from_csv(text, classes)
         else:
             names = [line.strip() for line in text.splitlines() if line.strip()]
+        for name in names:
+            # JSON can spell halves of characters, which nothing can print.
+            name.encode()
     except OSError as error:
-        raise LabelsError(f"--labels {path}: cannot be read ({error.strerror})") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise LabelsError(f"--labels {path}: not a list of class names ({error})") from error
+        raise LabelsError(f"--labels {path}: cannot be read ({reason(error)})") from error
+    except RecursionError as error:
+        raise LabelsError(f"--labels {path}: not a list of class names (too nested)") from error
+    except (ValueError, LookupError, csv.Error) as error:
+        raise LabelsError(
+            f"--labels {path}: not a list of class names ({reason(error)})"
+        ) from error
     if len(names) != classes:
         raise LabelsError(
             f"--labels {path}: {len(names)} names, but the model has {classes} classes"
@@ -199,10 +209,23 @@ def read_labels(path: Path, classes: int) -> Labels:
 
 def _names_from_json(content: Any) -> list[str]:
     if isinstance(content, list):
-        return [str(name) for name in content]
+        return [_name(value) for value in content]
+    if not isinstance(content, dict):
+        raise ValueError(f"JSON should hold a list or a map, not {_kind(content)}")
     if all(isinstance(value, int) for value in content.values()):
         content = {index: name for name, index in content.items()}
-    return _in_order({int(index): str(name) for index, name in content.items()})
+    return _in_order({int(index): _name(value) for index, value in content.items()})
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"a name should be text, not {_kind(value)}")
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "a map", list: "a list", str: "text", bool: "true or false"}
+    return "null" if value is None else kinds.get(type(value), "a number")
 
 
 def _names_from_csv(text: str, classes: int) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.fitting import Fit, fit_picture
 from gradcam_cli.pictures.reading import read_picture, to_channels
@@ -44,17 +45,19 @@ class InputShape:
     stride: int = 32
     channels: int = 3
 
-    def read(self, path: str | AnyPath) -> PreparedPicture:
+    def read(self, path: str | AnyPath, downloads: Downloads | None = None) -> PreparedPicture:
         """Reads a picture and prepares it.
 
         Args:
             path: A picture file or its URL.
+            downloads: What fetches it from a URL; None for the usual limits.
 
         Raises:
             ImageError: It can't be read; see `gradcam_cli.pictures.reading.read_picture`.
-            StorageError: The store that it is in can't be reached.
+            StorageError: The store that it is in can't be reached, or sends too much or too
+                slowly.
         """
-        return self.prepare(read_picture(path))
+        return self.prepare(read_picture(path, downloads))
 
     def prepare(self, image: Image.Image) -> PreparedPicture:
         """Prepares a picture that is in memory.

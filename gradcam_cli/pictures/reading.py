@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import (
@@ -18,7 +20,9 @@ from PIL import (
 )
 
 from gradcam_cli.errors import ImageError, StorageError
+from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, readable, to_path
+from gradcam_cli.runtime.stderr import without_library_messages
 
 # Pillow knows a format once its plugin is imported; several JPEGs in a file count as one.
 _PLUGINS = (
@@ -33,8 +37,11 @@ _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
 _MAXIMUM_16_BIT = 65535
 _WHITE = (255, 255, 255, 255)
 
+# Without a handler Python would print what Pillow logs of files that it refuses.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-def read_picture(path: str | AnyPath) -> Image.Image:
+
+def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Image.Image:
     """Reads a picture, turned upright and converted to RGB.
 
     Its pixels before transparency is laid on white are kept in ``info["rgba"]``, for
@@ -46,6 +53,7 @@ def read_picture(path: str | AnyPath) -> Image.Image:
 
     Args:
         path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
+        downloads: What fetches it from a URL; None for the usual limits.
 
     Returns:
         An upright picture of mode "RGB", fully loaded, with its ICC profile (if any, and
@@ -54,7 +62,7 @@ def read_picture(path: str | AnyPath) -> Image.Image:
     Raises:
         ImageError: The file can't be read, is no such picture, is cut short, or has more
             pixels than Pillow holds to be safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
-        StorageError: The store that it is in can't be reached.
+        StorageError: The store that it is in can't be reached, or sends too much or too slowly.
     """
     path = to_path(path)
     try:
@@ -62,8 +70,11 @@ def read_picture(path: str | AnyPath) -> Image.Image:
             # Pillow warns of oddities in metadata, and of large pictures well before the
             # limit where it refuses them.
             warnings.simplefilter("ignore")
-            with Image.open(readable(path), formats=_FORMATS) as image:
-                image.load()
+            with Image.open(readable(path, downloads), formats=_FORMATS) as image:
+                # libtiff tells of what is damaged, and so do the errors below.
+                is_tiff = image.format == "TIFF"
+                with without_library_messages() if is_tiff else nullcontext():
+                    image.load()
                 is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
                 profile = image.info.get("icc_profile") if is_rgb else None
                 ImageOps.exif_transpose(image, in_place=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.errors import UsageError
+from gradcam_cli.files.downloads import DownloadLimits
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.options import (
@@ -159,6 +160,7 @@ def make_ready(
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     task = Task(
         inputs=classifier.input_for(job.explain.fit, job.model.size),
+        download_limits=DownloadLimits(job.machine.max_download),
         targets=_targets(job, classifier),
         top_k=job.explain.top_k or DEFAULT_TOP_K,
         draw=job.draw,

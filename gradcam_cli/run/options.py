@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
@@ -130,9 +131,11 @@ class MachineOptions:
             what suits the machine.
         address: The address of a Ray cluster, or "local"; None for this process.
         mixed_precision: Compute in float16, with weights in float32.
+        max_download: How large a picture from a URL may be, in 10^6 bytes.
     """
 
     batch_size: int | None = None
     workers: int | None = None
     address: str | None = None
     mixed_precision: bool = False
+    max_download: int = DEFAULT_MEGABYTES

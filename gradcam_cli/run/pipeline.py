@@ -12,6 +12,7 @@ import numpy as np
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
@@ -79,6 +80,7 @@ class _Pipeline:
         self, explainers: Sequence[Explainer], task: Task, namer: OutputNamer | None
     ) -> None:
         self._task = task
+        self._downloads = Downloads(task.download_limits)
         self._labels = explainers[0].classifier.labels
         self._planner = FilePlanner(task, self._labels, namer)
         self._writer = PictureWriter(explainers, task)
@@ -118,6 +120,8 @@ class _Pipeline:
             self._stop()
 
     def _stop(self) -> None:
+        # A thread that waits for a server would hold up the end.
+        self._downloads.stop()
         self._runner.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -197,7 +201,7 @@ class _Pipeline:
     def _load(self, picture: InputPicture) -> LoadedPicture:
         targets = self._task.targets
         truth = None if targets.truth is None else targets.truth.of(picture)
-        prepared = self._task.inputs.read(picture.path)
+        prepared = self._task.inputs.read(picture.path, self._downloads)
         return LoadedPicture(prepared, targets.explained(picture, self._labels, truth), truth)
 
     def _draw(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gradcam_cli.files.downloads import DownloadLimits
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, WriteOptions
 from gradcam_cli.run.targets import Targets
@@ -16,6 +17,7 @@ class Task:
 
     Attributes:
         inputs: How pictures become inputs of the network.
+        download_limits: What it may take to fetch a picture from a URL.
         targets: The classes that are explained.
         top_k: How many of the most probable classes are told.
         draw: What is drawn.
@@ -30,6 +32,7 @@ class Task:
     """
 
     inputs: InputShape = field(default_factory=InputShape)
+    download_limits: DownloadLimits = field(default_factory=DownloadLimits)
     targets: Targets = field(default_factory=Targets)
     top_k: int = DEFAULT_TOP_K
     draw: DrawOptions = field(default_factory=DrawOptions)

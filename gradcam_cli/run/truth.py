@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
+from typing import IO
 
-from gradcam_cli.errors import TruthError, UnknownClassError, UsageError
+from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, reason
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.storage import AnyPath, file_name, is_remote, to_path
+from gradcam_cli.files.storage import AnyPath, file_name, is_remote, readable, to_path
+from gradcam_cli.files.text import bounded_lines
 from gradcam_cli.models.labels import Labels
 
 FOLDERS = "folders"
+_ROWS = "each row should hold a picture and its class"
 
 
 class Truth:
@@ -70,19 +74,28 @@ def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Lab
 
 
 def _read_table(path: AnyPath) -> dict[AnyPath, str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"--truth {path}: cannot be read ({error})") from error
-    if any(len(row) < 2 for row in rows) or not rows:
-        raise UsageError(f"--truth {path}: each row should hold a picture and its class")
     table: dict[AnyPath, str] = {}
-    for name, label, *_ in rows:
-        picture = to_path(name.strip())
-        keys = {picture, picture.resolve()}
-        if not is_remote(picture):
-            keys.add(path.parent.joinpath(*picture.parts).resolve())
-        for key in keys:
-            table[key] = label.strip()
+    try:
+        with _open_text(path) as file:
+            for row in filter(any, csv.reader(bounded_lines(file))):
+                if len(row) < 2:
+                    raise UsageError(f"--truth {path}: {_ROWS}")
+                name, label, *_ = row
+                picture = to_path(name.strip())
+                keys = {picture, picture.resolve()}
+                if not is_remote(picture):
+                    keys.add(path.parent.joinpath(*picture.parts).resolve())
+                for key in keys:
+                    table[key] = label.strip()
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"--truth {path}: cannot be read ({reason(error)})") from error
+    if not table:
+        raise UsageError(f"--truth {path}: {_ROWS}")
     return table
+
+
+def _open_text(path: AnyPath) -> IO[str]:
+    content = readable(path)
+    if isinstance(content, Path):
+        return content.open(encoding="utf-8-sig", newline="")
+    return TextIOWrapper(content, encoding="utf-8-sig", newline="")
