@@ -63,7 +63,9 @@ class _Server(http.server.BaseHTTPRequestHandler):
         # The other side hangs up on most of these.
         self.close_connection = True
         with contextlib.suppress(OSError):
-            getattr(self, self.path.strip("/").split("/")[0].removesuffix(".png"))()
+            getattr(
+                self, self.path.strip("/").split("/")[0].partition("?")[0].removesuffix(".png")
+            )()
 
     def body(self, content, **headers):
         self.send_response(200)
@@ -77,6 +79,14 @@ class _Server(http.server.BaseHTTPRequestHandler):
 
     def packed(self):
         self.body(gzip.compress(_png()), Content_Encoding="gzip")
+
+    def broken(self):
+        self.send_error(500, "Out of order")
+
+    def loop(self):
+        self.send_response(302)
+        self.send_header("Location", f"{self.path}?again")
+        self.end_headers()
 
     def silent(self):
         self.server.ended.wait(60)
@@ -153,6 +163,8 @@ def test_what_keeps_the_limits_is_read(server, name):
 @pytest.mark.parametrize(
     ("name", "limits", "told"),
     [
+        ("broken", _SMALL, "the server answers 500 Out of order"),
+        ("loop", _SMALL, "it leads from address to address"),
         ("silent", _NO_SILENCE, "the server sent nothing for 0.5 s"),
         ("stalled", _NO_SILENCE, "the server sent nothing for 0.5 s"),
         ("dripping", _SOON, "it wasn't all there after 1 s"),

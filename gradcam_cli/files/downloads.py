@@ -65,7 +65,7 @@ class Downloads:
         """
         if path.fs.async_impl:
             return self._fetch_beside(path)
-        return self._checked(path, path.fs.cat_file(path.path, start=0, end=self._most_bytes + 1))
+        return self._checked(path, path.fs.cat_file(path.path, end=self._most_bytes + 1))
 
     def stop(self) -> None:
         """Gives up what is being fetched, and fetches nothing more.
@@ -114,7 +114,7 @@ class Downloads:
                 if path.protocol in WEB:
                     return await self._fetch_from_web(path)
                 end = self._most_bytes + 1
-                return self._checked(path, await path.fs._cat_file(path.path, start=0, end=end))
+                return self._checked(path, await path.fs._cat_file(path.path, end=end))
         except TimeoutError as error:
             if not clock.expired():
                 raise
@@ -136,11 +136,19 @@ class Downloads:
             ) as response:
                 if response.status == 404:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-                response.raise_for_status()
+                if not response.ok:
+                    raise StorageError(
+                        f"{path}: cannot be read (the server answers {response.status} "
+                        f"{response.reason})"
+                    )
                 self._check_size(path, response.content_length or 0)
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     content.write(chunk)
                     self._check_size(path, content.tell())
+        except aiohttp.TooManyRedirects as error:
+            raise StorageError(
+                f"{path}: cannot be read (it leads from address to address)"
+            ) from error
         except aiohttp.ConnectionTimeoutError as error:
             raise StorageError(
                 f"{path}: given up, the server took no connection within {limits.connecting:g} s"
