@@ -170,7 +170,8 @@ def test_a_signal_while_results_are_written(tmp_path, command_environment, save_
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGHUP
-    (line,) = stderr.splitlines()
+    assert stderr.count("\n") == 1, stderr
+    line = stderr
     assert line.startswith("Hung up: ")
     records = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
     written = sorted(os.listdir(tmp_path / "maps"))

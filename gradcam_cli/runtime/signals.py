@@ -21,11 +21,14 @@ def heed_signals() -> None:
         getattr(signal, name): error for name, error in _ERRORS.items() if hasattr(signal, name)
     }
 
+    is_ending = False
+
     def end(number: int, frame: FrameType | None) -> None:
+        nonlocal is_ending
         # A system that shuts down sends both, and a second one must not stop the tidying up.
-        for other in errors:
-            signal.signal(other, signal.SIG_IGN)
-        raise errors[number]
+        if not is_ending:
+            is_ending = True
+            raise errors[number]
 
     for number in errors:
         if signal.getsignal(number) == signal.SIG_DFL:
