@@ -9,6 +9,7 @@ from pathlib import Path
 from gradcam_cli.errors import TruthError, UnknownClassError, UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, file_name, is_remote, to_path
+from gradcam_cli.files.tables import read_cell
 from gradcam_cli.models.labels import Labels
 
 FOLDERS = "folders"
@@ -79,10 +80,10 @@ def _read_table(path: AnyPath) -> dict[AnyPath, str]:
         raise UsageError(f"--truth {path}: each row should hold a picture and its class")
     table: dict[AnyPath, str] = {}
     for name, label, *_ in rows:
-        picture = to_path(name.strip())
+        picture = to_path(read_cell(name.strip()))
         keys = {picture, picture.resolve()}
         if not is_remote(picture):
             keys.add(path.parent.joinpath(*picture.parts).resolve())
         for key in keys:
-            table[key] = label.strip()
+            table[key] = read_cell(label.strip())
     return table
