@@ -109,7 +109,7 @@ def info_table(classifier: Classifier) -> Table:
     table = plain_table(("", "left"), ("", "left"))
     table.show_header = False
     for key, value in rows.items():
-        table.add_row(Text(key, style="dim"), Text(value))
+        table.add_row(Text(key, style="dim"), visible(value))
     return table
 
 
