@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from gradcam_cli.errors import INTERRUPTED
+from gradcam_cli.errors import GradcamError, ReaderGoneError, describe_interruption
+from gradcam_cli.runtime.signals import heed_signals
+from gradcam_cli.runtime.standard_streams import prepare_standard_streams
 from gradcam_cli.runtime.stderr import separate_stderr
 
 
@@ -20,24 +22,29 @@ def run() -> None:
     code: str | int | None = 0
     try:
         separate_stderr()
+        prepare_standard_streams()
+        heed_signals()
         # Here, where Ctrl-C is waited for already.
         from gradcam_cli.cli import main
 
         main()
     except SystemExit as end:
         code = end.code
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        code = INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        word, code = describe_interruption(interrupt)
+        print(f"\n{word}.", file=sys.stderr)
     if isinstance(code, str):
         print(code, file=sys.stderr)
+        code = GradcamError.exit_code
     try:
         sys.stdout.flush()
-        sys.stderr.flush()
-    # Nobody may be listening any more.
-    except BrokenPipeError:
-        pass
-    os._exit(code if isinstance(code, int) else code is not None)
+    except GradcamError as error:
+        # The command may have told of it already.
+        if not code and not isinstance(error, ReaderGoneError):
+            print(f"Error: {error}", file=sys.stderr)
+        code = code or error.exit_code
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":

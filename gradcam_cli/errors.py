@@ -9,10 +9,29 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 
-# The exit code of what Ctrl-C ended, as shells tell it.
-INTERRUPTED = 130
 # Some libraries quote all that they were given.
 _LONGEST_REASON = 300
+
+
+class Terminated(KeyboardInterrupt):
+    """Somebody asked the command to end (SIGTERM)."""
+
+
+class HungUp(KeyboardInterrupt):
+    """The terminal of the command was closed (SIGHUP)."""
+
+
+# What each is called, and the exit code by which shells tell it: 128 and the signal's number.
+_INTERRUPTIONS = {
+    KeyboardInterrupt: ("Interrupted", 130),
+    Terminated: ("Terminated", 143),
+    HungUp: ("Hung up", 129),
+}
+
+
+def describe_interruption(error: KeyboardInterrupt) -> tuple[str, int]:
+    """Says in a word or two what ended the command, and with which exit code."""
+    return _INTERRUPTIONS.get(type(error), _INTERRUPTIONS[KeyboardInterrupt])
 
 
 class GradcamError(Exception):
@@ -63,6 +82,15 @@ class ImageError(GradcamError):
 
 class OutputError(GradcamError):
     """A result can't be written."""
+
+
+class ReaderGoneError(GradcamError):
+    """Nobody reads what the command prints any more, as after ``| head -1``.
+
+    That is no failure to be told: the exit code is that of a program that SIGPIPE ended.
+    """
+
+    exit_code = 141
 
 
 class OutOfMemoryError(GradcamError):

@@ -53,6 +53,12 @@ def test_a_table_may_have_classes(folder):
     ]
 
 
+def test_a_table_may_have_come_from_a_spreadsheet(folder):
+    shutil.copy("a/cat.jpg", "=cat.jpg")
+    Path("list.csv").write_text("path,class\n'=cat.jpg,'@home\na/cat.jpg,'tis\n")
+    assert found("list.csv") == [("=cat.jpg", ".", "@home"), ("a/cat.jpg", "a", "'tis")]
+
+
 def test_standard_input_is_a_list_or_a_table(folder, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a/cat.jpg\n"))
     assert found("-") == [("a/cat.jpg", "a", None)]

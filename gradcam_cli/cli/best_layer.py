@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.cli.console import say, stdout_console, to_json, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import evaluate_in_view, measuring_options, prepare, tell_errors
 from gradcam_cli.cli.options import debug_option, layers_option
@@ -67,7 +67,6 @@ def best_layer(
     from rich.text import Text
 
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.evaluation_display import ranking_table
     from gradcam_cli.evaluation.ranking import candidate_layers, rank_rows
     from gradcam_cli.evaluation.result_records import evaluation_record
@@ -84,13 +83,13 @@ def best_layer(
     if as_json:
         record = evaluation_record(evaluation, [sentence])
         record["ranking"] = [{"layer": row.layer, "mean_place": place} for row, place in ranking]
-        click.echo(json.dumps(record, ensure_ascii=False))
+        say(to_json(record))
     else:
         console = stdout_console()
         number = len(evaluation.pictures)
         console.print(
             Text(
-                f"{METHODS[method].title} · {classifier.name} · {number} "
+                f"{METHODS[method].title} · {visible(classifier.name)} · {number} "
                 f"picture{'s' * (number != 1)} · mean ± half of the 95 % confidence interval",
                 style="dim",
             )
@@ -98,9 +97,9 @@ def best_layer(
         console.print()
         console.print(ranking_table(ranking, evaluation.metrics, console.width))
         console.print()
-        console.print(sentence)
+        console.print(visible(sentence))
         if not quiet:
-            click.echo(f"({time.perf_counter() - started:.0f} s)", err=True)
+            say(f"({time.perf_counter() - started:.0f} s)", err=True)
     tell_errors(evaluation.errors)
     if evaluation.errors:
         ctx.exit(_FAILED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcam_cli.cam.facts import ExplainerFacts
-from gradcam_cli.cli.console import plain_table
-from gradcam_cli.files.marks import printable
+from gradcam_cli.cli.console import plain_table, to_json, visible
 from gradcam_cli.pictures.regions import simplify_outline
 
 if TYPE_CHECKING:
@@ -43,7 +41,9 @@ def layer_table(layers: Sequence[LayerInfo], width: int) -> Table:
         width: How many characters fit in a line. Names are always whole; where there is no
             room beside them, the parameters are left out, then the types.
     """
-    widest = max(cell_len(layer.node.path) + 2 * layer.node.path.count("/") for layer in layers)
+    widest = max(
+        cell_len(visible(layer.node.path)) + 2 * layer.node.path.count("/") for layer in layers
+    )
     outputs = max(_LAYER_OUTPUT_WIDTH, *(len(_describe_output(layer)) for layer in layers), 0)
     room = width - widest - outputs - _LAYER_COLUMNS_WIDTH
     with_types = room >= _LAYER_TYPE_WIDTH
@@ -109,7 +109,7 @@ def info_table(classifier: Classifier) -> Table:
     table = plain_table(("", "left"), ("", "left"))
     table.show_header = False
     for key, value in rows.items():
-        table.add_row(Text(key, style="dim"), Text(value))
+        table.add_row(Text(key, style="dim"), visible(value))
     return table
 
 
@@ -135,16 +135,16 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     room = width - _CLASS_WIDTH
     beside = all(cell_len(line.plain) <= room for lines in written.values() for line in lines)
 
-    title = Text(printable(str(result.picture.path)), style="bold")
+    title = Text(visible(str(result.picture.path)), style="bold")
     if result.truth is not None:
         if result.is_wrong:
-            title.append(f"  ✗ really {result.truth.name}", style="red")
+            title.append(f"  ✗ really {visible(result.truth.name)}", style="red")
         else:
             title.append("  ✓", style="green")
     lines = [title]
     for prediction in shown:
         target = explained.get(prediction.index)
-        name = Text(prediction.name, style="bold" if target else "")
+        name = Text(visible(prediction.name), style="bold" if target else "")
         name.truncate(_NAME_WIDTH, overflow="ellipsis", pad=True)
         row = Text("  ").append_text(name).append(f"  {prediction.index:>4}  ", style="dim")
         row.append(_bar(prediction.probability), style="green" if target else "blue")
@@ -160,7 +160,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
         below = [line for of_class in written.values() for line in of_class]
         lines += [Text("  ").append_text(line) for line in below]
     lines += [
-        Text(f"  → {printable(str(path))}", style="green")
+        Text(f"  → {visible(str(path))}", style="green")
         for path in (result.composite, result.figure)
         if path is not None
     ]
@@ -169,7 +169,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
 
 def _written(target: ExplainedTarget) -> list[Text]:
     lines = [
-        Text(f"→ {printable(str(path))}", style="green")
+        Text(f"→ {visible(str(path))}", style="green")
         for path in (target.output, target.heatmap)
         if path is not None
     ]
@@ -210,7 +210,7 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
         record["figure"] = str(result.figure)
     if result.error is not None:
         record["error"] = str(result.error)
-    return printable(json.dumps(record, ensure_ascii=False))
+    return to_json(record)
 
 
 def _prediction_record(prediction: Prediction) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.cli.console import say, stdout_console, to_json, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import (
     Measuring,
@@ -125,12 +125,13 @@ def evaluate(
         record = evaluation_record(evaluation, sentences)
         if check is not None:
             record["sanity"] = sanity_record(check)
-        click.echo(json.dumps(record, ensure_ascii=False))
+        say(to_json(record))
     else:
         _show(evaluation, sentences, check)
         if not quiet:
             seconds = time.perf_counter() - started
-            click.echo(f"→ {', '.join(map(str, written))}  ({seconds:.0f} s)", err=True)
+            names = ", ".join(visible(str(path)) for path in written)
+            say(f"→ {names}  ({seconds:.0f} s)", err=True)
     tell_errors(evaluation.errors)
     if evaluation.errors:
         ctx.exit(_FAILED)
@@ -139,15 +140,14 @@ def evaluate(
 def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | None) -> None:
     from rich.text import Text
 
-    from gradcam_cli.cli.console import stdout_console
     from gradcam_cli.cli.evaluation_display import metric_tables
 
     console = stdout_console()
     number = len(evaluation.pictures)
     console.print(
         Text(
-            f"{evaluation.model} · {number} picture{'s' * (number != 1)} · mean ± half of the "
-            f"95 % confidence interval · ★ best method",
+            f"{visible(evaluation.model)} · {number} picture{'s' * (number != 1)} · mean ± half of "
+            f"the 95 % confidence interval · ★ best method",
             style="dim",
         )
     )
@@ -156,13 +156,13 @@ def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | Non
         console.print(table)
     console.print()
     for sentence in sentences:
-        console.print(sentence)
+        console.print(visible(sentence))
     if check is not None:
         from gradcam_cli.evaluation.sanity import sanity_verdicts
 
         console.print()
         for sentence in sanity_verdicts(check):
-            console.print(sentence)
+            console.print(visible(sentence))
 
 
 def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> SanityCheck:

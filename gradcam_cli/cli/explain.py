@@ -13,6 +13,7 @@ from typing import ClassVar
 import click
 
 from gradcam_cli.cam.facts import ExplainerFacts
+from gradcam_cli.cli.console import say, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.options import debug_option, model_options
 from gradcam_cli.cli.path_types import LocalPath
@@ -25,7 +26,7 @@ from gradcam_cli.cli.run_options import (
     machine_options,
     write_options,
 )
-from gradcam_cli.errors import INTERRUPTED
+from gradcam_cli.errors import describe_interruption
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.naming import check_places
@@ -177,9 +178,9 @@ def explain(
             printer.follow(run.ready.explainers)
         if verbose:
             how = "" if run.ready is None else f"{_describe_input(run.ready)}; "
-            click.echo(f"{how}ready after {loaded - started:.1f} s", err=True)
+            say(f"{how}ready after {loaded - started:.1f} s", err=True)
             if run.ready is not None:
-                click.echo(_describe_kernels(), err=True)
+                say(_describe_kernels(), err=True)
         report = None
         if write.report is not None and run.ready is not None:
             options = ReportOptions(
@@ -191,7 +192,7 @@ def explain(
                 assets=write.report_assets,
             )
             report = stack.enter_context(ReportWriter(write.report, options))
-        interrupted = False
+        interrupt = None
         try:
             with printer.progress():
                 for result in run.results:
@@ -199,14 +200,15 @@ def explain(
                     if report is not None and card is not None:
                         report.add(card)
                     printer.tell(result)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as error:
+            interrupt = error
         if report is not None:
             report.write()
             printer.tell_report(report.path)
-    if interrupted:
-        printer.summarize("Interrupted: ")
-        ctx.exit(INTERRUPTED)
+    if interrupt is not None:
+        word, code = describe_interruption(interrupt)
+        printer.summarize(f"{word}: ")
+        ctx.exit(code)
     if len(pictures) > 1 or printer.skipped:
         printer.summarize()
     if printer.failed:
@@ -242,7 +244,7 @@ def _begin(job: Job, pictures: Sequence[InputPicture], show_messages: bool) -> I
 def _choose_model(model: ModelOptions, layers: Sequence[str | int]) -> ModelOptions:
     chosen = model.having(layers)
     if model.model is None and chosen.name != DEFAULT_MODEL:
-        click.echo(f"{layers[0]} is a layer of {chosen.name}: using that model", err=True)
+        say(f"{visible(str(layers[0]))} is a layer of {chosen.name}: using that model", err=True)
     return chosen
 
 

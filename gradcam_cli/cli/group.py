@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
+import traceback
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 from click_default_group import DefaultGroup
 
-from gradcam_cli.errors import INTERRUPTED, GradcamError
+from gradcam_cli.cli.console import say, visible
+from gradcam_cli.errors import GradcamError, ReaderGoneError, describe_interruption
 
 DEBUG = "gradcam_cli.debug"
 
@@ -16,25 +20,41 @@ DEBUG = "gradcam_cli.debug"
 class GradcamGroup(DefaultGroup):  # type: ignore[misc]
     """Runs "explain" where no command is named; turns errors into one line."""
 
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Runs the command line and ends with its exit code."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            message = io.StringIO()
+            error.show(message)
+            say(message.getvalue().rstrip("\n"), err=True)
+            code = error.exit_code
+        except click.Abort as abort:
+            code = GradcamError.exit_code
+            # Click has printed an empty line already.
+            if isinstance(abort.__cause__, KeyboardInterrupt):
+                word, code = describe_interruption(abort.__cause__)
+                say(f"{word}.", err=True)
+        except GradcamError as error:
+            code = _tell(error)
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; an error is told in one line, unless --debug is given."""
+        """Runs a command; an error is told in one line, after where it was with --debug."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("\nInterrupted.", err=True)
-            ctx.exit(INTERRUPTED)
-        except Exception as error:
-            if ctx.meta.get(DEBUG) or isinstance(
-                error, (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError)
-            ):
-                raise
-            if isinstance(error, GradcamError):
-                message, code = str(error), error.exit_code
-            else:
-                message = f"{type(error).__name__}: {error} (--debug shows where)"
-                code = GradcamError.exit_code
-            click.echo(f"Error: {message}", err=True)
+        except KeyboardInterrupt as interrupt:
+            word, code = describe_interruption(interrupt)
+            say(f"\n{word}.", err=True)
             ctx.exit(code)
+        except Exception as error:
+            if isinstance(error, (click.ClickException, click.exceptions.Exit, click.Abort)):
+                raise
+            if ctx.meta.get(DEBUG):
+                say(traceback.format_exc().rstrip("\n"), err=True)
+            ctx.exit(_tell(error))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Lets "--" come first, before a file whose name begins with a hyphen."""
@@ -50,3 +70,14 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
             own = click.Context(default, parent=ctx, info_name=default.name, resilient_parsing=True)
             return [*completed, *default.shell_complete(own, incomplete)]
         return [*completed, CompletionItem(incomplete, type="file")]
+
+
+def _tell(error: Exception) -> int:
+    """Tells of an error in one line, and gives its exit code."""
+    if isinstance(error, GradcamError):
+        if not isinstance(error, ReaderGoneError):
+            say(f"Error: {visible(str(error))}", err=True)
+        return error.exit_code
+    named = f"{type(error).__name__}: {error}"
+    say(f"Error: {visible(named)} (--debug shows where)", err=True)
+    return GradcamError.exit_code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.facts import TOP_CLASS
+from gradcam_cli.cli.console import say_error, stderr_console
 from gradcam_cli.cli.options import fit_option, max_download_option, model_options
 from gradcam_cli.evaluation.table import METRICS
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
@@ -149,8 +150,6 @@ def progress_bar(description: str, total: int, quiet: bool) -> Iterator[Callable
         TimeRemainingColumn,
     )
 
-    from gradcam_cli.cli.console import stderr_console
-
     console = stderr_console()
     progress = Progress(
         BarColumn(bar_width=None),
@@ -169,4 +168,4 @@ def progress_bar(description: str, total: int, quiet: bool) -> Iterator[Callable
 def tell_errors(errors: Sequence[GradcamError]) -> None:
     """Prints why pictures weren't measured."""
     for error in errors:
-        click.echo(click.style(f"Error: {error}", fg="red"), err=True)
+        say_error(error)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,7 +20,7 @@ from rich.text import Text
 
 from gradcam_cli.cam.facts import ExplainerFacts, describe
 from gradcam_cli.cam.methods.table import METHODS
-from gradcam_cli.cli.console import stderr_console, stdout_console
+from gradcam_cli.cli.console import say, say_error, stderr_console, stdout_console, visible
 from gradcam_cli.cli.display import result_json, result_lines
 
 if TYPE_CHECKING:
@@ -99,12 +98,12 @@ class ResultPrinter:
         """
         first = self._explainers[0]
         note = f" ({first.reason})" if first.reason and first.needs_layer else ""
-        self._stdout.print(Text(f"{self.introduction}{note}", style="dim"))
+        self._stdout.print(Text(visible(f"{self.introduction}{note}"), style="dim"))
         if tells_cells and first.needs_layer:
-            self._stdout.print(Text(f"cells {first.cells}", style="dim"))
+            self._stdout.print(Text(visible(f"cells {first.cells}"), style="dim"))
         if tells_preprocessing:
             preprocessing = self._explainers[0].preprocessing
-            self._stdout.print(Text(f"preprocessing {preprocessing}", style="dim"))
+            self._stdout.print(Text(visible(f"preprocessing {preprocessing}"), style="dim"))
         self._stdout.print()
 
     @contextlib.contextmanager
@@ -143,7 +142,7 @@ class ResultPrinter:
             self.done += 1
         else:
             self.failed += 1
-            self._stderr.print(Text(f"Error: {result.error}", style="red"), soft_wrap=True)
+            say_error(result.error, self._stderr)
         self._known += result.truth is not None
         self.wrong += result.is_wrong
         self._progress.advance(self._task)
@@ -152,18 +151,18 @@ class ResultPrinter:
         if self._results_file is not None:
             self._results_file.add(result.picture.key, result_json(result, self._explainers))
         if self._as_json:
-            click.echo(result_json(result, self._explainers))
+            say(result_json(result, self._explainers))
         elif result.error is None and not self._quiet:
             lines = result_lines(result, self._show_classes, self._stdout.width)
             if self._stdout.is_terminal:
                 self._stdout.print(lines, soft_wrap=True)
             else:
-                print(lines.plain, file=self._stdout.file, flush=True)
+                say(lines.plain)
 
     def tell_report(self, path: Path) -> None:
         """Says where the report of all pictures is."""
         if not self._quiet:
-            click.echo(f"→ {path} ({path.stat().st_size / 1e6:.1f} MB)", err=self._as_json)
+            say(f"→ {visible(str(path))} ({path.stat().st_size / 1e6:.1f} MB)", err=self._as_json)
 
     def summarize(self, prefix: str = "") -> None:
         """Prints how many pictures were explained."""
@@ -176,7 +175,7 @@ class ResultPrinter:
         told = self.done + self.failed + self.skipped
         of_total = f" of {self._total}" if told < self._total else ""
         pictures = "picture" if self.done == 1 and not of_total else "pictures"
-        click.echo(
+        say(
             f"{prefix}{self.done}{of_total} {pictures} explained{failed}{skipped} "
             f"in {seconds:.1f} s{wrong}",
             err=True,

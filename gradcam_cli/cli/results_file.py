@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -40,12 +43,13 @@ class ResultsFile:
         # The places of the newest lines alone: a million lines would fill the memory.
         self._places: dict[PictureKey, tuple[int, int]] = {}
         self.done: set[PictureKey] = set()
-        try:
-            self._read()
+        # A device or a pipe (/dev/stdout) takes lines, but can't be read or written anew.
+        self._keeps_lines = path.is_file() or not path.exists()
+        with self._telling():
+            if self._keeps_lines:
+                self._read()
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = open(path, "ab", buffering=0)  # noqa: SIM115
-        except OSError as error:
-            raise OutputError(f"--json {path}: cannot be written ({reason(error)})") from error
         self._has_older = False
 
     def add(self, key: PictureKey, line: str) -> None:
@@ -54,11 +58,23 @@ class ResultsFile:
         Args:
             key: The picture's.
             line: A JSON object, as `gradcam_cli.cli.display.result_json` makes it.
+
+        Raises:
+            OutputError: It can't be written; then nothing of the line is.
         """
-        self._has_older |= key in self._places
         encoded = line.encode() + b"\n"
-        self._places[key] = self._file.tell(), len(encoded)
-        self._file.write(encoded)
+        with self._telling():
+            if not self._keeps_lines:
+                self._write(encoded)
+                return
+            start = self._file.seek(0, os.SEEK_END)
+            try:
+                self._write(encoded)
+            except BaseException:
+                self._file.truncate(start)
+                raise
+        self._has_older |= key in self._places
+        self._places[key] = start, len(encoded)
 
     def __enter__(self) -> ResultsFile:
         return self
@@ -73,12 +89,28 @@ class ResultsFile:
         if self._has_older:
             self._rewrite()
 
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"--json {self.path}: cannot be written ({reason(error)})") from error
+
+    def _write(self, line: bytes) -> None:
+        # A disk that is nearly full takes a part.
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
     def _read(self) -> None:
         if not self.path.exists():
             return
         is_untidy = False
         start = 0
         with open(self.path, "rb") as file:
+            # Without line breaks a foreign file would come into memory as one line.
+            if file.peek(1)[:1] not in (b"", b"{"):
+                raise self._strange("line 1")
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     # A run that was killed, or a full disk, may have cut the last line short.
@@ -107,7 +139,7 @@ class ResultsFile:
         )
 
     def _rewrite(self) -> None:
-        with open(self.path, "rb") as older, written_whole(self.path) as file:
+        with open(self.path, "rb") as older, written_whole(self.path, "--json") as file:
             for key, (start, length) in self._places.items():
                 older.seek(start)
                 self._places[key] = file.tell(), length

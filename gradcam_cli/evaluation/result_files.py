@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,8 @@ from gradcam_cli.evaluation.result_records import picture_rows, sanity_rows, sum
 from gradcam_cli.evaluation.results import Evaluation
 from gradcam_cli.evaluation.sanity import SanityCheck
 from gradcam_cli.files.marks import OVERLAY_SUFFIX, is_companion, is_own_result, mark
-from gradcam_cli.files.writing import written_whole
+from gradcam_cli.files.tables import write_table
+from gradcam_cli.files.writing import check_folder, written_whole
 from gradcam_cli.rendering.encoding import save_figure
 
 if TYPE_CHECKING:
@@ -39,8 +38,10 @@ class ResultFiles:
             sources: What the user named to be measured.
 
         Raises:
-            OutputError: A file of the user's has one of the names.
+            OutputError: A file of the user's has one of the names, or the folder can't be
+                written.
         """
+        check_folder(folder, f"--out {folder}")
         self.plot = folder / f"{name}{OVERLAY_SUFFIX}.png"
         self.table = folder / f"{name}{OVERLAY_SUFFIX}.csv"
         self.details = folder / f"{name}{OVERLAY_SUFFIX}_pictures.csv"
@@ -69,10 +70,8 @@ class ResultFiles:
             path: `table` or `details`.
             rows: The heading and the rows.
         """
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
         with written_whole(path) as file:
-            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+            file.write(write_table(rows))
 
 
 def write_evaluation(files: ResultFiles, evaluation: Evaluation) -> list[Path]:

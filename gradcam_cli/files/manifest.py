@@ -13,6 +13,7 @@ from typing import IO
 from gradcam_cli.errors import ImageError, UsageError, reason
 from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
 from gradcam_cli.files.storage import AnyPath, is_remote, to_path
+from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import bounded_lines
 
 STANDARD_INPUT = "-"
@@ -97,7 +98,7 @@ def _rows(name: str, file: IO[str]) -> Iterator[tuple[str, str | None]]:
     if _PATH in columns:
         for row in csv.DictReader(lines, columns):
             if row[_PATH]:
-                yield row[_PATH], (row.get(_CLASS) or "").strip() or None
+                yield read_cell(row[_PATH]), read_cell((row.get(_CLASS) or "").strip()) or None
         return
     if name.lower().endswith(".csv"):
         raise UsageError(f'--from-file {name}: has no column "path" in its first line')

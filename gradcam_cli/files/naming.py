@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
-from gradcam_cli.errors import OutputError, reason
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import are_results_of
 from gradcam_cli.files.storage import (
@@ -18,6 +16,7 @@ from gradcam_cli.files.storage import (
     is_remote,
     names_in,
 )
+from gradcam_cli.files.writing import check_folder
 
 # In bytes, on the usual file systems.
 _LONGEST_NAME = 255
@@ -140,22 +139,10 @@ def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:
     if out is not None:
         check_writable(out)
         if not is_remote(out):
-            _check_folder(out.absolute())
+            check_folder(out, f"--out {out.absolute()}")
         return
     for picture in pictures:
         check_writable(picture.path)
-
-
-def _check_folder(folder: Path) -> None:
-    """Makes a file without a name where the folder is, or would be made."""
-    try:
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"--out {folder}: cannot be written ({reason(error)}); choose another folder"
-        ) from error
 
 
 def _shortened(stem: str, room: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,12 @@ from gradcam_cli.files.storage import AnyPath, is_remote, put_whole
 
 
 @contextlib.contextmanager
-def written_whole(path: AnyPath) -> Iterator[IO[bytes]]:
+def written_whole(path: AnyPath, option: str = "--out") -> Iterator[IO[bytes]]:
     """Opens a file for writing that appears under its name only when it is complete.
+
+    Args:
+        path: The file.
+        option: What names another folder.
 
     Raises:
         OutputError: The file or its folder can't be written.
@@ -43,7 +48,28 @@ def written_whole(path: AnyPath) -> Iterator[IO[bytes]]:
             raise
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({reason(error)}); choose another folder with --out"
+            f"{path}: cannot be written ({reason(error)}); choose another folder with {option}"
+        ) from error
+
+
+def check_folder(folder: Path, named: str) -> None:
+    """Refuses early to write where nothing can be written.
+
+    Args:
+        folder: Where files will be written; it need not exist.
+        named: What the user named, for the message.
+
+    Raises:
+        OutputError: No file can be made there.
+    """
+    try:
+        folder = folder.absolute()
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{named}: cannot be written ({reason(error)}); choose another folder"
         ) from error
 
 

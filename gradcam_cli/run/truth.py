@@ -11,6 +11,7 @@ from typing import IO
 from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, reason
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, file_name, is_remote, readable, to_path
+from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import bounded_lines
 from gradcam_cli.models.labels import Labels
 
@@ -81,12 +82,12 @@ def _read_table(path: AnyPath) -> dict[AnyPath, str]:
                 if len(row) < 2:
                     raise UsageError(f"--truth {path}: {_ROWS}")
                 name, label, *_ = row
-                picture = to_path(name.strip())
+                picture = to_path(read_cell(name.strip()))
                 keys = {picture, picture.resolve()}
                 if not is_remote(picture):
                     keys.add(path.parent.joinpath(*picture.parts).resolve())
                 for key in keys:
-                    table[key] = label.strip()
+                    table[key] = read_cell(label.strip())
     except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"--truth {path}: cannot be read ({reason(error)})") from error
     if not table:

@@ -50,7 +50,7 @@ def _interruptible() -> Iterator[None]:
         yield
     except ImportError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
+            raise type(error.__cause__) from error
         raise
 
 

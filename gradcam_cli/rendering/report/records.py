@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def make_preview(picture: Image.Image, side: int = _PREVIEW_SIDE) -> Preview:
 
 def picture_record(picture: ReportPicture) -> dict[str, Any]:
     """Turns a picture into what the script of the page reads, without its preview."""
-    record: dict[str, Any] = {"path": picture.path, "argument": shlex.quote(_as_path(picture.path))}
+    record: dict[str, Any] = {"path": picture.path, "argument": _quote(_as_path(picture.path))}
     if picture.error is not None:
         return record | {"error": picture.error}
     assert picture.preview is not None
@@ -116,6 +117,23 @@ def picture_record(picture: ReportPicture) -> dict[str, Any]:
 def _as_path(path: str) -> str:
     """Keeps a file name with a leading dash from being taken for an option."""
     return f"./{path}" if path.startswith("-") else path
+
+
+def _quote(path: str) -> str:
+    """Quotes a file name such that pasting it into a terminal does nothing else."""
+    if path.isprintable():
+        return shlex.quote(path)
+    # Bash and zsh read these escapes. A control character could end the paste, and run the rest.
+    return "$'" + "".join(map(_escape, path)) + "'"
+
+
+def _escape(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    byte = os.fsencode(character) if "\udc80" <= character <= "\udcff" else b""
+    return f"\\x{byte.hex()}" if byte else f"\\U{ord(character):08x}"
 
 
 def _class_record(entry: Prediction) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from gradcam_cli.errors import OutputError
+from gradcam_cli.errors import OutputError, reason
 from gradcam_cli.files.marks import RESULTS_FOLDER_MARK
-from gradcam_cli.files.writing import written_whole
+from gradcam_cli.files.writing import check_folder, written_whole
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
 from gradcam_cli.rendering.report.records import Preview, ReportPicture, picture_record
 from gradcam_cli.version import __version__
@@ -61,8 +62,9 @@ def check_may_replace(path: Path) -> None:
     """Makes sure that a report may be written under a name.
 
     Raises:
-        OutputError: There is something else under it, or it can't be read.
+        OutputError: There is something else under it, or it can't be read or written.
     """
+    check_folder(path.parent, str(path))
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file for the report, like report.html")
     if not path.exists():
@@ -112,9 +114,10 @@ class ReportWriter:
         self._spooled = 0
         self._written: set[str] = set()
         self._assets = path.with_name(f"{path.stem}{_ASSETS_SUFFIX}")
-        self._previews: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, see __exit__
         color_table(options.colormap)
         check_may_replace(path)
+        with self._telling_of_spool():
+            self._previews: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, see __exit__
         if options.assets:
             self._prepare_assets()
 
@@ -122,7 +125,9 @@ class ReportWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._previews.close()
+        # What is left of a failed write fails again, and was told of.
+        with contextlib.suppress(OSError):
+            self._previews.close()
 
     def add(self, picture: ReportPicture) -> None:
         """Adds a picture at the end.
@@ -144,9 +149,10 @@ class ReportWriter:
         Raises:
             OutputError: It can't be written.
         """
-        self._previews.seek(0)
+        with self._telling_of_spool():
+            self._previews.seek(0)
         previews: Iterator[str] = (line.rstrip(b"\n").decode("ascii") for line in self._previews)
-        with written_whole(self.path) as file:
+        with written_whole(self.path, "--report") as file:
             for chunk in self._render(previews):
                 file.write(chunk.encode("utf-8", "replace"))
         if self._options.assets:
@@ -178,8 +184,20 @@ class ReportWriter:
     def _spool(self, preview: Preview) -> int:
         number = self._spooled
         self._spooled += 1
-        self._previews.write(f"data:image/webp;base64,{_to_text(preview.data)}\n".encode("ascii"))
+        with self._telling_of_spool():
+            line = f"data:image/webp;base64,{_to_text(preview.data)}\n"
+            self._previews.write(line.encode("ascii"))
         return number
+
+    @contextlib.contextmanager
+    def _telling_of_spool(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: its pictures cannot be kept for now ({reason(error)}); choose "
+                f"another folder for temporary files with TMPDIR"
+            ) from error
 
     def _prepare_assets(self) -> None:
         mark = self._assets / RESULTS_FOLDER_MARK
@@ -187,7 +205,7 @@ class ReportWriter:
             raise OutputError(
                 f"{self._assets}: is not a folder of this tool; choose another name for the report"
             )
-        with written_whole(mark) as file:
+        with written_whole(mark, "--report") as file:
             file.write(b"The pictures of a report. gradcam writes and removes them.\n")
 
     def _write_asset(self, preview: Preview) -> str:
@@ -195,7 +213,7 @@ class ReportWriter:
         name = f"{hashlib.sha256(preview.data).hexdigest()[:24]}.webp"
         if name not in self._written:
             self._written.add(name)
-            with written_whole(self._assets / name) as file:
+            with written_whole(self._assets / name, "--report") as file:
                 file.write(preview.data)
         return f"{quote(os.fsencode(self._assets.name))}/{name}"
 
