@@ -22,6 +22,7 @@ from gradcam_cli.cli.measuring import (
 )
 from gradcam_cli.cli.options import debug_option, layers_option, methods_option
 from gradcam_cli.cli.path_types import LocalPath
+from gradcam_cli.files.writing import check_folder
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
@@ -91,6 +92,7 @@ def evaluate(
     Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted.
     """
     started = time.perf_counter()
+    check_folder(out, f"--out {out}")
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
 
     from gradcam_cli.cam.explainer import Explainer

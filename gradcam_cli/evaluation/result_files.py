@@ -13,7 +13,7 @@ from gradcam_cli.evaluation.results import Evaluation
 from gradcam_cli.evaluation.sanity import SanityCheck
 from gradcam_cli.files.marks import OVERLAY_SUFFIX, is_companion, is_own_result, mark
 from gradcam_cli.files.tables import write_table
-from gradcam_cli.files.writing import check_folder, written_whole
+from gradcam_cli.files.writing import written_whole
 from gradcam_cli.rendering.encoding import save_figure
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ class ResultFiles:
             sources: What the user named to be measured.
 
         Raises:
-            OutputError: A file of the user's has one of the names, or the folder can't be
-                written.
+            OutputError: A file of the user's has one of the names.
         """
-        check_folder(folder, f"--out {folder}")
         self.plot = folder / f"{name}{OVERLAY_SUFFIX}.png"
         self.table = folder / f"{name}{OVERLAY_SUFFIX}.csv"
         self.details = folder / f"{name}{OVERLAY_SUFFIX}_pictures.csv"

@@ -96,7 +96,11 @@ def _give_name(file: IO[bytes], path: Path) -> None:
             os.link(source, path.name, dst_dir_fd=folder)
         except FileExistsError:
             temporary = _temporary_name(path)
-            os.link(source, temporary.name, dst_dir_fd=folder)
-            os.replace(temporary, path)
+            try:
+                os.link(source, temporary.name, dst_dir_fd=folder)
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
     finally:
         os.close(folder)

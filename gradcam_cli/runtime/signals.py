@@ -21,13 +21,14 @@ def heed_signals() -> None:
         getattr(signal, name): error for name, error in _ERRORS.items() if hasattr(signal, name)
     }
 
-    is_ending = False
+    first: int | None = None
 
     def end(number: int, frame: FrameType | None) -> None:
-        nonlocal is_ending
-        # A system that shuts down sends both, and a second one must not stop the tidying up.
-        if not is_ending:
-            is_ending = True
+        nonlocal first
+        # A system that shuts down sends both, and the other one must not stop the tidying up. The
+        # same once more means now, as with Ctrl-C.
+        if first in (None, number):
+            first = number
             raise errors[number]
 
     for number in errors:
