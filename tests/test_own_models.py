@@ -535,6 +535,7 @@ def test_what_is_no_model_gets_one_clear_line(tmp_path):
         ("names.json", '["cat", "dog", "fox"]'),
         ("names.json", '{"0": "cat", "1": "dog", "2": "fox"}'),
         ("names.json", '{"fox": 2, "cat": 0, "dog": 1}'),
+        ("names.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"], "2": ["n3", "fox"]}'),
         ("names.csv", "cat\ndog\nfox\n"),
         ("names.csv", "index,name\n1,dog\n0,cat\n2,fox\n"),
         ("names.csv", "name,index\ndog,1\ncat,0\nfox,2\n"),

@@ -174,8 +174,8 @@ def read_labels(path: Path, classes: int) -> Labels:
 
     Args:
         path: A text file with one name a line; a .json file with a list of names or a map
-            between indices and names, either way round (as Keras's ``class_indices``); or
-            a .csv file with names, or with indices and names, under a heading or not.
+            between indices and names, either way round (as Keras's ``class_indices``), or to
+            an identifier and a name (as its ``imagenet_class_index.json``); or a .csv file with names, or with indices and names, under a heading or not.
         classes: How many classes the model has.
 
     Raises:
@@ -218,6 +218,9 @@ def _names_from_json(content: Any) -> list[str]:
 
 
 def _name(value: Any) -> str:
+    # As in the file of ImageNet's classes that Keras downloads: identifier and name.
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value):
+        return str(value[1])
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value)
     raise ValueError(f"a name should be text, not {_kind(value)}")
