@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import ImageError
+from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.pictures.reading import read_picture
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -220,6 +222,13 @@ def test_refuses_what_is_no_picture(tmp_path, name, content, message):
         read_picture(path)
     assert name in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_pipe_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (picture,) = find_pictures([tmp_path])
+    with pytest.raises(ImageError, match="is a pipe"):
+        read_picture(picture.path)
 
 
 def test_refuses_missing_files_and_folders(tmp_path):

@@ -56,7 +56,8 @@ def best_layer(
       gradcam best-layer photos/
       gradcam best-layer photos/ --model my_model.keras --method layercam
 
-    Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted.
+    Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted
+    (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
     metrics = metrics or RANKING_METRICS

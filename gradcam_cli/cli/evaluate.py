@@ -89,7 +89,8 @@ def evaluate(
       gradcam evaluate photos/ --annotations photos/boxes/ --metric deletion
       gradcam evaluate photos/ --method gradcam --method guidedgradcam --sanity
 
-    Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted.
+    Exit code: 0 all measured, 1 some failed, 2 wrong usage, 130 interrupted
+    (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
     check_folder(out, f"--out {out}")

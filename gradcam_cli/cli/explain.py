@@ -139,7 +139,8 @@ def explain(
       gradcam photos/ --report out/report.html
       gradcam s3://bucket/photos --out s3://bucket/heatmaps --ray local
 
-    Exit code: 0 all explained, 1 some failed, 2 wrong usage, 130 interrupted.
+    Exit code: 0 all explained, 1 some failed, 2 wrong usage, 130 interrupted
+    (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
     job = Job(model, wanted, draw, write, machine)

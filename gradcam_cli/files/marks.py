@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from PIL import Image, PngImagePlugin
 
-from gradcam_cli.files.storage import AnyPath, file_name, is_remote, readable, relative_place
+from gradcam_cli.files.storage import (
+    AnyPath,
+    file_name,
+    is_pipe_or_device,
+    is_remote,
+    readable,
+    relative_place,
+)
 from gradcam_cli.version import __version__
 
 OVERLAY_SUFFIX = "_gradcam"
@@ -132,6 +139,8 @@ def _digest(text: str) -> str:
 
 def _read_mark(path: AnyPath) -> list[str]:
     try:
+        if is_pipe_or_device(path):
+            return []
         formats = _possible_formats(path)
         with (
             warnings.catch_warnings(action="ignore"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import posixpath
 import re
 import uuid
@@ -164,6 +165,11 @@ def names_in(folder: UPath) -> set[str]:
         except (FileNotFoundError, NotADirectoryError):
             return set()
     return {posixpath.basename(name.rstrip("/")) for name in listed}
+
+
+def is_pipe_or_device(path: AnyPath) -> bool:
+    """Says whether a path leads to something that may never end, or never begin."""
+    return not is_remote(path) and os.path.exists(path) and not path.is_file() and not path.is_dir()
 
 
 def readable(path: AnyPath, downloads: Downloads | None = None) -> Path | io.BytesIO:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradcam_cli.errors import LabelsError, UnknownClassError, reason, suggestion
+from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import read_small_text
 
 _LISTED_MATCHES = 8
@@ -174,8 +175,9 @@ def read_labels(path: Path, classes: int) -> Labels:
 
     Args:
         path: A text file with one name a line; a .json file with a list of names or a map
-            between indices and names, either way round (as Keras's ``class_indices``), or to
-            an identifier and a name (as its ``imagenet_class_index.json``); or a .csv file with names, or with indices and names, under a heading or not.
+            between indices and names, either way round (as Keras's ``class_indices``) or with
+            an identifier before each name (as its ``imagenet_class_index.json``); or a .csv
+            file with names, or with indices and names, under a heading or not.
         classes: How many classes the model has.
 
     Raises:
@@ -236,10 +238,10 @@ def _names_from_csv(text: str, classes: int) -> list[str]:
     if len(rows) == classes + 1:
         rows = rows[1:]
     if all(len(row) == 1 for row in rows):
-        return [row[0].strip() for row in rows]
+        return [read_cell(row[0].strip()) for row in rows]
     # The column of numbers tells the index, whichever it is.
     column = 0 if rows[0][0].strip().isdigit() else 1
-    return _in_order({int(row[column]): row[1 - column].strip() for row in rows})
+    return _in_order({int(row[column]): read_cell(row[1 - column].strip()) for row in rows})
 
 
 def _in_order(names: dict[int, str]) -> list[str]:

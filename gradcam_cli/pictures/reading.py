@@ -21,7 +21,7 @@ from PIL import (
 
 from gradcam_cli.errors import ImageError, StorageError
 from gradcam_cli.files.downloads import Downloads
-from gradcam_cli.files.storage import AnyPath, readable, to_path
+from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Pillow knows a format once its plugin is imported; several JPEGs in a file count as one.
@@ -65,6 +65,8 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
         StorageError: The store that it is in can't be reached, or sends too much or too slowly.
     """
     path = to_path(path)
+    if is_pipe_or_device(path):
+        raise ImageError(f"{path}: is a pipe or a device, not a picture")
     try:
         with warnings.catch_warnings():
             # Pillow warns of oddities in metadata, and of large pictures well before the
