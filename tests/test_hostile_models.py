@@ -194,6 +194,42 @@ def test_a_call_that_writes_a_file_is_refused(tmp_path, name):
     assert spied.read_text() == "spied"
 
 
+def named_after(registered_name, layer, module=None):
+    layer = {**layer, "registered_name": registered_name}
+    return layer if module is None else {**layer, "module": module}
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
+def test_what_is_registered_vouches_for_nothing_else(tmp_path, name):
+    pytest.importorskip("keras_hub")
+    spied = tmp_path / "spied"
+    writing = call("io.write_file", str(spied), contents="spied")
+    disguised = named_after("keras_hub>ResNetBackbone", writing, "keras_hub.models")
+    refused(with_layer(tmp_path / name, disguised), r"tf\.io\.write_file")
+    assert not spied.exists()
+
+
+def test_what_keras_2_registers_itself_vouches_for_nothing_else(tmp_path):
+    lookup = {"class_name": "StringLookup", "config": {"name": "x", "vocabulary": "/etc/passwd"}}
+    disguised = named_after("Custom>Adam", lookup)
+    inner = tf_keras.Sequential([tf_keras.layers.Input((SIZE, SIZE, 3)), tf_keras.layers.Flatten()])
+    inner.save(tmp_path / "model.h5")
+    path = rewritten(
+        tmp_path / "model.h5", lambda config: config["config"]["layers"].append(disguised)
+    )
+    refused(path, "StringLookup")
+
+
+def test_a_whole_model_in_disguise_is_refused(tmp_path):
+    pytest.importorskip("keras_hub")
+
+    def change(config):
+        config |= serialized("TorchModuleWrapper", "keras_hub.models", {"module": "x"})
+        config["registered_name"] = "keras_hub>ResNetImageClassifier"
+
+    refused(saved(tmp_path / "model.h5", change=change), "TorchModuleWrapper")
+
+
 @pytest.mark.parametrize(
     "symbol",
     [

@@ -177,6 +177,8 @@ def is_admitted(entry: dict[str, Any]) -> bool:
         return False
     if name == "__typespec__":
         spec = entry.get("spec_name")
+        if entry.get("registered_name") not in (None, spec):
+            return False
         return spec in _TENSOR_TYPES and bool(_TENSORFLOW.fullmatch(module or ""))
     if module is not None and not _KERAS.fullmatch(module):
         return False
