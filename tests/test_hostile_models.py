@@ -1,5 +1,6 @@
 """Files that would do something as they are loaded, and honest ones that look like them."""
 
+import contextlib
 import io
 import json
 import tracemalloc
@@ -194,6 +195,42 @@ def test_a_call_that_writes_a_file_is_refused(tmp_path, name):
     assert spied.read_text() == "spied"
 
 
+def named_after(registered_name, layer, module=None):
+    layer = {**layer, "registered_name": registered_name}
+    return layer if module is None else {**layer, "module": module}
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
+def test_what_is_registered_vouches_for_nothing_else(tmp_path, name):
+    pytest.importorskip("keras_hub")
+    spied = tmp_path / "spied"
+    writing = call("io.write_file", str(spied), contents="spied")
+    disguised = named_after("keras_hub>ResNetBackbone", writing, "keras_hub.models")
+    refused(with_layer(tmp_path / name, disguised), r"tf\.io\.write_file")
+    assert not spied.exists()
+
+
+def test_what_keras_2_registers_itself_vouches_for_nothing_else(tmp_path):
+    lookup = {"class_name": "StringLookup", "config": {"name": "x", "vocabulary": "/etc/passwd"}}
+    disguised = named_after("Custom>Adam", lookup)
+    inner = tf_keras.Sequential([tf_keras.layers.Input((SIZE, SIZE, 3)), tf_keras.layers.Flatten()])
+    inner.save(tmp_path / "model.h5")
+    path = rewritten(
+        tmp_path / "model.h5", lambda config: config["config"]["layers"].append(disguised)
+    )
+    refused(path, "StringLookup")
+
+
+def test_a_whole_model_in_disguise_is_refused(tmp_path):
+    pytest.importorskip("keras_hub")
+
+    def change(config):
+        config |= serialized("TorchModuleWrapper", "keras_hub.models", {"module": "x"})
+        config["registered_name"] = "keras_hub>ResNetImageClassifier"
+
+    refused(saved(tmp_path / "model.h5", change=change), "TorchModuleWrapper")
+
+
 @pytest.mark.parametrize(
     "symbol",
     [
@@ -226,6 +263,38 @@ def test_other_ways_to_reach_tensorflow_are_refused(tmp_path, config):
 def test_what_would_fill_the_memory_with_a_constant_is_refused(tmp_path):
     layer = call("tile", [[1.0]], multiples=[100_000, 100_000])
     refused(with_layer(tmp_path / "model.h5", layer), r"tf\.tile")
+
+
+def test_a_list_of_strings_is_no_tensor(tmp_path):
+    layer = call("tile", ["a", "b", "c", "d", "e"], multiples=[100_000_000])
+    refused(with_layer(tmp_path / "model.h5", layer), r"tf\.tile")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        serialized("Tile", "keras.src.ops.numpy", {"name": "x", "repeats": [10**5] * 2}, "Tile"),
+        serialized("RepeatVector", "keras.layers", {"name": "x", "n": 10**10}),
+    ],
+    ids=lambda layer: layer["class_name"],
+)
+def test_nothing_is_computed_of_constants_alone(tmp_path, layer):
+    constant = serialized("__tensor__", "builtins", {"value": [[1.0]], "dtype": "float32"})
+    layer = {**layer, "name": "x", "inbound_nodes": [{"args": [constant], "kwargs": {}}]}
+    path = saved(
+        tmp_path / "model.keras", change=lambda config: config["config"]["layers"].append(layer)
+    )
+    refused(path, layer["class_name"])
+
+
+def test_an_element_of_an_array_is_a_number(tmp_path):
+    large = {"class_name": "__numpy__", "config": {"value": 1, "dtype": "(100000,100000)f4"}}
+    constant = serialized("Constant", "keras.initializers", {"value": large})
+
+    def change(config):
+        config["config"]["layers"][1]["config"]["kernel_initializer"] = constant
+
+    refused(saved(tmp_path / "model.keras", change=change), "__numpy__")
 
 
 HONEST = {
@@ -303,6 +372,29 @@ def test_what_unpacks_to_far_more_is_refused_before_it_is_unpacked(tmp_path, nam
         tracemalloc.stop()
 
 
+def test_what_unpacks_to_more_than_the_archive_says_is_refused(tmp_path):
+    path = packed(tmp_path / "bomb.keras", "metadata.json", 2**20)
+    stored = bytearray(path.read_bytes())
+    start = stored.rfind(b"metadata.json") - 46
+    assert stored[start : start + 4] == b"PK\x01\x02"
+    stored[start + 24 : start + 28] = (2).to_bytes(4, "little")
+    path.write_bytes(stored)
+    refused(path, "more than it says")
+
+
+def test_archives_are_packed_as_keras_packs_them(tmp_path):
+    with zipfile.ZipFile(saved(tmp_path / "model.keras")) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    for method, extra in (zipfile.ZIP_BZIP2, []), (zipfile.ZIP_STORED, members[:1]):
+        with (
+            zipfile.ZipFile(tmp_path / "packed.keras", "w", method) as archive,
+            pytest.warns(UserWarning, match="Duplicate") if extra else contextlib.nullcontext(),
+        ):
+            for name, content in members + extra:
+                archive.writestr(name, content)
+        refused(tmp_path / "packed.keras", "compressed in|several times", ModelFileError)
+
+
 @pytest.mark.parametrize("name", ["assets/vocabulary.txt", "model.weights.npz", "../elsewhere"])
 def test_archives_hold_nothing_else(tmp_path, name):
     path = saved(tmp_path / "model.keras")
@@ -313,6 +405,14 @@ def test_archives_hold_nothing_else(tmp_path, name):
 
 def grow(file, tmp_path):
     file.create_dataset("large", (10**10,), np.float32, chunks=True)
+
+
+def grow_chunk(file, tmp_path):
+    file.create_dataset("large", (1,), np.float32, chunks=(10**8,), maxshape=(None,))
+
+
+def refer_to_strings(file, tmp_path):
+    file.create_dataset("strings", data=[b"a"] * 9, dtype=h5py.string_dtype())
 
 
 def link_elsewhere(file, tmp_path):
@@ -335,13 +435,17 @@ def view_elsewhere(file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [grow, link_elsewhere, link_within, store_elsewhere, view_elsewhere]
+    "change",
+    [
+        *(grow, grow_chunk, refer_to_strings, link_elsewhere, link_within),
+        *(store_elsewhere, view_elsewhere),
+    ],
 )
 def test_weights_lie_in_their_file_and_are_no_larger(tmp_path, change):
     path = saved(tmp_path / "model.h5")
     with h5py.File(path, "a") as file:
         change(file.create_group("deep").create_group("deeper"), tmp_path)
-    refused(path, "lies elsewhere|unpack")
+    refused(path, "lies elsewhere|unpack|numbers")
 
     whole = saved(tmp_path / "model.keras")
     with zipfile.ZipFile(whole) as archive:
@@ -353,11 +457,11 @@ def test_weights_lie_in_their_file_and_are_no_larger(tmp_path, change):
     with zipfile.ZipFile(whole, "w") as archive:
         for name, each in members.items():
             archive.writestr(name, each)
-    refused(whole, "lies elsewhere|unpack")
+    refused(whole, "lies elsewhere|unpack|numbers")
 
     weights = tmp_path / "mobilenet.weights.h5"
     weights.write_bytes(content.getvalue())
-    with pytest.raises(UnsafeModelError, match=r"lies elsewhere|unpack"):
+    with pytest.raises(UnsafeModelError, match=r"lies elsewhere|unpack|numbers"):
         load("mobilenet", weights=weights)
 
 
@@ -456,6 +560,68 @@ def test_a_constant_takes_no_more_memory_than_its_file(tmp_path):
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(1.0, shape=(10**5, 10**5)))
     path.write_bytes(stored.SerializeToString())
     refused(folder, "Const")
+
+
+def edited(folder, change):
+    path = folder / "saved_model.pb"
+    stored = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    change(stored.meta_graphs[0])
+    path.write_bytes(stored.SerializeToString())
+    return folder
+
+
+@pytest.mark.parametrize(("size", "times"), [(10**10, 1), (15_000_000, 50)])
+def test_the_constants_of_objects_take_no_more_memory_than_the_file(tmp_path, size, times):
+    def change(meta_graph):
+        node = meta_graph.graph_def.node.add(name="bomb", op="NoOp")
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(1.0, shape=(size,)))
+        for _ in range(times):
+            meta_graph.object_graph_def.nodes.add().constant.operation = "bomb"
+
+    refused(edited(exported(tmp_path / "model"), change), "constants")
+
+
+def test_structures_take_no_more_memory_than_the_file(tmp_path):
+    def change(meta_graph):
+        (function, *_) = meta_graph.object_graph_def.concrete_functions.values()
+        bomb = function.output_signature.dict_value.fields["bomb"].numpy_value
+        bomb.CopyFrom(tf.make_tensor_proto(1.0, shape=(10**10,)))
+
+    refused(edited(exported(tmp_path / "model"), change), "constants")
+
+
+def test_functions_that_stand_in_for_others_are_looked_at(tmp_path):
+    def saving_in(meta_graph):
+        (saving,) = (
+            function
+            for function in meta_graph.graph_def.library.function
+            if any(node.op == "SaveV2" for node in function.node_def)
+        )
+        return saving
+
+    def as_gradient(meta_graph):
+        gradient = meta_graph.graph_def.library.registered_gradients.add()
+        gradient.gradient_func = saving_in(meta_graph).signature.name
+        gradient.registered_op_type = "CustomGradient-1"
+
+    def as_implementation(meta_graph):
+        saving_in(meta_graph).attr["api_implements"].s = b"own"
+
+    def as_operation(meta_graph):
+        saving = saving_in(meta_graph)
+        other = meta_graph.graph_def.library.function.add()
+        other.signature.name = "WriteFile"
+        saving.node_def.add(name="write", op="WriteFile")
+
+    for number, change in enumerate((as_gradient, as_implementation, as_operation)):
+        refused(edited(exported(tmp_path / str(number)), change), "SaveV2|WriteFile")
+
+
+def test_no_function_is_run_to_make_a_resource(tmp_path):
+    def change(meta_graph):
+        meta_graph.object_graph_def.nodes.add().resource.device = ""
+
+    refused(edited(exported(tmp_path / "model"), change), "resource")
 
 
 def test_a_saved_model_has_one_graph_and_is_of_tensorflow_2(tmp_path):

@@ -164,6 +164,9 @@ _TENSORFLOW_FUNCTIONS = frozenset(
 _FUNCTION_LAYERS = frozenset({"SlicingOpLambda", "TFOpLambda"})
 _VERSION_1 = "compat.v1."
 _CONSTANT = "_CONSTANT_VALUE"
+_ARRAYS = frozenset({"__numpy__", "__tensor__"})
+# NumPy also takes descriptions, in which one element has any size.
+_PLAIN_TYPE = re.compile(r"[a-z]+\d{0,3}")
 
 
 def is_admitted(entry: dict[str, Any]) -> bool:
@@ -177,6 +180,8 @@ def is_admitted(entry: dict[str, Any]) -> bool:
         return False
     if name == "__typespec__":
         spec = entry.get("spec_name")
+        if entry.get("registered_name") not in (None, spec):
+            return False
         return spec in _TENSOR_TYPES and bool(_TENSORFLOW.fullmatch(module or ""))
     if module is not None and not _KERAS.fullmatch(module):
         return False
@@ -186,6 +191,8 @@ def is_admitted(entry: dict[str, Any]) -> bool:
         function = entry.get("config")
         return function in _FUNCTIONS and registered in (name, function)
     if not isinstance(registered, str) or registered.rpartition(">")[2] != name:
+        return False
+    if not _has_plain_type(entry) or not _is_called_with_tensors(entry):
         return False
     if name in _FUNCTION_LAYERS:
         return _calls_admitted(entry)
@@ -209,21 +216,35 @@ def what_is_named(entry: dict[str, Any]) -> str:
 def _calls_admitted(entry: dict[str, Any]) -> bool:
     config = entry.get("config")
     function = config.get("function") if isinstance(config, dict) else None
-    if not isinstance(function, str):
-        return False
-    if function.removeprefix(_VERSION_1) not in _TENSORFLOW_FUNCTIONS:
-        return False
-    # With constants alone it would be computed while the file is loaded.
-    return all(_has_tensor(call) for call in entry.get("inbound_nodes") or [])
+    return isinstance(function, str) and function.removeprefix(_VERSION_1) in _TENSORFLOW_FUNCTIONS
+
+
+def _has_plain_type(entry: dict[str, Any]) -> bool:
+    """Says whether an array is of a type that is no larger than what is stored."""
+    if entry["class_name"] not in _ARRAYS:
+        return True
+    config = entry.get("config")
+    dtype = config.get("dtype") if isinstance(config, dict) else None
+    return isinstance(dtype, str) and bool(_PLAIN_TYPE.fullmatch(dtype))
+
+
+def _is_called_with_tensors(entry: dict[str, Any]) -> bool:
+    """Says whether a layer is called with what layers return, or not at all.
+
+    With constants alone it would be computed while the file is loaded.
+    """
+    calls = entry.get("inbound_nodes") or []
+    return isinstance(calls, list) and all(_has_tensor(call) for call in calls)
 
 
 def _has_tensor(call: Any) -> bool:
-    """Says whether a call gets what a layer returns."""
     if isinstance(call, dict):
-        return any(_has_tensor(value) for value in call.values())
+        return call.get("class_name") == "__keras_tensor__" or any(
+            _has_tensor(value) for value in call.values()
+        )
     if not isinstance(call, list) or not call:
         return False
-    # The name of a layer, and which of its outputs.
-    if isinstance(call[0], str) and call[0] != _CONSTANT and len(call) >= 3:
-        return True
+    # The name of a layer, which of its calls, and which of the outputs.
+    if isinstance(call[0], str) and len(call) in (3, 4) and call[0] != _CONSTANT:
+        return all(isinstance(index, int) for index in call[1:3])
     return any(_has_tensor(part) for part in call)

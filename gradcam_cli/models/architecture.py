@@ -142,10 +142,11 @@ def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -
     foreign, refused = set(), set()
     for entry in entries(config):
         # Whoever runs this from Python may have registered classes of their own.
-        if is_admitted(entry) or _registered(entry, library) is not None:
+        if is_admitted(entry) or _is_itself(entry, _registered(entry, library)):
             continue
         # What is KerasHub's is looked at by itself.
-        if KERAS_HUB.names(entry) and _is_in(entry.get("module"), KERAS_HUB.namespaces):
+        is_hubs = KERAS_HUB.names(entry) and _is_in(entry.get("module"), KERAS_HUB.namespaces)
+        if is_hubs and _is_itself(entry, _of_kerashub(entry)):
             continue
         name = _name(entry).rpartition(">")[2]
         if name in found:
@@ -207,10 +208,7 @@ def _check_hub(path: Path, config: Any, unsafe: bool) -> None:
     for entry in entries(config):
         if not set(namespaces_of(entry)) & KERAS_HUB.namespaces:
             continue
-        found = _registered(entry)
-        if found is None:
-            # Keras would import the module. What networks need was imported with KerasHub.
-            found = getattr(sys.modules.get(str(entry.get("module"))), entry["class_name"], None)
+        found = _of_kerashub(entry)
         if found is None:
             missing.add(_name(entry).rpartition(">")[2])
         elif not _is_harmless(found):
@@ -255,6 +253,23 @@ def _registered(entry: dict[str, Any], library: Any = keras) -> Any:
     if entry["class_name"] == "function":
         name = entry.get("config")
     return library.saving.get_registered_object(name) if isinstance(name, str) else None
+
+
+def _of_kerashub(entry: dict[str, Any]) -> Any:
+    found = _registered(entry)
+    if found is None:
+        # Keras would import the module. What networks need was imported with KerasHub.
+        found = getattr(sys.modules.get(str(entry.get("module"))), entry["class_name"], None)
+    return found
+
+
+def _is_itself(entry: dict[str, Any], found: Any) -> bool:
+    """Says whether a file names something the same in all the ways it could be looked up.
+
+    Some of Keras's readers go by the registered name and others by that of the class, so the one
+    of something harmless must not vouch for the other.
+    """
+    return getattr(found, "__name__", None) == _name(entry).rpartition(">")[2]
 
 
 def _names_of(package: Package, config: Any) -> set[str]:

@@ -7,6 +7,7 @@ counted before it is unpacked: a file of a megabyte can hold gigabytes of zeros.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
@@ -31,6 +32,9 @@ _MOST_JSON = 32 * 2**20
 # unpacks to less than the second is no danger.
 _MOST_UNPACKED = 50
 _HARMLESS = 64 * 2**20
+_AT_ONCE = 2**16
+# Strings of any length may lie in the file once, and be referred to by each element.
+_MOST_STRINGS = 16
 
 
 @dataclass(frozen=True)
@@ -161,28 +165,67 @@ def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
             f"{path}: refused, it holds {others[0]}, which has no place in a network for pictures; "
             f"if you trust the file, say so with --unsafe"
         )
+    if len(archive.infolist()) > len(set(archive.namelist())):
+        raise ModelFileError(f"{path}: damaged, it holds the same file several times")
     for entry in archive.infolist():
+        # Others unpack all at once, whatever the archive says of their size.
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ModelFileError(
+                f"{path}: its {entry.filename} is compressed in a way that Keras doesn't use; "
+                f"save the model again"
+            )
         if entry.filename != _WEIGHTS:
             _check_json_size(path, entry.filename, entry.file_size)
+            _unpack(path, archive, entry)
             continue
         _check_unpacked(path, entry.file_size, path.stat().st_size)
         # To go back in an archive is to read it again from its start; Keras reads it whole, too.
-        with h5py.File(io.BytesIO(archive.read(entry)), "r") as file:
+        with h5py.File(_unpack(path, archive, entry), "r") as file:
             _check_hdf5(path, file, path.stat().st_size)
 
 
+def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> io.BytesIO:
+    """Unpacks a member, unless it is larger than the archive says: Keras would unpack all of it."""
+    unbounded = copy.copy(entry)
+    unbounded.file_size += _AT_ONCE
+    content = io.BytesIO()
+    with archive.open(unbounded) as member:
+        while part := member.read(_AT_ONCE):
+            content.write(part)
+            if content.tell() > entry.file_size:
+                raise UnsafeModelError(
+                    f"{path}: refused, its {entry.filename} unpacks to more than it says; if you "
+                    f"trust the file, say so with --unsafe"
+                )
+    content.seek(0)
+    return content
+
+
 def _check_hdf5(path: Path, file: h5py.File, stored: int) -> None:
-    for name in file.attrs:
-        _check_json_size(path, name, file.attrs.get_id(name).get_storage_size())
     unpacked = 0
-    for dataset in _datasets(path, file):
-        if dataset.external or dataset.is_virtual:
-            raise _refers_elsewhere(path, dataset.name)
-        unpacked += math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    for item in (file, *_items(path, file)):
+        for name in item.attrs:
+            attribute = item.attrs.get_id(name)
+            elements = math.prod(attribute.shape or ())
+            _check_json_size(path, name, elements * attribute.dtype.itemsize)
+            if attribute.dtype.hasobject and elements > _MOST_STRINGS:
+                _check_unpacked(path, elements * stored, stored)
+        if not isinstance(item, h5py.Dataset):
+            continue
+        if item.external or item.is_virtual:
+            raise _refers_elsewhere(path, item.name)
+        if item.dtype.hasobject:
+            raise UnsafeModelError(
+                f"{path}: refused, it holds as {item.name} what isn't numbers; if you trust the "
+                f"file, say so with --unsafe"
+            )
+        # A chunk is unpacked as a whole, and may be larger than what is in it.
+        elements = max(math.prod(item.shape or ()), math.prod(item.chunks or (0,)))
+        unpacked += elements * item.dtype.itemsize
         _check_unpacked(path, unpacked, stored)
 
 
-def _datasets(path: Path, file: h5py.File) -> Iterator[h5py.Dataset]:
+def _items(path: Path, file: h5py.File) -> Iterator[h5py.Group | h5py.Dataset]:
     pending: list[h5py.Group] = [file]
     seen = set()
     while pending:
@@ -197,7 +240,7 @@ def _datasets(path: Path, file: h5py.File) -> Iterator[h5py.Dataset]:
             seen.add(address)
             if isinstance(item, h5py.Group):
                 pending.append(item)
-            elif isinstance(item, h5py.Dataset):
+            if isinstance(item, h5py.Group | h5py.Dataset):
                 yield item
 
 

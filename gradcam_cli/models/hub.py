@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from gradcam_cli.errors import ModelFileError, UnsupportedModelError, reason
+from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, reason
 from gradcam_cli.models.architecture import admit, is_of_kerashub
 from gradcam_cli.models.containers import check_weights, read_json
 from gradcam_cli.models.packages import KERAS_HUB
@@ -23,6 +23,7 @@ CONFIG_FILE = "config.json"
 _TASK_FILE = "task.json"
 _TOKENIZER_FILE = "tokenizer.json"
 _HEAD_FILE = "task.weights.h5"
+_SHARDS_FILE = "model.weights.json"
 _REASON = "stored with the model"
 
 
@@ -141,6 +142,7 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
     if not unsafe:
         for path in folder.glob("*.h5"):
             check_weights(path)
+        _check_shards(folder)
     # KerasHub would go on without them, with random weights.
     if not (folder / _HEAD_FILE).is_file():
         raise ModelFileError(f"{folder}: has no weights of its classifier ({_HEAD_FILE})")
@@ -154,6 +156,19 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
         raise ModelFileError(
             f"{folder}: KerasHub cannot read this preset ({reason(error)})"
         ) from error
+
+
+def _check_shards(folder: Path) -> None:
+    """Refuses weights in files that aren't looked at."""
+    index = folder / _SHARDS_FILE
+    shards = read_json(index).get("weight_map", {}).values() if index.is_file() else ()
+    for names in shards:
+        for name in names if isinstance(names, list) else [names]:
+            if not isinstance(name, str) or Path(name).name != name or not name.endswith(".h5"):
+                raise UnsafeModelError(
+                    f"{folder}: refused, its {_SHARDS_FILE} names {name}, which isn't a .h5 file "
+                    f"beside it; if you trust it, say so with --unsafe"
+                )
 
 
 def _values(values: Any) -> tuple[float, ...]:

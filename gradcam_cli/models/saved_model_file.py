@@ -6,16 +6,18 @@ resources. So all of them are looked at in the file itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from gradcam_cli.errors import ModelFileError, UnsafeModelError
 from gradcam_cli.networks.operations import operation_names
-from gradcam_cli.networks.pure_operations import impure_nodes
+from gradcam_cli.networks.pure_operations import count_elements, impure_nodes
 
 GRAPH_FILE = "saved_model.pb"
 # TensorFlow would read these instead of it.
@@ -26,6 +28,9 @@ _SAVING = operation_names(
     "StringJoin",
 )
 _SHOWN = 5
+# Python makes arrays of the constants that objects hold, of up to 16 bytes for each element.
+_FEW_ELEMENTS = 16_000_000
+_MOST_ELEMENTS = 10
 
 
 def check_saved_model(folder: Path) -> None:
@@ -45,12 +50,18 @@ def check_saved_model(folder: Path) -> None:
                 f"{folder}: refused, it has two graphs ({GRAPH_FILE} and {name}); if you trust "
                 f"it, say so with --unsafe"
             )
-    meta_graphs = _read(folder / GRAPH_FILE).meta_graphs
+    stored = _read(folder / GRAPH_FILE)
+    meta_graphs = stored.meta_graphs
     if len(meta_graphs) != 1 or not meta_graphs[0].HasField("object_graph_def"):
         raise UnsafeModelError(
             f"{folder}: refused, it is a SavedModel of TensorFlow 1, and TensorFlow runs all of "
             f"its graph to load it; save it again with TensorFlow 2, or say with --unsafe that "
             f"you trust it"
+        )
+    if _held_elements(meta_graphs[0]) > max(_FEW_ELEMENTS, _MOST_ELEMENTS * stored.ByteSize()):
+        raise UnsafeModelError(
+            f"{folder}: refused, its constants take far more memory than its file; if you trust "
+            f"it, say so with --unsafe"
         )
     found = _find_impure(meta_graphs[0])
     if found:
@@ -59,6 +70,12 @@ def check_saved_model(folder: Path) -> None:
             f"{folder}: refused, its graph has operations that may reach files, the network or "
             f"Python, or aren't known to be harmless ({names}); with --unsafe they would run on "
             f"your machine, so say it only if you trust the model"
+        )
+    # The functions that make and fill them run while they are loaded.
+    if any(node.HasField("resource") for node in meta_graphs[0].object_graph_def.nodes):
+        raise UnsafeModelError(
+            f"{folder}: refused, it has a table or another resource, which TensorFlow runs "
+            f"functions of the model to load; if you trust it, say so with --unsafe"
         )
 
 
@@ -71,8 +88,18 @@ def _read(path: Path) -> Any:
 
 def _find_impure(meta_graph: Any) -> set[str]:
     library = meta_graph.graph_def.library.function
-    functions = {function.signature.name for function in library}
+    # A function that is called like an operation doesn't vouch for that.
+    functions = {
+        function.signature.name
+        for function in library
+        if not hasattr(tf.raw_ops, function.signature.name)
+    }
     called = set(_called_by_objects(meta_graph.object_graph_def))
+    called.update(_called_as_gradients(meta_graph.graph_def.library))
+    # TensorFlow may call one function in the place of another that implements the same.
+    called.update(
+        function.signature.name for function in library if "api_implements" in function.attr
+    )
     for function in library:
         for node in function.node_def:
             called.update(_called_by_node(node, functions))
@@ -89,6 +116,38 @@ def _called_by_objects(graph: Any) -> Iterator[str]:
     for node in graph.nodes:
         yield from node.function.concrete_functions
         yield node.bare_concrete_function.concrete_function_name
+
+
+def _called_as_gradients(library: Any) -> Iterator[str]:
+    for gradient in (*library.gradient, *library.registered_gradients):
+        yield gradient.gradient_func
+
+
+def _held_elements(meta_graph: Any) -> int:
+    """Counts the elements of all constants that Python makes arrays of."""
+    constants = {
+        node.name: count_elements(node.attr["value"].tensor)
+        for node in meta_graph.graph_def.node
+        if "value" in node.attr
+    }
+    objects = meta_graph.object_graph_def
+    held = sum(constants.get(node.constant.operation, 0) for node in objects.nodes)
+    return held + sum(count_elements(tensor) for tensor in _tensors_in(objects))
+
+
+def _tensors_in(message: Any) -> Iterator[Any]:
+    if isinstance(message, tensor_pb2.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if isinstance(value, Mapping):
+            parts = [part for part in value.values() if hasattr(part, "ListFields")]
+        else:
+            parts = [value] if hasattr(value, "ListFields") else list(value)
+        for part in parts:
+            yield from _tensors_in(part)
 
 
 def _called_by_node(node: Any, functions: set[str]) -> Iterator[str]:

@@ -149,9 +149,18 @@ def impure_nodes(nodes: Iterable[Any], functions: Collection[str]) -> set[str]:
     return {node.op for node in nodes if node.op not in known or _is_bomb(node)}
 
 
+def count_elements(tensor: Any) -> int:
+    """Counts the elements that a stored tensor has once it is unpacked.
+
+    Args:
+        tensor: A ``TensorProto``.
+    """
+    return math.prod(max(0, dimension.size) for dimension in tensor.tensor_shape.dim)
+
+
 def _is_bomb(node: Any) -> bool:
     if node.op != "Const":
         return False
     tensor = node.attr["value"].tensor
-    elements = math.prod(max(0, dimension.size) for dimension in tensor.tensor_shape.dim)
+    elements = count_elements(tensor)
     return bool(elements > max(_FEW_ELEMENTS, _MOST_ELEMENTS * tensor.ByteSize()))
