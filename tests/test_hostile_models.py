@@ -395,6 +395,18 @@ def test_archives_are_packed_as_keras_packs_them(tmp_path):
         refused(tmp_path / "packed.keras", "compressed in|several times", ModelFileError)
 
 
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+@pytest.mark.parametrize("library", [keras, tf_keras])
+def test_deep_networks_are_admitted(tmp_path, library, name):
+    model = library.Sequential([library.Input((SIZE, SIZE, 3))])
+    for _ in range(100):
+        model.add(library.layers.Conv2D(2, 1))
+    model.add(library.layers.GlobalAveragePooling2D())
+    model.add(library.layers.Dense(2, activation="softmax"))
+    model.save(tmp_path / name)
+    assert len(load(tmp_path / name).layers()) > 100
+
+
 @pytest.mark.parametrize("name", ["assets/vocabulary.txt", "model.weights.npz", "../elsewhere"])
 def test_archives_hold_nothing_else(tmp_path, name):
     path = saved(tmp_path / "model.keras")

@@ -11,6 +11,8 @@ import copy
 import io
 import json
 import math
+import mmap
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,8 +35,8 @@ _MOST_JSON = 32 * 2**20
 _MOST_UNPACKED = 50
 _HARMLESS = 64 * 2**20
 _AT_ONCE = 2**16
-# Strings of any length may lie in the file once, and be referred to by each element.
-_MOST_STRINGS = 16
+_MOST_STRINGS = 2**30
+_HEAP = re.compile(rb"GCOL\x01\0\0\0(.{8})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,12 @@ def _check(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             _check_archive(path, archive)
     else:
-        with h5py.File(path, "r") as file:
-            _check_hdf5(path, file, path.stat().st_size)
+        with (
+            h5py.File(path, "r") as file,
+            open(path, "rb") as raw,
+            mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            _check_hdf5(path, file, content)
 
 
 def _is_zip(path: Path) -> bool:
@@ -180,8 +186,9 @@ def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
             continue
         _check_unpacked(path, entry.file_size, path.stat().st_size)
         # To go back in an archive is to read it again from its start; Keras reads it whole, too.
-        with h5py.File(_unpack(path, archive, entry), "r") as file:
-            _check_hdf5(path, file, path.stat().st_size)
+        weights = _unpack(path, archive, entry)
+        with h5py.File(weights, "r") as file, weights.getbuffer() as content:
+            _check_hdf5(path, file, content)
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> io.BytesIO:
@@ -201,15 +208,16 @@ def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> io.
     return content
 
 
-def _check_hdf5(path: Path, file: h5py.File, stored: int) -> None:
+def _check_hdf5(path: Path, file: h5py.File, content: memoryview | mmap.mmap) -> None:
+    stored = path.stat().st_size
     unpacked = 0
+    strings = 0
     for item in (file, *_items(path, file)):
         for name in item.attrs:
             attribute = item.attrs.get_id(name)
             elements = math.prod(attribute.shape or ())
             _check_json_size(path, name, elements * attribute.dtype.itemsize)
-            if attribute.dtype.hasobject and elements > _MOST_STRINGS:
-                _check_unpacked(path, elements * stored, stored)
+            strings = max(strings, elements if attribute.dtype.hasobject else 0)
         if not isinstance(item, h5py.Dataset):
             continue
         if item.external or item.is_virtual:
@@ -223,6 +231,20 @@ def _check_hdf5(path: Path, file: h5py.File, stored: int) -> None:
         elements = max(math.prod(item.shape or ()), math.prod(item.chunks or (0,)))
         unpacked += elements * item.dtype.itemsize
         _check_unpacked(path, unpacked, stored)
+    # A long string may lie in the file once, and be an element as often as you like.
+    if strings > 1 and strings * _longest_string(content) > _MOST_STRINGS:
+        raise UnsafeModelError(
+            f"{path}: refused, its attributes may unpack to gigabytes; if you trust the file, say "
+            f"so with --unsafe"
+        )
+
+
+def _longest_string(content: memoryview | mmap.mmap) -> int:
+    """Gives a bound: the largest of the heaps in which HDF5 keeps strings, in bytes.
+
+    See "Global Heap" in the HDF5 File Format Specification, version 3.
+    """
+    return max((int.from_bytes(heap[1], "little") for heap in _HEAP.finditer(content)), default=0)
 
 
 def _items(path: Path, file: h5py.File) -> Iterator[h5py.Group | h5py.Dataset]:
