@@ -32,8 +32,6 @@ _MOST_JSON = 32 * 2**20
 _MOST_UNPACKED = 50
 _HARMLESS = 64 * 2**20
 _AT_ONCE = 2**16
-# Strings of any length may lie in the file once, and be referred to by each element.
-_MOST_STRINGS = 16
 
 
 @dataclass(frozen=True)
@@ -205,8 +203,6 @@ def _check_hdf5(path: Path, file: h5py.File, stored: int) -> None:
             attribute = item.attrs.get_id(name)
             elements = math.prod(attribute.shape or ())
             _check_json_size(path, name, elements * attribute.dtype.itemsize)
-            if attribute.dtype.hasobject and elements > _MOST_STRINGS:
-                _check_unpacked(path, elements * stored, stored)
         if not isinstance(item, h5py.Dataset):
             continue
         if item.external or item.is_virtual:
