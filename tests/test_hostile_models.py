@@ -395,6 +395,16 @@ def test_archives_are_packed_as_keras_packs_them(tmp_path):
         refused(tmp_path / "packed.keras", "compressed in|several times", ModelFileError)
 
 
+def test_one_long_string_is_not_read_many_times(tmp_path):
+    path = saved(tmp_path / "model.h5")
+    with h5py.File(path, "a") as file:
+        text = h5py.string_dtype()
+        file.create_dataset("long", data="x" * 2**20, dtype=text)
+        file["model_weights"].attrs.create("others", ["short"] * 4000, dtype=text)
+        del file["long"]
+    refused(path, "gigabytes")
+
+
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 @pytest.mark.parametrize("library", [keras, tf_keras])
 def test_deep_networks_are_admitted(tmp_path, library, name):

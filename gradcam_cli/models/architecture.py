@@ -18,6 +18,8 @@ from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedMode
 from gradcam_cli.models.admitted import is_admitted, what_is_named
 from gradcam_cli.models.packages import KERAS_HUB, OTHERS, Package, namespaces_of
 
+_KERAS = frozenset({"keras", "tf_keras"})
+# How Keras 2 stores calls of TensorFlow.
 _WAYS_TO_CALL = frozenset(
     {"ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda"}
     | {"TensorFlowOpLayer"}
@@ -106,6 +108,8 @@ def custom_names(config: Any) -> set[str]:
         name = entry["class_name"]
         if any(package.names(entry) for package in (KERAS_HUB, *OTHERS)):
             continue
+        if _is_in(entry.get("module"), _KERAS):
+            continue
         if name == "function":
             names.add(_name(entry))
         elif entry.get("registered_name") or ">" in name:
@@ -167,7 +171,12 @@ def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -
 def _is_of_keras(entry: dict[str, Any], name: str) -> bool:
     """Says whether what isn't admitted is of Keras or of Python, and not a user's own."""
     module = entry.get("module")
-    if name in _WAYS_TO_CALL or hasattr(keras.layers, name) or name.startswith("__"):
+    if (
+        _is_in(module, _KERAS)
+        or name in _WAYS_TO_CALL
+        or hasattr(keras.layers, name)
+        or name.startswith("__")
+    ):
         return True
     return entry["class_name"] == "function" and hasattr(builtins, name) and module == "builtins"
 
