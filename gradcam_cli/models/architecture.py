@@ -149,9 +149,10 @@ def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -
         if is_admitted(entry) or _is_itself(entry, _registered(entry, library)):
             continue
         # What is KerasHub's is looked at by itself.
-        is_hubs = KERAS_HUB.names(entry) and _is_in(entry.get("module"), KERAS_HUB.namespaces)
-        if is_hubs and _is_itself(entry, _of_kerashub(entry)):
-            continue
+        if KERAS_HUB.names(entry) and _is_in(entry.get("module"), KERAS_HUB.namespaces):
+            found_there = _of_kerashub(entry)
+            if found_there is None or _is_itself(entry, found_there):
+                continue
         name = _name(entry).rpartition(">")[2]
         if name in found:
             continue
