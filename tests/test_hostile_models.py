@@ -395,6 +395,16 @@ def test_archives_are_packed_as_keras_packs_them(tmp_path):
         refused(tmp_path / "packed.keras", "compressed in|several times", ModelFileError)
 
 
+@pytest.mark.parametrize("depth", [300, 950, 5000])
+def test_an_architecture_has_a_bottom(tmp_path, depth):
+    path = saved(tmp_path / "model.h5")
+    with h5py.File(path, "a") as file:
+        config = file.attrs["model_config"]
+        deep = "[" * depth + "]" * depth
+        file.attrs["model_config"] = config.replace('"activation": "relu"', f'"activation": {deep}')
+    refused(path, "damaged", ModelFileError)
+
+
 def test_one_long_string_is_not_read_many_times(tmp_path):
     path = saved(tmp_path / "model.h5")
     with h5py.File(path, "a") as file:

@@ -30,6 +30,8 @@ _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5
 _MEMBERS = frozenset({_CONFIG, _METADATA, _WEIGHTS})
 # The architecture of EfficientNetV2L takes 1.2 MB.
 _MOST_JSON = 32 * 2**20
+# A model within models takes five levels for each.
+_DEEPEST = 200
 # Trained weights don't get smaller when they are packed; zeros and pruned ones do. Whatever
 # unpacks to less than the second is no danger.
 _MOST_UNPACKED = 50
@@ -103,9 +105,25 @@ def read_json(path: Path) -> Any:
         with open(path, "rb") as file:
             content = file.read(_MOST_JSON + 1)
         _check_json_size(path, path.name, len(content))
-        return json.loads(content)
+        return _parse(content)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path}: damaged, or can't be read ({reason(error)})") from error
+
+
+def _parse(text: str | bytes) -> Any:
+    content = json.loads(text)
+    level = [content]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for whole in level
+            if isinstance(whole, dict | list)
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+        ]
+    # Keras, and what looks at it before, would end in its depths.
+    if level:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+    return content
 
 
 def _check(path: Path) -> None:
@@ -132,8 +150,8 @@ def _is_zip(path: Path) -> bool:
         kind, endings = "HDF5, as .h5 files are", _HDF5_ENDINGS
     else:
         raise ModelFileError(
-            f"{path}: not a Keras model, or damaged; it should be a .keras or .h5 file of a whole "
-            f"model, or a SavedModel folder"
+            f"{path}: not a Keras model or its weights, or damaged; a .keras or .h5 file or a "
+            f"SavedModel folder was expected"
         )
     # Keras goes by the name, exactly as it is written.
     if not path.name.endswith(endings):
@@ -146,7 +164,7 @@ def _is_zip(path: Path) -> bool:
 def _read_zip(path: Path) -> StoredArchitecture:
     with zipfile.ZipFile(path) as archive:
         version = json.loads(archive.read(_METADATA))["keras_version"]
-        config = json.loads(archive.read(_CONFIG))
+        config = _parse(archive.read(_CONFIG))
         # Keras leaves out how the model was trained, as it is told.
         config.pop("compile_config", None)
         return StoredArchitecture(config, str(version))
@@ -161,7 +179,7 @@ def _read_hdf5(path: Path) -> StoredArchitecture:
             )
         config = file.attrs["model_config"]
         version = file.attrs.get("keras_version", "2")
-        return StoredArchitecture(json.loads(config), str(version))
+        return StoredArchitecture(_parse(config), str(version))
 
 
 def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
