@@ -10,6 +10,7 @@ import tensorflow as tf
 from gradcam_cli import evaluation
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.upsampling import upsample_at_pitch
+from gradcam_cli.errors import UsageError
 from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
 from gradcam_cli.evaluation.faithfulness import draw_subsets
 from gradcam_cli.evaluation.measurement import Measurement, is_larger
@@ -114,6 +115,51 @@ def test_targets_may_be_one_hot(four_pixels):
     model, inputs, heat = four_pixels
     one_hot = np.array([[0, 1]], np.float32)
     assert evaluation.deletion(model, inputs, one_hot, heat, steps=4) == pytest.approx(15 / 4)
+
+
+EVERY_FORM = {
+    "tensors": (tf.constant, tf.constant, tf.constant),
+    "lists": (np.ndarray.tolist, np.ndarray.tolist, np.ndarray.tolist),
+    "what explain returns": (tf.constant, lambda t: np.eye(2)[t], lambda m: m[..., None]),
+}
+
+
+@pytest.mark.parametrize("form", EVERY_FORM)
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("average_drop", "increase_in_confidence", "average_gain", "deletion", "insertion"),
+        *("mu_fidelity", "road"),
+    ],
+)
+def test_metrics_take_what_people_have(four_pixels, metric, form):
+    model, inputs, heat = four_pixels
+    measure = getattr(evaluation, metric)
+    given = [
+        make(value) for make, value in zip(EVERY_FORM[form], (inputs, TARGETS, heat), strict=True)
+    ]
+    np.testing.assert_array_equal(measure(model, *given), measure(model, inputs, TARGETS, heat))
+
+
+def test_metrics_of_maps_take_what_people_have(four_pixels):
+    _, _, heat = four_pixels
+    for measure in (evaluation.sparseness, evaluation.complexity):
+        for form in (heat[..., None], tf.constant(heat), heat.tolist()):
+            np.testing.assert_array_equal(measure(form), measure(heat))
+
+
+def test_other_shapes_get_one_line(four_pixels):
+    model, inputs, heat = four_pixels
+    wrong = [
+        ("inputs", (inputs[0], TARGETS, heat)),
+        ("targets", (inputs, TARGETS[:, None, None], heat)),
+        ("maps", (inputs, TARGETS, heat[0])),
+        ("maps", (inputs, TARGETS, heat[:, :1])),
+    ]
+    for name, arguments in wrong:
+        with pytest.raises(UsageError, match=f"^{name}: of the shape") as caught:
+            evaluation.deletion(model, *arguments)
+        assert "\n" not in str(caught.value)
 
 
 def test_mu_fidelity_of_a_perfect_map_is_1():

@@ -7,7 +7,9 @@ each input, which `gradcam_cli.evaluation.measurement.Measurement` averages. Com
   function from inputs to (N, classes), whose outputs are the scores.
 * inputs: (N, height, width, channels), uint8 or float, as the model wants them.
 * targets: (N,) int, or one-hot (N, classes).
-* maps: (N, height, width) float, of the size of the inputs, larger where it matters more.
+* maps: (N, height, width) or (N, height, width, 1) float, of the size of the inputs, larger where
+  it matters more, as ``explain`` of `gradcam_cli.GradCAM` returns them.
+  Inputs, targets and maps may be arrays, tensors or lists; other shapes raise `UsageError`.
 * baseline: what a removed pixel becomes: a number, a colour, or an array of the inputs'
   shape. None is 0 for a Keras model, as in Xplique, and for a `Classifier` the mean colour
   of ImageNet, which normalisation makes 0, as in pytorch-grad-cam, torchcam and the
@@ -20,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_cli.evaluation.scores import TargetScores, class_indices, scores_of
+from gradcam_cli.evaluation.arguments import as_inputs, as_maps, class_indices
+from gradcam_cli.evaluation.scores import TargetScores, scores_of
 
 Baseline = float | np.ndarray | None
 
@@ -105,7 +108,7 @@ def fade(inputs: np.ndarray, maps: np.ndarray, baseline: np.ndarray) -> np.ndarr
     Returns:
         Float32 of the shape of ``inputs``. An even map fades everything.
     """
-    maps = np.abs(np.asarray(maps, np.float32))
+    maps = np.abs(as_maps(maps).astype(np.float32))
     low = maps.min(axis=(1, 2), keepdims=True)
     high = maps.max(axis=(1, 2), keepdims=True)
     mask = ((maps - low) / (high - low + np.float32(_EPSILON)))[..., None]
@@ -131,7 +134,7 @@ def deletion(
     Returns:
         (N,) float64 in [0, 1] for scores in [0, 1]; lower is better.
     """
-    scorer = scores_of(model)
+    scorer, inputs = scores_of(model), as_inputs(inputs)
     ends = _baselines(scorer, inputs, baseline)
     return _area(_replace_by_rank(scorer, inputs, targets, maps, (inputs, ends), steps))
 
@@ -153,7 +156,7 @@ def insertion(
     Returns:
         (N,) float64 in [0, 1] for scores in [0, 1]; higher is better.
     """
-    scorer = scores_of(model)
+    scorer, inputs = scores_of(model), as_inputs(inputs)
     starts = _baselines(scorer, inputs, baseline)
     return _area(_replace_by_rank(scorer, inputs, targets, maps, (starts, inputs), steps))
 
@@ -198,6 +201,8 @@ def mu_fidelity(
         (N,) float64 in [-1, 1]; higher is better. 0 where the score or the map doesn't
         change at all.
     """
+    inputs = as_inputs(inputs)
+    maps = as_maps(maps, inputs)
     subset_masks = draw_subsets(inputs.shape[1:3], grid, share, subsets, seed)
     losses = subset_losses(model, inputs, targets, subset_masks, baseline)
     return correlate_subsets(losses, subset_masks, maps)
@@ -240,7 +245,7 @@ def subset_losses(
     Returns:
         (N, subsets) float64.
     """
-    scorer = scores_of(model)
+    scorer, inputs = scores_of(model), as_inputs(inputs)
     targets = class_indices(targets)
     ends = _baselines(scorer, inputs, baseline)
     before = scorer(inputs, targets)
@@ -269,7 +274,7 @@ def correlate_subsets(losses: np.ndarray, subsets: np.ndarray, maps: np.ndarray)
         (N,) float64 in [-1, 1].
     """
     flat = subsets.reshape(len(subsets), -1).astype(np.float32)
-    importance = np.asarray(maps, np.float32).reshape(len(maps), -1) @ flat.T
+    importance = as_maps(maps).astype(np.float32).reshape(len(maps), -1) @ flat.T
     return np.array(
         [rank_correlation(a, b) for a, b in zip(losses, importance, strict=True)], np.float64
     )
@@ -287,8 +292,8 @@ def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
 def _before_and_after(
     model: Any, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray, baseline: Baseline
 ) -> tuple[np.ndarray, np.ndarray]:
-    scorer = scores_of(model)
-    targets = class_indices(targets)
+    scorer, inputs = scores_of(model), as_inputs(inputs)
+    targets, maps = class_indices(targets), as_maps(maps, inputs)
     faded = fade(inputs, maps, _baselines(scorer, inputs, baseline))
     return scorer(inputs, targets), scorer(faded, targets)
 
@@ -312,7 +317,7 @@ def _replace_by_rank(
     # So many pixels are replaced after each step.
     counts = np.linspace(0, pixels, steps + 1).astype(np.int64)
     scores = np.empty((len(inputs), steps + 1))
-    for number, heat in enumerate(np.asarray(maps)):
+    for number, heat in enumerate(as_maps(maps, inputs)):
         order = np.argsort(-heat.ravel(), kind="stable")
         rank = np.empty(pixels, np.int64)
         rank[order] = np.arange(pixels)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gradcam_cli.evaluation.arguments import as_inputs, as_maps, class_indices
+
 RADIUS = 0.1
 NEIGHBOURS = 20
 
@@ -22,12 +24,12 @@ def sparseness(maps: np.ndarray) -> np.ndarray:
         \frac{2 \sum_i i \, |M|_{(i)}}{n \sum_i |M|_{(i)}} - \frac{n + 1}{n}
 
     Args:
-        maps: (N, height, width) float.
+        maps: (N, height, width) or (N, height, width, 1) float, an array or a tensor.
 
     Returns:
         (N,) float64, from 0 (even) to nearly 1 (all in one pixel). An empty map has 0.
     """
-    values = np.sort(np.abs(np.asarray(maps, np.float64)).reshape(len(maps), -1), axis=1)
+    values = np.sort(_magnitudes(maps), axis=1)
     n = values.shape[1]
     totals = values.sum(axis=1)
     weighted = 2 * (values * np.arange(1, n + 1)).sum(axis=1)
@@ -42,13 +44,13 @@ def complexity(maps: np.ndarray) -> np.ndarray:
         -\sum_i p_i \ln p_i, \quad p_i = \frac{|M_i|}{\sum_j |M_j|}
 
     Args:
-        maps: (N, height, width) float.
+        maps: (N, height, width) or (N, height, width, 1) float, an array or a tensor.
 
     Returns:
         (N,) float64 in nats, from 0 (all in one pixel) to ln(height * width) (even). An
         empty map, which says nothing, has the entropy of an even one.
     """
-    values = np.abs(np.asarray(maps, np.float64)).reshape(len(maps), -1)
+    values = _magnitudes(maps)
     empty = values.sum(axis=1) == 0
     values = np.where(empty[:, None], 1.0, values)
     shares = values / values.sum(axis=1, keepdims=True)
@@ -78,8 +80,8 @@ def average_stability(
     Args:
         explain: From inputs (N, height, width, channels) and classes (N,) to maps.
         inputs: (N, height, width, channels).
-        targets: (N,) int.
-        maps: (N, height, width), what ``explain`` says of the inputs.
+        targets: (N,) int, or one-hot (N, classes).
+        maps: (N, height, width) or (N, height, width, 1), what ``explain`` says of the inputs.
         radius: Of the noise, in the units of the inputs: 0.1 for values in [0, 1], 25.5
             for pixels in [0, 255].
         neighbours: How many noisy copies of each input are explained.
@@ -88,11 +90,18 @@ def average_stability(
     Returns:
         (N,) float64, 0 or more; lower is better.
     """
+    inputs, targets = as_inputs(inputs), class_indices(targets)
+    maps = as_maps(maps)
     rng = np.random.default_rng(seed)
     noise = rng.uniform(0, radius, (neighbours, *inputs.shape[1:])).astype(np.float32)
     distances = np.empty(len(inputs))
     for number, image in enumerate(np.asarray(inputs, np.float32)):
         moved = explain(image + noise, np.full(neighbours, targets[number]))
-        differences = (moved - maps[number]).reshape(neighbours, -1).astype(np.float64)
+        differences = (as_maps(moved) - maps[number]).reshape(neighbours, -1).astype(np.float64)
         distances[number] = np.sqrt((differences**2).sum(axis=1)).mean()
     return distances
+
+
+def _magnitudes(maps: np.ndarray) -> np.ndarray:
+    """(N, pixels) float64."""
+    return np.abs(as_maps(maps).reshape(len(maps), -1).astype(np.float64))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.evaluation.scores import class_indices, scores_of
+from gradcam_cli.evaluation.arguments import as_inputs, as_maps, class_indices
+from gradcam_cli.evaluation.scores import scores_of
 from gradcam_cli.networks.forward import length_of
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
@@ -45,8 +46,8 @@ def road(
     Args:
         model: As in `gradcam_cli.evaluation.faithfulness`, like the rest.
         inputs: (N, height, width, channels).
-        targets: (N,) int, or one-hot.
-        maps: (N, height, width).
+        targets: (N,) int, or one-hot (N, classes).
+        maps: (N, height, width) or (N, height, width, 1).
         percentiles: How much is removed, in per cent.
         seed: Of the noise.
 
@@ -54,7 +55,8 @@ def road(
         (N,) float64 in [-0.5, 0.5] for scores in [0, 1]; higher is better.
     """
     scorer = scores_of(model)
-    targets = class_indices(targets)
+    inputs, targets = as_inputs(inputs), class_indices(targets)
+    maps = as_maps(maps, inputs)
     rng = np.random.default_rng(seed)
     results = np.empty(len(inputs))
     count = len(percentiles)

@@ -143,9 +143,3 @@ def scores_of(model: Any) -> TargetScores:
 @lru_cache(maxsize=_KEPT)
 def _cached_scores(model: Any) -> TargetScores:
     return TargetScores(model)
-
-
-def class_indices(targets: np.ndarray) -> np.ndarray:
-    """Takes classes as indices (N,) or one-hot (N, classes); returns indices."""
-    targets = np.asarray(targets)
-    return targets.argmax(axis=1) if targets.ndim == 2 else targets.astype(np.int64)
