@@ -1,4 +1,4 @@
-"""Measures the methods on sample_images and writes the table into the README.
+"""Measures the methods on sample_images and writes the table into docs/evaluation.md.
 
     python benchmarks/measure_samples.py            # about two minutes on two cores
     python benchmarks/measure_samples.py --check    # writes nothing; exits with 1 if it differs
@@ -21,7 +21,7 @@ from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.loading import load_classifier
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGE = ROOT / "docs/evaluation.md"
 BEGIN, END = "<!-- measured by benchmarks/measure_samples.py -->", "<!-- end of the measured -->"
 MEASURED_METHODS = (
     "gradcam",
@@ -51,10 +51,10 @@ def main() -> int:
         return check(evaluation)
     if arguments.method or arguments.metric:
         parser.error("--method and --metric go with --check")
-    before, _, rest = README.read_text("utf-8").partition(BEGIN)
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     table = write_table(evaluation)
-    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
     return 0
 
 
@@ -96,13 +96,13 @@ def check(evaluation):
             # Half of the last digit is lost in writing.
             if abs(found - mean) > 1.5 * TOLERANCE[metric.is_share]:
                 differing += 1
-                print(f"{row.title}, {metric.heading}: README {found}, measured {mean:.4f}")
+                print(f"{row.title}, {metric.heading}: documented {found}, measured {mean:.4f}")
     print(f"{differing} figures differ")
     return 1 if differing else 0
 
 
 def read_table():
-    section = README.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    section = PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     rows = [
         [cell.strip(" *") for cell in line.strip("|").split("|")]
         for line in section.splitlines()

@@ -1,6 +1,7 @@
-"""The pictures of the README are what the command makes of the sample pictures today."""
+"""The pictures of the documentation are what the command makes of the sample pictures today."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,11 +28,18 @@ def made(tmp_path_factory):
     return out
 
 
-def test_readme_shows_every_picture():
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_documentation_shows_every_picture():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "".join(page.read_text("utf-8") for page in pages)
     names = {path.name for path in PICTURES.iterdir()}
     assert len(names) == 7
-    assert [name for name in names if f"docs/pictures/{name}" not in readme] == []
+    assert [name for name in names if f"pictures/{name}" not in text] == []
+
+
+def test_links_lead_to_files():
+    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)[#)]", page.read_text("utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def test_one_command_makes_them_all_again(made):
