@@ -63,11 +63,12 @@ def suggestion(
         spelling: What of a name is compared.
 
     Returns:
-        "; close to it: ..." with up to three names, the closest first; "" if none is close.
+        "; did you mean ...?" with up to three names, the closest first; "" if none is close.
     """
     spelt = {spelling(one): one for one in known}
     close = difflib.get_close_matches(spelling(name), spelt, n=3, cutoff=likeness)
-    return f"; close to it: {', '.join(spelt[one] for one in close)}" if close else ""
+    names = [spelt[one] for one in close]
+    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 class UsageError(GradcamError):

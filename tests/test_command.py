@@ -350,15 +350,15 @@ def test_gives_the_shells_their_scripts(command_environment, shell):
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["-l", "top_activatio"], "close to it: top_activation"),
+        (["-l", "top_activatio"], "did you mean top_activation"),
         (["-l", "999"], "indices go from"),
         (["-l", "avg_pool"], "no spatial output"),
         (["-l", "-1"], "no spatial output"),
         (["-l", "block5_conv3"], "vgg16, vgg19"),
         (["-c", "crane"], "2 classes"),
-        (["-c", "tabbi"], "close to it"),
+        (["-c", "tabbi"], "did you mean"),
         (["-c", "1000"], "from 0 to 999"),
-        (["-m", "resnet5"], "close to it"),
+        (["-m", "resnet5"], "did you mean"),
         (["--colormap", "jett"], "jett"),
         (["--weights", "missing.h5"], "no such file"),
         (["--weights", "dog.jpg"], ".weights.h5"),

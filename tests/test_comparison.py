@@ -76,7 +76,7 @@ def test_what_a_sheet_cannot_have(invoke):
         assert done.stderr.count("\n") == 1
     done = invoke("dog.jpg", "--method", "gradcan")
     assert done.exit_code == 2
-    assert "'gradcan' is not one of" in done.stderr
+    assert "'gradcan'; did you mean gradcam" in done.stderr
 
 
 def test_layers_are_fused_and_smoothed(invoke):

@@ -98,7 +98,7 @@ def test_the_default_layer_is_the_last_with_filters(model):
 
 
 def test_layers_that_are_not_there(model):
-    with pytest.raises(UnknownLayerError, match="close to it: conv"):
+    with pytest.raises(UnknownLayerError, match="did you mean conv"):
         GradCAM(model, conv_layer="conv9")
     with pytest.raises(UnknownLayerError, match="only 7 layers"):
         GradCAM(model, output_layer=7)

@@ -100,7 +100,7 @@ def test_parameters_are_typed_as_the_methods_take_them():
 
 
 def test_an_unknown_method_is_refused_with_a_suggestion():
-    with pytest.raises(UsageError, match="close to it: gradcam"):
+    with pytest.raises(UsageError, match="did you mean gradcam"):
         make_method("gradcm")
 
 

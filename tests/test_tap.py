@@ -54,7 +54,7 @@ def test_a_layer_goes_by_name_and_index(classifier, layer, path):
 
 
 def test_a_wrong_name_gets_close_ones(classifier, builtin):
-    with pytest.raises(UnknownLayerError, match="close to it: first"):
+    with pytest.raises(UnknownLayerError, match="did you mean first"):
         Explainer(classifier, "frist")
     with pytest.raises(UnknownLayerError, match=r"'top_activatio'.*top_activation"):
         Explainer(builtin, "top_activatio")

@@ -12,6 +12,7 @@ from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.console import say, stdout_console, to_json, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import evaluate_in_view, measuring_options, prepare, tell_errors
+from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import debug_option, layers_option
 from gradcam_cli.errors import UsageError
 from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
@@ -24,7 +25,7 @@ _FAILED = 1
 @click.option(
     "--method",
     metavar="NAME",
-    type=click.Choice([name for name, info in METHODS.items() if info.needs_layer]),
+    type=MethodName([name for name, info in METHODS.items() if info.needs_layer]),
     default=DEFAULT_METHOD,
     show_default=True,
     help="How the map is computed (see 'gradcam methods').",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import sys
 import traceback
 from typing import Any
@@ -12,9 +14,11 @@ from click.shell_completion import CompletionItem
 from click_default_group import DefaultGroup
 
 from gradcam_cli.cli.console import say, visible
-from gradcam_cli.errors import GradcamError, ReaderGoneError, describe_interruption
+from gradcam_cli.errors import GradcamError, ReaderGoneError, describe_interruption, suggestion
 
 DEBUG = "gradcam_cli.debug"
+_WORD = re.compile(r"[a-z][a-z-]*", re.IGNORECASE)
+_LIKENESS = 0.7
 
 
 class GradcamGroup(DefaultGroup):  # type: ignore[misc]
@@ -57,9 +61,17 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
             ctx.exit(_tell(error))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Lets "--" come first, before a file whose name begins with a hyphen."""
+        """Lets "--" come first, before a file whose name begins with a hyphen.
+
+        Raises:
+            click.UsageError: What comes first is nearly a command, and no file.
+        """
         if args[:1] == ["--"]:
             args = [self.default_cmd_name, *args]
+        elif args and args[0] not in self.commands and _looks_like_a_command(args[0]):
+            close = suggestion(args[0], self.commands, likeness=_LIKENESS)
+            if close:
+                raise click.UsageError(f"{args[0]!r} is neither a command nor a file{close}", ctx)
         return list(super().parse_args(ctx, args))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -70,6 +82,10 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
             own = click.Context(default, parent=ctx, info_name=default.name, resilient_parsing=True)
             return [*completed, *default.shell_complete(own, incomplete)]
         return [*completed, CompletionItem(incomplete, type="file")]
+
+
+def _looks_like_a_command(word: str) -> bool:
+    return _WORD.fullmatch(word) is not None and not os.path.exists(word)
 
 
 def _tell(error: Exception) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.options import debug_option, model_options
+from gradcam_cli.cli.options import debug_option, model_options, the_model
 from gradcam_cli.models.options import ModelOptions
 
 
 @click.command(short_help="List what --layer accepts.")
+@click.argument("named", metavar="[MODEL]", required=False)
 @model_options
 @debug_option
 @click.pass_context
-def layers(ctx: click.Context, /, model: ModelOptions) -> None:
+def layers(ctx: click.Context, /, named: str | None, model: ModelOptions) -> None:
     """Lists the layers of a model that --layer accepts.
 
     Those that can be explained have a spatial output, and the class score depends on
@@ -23,8 +24,8 @@ def layers(ctx: click.Context, /, model: ModelOptions) -> None:
 
     \b
     Examples:
-      gradcam layers --model vgg19
-      gradcam layers --model my_model.keras
+      gradcam layers vgg19
+      gradcam layers my_model.keras
     """
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
@@ -35,4 +36,4 @@ def layers(ctx: click.Context, /, model: ModelOptions) -> None:
     from gradcam_cli.models.loading import load_architecture
 
     console = stdout_console()
-    console.print(layer_table(load_architecture(model).layers(), console.width))
+    console.print(layer_table(load_architecture(the_model(model, named)).layers(), console.width))

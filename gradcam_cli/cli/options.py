@@ -7,17 +7,20 @@ adds the options to a command, and hands it the dataclass that they fill.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cli.group import DEBUG
+from gradcam_cli.cli.method_names import MethodNames, joined
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
+from gradcam_cli.files.finding import SUFFIXES
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.fitting import FITS
@@ -109,6 +112,28 @@ class LayerName(click.ParamType[str | int]):
             return str(value)
 
 
+class _HeadOption(click.Option):
+    """Shows the first of its names alone: the second is the one that it had before."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Leaves the old name out."""
+        names = self.opts
+        self.opts = names[:1]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = names
+
+
+def _refuse_path(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Tells who takes the option's old name, --output, for a place to write to."""
+    if value is not None and (set(value) & {"/", "\\"} or Path(value).suffix.lower() in SUFFIXES):
+        raise click.BadParameter(
+            f"{value!r} is no output of a model; --out says where overlays are written"
+        )
+    return value
+
+
 model_options = filled_with(
     "model",
     ModelOptions,
@@ -142,8 +167,12 @@ model_options = filled_with(
         "a model's name for its own. [default: read off the model]",
     ),
     click.option(
+        "--head",
         "--output",
+        "output",
+        cls=_HeadOption,
         metavar="NAME",
+        callback=_refuse_path,
         help="Which output of your model holds the class scores, if it has several.",
     ),
     click.option(
@@ -167,6 +196,23 @@ model_options = filled_with(
 )
 
 
+def the_model(options: ModelOptions, named: str | None) -> ModelOptions:
+    """Takes the model that a command got as its argument.
+
+    Args:
+        options: What the options say.
+        named: The argument, if there was one.
+
+    Raises:
+        click.UsageError: Both name a model.
+    """
+    if named is None:
+        return options
+    if options.model is not None:
+        raise click.UsageError(f"give the model once: {named} or --model {options.model}")
+    return replace(options, model=named)
+
+
 def layers_option(help_: str) -> Decorator:
     """Makes the option that names layers, any number of them."""
     return click.option(
@@ -187,9 +233,9 @@ def methods_option(more_help: str) -> Decorator:
         "--method",
         "methods",
         metavar="NAME",
-        type=click.Choice(list(METHODS)),
+        type=MethodNames(),
         multiple=True,
-        callback=each_once,
+        callback=joined,
         default=[DEFAULT_METHOD],
         show_default=True,
         help=f"How the map is computed (see 'gradcam methods'). {more_help}",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cli.group import DEBUG
+from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
     LayerName,
     alpha_option,
@@ -39,7 +40,8 @@ _WINDOW = "window"
 @click.option("-l", "--layer", metavar="NAME", type=LayerName(), help="The layer to explain.")
 @click.option(
     "--method",
-    type=click.Choice(list(METHODS)),
+    metavar="NAME",
+    type=MethodName(),
     default=DEFAULT_METHOD,
     show_default=True,
     help="How the map is computed.",

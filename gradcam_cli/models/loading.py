@@ -85,7 +85,7 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             model, file.network, options.size, chosen, options.labels, file.stored
         )
     if options.output is not None:
-        raise UsageError("--output goes with a model file; the named models have one output")
+        raise UsageError("--head goes with a model file; the named models have one output")
     entry = find_model(model)
     if weights is not None:
         _check_weights_file(weights)

@@ -231,12 +231,10 @@ def choose_output(outputs: dict[str, tf.Tensor], name: str | None) -> tf.Tensor:
     """
     if name is None and len(outputs) > 1:
         raise UsageError(
-            f"the model has {len(outputs)} outputs; say which with --output: {', '.join(outputs)}"
+            f"the model has {len(outputs)} outputs; say which with --head: {', '.join(outputs)}"
         )
     if name is not None and name not in outputs:
-        raise UsageError(
-            f"--output {name}: the model has no such output, only {', '.join(outputs)}"
-        )
+        raise UsageError(f"--head {name}: the model has no such output, only {', '.join(outputs)}")
     output = outputs[name] if name is not None else next(iter(outputs.values()))
     if not isinstance(output, tf.Tensor) or output.shape.rank != 2 or not output.shape[1]:
         shape = getattr(output, "shape", "nothing of a fixed shape")

@@ -1,0 +1,73 @@
+"""The names of methods as people write them: "Grad-CAM", "grad_cam", "gradcam,layercam"."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.errors import suggestion
+
+_SEPARATORS = str.maketrans("", "", "-_ .")
+
+
+class MethodName(click.ParamType[str]):
+    """A method, by its name or its title, however it is written."""
+
+    name = "method"
+
+    def __init__(self, names: Collection[str] = METHODS) -> None:
+        """Takes the methods that a command has.
+
+        Args:
+            names: Of `METHODS`.
+        """
+        self._names = list(names)
+        self._known = {_plain(METHODS[name].title): name for name in names}
+        self._known |= {_plain(name): name for name in names}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Finds the method.
+
+        Raises:
+            click.BadParameter: There is none; the message names those that are close.
+        """
+        found = self._known.get(_plain(str(value)))
+        if found is None:
+            close = suggestion(str(value), self._names, spelling=_plain)
+            self.fail(f"there is no method {value!r}{close} ('gradcam methods' lists all)")
+        return found
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Completes the names that `METHODS` has."""
+        return [CompletionItem(name) for name in self._names if name.startswith(incomplete)]
+
+
+class MethodNames(MethodName):
+    """Methods, parted by commas: each is found as `MethodName` does."""
+
+    def convert(  # type: ignore[override]
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Finds the methods."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        find = super().convert
+        return tuple(find(part, param, ctx) for part in parts if part)
+
+
+def joined(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[tuple[str, ...], ...]
+) -> tuple[str, ...]:
+    """Joins what several options name, each method once."""
+    return tuple(dict.fromkeys(name for names in value for name in names))
+
+
+def _plain(name: str) -> str:
+    return name.casefold().translate(_SEPARATORS)
