@@ -1,4 +1,4 @@
-"""What README promises of results: nearly the same, whatever runs beside them and on what.
+"""What docs/many-pictures.md promises: nearly the same results, whatever runs beside them.
 
 Processors round differently, and so does one processor in batches of another size. Each
 function says in one line what differs: pytest would take minutes to compare whole files.
