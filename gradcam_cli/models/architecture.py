@@ -148,15 +148,17 @@ def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -
         # Whoever runs this from Python may have registered classes of their own.
         if is_admitted(entry) or _is_itself(entry, _registered(entry, library)):
             continue
-        # What is KerasHub's is looked at by itself.
+        name = _name(entry).rpartition(">")[2]
+        is_of_keras = _is_of_keras(entry, name)
+        # What is KerasHub's is looked at by itself, and so is what it doesn't have.
         if KERAS_HUB.names(entry) and _is_in(entry.get("module"), KERAS_HUB.namespaces):
             found_there = _of_kerashub(entry)
-            if found_there is None or _is_itself(entry, found_there):
+            is_missing = found_there is None and not is_of_keras
+            if is_missing or _is_itself(entry, found_there):
                 continue
-        name = _name(entry).rpartition(">")[2]
         if name in found:
             continue
-        if _is_of_keras(entry, name):
+        if is_of_keras:
             refused.add(what_is_named(entry))
         else:
             foreign.add(name)
