@@ -15,6 +15,7 @@ import mmap
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,15 +67,11 @@ def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
         UnsafeModelError: It isn't what its name says, refers to other files, or unpacks to far
             more than it is.
     """
-    try:
+    with _telling(path, "not a Keras model"):
+        is_zip = _is_zip(path)
         if not unsafe:
-            _check(path)
-        return _read_zip(path) if _is_zip(path) else _read_hdf5(path)
-    except GradcamError:
-        raise
-    # A damaged archive can fail in many ways.
-    except Exception as error:
-        raise ModelFileError(f"{path}: damaged, or not a Keras model ({reason(error)})") from error
+            _check(path, is_zip)
+        return _read_zip(path) if is_zip else _read_hdf5(path)
 
 
 def check_weights(path: Path) -> None:
@@ -87,12 +84,8 @@ def check_weights(path: Path) -> None:
         ModelFileError: It is damaged, or something else.
         UnsafeModelError: As `read_architecture`.
     """
-    try:
-        _check(path)
-    except GradcamError:
-        raise
-    except Exception as error:
-        raise ModelFileError(f"{path}: damaged, or no weights ({reason(error)})") from error
+    with _telling(path, "no weights"):
+        _check(path, _is_zip(path))
 
 
 def read_json(path: Path) -> Any:
@@ -126,8 +119,19 @@ def _parse(text: str | bytes) -> Any:
     return content
 
 
-def _check(path: Path) -> None:
-    if _is_zip(path):
+@contextmanager
+def _telling(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except GradcamError:
+        raise
+    # A damaged archive can fail in many ways.
+    except Exception as error:
+        raise ModelFileError(f"{path}: damaged, or {what} ({reason(error)})") from error
+
+
+def _check(path: Path, is_zip: bool) -> None:
+    if is_zip:
         with zipfile.ZipFile(path) as archive:
             _check_archive(path, archive)
     else:

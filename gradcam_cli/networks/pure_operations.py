@@ -163,4 +163,5 @@ def _is_bomb(node: Any) -> bool:
         return False
     tensor = node.attr["value"].tensor
     elements = count_elements(tensor)
-    return bool(elements > max(_FEW_ELEMENTS, _MOST_ELEMENTS * tensor.ByteSize()))
+    # To tell the size of a large one takes as long as to write it.
+    return elements > _FEW_ELEMENTS and elements > _MOST_ELEMENTS * int(tensor.ByteSize())
