@@ -120,8 +120,9 @@ class _Server(http.server.BaseHTTPRequestHandler):
         self.body(_padded_png(_MEGABYTE + 1))
 
     def folders(self):
-        # In each folder a picture and another folder.
-        self.body(b'<a href="a.png">a</a> <A class=x HREF=deeper/>deeper</A>')
+        # Each folder holds a picture and two more folders: the time ends before the
+        # names become too long.
+        self.body(b'<a href="a.png">a</a> <A class=x HREF=b/>b</A> <a href="c/">c</a>')
 
     def album(self):
         pages = {

@@ -26,7 +26,7 @@ def load(path, **options):
     return load_classifier(ModelOptions(str(path), **options))
 
 
-def refused(path, match="", kind=UnsafeModelError):
+def refused(path, match=None, kind=UnsafeModelError):
     with pytest.raises(kind, match=match) as caught:
         load(path)
     message = str(caught.value)
