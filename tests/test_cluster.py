@@ -30,7 +30,7 @@ from gradcam_cli.models.labels import Prediction
 from gradcam_cli.run.job import make_ready
 from gradcam_cli.run.records import PictureResult
 
-OVERLAY = ["_gradcam.png"]
+OVERLAY = ["{stem}_gradcam.png"]
 SHAPES = [(160, 120), (120, 160), (128, 128), (200, 100)]
 BROKEN = "photos/set1/p019.jpg"
 

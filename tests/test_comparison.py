@@ -42,11 +42,12 @@ def test_several_methods_make_a_sheet(invoke, tmp_path):
     dog, cat, gone = map(json.loads, done.stdout.splitlines())
     assert dog["method"] == ["gradcam", "eigencam"]
     assert [target["index"] for target in dog["targets"]] == [235, 281]
-    assert {target["output"] for target in dog["targets"]} == {"dog_gradcam_methods.png"}
+    name = "dog_gradcam+eigencam_235-german-shepherd+281-tabby.png"
+    assert {target["output"] for target in dog["targets"]} == {name}
     assert cat["predictions"][0]["index"] in (281, 282, 285)
     assert "no such file" in gone["error"]
-    assert is_own_result(tmp_path / "dog_gradcam_methods.png")
-    with Image.open(tmp_path / "dog_gradcam_methods.png") as sheet:
+    assert is_own_result(tmp_path / name)
+    with Image.open(tmp_path / name) as sheet:
         assert "Grad-CAM, Eigen-CAM" in sheet.text["Title"]
         # Two columns and two rows of 300×225, and the labels before and above them.
         assert sheet.width > 600
@@ -64,7 +65,7 @@ def test_an_earlier_sheet_is_replaced_and_not_explained(invoke, tmp_path):
     assert invoke(*arguments).exit_code == 0
     assert invoke(*arguments).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "cat.jpg", "cat_gradcam_methods.png", "dog.jpg", "dog_gradcam_methods.png"
+        "cat.jpg", "cat_gradcam+fem.png", "dog.jpg", "dog_gradcam+fem.png"
     ]  # fmt: skip
 
 

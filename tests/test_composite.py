@@ -9,8 +9,8 @@ from gradcam_cli.rendering.composite import HUES, draw_composite
 GREY = Image.new("RGB", (120, 60), (128, 128, 128))
 
 
-def entry(name, heat):
-    return Prediction(0, name, None, 0.5), heat.astype(np.float32)
+def entry(name, heat, probability=0.5):
+    return Prediction(0, name, None, probability), heat.astype(np.float32)
 
 
 def nearest_hue(pixel):
@@ -45,3 +45,20 @@ def test_legend_shows_the_hue_of_each_class_below_the_picture():
     for hue in HUES[:3]:
         assert (legend == hue).all(axis=1).sum() > 20
     assert not (legend == HUES[3]).all(axis=1).any()
+
+
+def test_a_less_probable_class_has_less_colour():
+    left, right = np.zeros((2, 60, 120))
+    left[:, :60] = right[:, 60:] = 1
+    classes = [entry("orange", left, 0.56), entry("tray", right, 0.01)]
+    composite = np.asarray(draw_composite(GREY, classes)).astype(int)
+    strength = np.abs(composite[:60] - 128).sum(axis=2)
+    assert 0 < strength[:, 60:].max() < strength[:, :60].min() / 3
+    both = draw_composite(GREY, [entry("orange", left, 0.56), entry("tray", left, 0.01)])
+    assert nearest_hue(both.getpixel((20, 30))) == 0
+
+
+def test_classes_without_any_probability_are_drawn_alike():
+    heat = np.ones((60, 120))
+    composite = draw_composite(GREY, [entry("one", heat, 0.0)])
+    assert nearest_hue(composite.getpixel((20, 30))) == 0

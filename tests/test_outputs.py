@@ -10,7 +10,7 @@ from gradcam_cli.files.marks import is_result_of, mark
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.writing import written_whole
 
-OVERLAY = ["_gradcam.png"]
+OVERLAY = ["{stem}_gradcam.png"]
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +29,8 @@ def write_result(path, source):
     )
 
 
-def names(namer, path, suffixes=tuple(OVERLAY), folder=""):
-    return [str(path) for path in namer.name(picture(path, folder), suffixes)]
+def names(namer, path, patterns=tuple(OVERLAY), folder=""):
+    return [str(path) for path in namer.name(picture(path, folder), patterns)]
 
 
 def test_results_lie_beside_their_picture():
@@ -91,16 +91,17 @@ def test_a_result_never_replaces_an_input_that_was_itself_a_result():
 
 
 def test_results_of_several_classes_share_their_beginning():
-    suffixes = ["_gradcam_1-a.png", "_heatmap_1-a.npy", "_gradcam_2-b.png", "_heatmap_2-b.npy"]
-    assert names(OutputNamer(), "a.jpg", suffixes) == [f"a{suffix}" for suffix in suffixes]
+    endings = ["_gradcam_1-a.png", "_heatmap_1-a.npy", "_gradcam_2-b.png", "_heatmap_2-b.npy"]
+    patterns = [f"{{stem}}{ending}" for ending in endings]
+    assert names(OutputNamer(), "a.jpg", patterns) == [f"a{ending}" for ending in endings]
     Path("a_heatmap_2-b.npy").write_bytes(b"the user's own numbers")
-    assert names(OutputNamer(), "a.jpg", suffixes) == [f"a_jpg{suffix}" for suffix in suffixes]
+    assert names(OutputNamer(), "a.jpg", patterns) == [f"a_jpg{ending}" for ending in endings]
 
 
 def test_an_array_of_the_users_is_not_replaced_beside_an_own_overlay():
     write_result("a_gradcam.png", "a.jpg")
     Path("a_heatmap.npy").write_bytes(b"the user's own numbers")
-    assert names(OutputNamer(), "a.jpg", ["_gradcam.png", "_heatmap.npy"]) != [
+    assert names(OutputNamer(), "a.jpg", ["{stem}_gradcam.png", "{stem}_heatmap.npy"]) != [
         "a_gradcam.png",
         "a_heatmap.npy",
     ]

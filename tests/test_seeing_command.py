@@ -162,11 +162,11 @@ def test_command_draws_tells_and_reports(samples, run_gradcam, tmp_path):
     assert right > 850
     assert top < 120 < bottom
     assert dog["targets"][0]["region"]["threshold"] == 0.15
-    assert (tmp_path / cat["figure"]).name == "cat_gradcam_figure.png"
+    assert (tmp_path / cat["figure"]).name == "cat_gradcam_box_figure.png"
     written = {path.name for path in (tmp_path / "maps").iterdir()}
     assert written == {
-        *("cat_gradcam.png", "cat_gradcam_figure.png"),
-        *("dog_gradcam.png", "dog_gradcam_figure.png"),
+        *("cat_gradcam_box.png", "cat_gradcam_box_figure.png"),
+        *("dog_gradcam_box.png", "dog_gradcam_box_figure.png"),
     }
     page = (tmp_path / "out/report.html").read_text("utf-8")
     assert page.count('"path"') == 2

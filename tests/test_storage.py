@@ -207,7 +207,7 @@ def test_a_folder_of_a_store_is_listed_once(memory, monkeypatch):
     )
     namer = OutputNamer(out)
     pictures = [InputPicture(Path(f"{name}"), Path()) for name in ("cat.jpg", "dog.png", "x.jpg")]
-    names = [namer.name(picture, ["_gradcam.png"])[0].name for picture in pictures]
+    names = [namer.name(picture, ["{stem}_gradcam.png"])[0].name for picture in pictures]
     assert names == ["cat_gradcam.png", "dog_png_gradcam.png", "x_gradcam.png"]
     assert listed == [("/maps",)]
 

@@ -16,9 +16,10 @@ from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cli.console import say, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.options import debug_option, model_options
+from gradcam_cli.cli.out_file import take_out_file
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.cli.printing import ResultPrinter
-from gradcam_cli.cli.reproduce import remember_given, repeated_arguments
+from gradcam_cli.cli.reproduce import GIVEN, remember_given, repeated_arguments
 from gradcam_cli.cli.results_file import ResultsFile
 from gradcam_cli.cli.run_options import (
     draw_options,
@@ -122,13 +123,15 @@ def explain(
 ) -> None:
     """Explains pictures: prints the most probable classes and writes an overlay of each.
 
-    PATH is a picture or a folder, which is searched with all below it, or the URL of either
-    (s3://bucket/photos). For photo.jpg the overlay is photo_gradcam.png; no file of yours is
-    ever overwritten.
+    PATH is a picture, or a folder, which is searched recursively, or the URL of either
+    (s3://bucket/photos). The overlay of photo.jpg is photo_gradcam.png. Options that change the
+    picture are part of its name (photo_layercam_281-tabby.png), so variants lie side by side. No
+    file of yours is ever overwritten.
 
     \b
     Examples:
       gradcam photo.jpg
+      gradcam photo.jpg -o explained.png
       gradcam photo.jpg --layer block5_conv4
       gradcam photo.jpg --model resnet50 --class tabby --class 281 --class n02123045
       gradcam photo.jpg --method gradcam --method layercam --class tabby --class lynx
@@ -150,10 +153,11 @@ def explain(
         check_may_replace(write.report)
     if not paths and not manifests:
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
-    pictures = gather_pictures(paths, manifests)
+    job, pictures = take_out_file(job, gather_pictures(paths, manifests), ctx.meta[GIVEN])
+    job.check_names(pictures)
     job = replace(job, model=_choose_model(model, wanted.layers))
     if job.writes_files:
-        check_places(pictures, write.out)
+        check_places(pictures, job.write.out)
     as_json = json == Path(_STANDARD_OUTPUT)
     with contextlib.ExitStack() as stack:
         results_file = None

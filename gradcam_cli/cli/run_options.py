@@ -123,9 +123,17 @@ write_options = filled_with(
     click.option(
         "-o",
         "--out",
-        metavar="FOLDER|URL",
-        type=StoragePath(file_okay=False),
-        help="Write results here, folders mirrored. [default: beside each picture]",
+        metavar="FOLDER|FILE.png|URL",
+        type=StoragePath(),
+        help="Write results to this folder, with the subfolders of the pictures; or, for one "
+        "picture, to this file (.png, .jpg or .webp). [default: beside each picture]",
+    ),
+    click.option(
+        "--name",
+        metavar="PATTERN",
+        help='Name results by a pattern: "{stem}_{method}_{class}" gives '
+        "photo_gradcam_281-tabby.png. Fields: {stem} (the picture's name), {method}, {layer}, "
+        "{model}, {class}.",
     ),
     click.option(
         "--format",

@@ -49,7 +49,10 @@ class Block:
 
 
 def cut(
-    pictures: Sequence[InputPicture], out: AnyPath | None, size: int | None = None
+    pictures: Sequence[InputPicture],
+    out: AnyPath | None,
+    size: int | None = None,
+    before_stem: str | None = "",
 ) -> Iterator[Block]:
     """Cuts pictures into blocks, in their order.
 
@@ -61,13 +64,15 @@ def cut(
         out: The folder for all results; None for beside each picture.
         size: How many pictures a block has, or a few more; None for what depends on the
             number of pictures alone, so that the same run has the same blocks anywhere.
+        before_stem: What the names of results begin with, before that of the picture; None
+            if nobody knows.
 
     Raises:
         StorageError: The store of the results can't be asked what is there.
     """
     if size is None:
         size = max(_SMALLEST, min(len(pictures) // _USUAL_NUMBER, _LARGEST))
-    listing = _Listing(out)
+    listing = _Listing(out, before_stem)
     block: list[InputPicture] = []
     index = 0
     for group in _groups(pictures, out):
@@ -134,8 +139,9 @@ def _join(joined: dict[int, int], one: int, other: int) -> None:
 class _Listing:
     """What is in a store below the folder for results, by one listing."""
 
-    def __init__(self, out: AnyPath | None) -> None:
+    def __init__(self, out: AnyPath | None, before_stem: str | None) -> None:
         self._out = out
+        self._before_stem = before_stem
         self._names: dict[str, list[str]] = {}
         if out is not None and is_remote(out) and is_folder(out):
             for *folders, name in list_below(out):
@@ -154,11 +160,12 @@ class _Listing:
             wanted = found.setdefault(folder, set())
             for beginning in wanted_names(picture):
                 # What is shortened keeps its end, not its beginning.
-                if len(beginning) > _COMPARED_LENGTH:
+                if len(beginning) > _COMPARED_LENGTH or self._before_stem is None:
                     wanted.update(names)
                     continue
-                for name in islice(names, bisect_left(names, f"{beginning}_"), None):
-                    if not name.startswith(f"{beginning}_"):
+                begun = f"{self._before_stem}{beginning}"
+                for name in islice(names, bisect_left(names, begun), None):
+                    if not name.startswith(begun):
                         break
                     wanted.add(name)
         return {folder: frozenset(names) for folder, names in found.items()}

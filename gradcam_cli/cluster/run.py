@@ -15,6 +15,7 @@ from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster.blocks import Block, cut
 from gradcam_cli.errors import ClusterError, GradcamError, UsageError, reason
 from gradcam_cli.files.finding import InputPicture, PictureKey
+from gradcam_cli.files.name_pattern import NamePattern
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import is_remote
 from gradcam_cli.run.job import Job
@@ -104,7 +105,9 @@ def explain_on_cluster(
         if block_size is None and job.explain.runs_many_times:
             # Each picture takes seconds: workers would end far apart.
             block_size = _SLOW_BLOCK
-        blocks = list(cut(pictures, job.write.out, block_size))
+        pattern = job.write.name
+        before_stem = "" if pattern is None else NamePattern(pattern).before_stem
+        blocks = list(cut(pictures, job.write.out, block_size, before_stem))
         answers = _answers(ray, blocks, pictures, job)
         with contextlib.closing(answers):
             first = next(answers)

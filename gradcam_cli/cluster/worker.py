@@ -99,7 +99,7 @@ class Worker:
         assert out is not None
         facts = [explainer.facts for explainer in self._ready.explainers]
         try:
-            namer = OutputNamer(out, block.taken)
+            namer = OutputNamer(out, block.taken, self._ready.task.names.identity)
             results = list(self._ready.explain(block.pictures, namer))
             write_part(out / TABLE_FOLDER / block.part, results, facts)
         except GradcamError as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
@@ -21,20 +23,20 @@ from gradcam_cli.files.storage import (
 from gradcam_cli.version import __version__
 
 OVERLAY_SUFFIX = "_gradcam"
-HEATMAP_SUFFIX = "_heatmap"
-FIGURE_SUFFIX = f"{OVERLAY_SUFFIX}_figure"
-COMPOSITE_SUFFIX = f"{OVERLAY_SUFFIX}_composite"
-SHEET_SUFFIX = f"{OVERLAY_SUFFIX}_methods"
+# The name of a method, as results have it.
+_NAMED_SO = re.compile(r"_\w*(cam|heatmap|fullgrad|fem|rollout|chefer|legrad)")
 # A file by this name says that a folder holds nothing but results.
 RESULTS_FOLDER_MARK = ".gradcam-report"
 _KEY = "gradcam-source"
+# In bytes. A colour profile may come before the mark.
+_SEARCHED = 65536
 _SOFTWARE_NAME = f"gradcam {__version__}"
 # Exif 2.32, tables 4 and 7.
 _IMAGE_DESCRIPTION, _DOCUMENT_NAME, _SOFTWARE = 0x010E, 0x010D, 0x0131
 _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
 
 
-def source_id(source: AnyPath, folder: AnyPath) -> str:
+def source_id(source: AnyPath, folder: AnyPath, variant: str = "") -> str:
     """Identifies a picture as seen from the folder of a result, without naming folders.
 
     Results that are moved together with their pictures keep it.
@@ -42,14 +44,16 @@ def source_id(source: AnyPath, folder: AnyPath) -> str:
     Args:
         source: The picture that was explained.
         folder: Where the result lies.
+        variant: The options that it was explained with, where they aren't the defaults.
     """
     if is_remote(source) or is_remote(folder):
-        return _digest(relative_place(source, folder))
-    try:
-        place = os.path.relpath(os.path.realpath(source), os.path.realpath(folder))
-    except ValueError:  # Another drive on Windows.
-        place = os.path.realpath(source)
-    return _digest(place)
+        place = relative_place(source, folder)
+    else:
+        try:
+            place = os.path.relpath(os.path.realpath(source), os.path.realpath(folder))
+        except ValueError:  # Another drive on Windows.
+            place = os.path.realpath(source)
+    return _digest(f"{place}\0{variant}" if variant else place)
 
 
 def printable(text: str) -> str:
@@ -92,7 +96,14 @@ class Mark:
         return exif.tobytes()
 
 
-def mark(source: AnyPath, folder: AnyPath, title: str, companions: Iterable[AnyPath] = ()) -> Mark:
+def mark(
+    source: AnyPath,
+    folder: AnyPath,
+    title: str,
+    companions: Iterable[AnyPath] = (),
+    variant: str = "",
+    replaced: AnyPath | None = None,
+) -> Mark:
     """Makes the mark of a picture that is written.
 
     Args:
@@ -100,27 +111,36 @@ def mark(source: AnyPath, folder: AnyPath, title: str, companions: Iterable[AnyP
         folder: Where the result will lie.
         title: What it shows, for people.
         companions: Files without room for a mark that are written with it.
+        variant: As for `source_id`.
+        replaced: The file that it replaces, if that is there: it vouches for the same files,
+            which a later run may replace.
     """
-    identity = " ".join([source_id(source, folder), *map(_name_id, companions)])
+    own = source_id(source, folder, variant)
+    ids = list(map(_name_id, companions))
+    # A store would have to send the file.
+    if replaced is not None and not is_remote(replaced) and is_result_of(replaced, source, variant):
+        ids += _read_mark(replaced)[1:]
+    identity = " ".join([own, *dict.fromkeys(ids)])
     return Mark(title, printable(file_name(source)), identity)
 
 
-def is_result_of(path: AnyPath, source: AnyPath) -> bool:
-    """Says whether a result is the tool's own, made from this picture."""
-    return _read_mark(path)[:1] == [source_id(source, path.parent)]
+def is_result_of(path: AnyPath, source: AnyPath, variant: str = "") -> bool:
+    """Says whether a result is the tool's own, made from this picture with these options."""
+    return _read_mark(path)[:1] == [source_id(source, path.parent, variant)]
 
 
-def are_results_of(paths: Sequence[AnyPath], source: AnyPath) -> bool:
+def are_results_of(paths: Sequence[AnyPath], source: AnyPath, variant: str = "") -> bool:
     """Says whether files that are there are the tool's own, all made from this picture.
 
     Args:
         paths: The files, in one folder. The first vouches for those without room for a mark.
         source: The picture.
+        variant: As for `source_id`.
     """
     first, *others = paths
     identity, *companions = _read_mark(first) or [""]
-    return identity == source_id(source, first.parent) and all(
-        _name_id(path) in companions or is_result_of(path, source) for path in others
+    return identity == source_id(source, first.parent, variant) and all(
+        _name_id(path) in companions or is_result_of(path, source, variant) for path in others
     )
 
 
@@ -165,8 +185,32 @@ def _possible_formats(path: AnyPath) -> tuple[str, ...]:
     return tuple(dict.fromkeys((Image.EXTENSION.get(ending, "PNG"), "PNG")))
 
 
-def is_own_result(path: AnyPath) -> bool:
+def is_marked(path: AnyPath) -> bool:
     """Says whether a file is a picture that the tool wrote, whatever it is of."""
-    # Looking into every picture of a large folder would take long.
-    named_so = OVERLAY_SUFFIX in path.stem or HEATMAP_SUFFIX in path.stem
-    return named_so and bool(_read_mark(path))
+    return bool(_read_mark(path))
+
+
+def is_own_result(path: AnyPath) -> bool:
+    """Says the same of any picture in a folder, quickly.
+
+    In a store, where each look takes a request, only pictures that are named as results
+    usually are can be known.
+    """
+    if is_remote(path):
+        return _NAMED_SO.search(path.stem) is not None and is_marked(path)
+    return _has_key(path) and is_marked(path)
+
+
+def _has_key(path: Path) -> bool:
+    """Says whether a mark can be in a file: PNG and JPEG have it in front, WebP at the end."""
+    try:
+        if is_pipe_or_device(path):
+            return False
+        with open(path, "rb", buffering=0) as file:
+            found = _KEY.encode() in file.read(_SEARCHED)
+            if not found and path.suffix.lower() == ".webp":
+                file.seek(-min(_SEARCHED, os.fstat(file.fileno()).st_size), os.SEEK_END)
+                found = _KEY.encode() in file.read(_SEARCHED)
+            return found
+    except OSError:
+        return False

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count
 from pathlib import PurePath
 
+from gradcam_cli.errors import OutputError
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.marks import are_results_of
+from gradcam_cli.files.marks import are_results_of, is_marked
+from gradcam_cli.files.name_pattern import STEM_FIELD
 from gradcam_cli.files.storage import (
     AnyPath,
     check_writable,
@@ -25,14 +27,17 @@ _LONGEST_NAME = 255
 class OutputNamer:
     """Gives every input picture file names of its own.
 
-    ``photos/cat.jpg`` becomes ``cat_gradcam.png``. If that name is taken, by another
-    picture of this run, another picture's earlier result or a file of the user's, it
-    becomes ``cat_jpg_gradcam.png``, then ``cat_jpg_2_gradcam.png`` and so on. An earlier
-    result of the same picture is replaced.
+    The result of ``photos/cat.jpg`` is called ``cat_gradcam.png``. If that name is taken,
+    by another picture of this run, by another picture's earlier result or by a file of the
+    user's, it is ``cat_jpg_gradcam.png``, then ``cat_jpg_2_gradcam.png`` and so on. An
+    earlier result of the same picture and the same options is replaced.
     """
 
     def __init__(
-        self, out: AnyPath | None = None, taken: Mapping[str, Set[str]] | None = None
+        self,
+        out: AnyPath | None = None,
+        taken: Mapping[str, Set[str]] | None = None,
+        variant: str = "",
     ) -> None:
         """Takes what the names depend on.
 
@@ -40,35 +45,46 @@ class OutputNamer:
             out: The folder for all results; None puts each beside its picture.
             taken: The names of what is in folders of a store, by the folder's URL; other
                 folders are listed when they are needed.
+            variant: The options of the run, as in the mark of its files.
         """
+        self._variant = variant
         self._out = out
         self._given: set[str] = set()
         self._taken: dict[str, Set[str]] = dict(taken or {})
 
-    def name(self, picture: InputPicture, suffixes: Sequence[str]) -> list[AnyPath]:
+    def name(self, picture: InputPicture, patterns: Sequence[str]) -> list[AnyPath]:
         """Names the results of one picture.
 
         Args:
             picture: The picture.
-            suffixes: What each name ends in ("_gradcam.png"); the first must be that of
-                a picture with a mark, which says whose the others are.
+            patterns: The names with "{stem}" for that of the picture
+                ("{stem}_gradcam.png"). The first must be that of a picture with a mark,
+                which says whose the others are. Names without "{stem}" are taken as they
+                are, and replace any earlier result of the tool.
 
         Returns:
-            A path for each suffix, all with the same beginning.
-        """
-        free = (p for p in self._choices(picture, suffixes) if self._are_free(p, picture.path))
-        paths = next(free)
-        self._give(paths)
-        return paths
+            A path for each pattern.
 
-    def has_all(self, picture: InputPicture, suffixes: Sequence[str]) -> bool:
+        Raises:
+            OutputError: A name without "{stem}" is taken by a file of the user's.
+        """
+        is_exact = STEM_FIELD not in patterns[0]
+        for paths in self._choices(picture, patterns):
+            if self._are_free(paths, picture.path, is_exact):
+                self._give(paths)
+                return paths
+        raise OutputError(
+            f"{paths[0]}: exists already, and gradcam didn't write it; choose another name"
+        )
+
+    def has_all(self, picture: InputPicture, patterns: Sequence[str]) -> bool:
         """Says whether an earlier run wrote these results; if so, they keep their names.
 
         Args:
             picture: The picture.
-            suffixes: As for `name`.
+            patterns: As for `name`.
         """
-        for number, paths in enumerate(self._choices(picture, suffixes)):
+        for number, paths in enumerate(self._choices(picture, patterns)):
             exist = [self._exists(path) for path in paths]
             if all(exist) and self._are_free(paths, picture.path):
                 self._give(paths)
@@ -78,22 +94,28 @@ class OutputNamer:
                 break
         return False
 
-    def _choices(self, picture: InputPicture, suffixes: Sequence[str]) -> Iterator[list[AnyPath]]:
+    def _choices(self, picture: InputPicture, patterns: Sequence[str]) -> Iterator[list[AnyPath]]:
         folder = result_folder(picture, self._out)
-        room = _LONGEST_NAME - max(len(os.fsencode(suffix)) for suffix in suffixes)
+        if STEM_FIELD not in patterns[0]:
+            yield [folder / pattern for pattern in patterns]
+            return
+        taken = max(len(os.fsencode(pattern)) for pattern in patterns) - len(STEM_FIELD)
         for stem in _stems(picture):
-            yield [folder / f"{_shortened(stem, room)}{suffix}" for suffix in suffixes]
+            shortened = _shortened(stem, _LONGEST_NAME - taken)
+            yield [folder / pattern.replace(STEM_FIELD, shortened) for pattern in patterns]
 
-    def _are_free(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
+    def _are_free(self, paths: Sequence[AnyPath], source: AnyPath, is_exact: bool = False) -> bool:
         given = not self._given.isdisjoint(str(path).casefold() for path in paths)
-        return not given and self._may_write(paths, source)
+        return not given and self._may_write(paths, source, is_exact)
 
     def _give(self, paths: Iterable[AnyPath]) -> None:
         self._given.update(str(path).casefold() for path in paths)
 
-    def _may_write(self, paths: Sequence[AnyPath], source: AnyPath) -> bool:
+    def _may_write(self, paths: Sequence[AnyPath], source: AnyPath, is_exact: bool) -> bool:
         existing = [path for path in paths if self._exists(path)]
-        return not existing or are_results_of(existing, source)
+        if not existing or are_results_of(existing, source, self._variant):
+            return True
+        return is_exact and all(map(is_marked, existing))
 
     def _exists(self, path: AnyPath) -> bool:
         if not is_remote(path):

@@ -119,7 +119,10 @@ def format_for(path: AnyPath) -> str:
 
 def carries_mark(path: AnyPath) -> bool:
     """Says whether a file that is written by this name has room for the tool's mark."""
-    return any(row.carries_mark for row in FORMATS if path.suffix == f".{row.name}")
+    ending = path.suffix.lower()
+    return any(
+        row.carries_mark for row in FORMATS if ending in (f".{row.name}", *row.other_endings)
+    )
 
 
 def _png_picture(image: Image.Image, mark: Mark | None, icc_profile: bytes | None) -> bytes:

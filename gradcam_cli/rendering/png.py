@@ -73,10 +73,11 @@ def encode_png(
     file = io.BytesIO()
     file.write(_SIGNATURE)
     header = struct.pack(">2I5B", image.width, image.height, _BITS, _RGB, 0, 0, 0)
-    before = [(b"IHDR", header)]
+    # The mark comes before the profile, which may be long: it is looked for in front.
+    before = [(b"IHDR", header), *chunks]
     if icc_profile:
         before.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)))
-    for name, content in (*before, *chunks):
+    for name, content in before:
         _write_chunk(file, name, [content])
     _write_chunk(file, b"IDAT", _compress(image))
     _write_chunk(file, b"IEND", [])

@@ -24,6 +24,7 @@ from gradcam_cli.run.options import (
     WriteOptions,
 )
 from gradcam_cli.run.records import PictureResult
+from gradcam_cli.run.result_names import check_names, result_names
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import Task
 from gradcam_cli.run.truth import FOLDERS, Truth, labels_from_folders
@@ -63,10 +64,17 @@ class Job:
         """Whether anything is written besides a report."""
         draw = self.draw
         wanted = (
-            *(self.write.out, self.explain.each),
+            *(self.write.out, self.write.name, self.explain.each),
             *(draw.heatmap, draw.figure, draw.contour, draw.box),
         )
         return self.write.report is None or any(wanted)
+
+    @property
+    def writes_one_a_class(self) -> bool:
+        """Whether each of several classes gets an overlay of its own."""
+        explain = self.explain
+        several = len(explain.classes) > 1 or explain.each or explain.only_wrong
+        return several and not self.draws_sheet
 
     def check(self) -> None:
         """Finds out whether its options go together.
@@ -109,6 +117,19 @@ class Job:
                         f"--{option} goes with one --method, or with --figure; several methods "
                         f"make a sheet"
                     )
+
+    def check_names(self, pictures: Iterable[InputPicture]) -> None:
+        """Finds out whether each file gets a name of its own.
+
+        Args:
+            pictures: All pictures.
+
+        Raises:
+            UsageError: Several would have the same name, or the pattern for names is none.
+        """
+        if self.writes_files:
+            names_classes = bool(self.explain.classes)
+            check_names(pictures, self.write, self.writes_one_a_class, names_classes)
 
 
 @dataclass(frozen=True)
@@ -158,6 +179,7 @@ def make_ready(
     classifier = _load(job)
     if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
+    explainers = _explainers(job, classifier)
     task = Task(
         inputs=classifier.input_for(job.explain.fit, job.model.size),
         download_limits=DownloadLimits(job.machine.max_download),
@@ -165,13 +187,14 @@ def make_ready(
         top_k=job.explain.top_k or DEFAULT_TOP_K,
         draw=job.draw,
         write=job.write,
+        names=result_names(job.model, job.explain, job.draw, job.write, explainers[0].facts.layer),
         composite=job.explain.each,
         sheet=job.draws_sheet,
         keeps_card=job.write.report is not None,
         batch_size=job.machine.batch_size,
         parallelism=parallelism or Parallelism(),
     )
-    return ReadyJob(_explainers(job, classifier), task)
+    return ReadyJob(explainers, task)
 
 
 def _load(job: Job) -> Classifier:

@@ -106,15 +106,20 @@ class WriteOptions:
 
     Attributes:
         out: The folder for results; None for beside each picture.
+        name: The pattern of the names of results (see
+            `gradcam_cli.files.name_pattern.NamePattern`); None for the usual names.
         format: What overlays and composites are written as: one of
             `gradcam_cli.rendering.encoding.PICTURE_FORMATS`.
+        ending: What their names end in ("jpeg"); None for the name of the format.
         report: The page that shows all pictures; None for none.
         report_assets: Put the pictures of the report into a folder beside it.
         skip_existing: Pass over pictures whose results are all there.
     """
 
     out: AnyPath | None = None
+    name: str | None = None
     format: str = DEFAULT_FORMAT
+    ending: str | None = None
     report: Path | None = None
     report_assets: bool = False
     skip_existing: bool = False

@@ -215,7 +215,10 @@ class _Pipeline:
         result = self._predict(picture, loaded, explanations[0].probabilities[row])
         if self._task.targets.only_wrong and not result.is_wrong:
             return _done(result)
-        files = self._planner.plan(picture, explanations[0].targets[row])
+        try:
+            files = self._planner.plan(picture, explanations[0].targets[row])
+        except GradcamError as error:
+            return _done(PictureResult(picture, error=error))
         return self._pool.submit(self._write, result, loaded, explanations, row, files)
 
     def _predict(

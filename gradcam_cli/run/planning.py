@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from gradcam_cli.errors import UnknownClassError
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.marks import (
-    COMPOSITE_SUFFIX,
-    FIGURE_SUFFIX,
-    HEATMAP_SUFFIX,
-    OVERLAY_SUFFIX,
-    SHEET_SUFFIX,
-)
+from gradcam_cli.files.name_pattern import name_part
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.labels import Labels
@@ -21,6 +14,8 @@ from gradcam_cli.run.task import Task
 
 # What a file shows ("overlay", "heatmap", ...), and of which target, if of one.
 PlannedFile = tuple[str, int | None]
+# In bytes.
+_LONGEST_CLASS = 32
 
 
 class FilePlanner:
@@ -36,7 +31,7 @@ class FilePlanner:
         """
         self._task = task
         self._labels = labels
-        self._namer = namer or OutputNamer(task.write.out)
+        self._namer = namer or OutputNamer(task.write.out, variant=task.names.identity)
 
     def plan(self, picture: InputPicture, targets: Sequence[int]) -> dict[PlannedFile, AnyPath]:
         """Names the files of one picture.
@@ -47,12 +42,15 @@ class FilePlanner:
         Args:
             picture: The picture.
             targets: The indices of its explained classes.
+
+        Raises:
+            OutputError: A file of the user's has the only name that a result may have.
         """
-        suffixes = self._suffixes(picture, targets)
-        if not suffixes:
+        names = self._names(picture, targets)
+        if not names:
             return {}
-        paths = self._namer.name(picture, list(suffixes.values()))
-        return dict(zip(suffixes, paths, strict=True))
+        paths = self._namer.name(picture, list(names.values()))
+        return dict(zip(names, paths, strict=True))
 
     def is_done(self, picture: InputPicture) -> bool:
         """Says whether all files of a picture are there, from an earlier run.
@@ -68,33 +66,37 @@ class FilePlanner:
         except UnknownClassError:
             # It is told where the picture would be explained.
             return False
-        suffixes = self._suffixes(picture, targets)
+        names = self._names(picture, targets)
         if self._task.targets.number_with_files(len(targets)) > 1 and min(targets) < 0:
-            suffixes = {file: suffix for file, suffix in suffixes.items() if file[1] is None}
-        return bool(suffixes) and self._namer.has_all(picture, list(suffixes.values()))
+            names = {file: name for file, name in names.items() if file[1] is None}
+        return bool(names) and self._namer.has_all(picture, list(names.values()))
 
-    def _suffixes(self, picture: InputPicture, targets: Sequence[int]) -> dict[PlannedFile, str]:
-        """Gives the endings of a picture's files; the first is an overlay's."""
+    def _names(self, picture: InputPicture, targets: Sequence[int]) -> dict[PlannedFile, str]:
+        """Gives the patterns of a picture's file names; the first is an overlay's."""
         targets = targets[: self._task.targets.number_with_files(len(targets))]
-        draw, format_ = self._task.draw, self._task.write.format
-        suffixes: dict[PlannedFile, str] = {}
+        draw, names = self._task.draw, self._task.names
+        ending = self._task.write.ending or self._task.write.format
+        has_own_class = names.names_classes or picture.target is not None
+        words = [f"{index}-{_class_word(self._labels.name(index))}" for index in targets]
+        of_all = ""
+        if has_own_class or names.pattern is not None:
+            of_all = name_part("+".join(words))
+        files: dict[PlannedFile, str] = {}
         if self._task.sheet:
-            suffixes["sheet", None] = f"{SHEET_SUFFIX}.{format_}"
-            return suffixes
-        for number, index in enumerate(targets):
-            name = ""
-            if len(targets) > 1 or picture.target is not None:
-                name = f"_{index}-{_file_name(self._labels.name(index))}"
-            suffixes["overlay", number] = f"{OVERLAY_SUFFIX}{name}.{format_}"
+            files["sheet", None] = f"{names.sheet(of_all)}.{ending}"
+            return files
+        for number, word in enumerate(words):
+            of_one = word if len(words) > 1 else of_all
+            files["overlay", number] = f"{names.overlay(of_one)}.{ending}"
             if draw.heatmap:
-                suffixes["heatmap", number] = f"{HEATMAP_SUFFIX}{name}.{draw.heatmap}"
-        if suffixes and self._task.composite:
-            suffixes["composite", None] = f"{COMPOSITE_SUFFIX}.{format_}"
-        if suffixes and draw.figure:
-            suffixes["figure", None] = f"{FIGURE_SUFFIX}.{draw.figure}"
-        return suffixes
+                files["heatmap", number] = f"{names.heatmap(of_one)}.{draw.heatmap}"
+        if files and self._task.composite:
+            files["composite", None] = f"{names.composite(of_all)}.{ending}"
+        if files and draw.figure:
+            files["figure", None] = f"{names.figure(of_all)}.{draw.figure}"
+        return files
 
 
-def _file_name(name: str) -> str:
+def _class_word(name: str) -> str:
     """Leaves letters and digits of a class name, for any file system."""
-    return re.sub(r"\W+", "-", name.casefold()).strip("-")[:40]
+    return name_part(name.casefold().replace("+", "-"), _LONGEST_CLASS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gradcam_cli.files.downloads import DownloadLimits
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, WriteOptions
+from gradcam_cli.run.result_names import ResultNames
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.runtime.cores import Parallelism, usable_cores
 
@@ -22,6 +23,7 @@ class Task:
         top_k: How many of the most probable classes are told.
         draw: What is drawn.
         write: Where it is written.
+        names: What the names of all files have in common.
         composite: Also write one picture of all classes, each in a hue of its own.
         sheet: Write a sheet with an overlay by each explainer, instead of overlays.
         keeps_panels: Also keep the overlays in memory, labelled for a figure.
@@ -37,6 +39,7 @@ class Task:
     top_k: int = DEFAULT_TOP_K
     draw: DrawOptions = field(default_factory=DrawOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
+    names: ResultNames = field(default_factory=ResultNames)
     composite: bool = False
     sheet: bool = False
     keeps_panels: bool = False

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.methods.table import METHODS
-from gradcam_cli.files.marks import mark
+from gradcam_cli.files.marks import Mark, mark
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
@@ -192,12 +192,12 @@ class PictureWriter:
     def _write_heatmap(
         self, path: AnyPath, heatmap: np.ndarray, result: PictureResult, title: str
     ) -> None:
-        own = mark(result.picture.path, path.parent, title)
+        own = self._mark(path, result, title)
         with written_whole(path) as file:
             save_heatmap(heatmap, file, path.suffix[1:], own)
 
     def _write_figure(self, path: AnyPath, result: PictureResult, figure: Figure) -> None:
-        own = mark(result.picture.path, path.parent, "Figure")
+        own = self._mark(path, result, "Figure")
         with written_whole(path) as file:
             save_figure(figure, file, path.suffix[1:], own)
 
@@ -213,8 +213,14 @@ class PictureWriter:
         encoded = encode_picture(
             image,
             self._task.write.format,
-            mark(result.picture.path, path.parent, title, companions),
+            self._mark(path, result, title, companions),
             None if original is None else original.info.get("icc_profile"),
         )
         with written_whole(path) as file:
             file.write(encoded)
+
+    def _mark(
+        self, path: AnyPath, result: PictureResult, title: str, companions: Iterable[AnyPath] = ()
+    ) -> Mark:
+        variant = self._task.names.identity
+        return mark(result.picture.path, path.parent, title, companions, variant, path)

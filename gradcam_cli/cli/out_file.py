@@ -1,0 +1,80 @@
+"""``--out dog2.png``: the name of the one file that is written, rather than of a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gradcam_cli.errors import OutputError, UsageError
+from gradcam_cli.files.finding import SUFFIXES, InputPicture
+from gradcam_cli.files.marks import is_marked
+from gradcam_cli.files.name_pattern import literal_pattern
+from gradcam_cli.files.storage import AnyPath, is_folder, is_remote
+from gradcam_cli.rendering.encoding import PICTURE_FORMATS, carries_mark, format_for
+from gradcam_cli.run.job import Job
+
+
+def take_out_file(
+    job: Job, pictures: Sequence[InputPicture], given: Mapping[str, Any]
+) -> tuple[Job, list[InputPicture]]:
+    """Takes ``--out`` for the name of a file where that is meant.
+
+    It is where it ends as a picture does, unless there is a folder of that name.
+
+    Args:
+        job: What is asked for.
+        pictures: All pictures of the run.
+        given: What the user typed for each option.
+
+    Returns:
+        The job with a folder for results and a name, and the pictures, whose results all go
+        into that folder.
+
+    Raises:
+        UsageError: The name can't be that of all files that would be written.
+        OutputError: There is a file of that name that the tool didn't write.
+    """
+    path, write = job.write.out, job.write
+    if path is None or not _is_file(path, str(given.get("out"))):
+        return job, list(pictures)
+    told = f"--out {path}"
+    if path.suffix.lower() not in SUFFIXES or not carries_mark(path):
+        raise UsageError(
+            f"{told}: an overlay is written as {', '.join(PICTURE_FORMATS)}; name such a file, or "
+            f"a folder"
+        )
+    if given.get("format") not in (None, format_for(path)):
+        raise UsageError(f"{told} and --format {write.format} say different formats")
+    if write.name is not None:
+        raise UsageError(f"{told} names a file already; leave out --name, or give a folder")
+    if len(pictures) > 1:
+        raise UsageError(
+            f"{told} names one file for {len(pictures)} pictures; give a folder ({path.stem}/)"
+        )
+    if job.writes_one_a_class:
+        raise UsageError(
+            f"{told} names one file, but each class gets its own; give a folder ({path.stem}/)"
+        )
+    if path.exists() and not is_marked(path):
+        raise OutputError(
+            f"{told}: exists already, and gradcam didn't write it; choose another name"
+        )
+    named = replace(
+        write,
+        out=path.parent,
+        name=literal_pattern(path.stem).text,
+        format=format_for(path),
+        ending=path.suffix[1:],
+    )
+    return replace(job, write=named), [replace(picture, folder=Path()) for picture in pictures]
+
+
+def _is_file(path: AnyPath, typed: str) -> bool:
+    if typed.endswith(("/", os.sep)):
+        return False
+    if is_remote(path):
+        return path.suffix.lower() in SUFFIXES and not is_folder(path)
+    return path.is_file() or (path.suffix.lower() in SUFFIXES and not path.is_dir())

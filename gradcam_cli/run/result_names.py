@@ -1,0 +1,217 @@
+"""By what names the results of a run are written, so that those of another run stay.
+
+Whatever option changes a picture and isn't at its default is part of the picture's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD
+from gradcam_cli.errors import UsageError
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.name_pattern import (
+    CLASS,
+    LAYER,
+    METHOD,
+    MODEL,
+    STEM,
+    STEM_FIELD,
+    NamePattern,
+    name_part,
+)
+from gradcam_cli.files.naming import result_folder
+from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.models.catalogue import (
+    DEFAULT_MODEL,
+    MODELS_BY_LAYER,
+    find_model,
+    is_model_path,
+)
+from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
+
+# In bytes: with the class and the ending, room is left for the name of the picture.
+_LONGEST_VARIANT = 90
+
+
+@dataclass(frozen=True)
+class ResultNames:
+    """What the names of a run's results have in common.
+
+    Attributes:
+        pattern: As the user wants them; None for the usual names.
+        methods: What explains; the first one's overlays are written.
+        layer: What the explained layer is called in a file name.
+        model: What the model is called in a file name.
+        variant: What isn't at its default, in words for a file name; "" if all is.
+        identity: The same exactly, for the mark in a file: results with another identity
+            aren't replaced.
+        names_classes: Whether the user chose the classes, so that their names are part of
+            every name.
+    """
+
+    pattern: NamePattern | None = None
+    methods: Sequence[str] = (DEFAULT_METHOD,)
+    layer: str = ""
+    model: str = ""
+    variant: str = ""
+    identity: str = ""
+    names_classes: bool = False
+
+    def overlay(self, classes: str) -> str:
+        """Names an overlay, with a field for the picture's own name and without an ending.
+
+        Args:
+            classes: The class that it shows, for a file name; "" if that goes without saying.
+        """
+        return self._name(self.methods[:1], classes, "")
+
+    def sheet(self, classes: str) -> str:
+        """Names the sheet of several methods, likewise."""
+        return self._name(self.methods, classes, "")
+
+    def figure(self, classes: str) -> str:
+        """Names the figure of all methods, likewise."""
+        return self._name(self.methods, classes, "_figure")
+
+    def composite(self, classes: str) -> str:
+        """Names the picture of several classes, likewise."""
+        return self._name(self.methods[:1], classes, "_composite")
+
+    def heatmap(self, classes: str) -> str:
+        """Names a bare map, likewise."""
+        if self.pattern is not None:
+            return self._name(self.methods[:1], classes, "_heatmap")
+        method = "" if self.methods[0] == DEFAULT_METHOD else f"_{self.methods[0]}"
+        return f"{STEM_FIELD}_heatmap{method}{_joined(self.variant, classes)}"
+
+    def _name(self, methods: Sequence[str], classes: str, kind: str) -> str:
+        method = name_part("+".join(methods))
+        if self.pattern is None:
+            return f"{STEM_FIELD}_{method}{_joined(self.variant, classes)}{kind}"
+        values = {METHOD: method, LAYER: self.layer, MODEL: self.model, CLASS: classes}
+        return f"{self.pattern.fill(values)}{kind}"
+
+
+def result_names(
+    model: ModelOptions,
+    explain: ExplainOptions,
+    draw: DrawOptions,
+    write: WriteOptions,
+    layer: str,
+) -> ResultNames:
+    """Finds out what the names of a run's results have in common.
+
+    Args:
+        model: What is loaded.
+        explain: What is explained.
+        draw: What is drawn.
+        write: Where it is written.
+        layer: The layer that is explained.
+    """
+    drawn = DrawOptions()
+    size = model.size or ()
+    choices: list[tuple[str, object]] = [
+        _model_choice(model.name, explain.layers),
+        (_stem(model.weights), None if model.weights is None else os.path.abspath(model.weights)),
+        (model.output or "", model.output),
+        (model.preprocess or "", model.preprocess),
+        ("x".join(map(str, dict.fromkeys(size))), model.size),
+        ("+".join(map(_layer_word, explain.layers)), tuple(explain.layers)),
+        (explain.fusion or "", explain.fusion),
+        ("smooth" * explain.smooth, explain.smooth),
+        (explain.fit or "", explain.fit),
+        _unless_default("top", explain.top_k if explain.each else None, DEFAULT_EACH),
+        _unless_default("", draw.colormap, drawn.colormap),
+        _unless_default("alpha", draw.alpha, drawn.alpha),
+        ("contour" * draw.contour, draw.contour),
+        ("box" * draw.box, draw.box),
+        _unless_default("from", draw.threshold, drawn.region_from),
+    ]
+    return ResultNames(
+        pattern=None if write.name is None else NamePattern(write.name),
+        methods=explain.methods,
+        layer=name_part(layer),
+        model=name_part(_model_word(model.name)),
+        variant=name_part("_".join(word for word, _ in choices if word), _LONGEST_VARIANT),
+        identity=repr([value for _, value in choices]) if any(v for _, v in choices) else "",
+        names_classes=bool(explain.classes),
+    )
+
+
+def check_names(
+    pictures: Iterable[InputPicture],
+    write: WriteOptions,
+    one_a_class: bool,
+    classes_are_known: bool,
+) -> None:
+    """Refuses a pattern that would give several files one name.
+
+    Args:
+        pictures: All pictures of the run.
+        write: Where results are written, and by what pattern.
+        one_a_class: Whether each of several classes gets a file of its own.
+        classes_are_known: Whether the user says which classes are explained.
+
+    Raises:
+        UsageError: Several files would have one name, or it isn't a pattern.
+    """
+    if write.name is None:
+        return
+    pattern, told = NamePattern(write.name), f"--name {write.name!r}"
+    if one_a_class and not pattern.has(CLASS):
+        raise UsageError(
+            f"{told} gives the overlays of several classes one name; put {{class}} into it"
+        )
+    if write.skip_existing and pattern.has(CLASS) and not classes_are_known:
+        raise UsageError(
+            f"{told}: which class is predicted isn't known before; leave {{class}} out of the "
+            f"name, or drop --skip-existing"
+        )
+    given: Counter[tuple[AnyPath, str | None, str | None]] = Counter()
+    for picture in pictures:
+        folder = result_folder(picture, write.out)
+        place = str(picture.path) if pattern.has(STEM) else None
+        target = picture.target if pattern.has(CLASS) else None
+        name = (folder, place, target)
+        given[name] += 1
+        if given[name] > 1:
+            field = STEM if place is None else CLASS
+            raise UsageError(
+                f"{told} gives several results in {folder} one name; put {{{field}}} into it"
+            )
+
+
+def _model_choice(name: str, layers: Sequence[str | int]) -> tuple[str, object]:
+    if is_model_path(name):
+        # Two models may have files of one name.
+        return _model_word(name), os.path.abspath(name)
+    name = find_model(name).name
+    # A layer that only one model has says which model it is.
+    implied = MODELS_BY_LAYER.get(str(layers[0])) if layers else None
+    return ("", None) if (name,) == (implied or (DEFAULT_MODEL,)) else (name, name)
+
+
+def _model_word(name: str) -> str:
+    return Path(name).name.partition(".")[0] if is_model_path(name) else find_model(name).name
+
+
+def _stem(path: Path | None) -> str:
+    return "" if path is None else path.name.partition(".")[0]
+
+
+def _layer_word(layer: str | int) -> str:
+    return f"layer{layer}" if isinstance(layer, int) else layer
+
+
+def _unless_default(word: str, value: object, default: object) -> tuple[str, object]:
+    return ("", None) if value is None or value == default else (f"{word}{value}", value)
+
+
+def _joined(*words: str) -> str:
+    return "".join(f"_{word}" for word in words if word)
