@@ -77,6 +77,21 @@ class UsageError(GradcamError):
     exit_code = 2
 
 
+def unreadable(what: str, error: Exception) -> UsageError:
+    """Says in the same words for every option why the file that it names can't be read.
+
+    Args:
+        what: The option and the file, as ``--labels names.txt``.
+        error: Why.
+
+    Returns:
+        The error to raise.
+    """
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return UsageError(f"{what}: there is no such file")
+    return UsageError(f"{what}: cannot be read ({reason(error)})")
+
+
 class ImageError(GradcamError):
     """A picture can't be read: missing, not a picture, truncated or far too large."""
 

@@ -44,5 +44,5 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path, content, told, place):
 
 def test_a_missing_table_is_told_in_one_line(tmp_path):
     for path in (f"{tmp_path}/none.csv", "memory://truth/none.csv"):
-        with pytest.raises(UsageError, match=f"^--truth {path}: cannot be read"):
+        with pytest.raises(UsageError, match=f"^--truth {path}: there is no such file$"):
             Truth(path, LABELS)

@@ -145,6 +145,7 @@ def explain(
     started = time.perf_counter()
     job = Job(model, wanted, draw, write, machine)
     job.check()
+    model.check_files()
     color_table(draw.colormap)
     if write.report is not None:
         check_may_replace(write.report)

@@ -22,6 +22,9 @@ def info(ctx: click.Context, /, named: str | None, model: ModelOptions) -> None:
       gradcam info my_model.keras
       gradcam info my_model.keras --labels names.txt
     """
+    model = the_model(model, named)
+    model.check_files()
+
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(ctx.meta[DEBUG])
@@ -30,4 +33,4 @@ def info(ctx: click.Context, /, named: str | None, model: ModelOptions) -> None:
     from gradcam_cli.cli.display import info_table
     from gradcam_cli.models.loading import load_architecture
 
-    stdout_console().print(info_table(load_architecture(the_model(model, named))))
+    stdout_console().print(info_table(load_architecture(model)))

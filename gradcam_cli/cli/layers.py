@@ -27,6 +27,9 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions) -> Non
       gradcam layers vgg19
       gradcam layers my_model.keras
     """
+    model = the_model(model, named)
+    model.check_files()
+
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(ctx.meta[DEBUG])
@@ -36,4 +39,4 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions) -> Non
     from gradcam_cli.models.loading import load_architecture
 
     console = stdout_console()
-    console.print(layer_table(load_architecture(the_model(model, named)).layers(), console.width))
+    console.print(layer_table(load_architecture(model).layers(), console.width))

@@ -21,7 +21,6 @@ from gradcam_cli.errors import (
     UsageError,
     WeightsError,
 )
-from gradcam_cli.files.storage import is_elsewhere
 from gradcam_cli.models.catalogue import (
     DEFAULT_MODEL,
     CatalogueModel,
@@ -67,11 +66,10 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             `gradcam_cli.errors` for each.
     """
     options = options or ModelOptions()
+    options.check_files()
     model, weights = options.name, options.weights
     preprocess = options.preprocess
     chosen = None if preprocess is None else parse_preprocessing(preprocess)
-    if is_elsewhere(model):
-        raise UsageError(f"--model {model}: is not on this machine; copy the model to a local file")
     if is_model_path(model):
         if weights is not None:
             raise UsageError("--weights goes with the name of a model; a model file has its own")
@@ -102,6 +100,7 @@ def load_architecture(options: ModelOptions) -> Classifier:
     Raises:
         GradcamError: As for `load_classifier`.
     """
+    options.check_files()
     if options.weights is not None or is_model_path(options.name):
         return load_classifier(options)
     entry = find_model(options.name)
@@ -303,7 +302,7 @@ def _check_weights_file(path: Path) -> None:
             f".weights.h5, .h5 or .keras"
         )
     if not path.is_file():
-        raise UsageError(f"--weights {path}: there is no such file")
+        raise UsageError(f"--weights {path}: is not a file")
 
 
 def _load_weights(model: keras.Model, name: str, path: Path) -> None:

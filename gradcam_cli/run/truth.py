@@ -8,7 +8,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
-from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, reason
+from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, unreadable
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, file_name, is_remote, readable, to_path
 from gradcam_cli.files.tables import read_cell
@@ -89,7 +89,7 @@ def _read_table(path: AnyPath) -> dict[AnyPath, str]:
                 for key in keys:
                     table[key] = read_cell(label.strip())
     except (OSError, ValueError, csv.Error) as error:
-        raise UsageError(f"--truth {path}: cannot be read ({reason(error)})") from error
+        raise unreadable(f"--truth {path}", error) from error
     if not table:
         raise UsageError(f"--truth {path}: {_ROWS}")
     return table
