@@ -1,16 +1,19 @@
 """Every failure a user can meet, by name.
 
 The message of each is one line for the user: what went wrong, with which file or
-option, and what to do next. The command line prints it without a traceback.
+option, and what to do next. Lines below it list what there is to choose from. The command
+line prints both without a traceback.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 # Some libraries quote all that they were given.
 _LONGEST_REASON = 300
+# As many lines as a small terminal shows, with the command that they answer.
+_MOST_DETAILS = 20
 
 
 class Terminated(KeyboardInterrupt):
@@ -35,9 +38,30 @@ def describe_interruption(error: KeyboardInterrupt) -> tuple[str, int]:
 
 
 class GradcamError(Exception):
-    """Base of all errors that `gradcam_cli` raises on purpose (exit code 1)."""
+    """Base of all errors that `gradcam_cli` raises on purpose (exit code 1).
+
+    Attributes:
+        message: One line.
+        details: What it lists, a line each; mostly nothing.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", details: Sequence[str] = ()) -> None:
+        """Takes what the user is told.
+
+        Args:
+            message: One line.
+            details: What it lists, as the classes that a name fits: any number of lines, of
+                which the first are shown.
+        """
+        super().__init__(message)
+        self.message = message
+        more = len(details) - _MOST_DETAILS
+        self.details = (*details[:_MOST_DETAILS], *([f"and {more:,} more"] if more > 0 else []))
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {line}" for line in self.details)])
 
 
 def reason(error: BaseException) -> str:
