@@ -52,16 +52,23 @@ class GradcamError(Exception):
 
         Args:
             message: One line.
-            details: What it lists, as the classes that a name fits: any number of lines, of
-                which the first are shown.
+            details: What it lists, as the classes that a name fits.
         """
         super().__init__(message)
         self.message = message
-        more = len(details) - _MOST_DETAILS
-        self.details = (*details[:_MOST_DETAILS], *([f"and {more:,} more"] if more > 0 else []))
+        self.details = tuple(details)
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  {line}" for line in self.details)])
+        return "\n".join([self.message, *(f"  {line}" for line in self.first_details())])
+
+    def first_details(self, number: int = _MOST_DETAILS) -> list[str]:
+        """Gives the first lines of the details, and how many there are besides.
+
+        Args:
+            number: How many lines there may be before the one that counts the others.
+        """
+        more = len(self.details) - number
+        return [*self.details[:number], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def reason(error: BaseException) -> str:

@@ -65,7 +65,7 @@ def describe_error(error: BaseException) -> str:
     """Says what went wrong: a line, and what it lists below."""
     if not isinstance(error, GradcamError):
         return f"Error: {visible(str(error))}"
-    below = (f"  {visible(line)}" for line in error.details)
+    below = (f"  {visible(line)}" for line in error.first_details())
     return "\n".join([f"Error: {visible(error.message)}", *below])
 
 

@@ -19,6 +19,7 @@ from gradcam_cli.files.text import read_small_text
 
 # A hundred thousand classes with long names have less.
 _MEGABYTES = 16
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,12 @@ from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.containers import check_weights
 from gradcam_cli.models.files import read_model
 from gradcam_cli.models.hub import StoredPreparation
-from gradcam_cli.models.labels import imagenet_labels, numbered_labels, read_labels
+from gradcam_cli.models.labels import (
+    IMAGENET_CLASSES,
+    imagenet_labels,
+    numbered_labels,
+    read_labels,
+)
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
     Preprocessing,
@@ -46,7 +51,6 @@ from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
-_IMAGENET_CLASSES = 1000
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
@@ -134,7 +138,7 @@ def _from_catalogue(
         any_size=entry.any_size,
         default_fit="keep" if entry.any_size else "squash",
         preprocess=preprocess or Preprocessing(entry.preprocessing, "what the model wants"),
-        labels=imagenet_labels() if labels is None else read_labels(labels, _IMAGENET_CLASSES),
+        labels=imagenet_labels() if labels is None else read_labels(labels, IMAGENET_CLASSES),
     )
 
 
@@ -195,7 +199,7 @@ def inspect_network(
     if labels is not None:
         names = read_labels(labels, classes)
     else:
-        names = imagenet_labels() if classes == _IMAGENET_CLASSES else numbered_labels(classes)
+        names = imagenet_labels() if classes == IMAGENET_CLASSES else numbered_labels(classes)
     return Classifier(
         name=Path(path).name,
         network=network,

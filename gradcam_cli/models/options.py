@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.storage import check_is_there, is_elsewhere
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path, model_for_layer
+from gradcam_cli.models.catalogue import DEFAULT_MODEL, find_model, is_model_path, model_for_layer
+from gradcam_cli.models.labels import IMAGENET_CLASSES, Labels, imagenet_labels, read_labels
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,21 @@ class ModelOptions:
         }.items():
             if path is not None:
                 check_is_there(option, path)
+
+    def known_labels(self) -> Labels | None:
+        """Gives the names of the classes, where they are known before the model is loaded.
+
+        Raises:
+            UnknownModelError: The catalogue has no such model.
+            LabelsError: The file of names can't be read, or doesn't fit.
+        """
+        if is_model_path(self.name):
+            return None
+        find_model(self.name)
+        if self.labels is None:
+            return imagenet_labels()
+        # A pipe can be read once alone.
+        return read_labels(self.labels, IMAGENET_CLASSES) if self.labels.is_file() else None
 
     def having(self, layers: Sequence[str | int]) -> ModelOptions:
         """Names the model that the first of these layers stands for, where none is named.
