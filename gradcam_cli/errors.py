@@ -1,16 +1,19 @@
 """Every failure a user can meet, by name.
 
 The message of each is one line for the user: what went wrong, with which file or
-option, and what to do next. The command line prints it without a traceback.
+option, and what to do next. Lines below it list what there is to choose from. The command
+line prints both without a traceback.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 # Some libraries quote all that they were given.
 _LONGEST_REASON = 300
+# As many lines as a small terminal shows, with the command that they answer.
+_MOST_DETAILS = 20
 
 
 class Terminated(KeyboardInterrupt):
@@ -35,9 +38,37 @@ def describe_interruption(error: KeyboardInterrupt) -> tuple[str, int]:
 
 
 class GradcamError(Exception):
-    """Base of all errors that `gradcam_cli` raises on purpose (exit code 1)."""
+    """Base of all errors that `gradcam_cli` raises on purpose (exit code 1).
+
+    Attributes:
+        message: One line.
+        details: What it lists, a line each; mostly nothing.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", details: Sequence[str] = ()) -> None:
+        """Takes what the user is told.
+
+        Args:
+            message: One line.
+            details: What it lists, as the classes that a name fits.
+        """
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {line}" for line in self.first_details())])
+
+    def first_details(self, number: int = _MOST_DETAILS) -> list[str]:
+        """Gives the first lines of the details, and how many there are besides.
+
+        Args:
+            number: How many lines there may be before the one that counts the others.
+        """
+        more = len(self.details) - number
+        return [*self.details[:number], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def reason(error: BaseException) -> str:
@@ -75,6 +106,21 @@ class UsageError(GradcamError):
     """An option or argument can't be meant as it stands (exit code 2)."""
 
     exit_code = 2
+
+
+def unreadable(what: str, error: Exception) -> UsageError:
+    """Says in the same words for every option why the file that it names can't be read.
+
+    Args:
+        what: The option and the file, as ``--labels names.txt``.
+        error: Why.
+
+    Returns:
+        The error to raise.
+    """
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return UsageError(f"{what}: there is no such file")
+    return UsageError(f"{what}: cannot be read ({reason(error)})")
 
 
 class ImageError(GradcamError):

@@ -355,7 +355,6 @@ def test_gives_the_shells_their_scripts(command_environment, shell):
         (["-l", "avg_pool"], "no spatial output"),
         (["-l", "-1"], "no spatial output"),
         (["-l", "block5_conv3"], "vgg16, vgg19"),
-        (["-c", "crane"], "2 classes"),
         (["-c", "tabbi"], "did you mean"),
         (["-c", "1000"], "from 0 to 999"),
         (["-m", "resnet5"], "did you mean"),
@@ -381,6 +380,17 @@ def test_wrong_usage(invoke, dog, tmp_path, args, told):
     assert "Traceback" not in done.output
     assert done.stdout == ""
     assert files(tmp_path) == ["dog.jpg"]
+
+
+def test_a_name_that_fits_several_classes_lists_them(invoke, dog):
+    done = invoke("dog.jpg", "--class", "cat")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    first, *matches = done.stderr.splitlines()
+    assert first == "Error: 'cat' fits 16 classes; choose one by its index:"
+    assert len(matches) == 16
+    assert matches[0] == "  281  n02123045  tabby, tabby cat"
+    assert all(re.match(r"  [ \d]{3}  n\d{8}  \w", match) for match in matches)
 
 
 @pytest.mark.parametrize("args", [[], ["explain"]])

@@ -190,7 +190,7 @@ def test_masks(tmp_path, pictures):
 
 def test_annotations_that_are_not(tmp_path, pictures):
     labels = imagenet_labels()
-    with pytest.raises(UsageError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="there is no such file"):
         Annotations(tmp_path / "nowhere", labels)
     with pytest.raises(AnnotationError, match=r"no rex\.xml and no mask rex\.png"):
         Annotations(tmp_path, labels).of(pictures[0], SIZE)

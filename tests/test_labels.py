@@ -1,4 +1,6 @@
 import os
+import pickle
+import re
 import tracemalloc
 
 import pytest
@@ -63,15 +65,32 @@ def test_tells_the_range_of_indices(imagenet, text):
         imagenet.find(text)
 
 
-def test_lists_several_matches_with_their_numbers(imagenet):
+def test_lists_several_matches_with_index_and_id_one_a_line(imagenet):
     with pytest.raises(UnknownClassError) as error:
         imagenet.find("crane")
-    message = str(error.value)
-    assert "134" in message
-    assert "517" in message
-    assert "2 classes" in message
-    with pytest.raises(UnknownClassError, match="more"):
+    assert str(error.value).splitlines() == [
+        "'crane' fits 2 classes; choose one by its index:",
+        "  134  n02012849  crane",
+        "  517  n03126707  crane",
+    ]
+    # Also after a way through another process.
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+def test_a_long_list_of_matches_is_cut(imagenet):
+    with pytest.raises(UnknownClassError) as error:
         imagenet.find("terrier")
+    first, *lines, last = str(error.value).splitlines()
+    number = int(re.search(r"(\d+) classes", first)[1])
+    assert 10 < len(lines) < number
+    assert last == f"  and {number - len(lines)} more"
+
+
+def test_matches_without_ids_are_aligned():
+    labels = Labels([["red fox"], *[["ant"]] * 9, ["grey fox", "fox"], ["arctic fox"]])
+    with pytest.raises(UnknownClassError) as error:
+        labels.find("fo")
+    assert error.value.details == (" 0  red fox", "10  grey fox, fox", "11  arctic fox")
 
 
 def test_a_wrong_name_gets_close_ones(imagenet):

@@ -77,7 +77,7 @@ def test_names_that_are_no_text_are_found(folder):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("none.txt", None, "cannot be read"),
+        ("none.txt", None, "there is no such file"),
         ("a", None, "cannot be read"),
         ("list.csv", "a/cat.jpg\n", 'no column "path"'),
         ("list.bin", "\0\1", "binary"),

@@ -72,7 +72,7 @@ def test_truth_by_folders_and_only_wrong(run_gradcam, color_model, photos, tmp_p
 def test_truth_by_a_table(run_gradcam, color_model, photos, tmp_path):
     (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
     table = tmp_path / "truth.csv"
-    table.write_text("file,class\nphotos/blue/0.png,blue\n1.png,red\nred/3.png,purple\n")
+    table.write_text("file,class\nphotos/blue/0.png,blue\n1.png,red\nred/3.png,gre\n")
     done = run_gradcam(
         "photos", "-m", color_model, "--labels", "labels.txt", "--truth", table, "--json"
     )
@@ -81,7 +81,25 @@ def test_truth_by_a_table(run_gradcam, color_model, photos, tmp_path):
     assert records["0.png"]["correct"] is True
     assert records["1.png"]["correct"] is False
     assert "doesn't have this picture" in records["2.png"]["error"]
-    assert "no class is called 'purple'" in records["3.png"]["error"]
+    assert records["3.png"]["truth"]["name"] == "green"
+
+
+def test_unknown_true_classes_end_the_run_before_it_begins(
+    run_gradcam, color_model, photos, samples, tmp_path
+):
+    table = tmp_path / "truth.csv"
+    table.write_text("0.png,blue\n1.png,purple\n")
+    (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
+    done = run_gradcam("photos", "-m", color_model, "--labels", "labels.txt", "--truth", table)
+    assert done.returncode == 2
+    assert done.stderr == f"Error: --truth {table}: line 2: no class is called 'purple'\n"
+    assert done.stdout == ""
+    # The classes of the built-in model are known before TensorFlow is.
+    done = run_gradcam(samples, "--truth", "folders", "--out", "maps")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "no class is called 'sample_images'" in line
+    assert not (tmp_path / "maps").exists()
 
 
 def test_only_wrong_needs_a_truth(run_gradcam, photos):

@@ -19,6 +19,8 @@ from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
+from gradcam_cli.errors import GradcamError
+
 # Where nobody's terminal sets a width, lines are left whole.
 _WIDTH_OF_FILES = 240
 _PICTURE_WIDTH = 80
@@ -55,8 +57,16 @@ def say_error(error: BaseException, console: Console | None = None) -> None:
         error: What went wrong.
         console: The console for standard error, where a progress bar has one.
     """
-    text = Text(f"Error: {visible(str(error))}", style="red")
+    text = Text(describe_error(error), style="red")
     (console or stderr_console()).print(text, soft_wrap=True)
+
+
+def describe_error(error: BaseException) -> str:
+    """Says what went wrong: a line, and what it lists below."""
+    if not isinstance(error, GradcamError):
+        return f"Error: {visible(str(error))}"
+    below = (f"  {visible(line)}" for line in error.first_details())
+    return "\n".join([f"Error: {visible(error.message)}", *below])
 
 
 def to_json(record: dict[str, Any]) -> str:

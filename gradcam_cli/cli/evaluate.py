@@ -22,6 +22,7 @@ from gradcam_cli.cli.measuring import (
 )
 from gradcam_cli.cli.options import debug_option, layers_option, methods_option
 from gradcam_cli.cli.path_types import LocalPath
+from gradcam_cli.files.storage import check_is_there
 from gradcam_cli.files.writing import check_folder
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def evaluate(
     """
     started = time.perf_counter()
     check_folder(out, f"--out {out}")
+    if annotations is not None:
+        check_is_there("--annotations", annotations)
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
 
     from gradcam_cli.cam.explainer import Explainer

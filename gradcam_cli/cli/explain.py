@@ -38,7 +38,7 @@ from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
 from gradcam_cli.run.cards import card_of
-from gradcam_cli.run.job import Job, ReadyJob, make_ready
+from gradcam_cli.run.job import Job, ReadyJob, check_classes, make_ready
 from gradcam_cli.run.options import (
     DEFAULT_TOP_K,
     DrawOptions,
@@ -47,6 +47,7 @@ from gradcam_cli.run.options import (
     WriteOptions,
 )
 from gradcam_cli.run.records import PictureResult
+from gradcam_cli.run.truth import TruthNames
 from gradcam_cli.runtime.cores import divide_cores
 from gradcam_cli.runtime.onednn import describe_onednn
 
@@ -148,14 +149,17 @@ def explain(
     started = time.perf_counter()
     job = Job(model, wanted, draw, write, machine)
     job.check()
+    model.check_files()
     color_table(draw.colormap)
     if write.report is not None:
         check_may_replace(write.report)
     if not paths and not manifests:
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
+    truth = None if wanted.truth is None else TruthNames(wanted.truth)
     job, pictures = take_out_file(job, gather_pictures(paths, manifests), ctx.meta[GIVEN])
     job.check_names(pictures)
     job = replace(job, model=_choose_model(model, wanted.layers))
+    check_classes(job, pictures, truth)
     if job.writes_files:
         check_places(pictures, job.write.out)
     as_json = json == Path(_STANDARD_OUTPUT)
@@ -165,7 +169,7 @@ def explain(
             results_file = stack.enter_context(ResultsFile(json))
             done = results_file.done
             pictures = [replace(picture, redo=picture.key not in done) for picture in pictures]
-        run = stack.enter_context(_begin(job, pictures, ctx.meta[DEBUG]))
+        run = stack.enter_context(_begin(job, pictures, truth, ctx.meta[DEBUG]))
         loaded = time.perf_counter()
         printer = ResultPrinter(
             run.explainers,
@@ -230,7 +234,9 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _begin(job: Job, pictures: Sequence[InputPicture], show_messages: bool) -> Iterator[_Run]:
+def _begin(
+    job: Job, pictures: Sequence[InputPicture], truth: TruthNames | None, show_messages: bool
+) -> Iterator[_Run]:
     if job.machine.address is not None:
         from gradcam_cli.cluster import explain_on_cluster
 
@@ -241,7 +247,7 @@ def _begin(job: Job, pictures: Sequence[InputPicture], show_messages: bool) -> I
 
     parallelism = divide_cores(len(pictures), job.machine.workers, job.explain.runs_many_times)
     import_tensorflow(show_messages, parallelism)
-    ready = make_ready(job, pictures, parallelism)
+    ready = make_ready(job, pictures, parallelism, truth)
     facts = [explainer.facts for explainer in ready.explainers]
     yield _Run(facts, ready.explain(pictures), ready)
 

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 from click_default_group import DefaultGroup
 
-from gradcam_cli.cli.console import say, visible
+from gradcam_cli.cli.console import describe_error, say, visible
 from gradcam_cli.errors import GradcamError, ReaderGoneError, describe_interruption, suggestion
 
 DEBUG = "gradcam_cli.debug"
@@ -89,10 +89,10 @@ def _looks_like_a_command(word: str) -> bool:
 
 
 def _tell(error: Exception) -> int:
-    """Tells of an error in one line, and gives its exit code."""
+    """Tells of an error in one line, with what it lists below, and gives its exit code."""
     if isinstance(error, GradcamError):
         if not isinstance(error, ReaderGoneError):
-            say(f"Error: {visible(str(error))}", err=True)
+            say(describe_error(error), err=True)
         return error.exit_code
     named = f"{type(error).__name__}: {error}"
     say(f"Error: {visible(named)} (--debug shows where)", err=True)

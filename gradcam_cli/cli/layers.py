@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.options import debug_option, model_options, the_model
+from gradcam_cli.cli.options import debug_option, json_option, model_options, the_model
 from gradcam_cli.models.options import ModelOptions
 
 
 @click.command(short_help="List what --layer accepts.")
 @click.argument("named", metavar="[MODEL]", required=False)
 @model_options
+@json_option
 @debug_option
 @click.pass_context
-def layers(ctx: click.Context, /, named: str | None, model: ModelOptions) -> None:
+def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json: bool) -> None:
     """Lists the layers of a model that --layer accepts.
 
     Those that can be explained have a spatial output, and the class score depends on
@@ -22,18 +23,29 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions) -> Non
     Layers of a nested model go by its name and theirs: backbone/block5_conv3, or by
     their name alone where no other layer has it.
 
+    With --json, "layers" holds an object for each: index, name, output_shape, cells (rows,
+    columns), feature_maps, type, parameters, usable, default; "model" is the model's name.
+
     \b
     Examples:
       gradcam layers vgg19
       gradcam layers my_model.keras
     """
+    model = the_model(model, named)
+    model.check_files()
+
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    from gradcam_cli.cli.console import stdout_console
+    from gradcam_cli.cli.console import say, stdout_console, to_json
     from gradcam_cli.cli.display import layer_table
+    from gradcam_cli.cli.listings import layers_record
     from gradcam_cli.models.loading import load_architecture
 
+    classifier = load_architecture(model)
+    if as_json:
+        say(to_json(layers_record(classifier)))
+        return
     console = stdout_console()
-    console.print(layer_table(load_architecture(the_model(model, named)).layers(), console.width))
+    console.print(layer_table(classifier.layers(), console.width))

@@ -93,6 +93,7 @@ def prepare(
         fit: How pictures fit the input.
         max_download: How large a picture from a URL may be, in 10^6 bytes.
     """
+    model.check_files()
     pictures = gather_pictures(paths)
     model = model.having(layers)
 

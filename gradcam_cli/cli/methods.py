@@ -5,18 +5,27 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
-from gradcam_cli.cli.options import debug_option
+from gradcam_cli.cli.console import say, to_json
+from gradcam_cli.cli.listings import methods_record
+from gradcam_cli.cli.options import debug_option, json_option
 
 
 @click.command(short_help="List what --method accepts.")
+@json_option
 @debug_option
-def methods() -> None:
+def methods(as_json: bool) -> None:
     """Lists the methods that --method accepts, each with the paper that it comes from.
 
     Passes are those through the network, forward + back, for each class of a picture. K is
     the number of feature maps, Z that of the cells of each; a partial pass begins at the
     explained layer.
+
+    With --json, "methods" holds an object for each: name, title, summary, passes, paper,
+    needs_layer, default.
     """
+    if as_json:
+        say(to_json(methods_record()))
+        return
     from rich.text import Text
 
     from gradcam_cli.cli.console import plain_table, stdout_console

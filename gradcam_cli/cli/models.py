@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import click
 
-from gradcam_cli.cli.options import debug_option
+from gradcam_cli.cli.console import say, to_json
+from gradcam_cli.cli.listings import models_record
+from gradcam_cli.cli.options import debug_option, json_option
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 
 
 @click.command(short_help="List what --model accepts.")
+@json_option
 @debug_option
-def models() -> None:
+def models(as_json: bool) -> None:
     """Lists the pretrained models that --model accepts.
 
     All of them tell the 1,000 classes of ImageNet apart. "top-1" is the published
     accuracy on one centre crop.
+
+    With --json, "models" holds an object for each: name, input_size (height, width), any_size,
+    parameters, top1_accuracy (0 to 1), weights, default.
     """
+    if as_json:
+        say(to_json(models_record()))
+        return
     from rich.text import Text
 
     from gradcam_cli.cli.console import plain_table, stdout_console

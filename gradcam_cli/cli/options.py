@@ -278,6 +278,9 @@ max_download_option = click.option(
     show_default=True,
     help="Refuse a picture from a URL that has more megabytes.",
 )
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object with the keys above."
+)
 debug_option = click.option(
     "--debug",
     is_flag=True,

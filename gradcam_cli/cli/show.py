@@ -94,6 +94,7 @@ def show(
       gradcam show photo.jpg --class tabby --as blocks
     """
     color_table(draw.colormap)
+    model.check_files()
 
     from gradcam_cli.rendering.window import can_open_window
 

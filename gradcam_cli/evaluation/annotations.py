@@ -16,6 +16,7 @@ from PIL import Image
 
 from gradcam_cli.errors import AnnotationError, UnknownClassError, UsageError, reason
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.storage import check_is_there
 from gradcam_cli.files.text import read_small_file, read_small_text
 from gradcam_cli.models.labels import Labels
 
@@ -97,10 +98,9 @@ class Annotations:
         self._labels = labels
         self._indices: dict[str, int | None] = {}
         self._coco: dict[str, tuple[tuple[int, int], list[tuple[str, Box]]]] | None = None
-        if path.is_file():
+        check_is_there("--annotations", path)
+        if not path.is_dir():
             self._coco = _read_coco(path)
-        elif not path.is_dir():
-            raise UsageError(f"--annotations {path}: there is no such file or folder")
 
     def of(self, picture: InputPicture, size: tuple[int, int]) -> list[AnnotatedObject]:
         """Finds the objects of a picture.

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from gradcam_cli.errors import ImageError, UsageError, reason
+from gradcam_cli.errors import ImageError, UsageError, reason, unreadable
 from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
 from gradcam_cli.files.storage import AnyPath, is_remote, to_path
 from gradcam_cli.files.tables import read_cell
@@ -84,7 +84,7 @@ def _read(name: str) -> Iterator[tuple[str, str | None]]:
             with open(name, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 yield from _rows(name, file)
     except OSError as error:
-        raise UsageError(f"--from-file {name}: cannot be read ({reason(error)})") from None
+        raise unreadable(f"--from-file {name}", error) from None
     except csv.Error as error:
         raise UsageError(f"--from-file {name}: is no table ({reason(error)})") from None
     except ValueError as error:

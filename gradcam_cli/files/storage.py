@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
-from gradcam_cli.errors import GradcamError, OutputError, StorageError, UsageError, reason
+from gradcam_cli.errors import (
+    GradcamError,
+    OutputError,
+    StorageError,
+    UsageError,
+    reason,
+    unreadable,
+)
 from gradcam_cli.files.downloads import WEB, Downloads
 from gradcam_cli.files.web_folders import find_on_web
 
@@ -92,6 +99,22 @@ def to_path(name: str | AnyPath) -> AnyPath:
 
 def _protocol(url: str) -> str:
     return url.partition(":")[0].lower()
+
+
+def check_is_there(option: str, path: str | Path) -> None:
+    """Finds out whether a local file or folder that an option names exists.
+
+    Args:
+        option: The option, for the message of an error.
+        path: The file.
+
+    Raises:
+        UsageError: It doesn't, or its folder may not be searched.
+    """
+    try:
+        os.stat(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(f"{option} {path}", error) from error
 
 
 def is_remote(path: AnyPath) -> TypeIs[UPath]:

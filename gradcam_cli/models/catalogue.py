@@ -5,6 +5,7 @@ Nothing here imports TensorFlow, so that listing and completing names is instant
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,8 +189,8 @@ def is_model_path(text: str) -> bool:
     """Says whether what a user gave as ``--model`` means a file rather than a name."""
     if _normalize(text) in map(_normalize, CATALOGUE):
         return False
-    path = Path(text)
-    return path.exists() or path.suffix.lower() in (*_FORMATS, *OTHER_FORMATS)
+    looks_like_one = Path(text).suffix.lower() in (*_FORMATS, *OTHER_FORMATS) or "/" in text
+    return looks_like_one or os.sep in text or os.path.exists(text)
 
 
 def find_model(name: str) -> CatalogueModel:

@@ -70,8 +70,6 @@ def read_model(
     """
     if custom_objects is not None and not unsafe:
         raise UnsafeModelError(f"--custom-objects runs the code in {custom_objects}; add --unsafe")
-    if not path.exists():
-        raise ModelFileError(f"--model {path}: there is no such file")
     objects = {} if custom_objects is None else _load_objects(custom_objects)
     if path.is_dir():
         if (path / GRAPH_FILE).is_file():
@@ -123,8 +121,6 @@ def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> kera
 
 def _load_objects(path: Path) -> dict[str, Any]:
     """Runs a Python file and collects what it defines."""
-    if not path.is_file():
-        raise ModelFileError(f"--custom-objects {path}: there is no such file")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ModelFileError(f"--custom-objects {path}: not a Python file")

@@ -17,9 +17,9 @@ from gradcam_cli.errors import LabelsError, UnknownClassError, reason, suggestio
 from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import read_small_text
 
-_LISTED_MATCHES = 8
 # A hundred thousand classes with long names have less.
 _MEGABYTES = 16
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -140,17 +140,21 @@ class Labels:
             if matches:
                 # Those with the word before those with a part of one.
                 matches.sort(key=lambda index: wanted not in " ".join(names[index]).split())
-                raise UnknownClassError(self._describe_matches(text, matches))
+                raise UnknownClassError(
+                    f"{text!r} fits {len(matches)} classes; choose one by its index:",
+                    self._describe(matches),
+                )
         every_name = sorted({synonym for synonyms in names for synonym in synonyms})
         raise UnknownClassError(f"no class is called {text!r}{suggestion(wanted, every_name)}")
 
-    def _describe_matches(self, text: str, matches: list[int]) -> str:
-        shown = ", ".join(
-            f"{index} {', '.join(self._synonyms[index])}" for index in matches[:_LISTED_MATCHES]
-        )
-        more = len(matches) - _LISTED_MATCHES
-        rest = f" and {more} more" if more > 0 else ""
-        return f"{text!r} fits {len(matches)} classes; say which by its number: {shown}{rest}"
+    def _describe(self, classes: Sequence[int]) -> list[str]:
+        """Lists classes: index, WordNet id, all names."""
+        width = len(str(max(classes)))
+        lines = []
+        for index in classes:
+            cells = f"{index:>{width}}", self.wnid(index), ", ".join(self._synonyms[index])
+            lines.append("  ".join(filter(None, cells)))
+        return lines
 
 
 @cache

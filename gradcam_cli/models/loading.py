@@ -21,7 +21,6 @@ from gradcam_cli.errors import (
     UsageError,
     WeightsError,
 )
-from gradcam_cli.files.storage import is_elsewhere
 from gradcam_cli.models.catalogue import (
     DEFAULT_MODEL,
     CatalogueModel,
@@ -33,7 +32,12 @@ from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.containers import check_weights
 from gradcam_cli.models.files import read_model
 from gradcam_cli.models.hub import StoredPreparation
-from gradcam_cli.models.labels import imagenet_labels, numbered_labels, read_labels
+from gradcam_cli.models.labels import (
+    IMAGENET_CLASSES,
+    imagenet_labels,
+    numbered_labels,
+    read_labels,
+)
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
     Preprocessing,
@@ -47,7 +51,6 @@ from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
-_IMAGENET_CLASSES = 1000
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
@@ -67,11 +70,10 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             `gradcam_cli.errors` for each.
     """
     options = options or ModelOptions()
+    options.check_files()
     model, weights = options.name, options.weights
     preprocess = options.preprocess
     chosen = None if preprocess is None else parse_preprocessing(preprocess)
-    if is_elsewhere(model):
-        raise UsageError(f"--model {model}: is not on this machine; copy the model to a local file")
     if is_model_path(model):
         if weights is not None:
             raise UsageError("--weights goes with the name of a model; a model file has its own")
@@ -102,6 +104,7 @@ def load_architecture(options: ModelOptions) -> Classifier:
     Raises:
         GradcamError: As for `load_classifier`.
     """
+    options.check_files()
     if options.weights is not None or is_model_path(options.name):
         return load_classifier(options)
     entry = find_model(options.name)
@@ -135,7 +138,7 @@ def _from_catalogue(
         any_size=entry.any_size,
         default_fit="keep" if entry.any_size else "squash",
         preprocess=preprocess or Preprocessing(entry.preprocessing, "what the model wants"),
-        labels=imagenet_labels() if labels is None else read_labels(labels, _IMAGENET_CLASSES),
+        labels=imagenet_labels() if labels is None else read_labels(labels, IMAGENET_CLASSES),
     )
 
 
@@ -196,7 +199,7 @@ def inspect_network(
     if labels is not None:
         names = read_labels(labels, classes)
     else:
-        names = imagenet_labels() if classes == _IMAGENET_CLASSES else numbered_labels(classes)
+        names = imagenet_labels() if classes == IMAGENET_CLASSES else numbered_labels(classes)
     return Classifier(
         name=Path(path).name,
         network=network,
@@ -303,7 +306,7 @@ def _check_weights_file(path: Path) -> None:
             f".weights.h5, .h5 or .keras"
         )
     if not path.is_file():
-        raise UsageError(f"--weights {path}: there is no such file")
+        raise UsageError(f"--weights {path}: is not a file")
 
 
 def _load_weights(model: keras.Model, name: str, path: Path) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, model_for_layer
+from gradcam_cli.errors import UsageError
+from gradcam_cli.files.storage import check_is_there, is_elsewhere
+from gradcam_cli.models.catalogue import DEFAULT_MODEL, find_model, is_model_path, model_for_layer
+from gradcam_cli.models.labels import IMAGENET_CLASSES, Labels, imagenet_labels, read_labels
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,41 @@ class ModelOptions:
     def name(self) -> str:
         """The model that is meant."""
         return self.model or DEFAULT_MODEL
+
+    def check_files(self) -> None:
+        """Finds out whether the files that it names are there, before anything is loaded.
+
+        Raises:
+            UsageError: One isn't.
+        """
+        if is_elsewhere(self.name):
+            raise UsageError(
+                f"--model {self.name}: is not on this machine; copy the model to a local file"
+            )
+        if is_model_path(self.name):
+            check_is_there("--model", self.name)
+        for option, path in {
+            "--weights": self.weights,
+            "--labels": self.labels,
+            "--custom-objects": self.custom_objects,
+        }.items():
+            if path is not None:
+                check_is_there(option, path)
+
+    def known_labels(self) -> Labels | None:
+        """Gives the names of the classes, where they are known before the model is loaded.
+
+        Raises:
+            UnknownModelError: The catalogue has no such model.
+            LabelsError: The file of names can't be read, or doesn't fit.
+        """
+        if is_model_path(self.name):
+            return None
+        find_model(self.name)
+        if self.labels is None:
+            return imagenet_labels()
+        # A pipe can be read once alone.
+        return read_labels(self.labels, IMAGENET_CLASSES) if self.labels.is_file() else None
 
     def having(self, layers: Sequence[str | int]) -> ModelOptions:
         """Names the model that the first of these layers stands for, where none is named.

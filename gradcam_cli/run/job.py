@@ -27,7 +27,7 @@ from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import check_names, result_names
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import Task
-from gradcam_cli.run.truth import FOLDERS, Truth, labels_from_folders
+from gradcam_cli.run.truth import FOLDERS, Truth, TruthNames, labels_from_folders
 from gradcam_cli.runtime.cores import Parallelism
 
 if TYPE_CHECKING:
@@ -161,8 +161,38 @@ class ReadyJob:
         return explain_pictures(pictures, self.explainers, self.task, namer)
 
 
+def check_classes(
+    job: Job, pictures: Sequence[InputPicture], truth: TruthNames | None = None
+) -> None:
+    """Finds out before TensorFlow is loaded whether there are the classes that are named.
+
+    Where they aren't known by then, `make_ready` does.
+
+    Args:
+        job: What is asked for.
+        pictures: All pictures.
+        truth: What they really show.
+
+    Raises:
+        UnknownClassError: The model lacks a class.
+        UsageError: The truth tells of none of the pictures.
+    """
+    if truth is not None:
+        truth.check(pictures)
+    labels = job.model.known_labels()
+    if labels is None:
+        return
+    for name in job.explain.classes:
+        labels.find(name)
+    if truth is not None:
+        Truth(truth, labels).check(pictures)
+
+
 def make_ready(
-    job: Job, pictures: Sequence[InputPicture], parallelism: Parallelism | None = None
+    job: Job,
+    pictures: Sequence[InputPicture],
+    parallelism: Parallelism | None = None,
+    truth: TruthNames | None = None,
 ) -> ReadyJob:
     """Loads the model and finds out what the options mean for it.
 
@@ -171,6 +201,7 @@ def make_ready(
         pictures: All pictures, or one of each folder: the classes of a model without names
             may be called after their folders.
         parallelism: How many things are done at once; None for one.
+        truth: What the pictures really show, where that has been read already.
 
     Raises:
         GradcamError: The model can't be had, or the options don't go with it; see
@@ -179,11 +210,15 @@ def make_ready(
     classifier = _load(job)
     if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
+    known = None
+    if job.explain.truth is not None:
+        known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
+        known.check(pictures)
     explainers = _explainers(job, classifier)
     task = Task(
         inputs=classifier.input_for(job.explain.fit, job.model.size),
         download_limits=DownloadLimits(job.machine.max_download),
-        targets=_targets(job, classifier),
+        targets=_targets(job, classifier, known),
         top_k=job.explain.top_k or DEFAULT_TOP_K,
         draw=job.draw,
         write=job.write,
@@ -208,9 +243,8 @@ def _load(job: Job) -> Classifier:
     return classifier.folded(job.explain.layers)
 
 
-def _targets(job: Job, classifier: Classifier) -> Targets:
+def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
     explain, labels = job.explain, classifier.labels
-    truth = None if explain.truth is None else Truth(explain.truth, labels)
     classes = [*dict.fromkeys(map(labels.find, explain.classes))]
     with_files = None
     if not classes:

@@ -46,7 +46,7 @@ class Targets:
         try:
             return [labels.find(picture.target)]
         except UnknownClassError as error:
-            raise UnknownClassError(f"{picture.path}: {error}") from error
+            raise UnknownClassError(f"{picture.path}: {error.message}", error.details) from error
 
     def explained(self, picture: InputPicture, labels: Labels, truth: int | None) -> list[int]:
         """Gives all classes that are explained in a picture, with those for the truth's sake.

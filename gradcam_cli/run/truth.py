@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
-from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, reason
+from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, unreadable
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, file_name, is_remote, readable, to_path
 from gradcam_cli.files.tables import read_cell
@@ -16,13 +17,28 @@ from gradcam_cli.files.text import bounded_lines
 from gradcam_cli.models.labels import Labels
 
 FOLDERS = "folders"
+# Of each name that fits several classes, where several names are wrong.
+_MATCHES_OF_EACH = 4
 _ROWS = "each row should hold a picture and its class"
 
 
-class Truth:
-    """The true class of each picture, from its folder's name or from a table."""
+@dataclass(frozen=True)
+class NamedClass:
+    """What is said about a picture, before anybody knows the classes of the model.
 
-    def __init__(self, source: str, labels: Labels) -> None:
+    Attributes:
+        name: An index, a WordNet id or a name, as a user writes it.
+        place: Where that is said, for the message of an error.
+    """
+
+    name: str
+    place: str
+
+
+class TruthNames:
+    """The name of the true class of each picture: its folder's, or what a table says."""
+
+    def __init__(self, source: str) -> None:
         """Reads the source of the truth.
 
         Args:
@@ -30,34 +46,123 @@ class Truth:
                 a CSV file (or its URL) with a picture and its class in each row, under a heading or
                 not. Pictures are named by their path, from the table's folder, the
                 current one or the one that is searched, or by their file name alone.
-            labels: The classes.
 
         Raises:
             UsageError: The table can't be read.
         """
-        self._labels = labels
+        self.source = source
         self._table = None if source == FOLDERS else _read_table(to_path(source))
+
+    def of(self, picture: InputPicture) -> NamedClass | None:
+        """Gives the name of the class that a picture really shows; None if the table lacks it."""
+        if self._table is None:
+            return NamedClass(_folder_name(picture.path.parent), f"{picture.path.parent}: ")
+        path = picture.path
+        keys = (path.resolve(), picture.folder / path.name, Path(file_name(path)))
+        return next((self._table[key] for key in keys if key in self._table), None)
+
+    def check(self, pictures: Iterable[InputPicture]) -> None:
+        """Finds out whether it tells of any picture at all.
+
+        Args:
+            pictures: All pictures.
+
+        Raises:
+            UsageError: It doesn't.
+        """
+        if self._table is not None and all(self.of(picture) is None for picture in pictures):
+            raise UsageError(
+                f"--truth {self.source}: has none of the pictures; name them by their paths or "
+                f"their file names"
+            )
+
+
+class Truth:
+    """The true class of each picture, as an index."""
+
+    def __init__(self, names: TruthNames, labels: Labels) -> None:
+        """Takes what is said about the pictures.
+
+        Args:
+            names: The names of their true classes.
+            labels: The classes of the model.
+        """
+        self._names = names
+        self._labels = labels
+        self._indices: dict[str, int] = {}
 
     def of(self, picture: InputPicture) -> int:
         """Gives the index of the class that a picture really shows.
 
         Raises:
-            TruthError: The table lacks the picture, or there is no such class.
+            TruthError: The table lacks the picture.
+            UnknownClassError: There is no such class.
         """
-        if self._table is None:
-            name = picture.path.resolve().parent.name
-            where = "its folder's name"
-        else:
-            below = picture.folder / picture.path.name
-            keys = (picture.path.resolve(), below, Path(file_name(picture.path)))
-            name = next((self._table[key] for key in keys if key in self._table), "")
-            where = "the table of --truth"
-            if not name:
-                raise TruthError(f"{picture.path}: {where} doesn't have this picture")
+        named = self._names.of(picture)
+        if named is None:
+            raise TruthError(f"{picture.path}: the table of --truth doesn't have this picture")
         try:
-            return self._labels.find(name, by_part=False)
+            return self._find(named.name)
         except UnknownClassError as error:
-            raise TruthError(f"{picture.path}: {where} is no class of the model: {error}") from None
+            raise UnknownClassError(f"{picture.path}: {error.message}", error.details) from error
+
+    def check(self, pictures: Iterable[InputPicture]) -> None:
+        """Finds out whether the model has the true classes of all pictures.
+
+        Args:
+            pictures: The pictures; those that the table lacks don't matter here.
+
+        Raises:
+            UnknownClassError: It lacks some, or names fit several classes; all are listed.
+        """
+        wrong: dict[str, tuple[NamedClass, UnknownClassError]] = {}
+        names = set()
+        for picture in _one_of_each_folder(pictures) if self._by_folders else pictures:
+            named = self._names.of(picture)
+            if named is None:
+                continue
+            names.add(named.name)
+            try:
+                self._find(named.name)
+            except UnknownClassError as error:
+                wrong.setdefault(named.name, (named, error))
+        if wrong:
+            raise self._describe(list(wrong.values()), len(names))
+
+    def _find(self, name: str) -> int:
+        if name not in self._indices:
+            self._indices[name] = self._labels.find(name)
+        return self._indices[name]
+
+    @property
+    def _by_folders(self) -> bool:
+        return self._names.source == FOLDERS
+
+    def _describe(
+        self, wrong: Sequence[tuple[NamedClass, UnknownClassError]], names: int
+    ) -> UnknownClassError:
+        source = f"--truth {self._names.source}"
+        if self._by_folders and self._labels.are_numbers:
+            return UnknownClassError(
+                f"{source}: the model's {len(self._labels)} classes have no names, and there "
+                f"{'is 1 folder' if names == 1 else f'are {names} folders'}; give names with "
+                f"--labels FILE"
+            )
+        if len(wrong) == 1:
+            ((named, error),) = wrong
+            advice = ""
+            if self._by_folders and names == 1 and not error.details:
+                advice = " (put the pictures of each class into a folder with its name)"
+            return UnknownClassError(
+                f"{source}: {named.place}{error.message}{advice}", error.details
+            )
+        lines = []
+        for named, error in wrong:
+            below = error.first_details(_MATCHES_OF_EACH)
+            lines += [f"{named.place}{error.message}", *(f"  {line}" for line in below)]
+        return UnknownClassError(
+            f"{source}: the model doesn't know {len(wrong)} of {names} classes:", lines
+        )
 
 
 def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Labels:
@@ -70,15 +175,25 @@ def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Lab
     Returns:
         The new labels; the old ones if there are more or fewer folders than classes.
     """
-    names = sorted({picture.path.resolve().parent.name for picture in pictures})
+    folders = {picture.path.parent for picture in pictures}
+    names = sorted({_folder_name(folder) for folder in folders})
     return Labels([[name] for name in names]) if len(names) == len(labels) else labels
 
 
-def _read_table(path: AnyPath) -> dict[AnyPath, str]:
-    table: dict[AnyPath, str] = {}
+def _one_of_each_folder(pictures: Iterable[InputPicture]) -> Iterable[InputPicture]:
+    return {picture.path.parent: picture for picture in pictures}.values()
+
+
+def _folder_name(folder: AnyPath) -> str:
+    return folder.resolve().name
+
+
+def _read_table(path: AnyPath) -> dict[AnyPath, NamedClass]:
+    table: dict[AnyPath, NamedClass] = {}
     try:
         with _open_text(path) as file:
-            for row in filter(any, csv.reader(bounded_lines(file))):
+            reader = csv.reader(bounded_lines(file))
+            for row in filter(any, reader):
                 if len(row) < 2:
                     raise UsageError(f"--truth {path}: {_ROWS}")
                 name, label, *_ = row
@@ -86,10 +201,11 @@ def _read_table(path: AnyPath) -> dict[AnyPath, str]:
                 keys = {picture, picture.resolve()}
                 if not is_remote(picture):
                     keys.add(path.parent.joinpath(*picture.parts).resolve())
+                named = NamedClass(read_cell(label.strip()), f"line {reader.line_num}: ")
                 for key in keys:
-                    table[key] = read_cell(label.strip())
+                    table[key] = named
     except (OSError, ValueError, csv.Error) as error:
-        raise UsageError(f"--truth {path}: cannot be read ({reason(error)})") from error
+        raise unreadable(f"--truth {path}", error) from error
     if not table:
         raise UsageError(f"--truth {path}: {_ROWS}")
     return table

@@ -1,0 +1,97 @@
+"""What the commands that list things print as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.networks.layers import LayerInfo
+
+
+def models_record() -> dict[str, Any]:
+    """Tells of each model what ``gradcam models`` does."""
+    models = [
+        {
+            "name": model.name,
+            "input_size": [model.input_size, model.input_size],
+            "any_size": model.any_size,
+            "parameters": model.parameters,
+            # From percent with one decimal.
+            "top1_accuracy": round(model.top1 / 100, 3),
+            "weights": model.weights,
+            "default": model.name == DEFAULT_MODEL,
+        }
+        for model in CATALOGUE.values()
+    ]
+    return {"models": models}
+
+
+def methods_record() -> dict[str, Any]:
+    """Tells of each method what ``gradcam methods`` does."""
+    methods = [
+        {
+            "name": name,
+            "title": info.title,
+            "summary": info.summary,
+            "passes": info.cost,
+            "paper": info.paper,
+            "needs_layer": info.needs_layer,
+            "default": name == DEFAULT_METHOD,
+        }
+        for name, info in METHODS.items()
+    ]
+    return {"methods": methods}
+
+
+def layers_record(classifier: Classifier) -> dict[str, Any]:
+    """Tells of each layer of a model what ``gradcam layers`` does."""
+    layers = [
+        {
+            "index": layer.node.index,
+            **_layer_record(layer),
+            "type": layer.node.kind,
+            "parameters": layer.node.parameters,
+            "usable": layer.usable,
+            "default": layer.default,
+        }
+        for layer in classifier.layers()
+    ]
+    return {"model": classifier.name, "layers": layers}
+
+
+def info_record(classifier: Classifier) -> dict[str, Any]:
+    """Tells of a model what ``gradcam info`` does, and the names of all classes."""
+    labels = classifier.labels
+    classes = []
+    for index in range(len(labels)):
+        wnid = labels.wnid(index)
+        named = {"index": index, "name": labels.name(index)}
+        classes.append(named if wnid is None else named | {"wnid": wnid})
+    default = next((layer for layer in classifier.layers() if layer.default), None)
+    return {
+        "model": classifier.name,
+        "input_size": list(classifier.input_size),
+        "any_size": classifier.any_size,
+        "channels": classifier.channels,
+        "preprocessing": classifier.preprocess.description,
+        "class_score": classifier.describe_score(),
+        "default_layer": None
+        if default is None
+        else _layer_record(default) | {"reason": default.reason},
+        "parameters": classifier.network.parameters,
+        "classes": classes,
+    }
+
+
+def _layer_record(layer: LayerInfo) -> dict[str, Any]:
+    grid = layer.grid
+    return {
+        "name": layer.node.path,
+        "output_shape": None if layer.output_shape is None else list(layer.output_shape),
+        "cells": None if grid is None else list(grid.size),
+        "feature_maps": None if grid is None else grid.number_of_channels,
+    }
