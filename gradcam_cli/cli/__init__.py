@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cli.best_layer import best_layer
+from gradcam_cli.cli.doctor import doctor
 from gradcam_cli.cli.evaluate import evaluate
 from gradcam_cli.cli.explain import explain
 from gradcam_cli.cli.group import GradcamGroup
@@ -37,6 +38,7 @@ def main() -> None:
 
 
 main.add_command(best_layer)
+main.add_command(doctor)
 main.add_command(evaluate)
 main.add_command(explain)
 main.add_command(info)
