@@ -120,7 +120,7 @@ def test_best_layer(photos, run_gradcam):
     assert [entry["layer"] for entry in record["ranking"]] == [
         "top_activation", "block4a_activation",
     ]  # fmt: skip
-    assert record["ranking"][0]["mean_place"] == 1
+    assert record["ranking"][0]["mean_rank"] == 1
     assert "top_activation" in record["verdicts"][0]
 
 

@@ -48,8 +48,8 @@ def run_python(command_environment, tmp_path):
     cpuinfo.write_text(CPUINFO.format(name="AMD EPYC 7763", flags=EPYC))
     first = [
         "import os",
-        "from gradcam_cli.runtime import onednn",
-        f"onednn.CPUINFO = {str(cpuinfo)!r}",
+        "from gradcam_cli.runtime import onednn, processor",
+        f"processor.CPUINFO = {str(cpuinfo)!r}",
         f"def setting(): return os.environ.get({VARIABLE!r})",
     ]
 

@@ -61,11 +61,11 @@ def test_truth_by_folders_and_only_wrong(run_gradcam, color_model, photos, tmp_p
     for target in record["targets"]:
         assert (tmp_path / target["output"]).exists()
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
-    assert "1 of 4 predicted wrongly" in done.stderr
+    assert "1 of 4 predictions are wrong" in done.stderr
 
     done = run_gradcam("photos", "-m", color_model, "--truth", "folders", "-o", "all")
     assert done.stdout.count("✓") == 3
-    assert done.stdout.count("✗ really red") == 1
+    assert done.stdout.count("✗ true class: red") == 1
     assert len(list((tmp_path / "all").rglob("*_gradcam.png"))) == 4
 
 

@@ -219,7 +219,7 @@ def test_keyboard_alone_is_enough(small_report, open_page):
     page.keyboard.press("Escape")
     assert page.locator("#viewer").is_hidden()
     # The browser tells that a dialog is closed a moment after it is.
-    page.wait_for_function("document.activeElement.innerText.startsWith('✗ is cougar')")
+    page.wait_for_function("document.activeElement.innerText.startsWith('✗ true class: cougar')")
 
 
 def test_command_is_copied(small_report, open_page):

@@ -11,6 +11,7 @@ from PIL import Image
 from tasks import make_task
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cli.display import result_lines
 from gradcam_cli.files.finding import InputPicture, find_pictures
 from gradcam_cli.files.marks import is_result_of
 from gradcam_cli.pictures.regions import find_region
@@ -60,6 +61,12 @@ def test_region_is_that_of_the_map_as_written(explained):
         assert left <= column < right or top <= row < bottom
         inside = heatmap[top:bottom, left:right]
         assert (inside >= 0.5 * heatmap.max()).any(axis=0).all()
+
+
+def test_the_table_gives_the_corners_of_the_box(explained):
+    result, _ = explained
+    left, top, right, bottom = result.targets[0].region.box
+    assert f"box ({left}, {top})–({right}, {bottom})" in result_lines(result, 3, 200).plain
 
 
 def test_outlines_and_boxes_are_drawn_on_the_overlays(explained, samples, explainer, tmp_path):

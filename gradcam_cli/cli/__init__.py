@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cli.best_layer import best_layer
+from gradcam_cli.cli.demo import demo
+from gradcam_cli.cli.doctor import doctor
 from gradcam_cli.cli.evaluate import evaluate
 from gradcam_cli.cli.explain import explain
 from gradcam_cli.cli.group import GradcamGroup
@@ -26,6 +28,7 @@ def main() -> None:
     """Shows where an image classifier looked, and why this class.
 
     \b
+    gradcam demo                   try it: explains two pictures that come with it
     gradcam photo.jpg              overlay photo_gradcam.png, top classes
     gradcam photos/ --out maps/    every picture below a folder
     gradcam show photo.jpg         in a window or in the terminal
@@ -37,6 +40,8 @@ def main() -> None:
 
 
 main.add_command(best_layer)
+main.add_command(demo)
+main.add_command(doctor)
 main.add_command(evaluate)
 main.add_command(explain)
 main.add_command(info)

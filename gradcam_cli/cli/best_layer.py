@@ -49,8 +49,8 @@ def best_layer(
 ) -> None:
     """Ranks the layers of a model by how well their maps show what the network used.
 
-    Each layer gets its place in every figure (see 'gradcam evaluate'); the mean of the
-    places ranks them. Ten pictures tell more than one.
+    Each layer gets a rank in every metric (see 'gradcam evaluate'); layers are listed by their
+    mean rank. Use several pictures: one alone says little.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def best_layer(
     (sentence,) = verdicts(replace(evaluation, rows=[best, *evaluation.baselines]))
     if as_json:
         record = evaluation_record(evaluation, [sentence])
-        record["ranking"] = [{"layer": row.layer, "mean_place": place} for row, place in ranking]
+        record["ranking"] = [{"layer": row.layer, "mean_rank": rank} for row, rank in ranking]
         say(to_json(record))
     else:
         console = stdout_console()

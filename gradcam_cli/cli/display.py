@@ -138,7 +138,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     title = Text(visible(str(result.picture.path)), style="bold")
     if result.truth is not None:
         if result.is_wrong:
-            title.append(f"  ✗ really {visible(result.truth.name)}", style="red")
+            title.append(f"  ✗ true class: {visible(result.truth.name)}", style="red")
         else:
             title.append("  ✓", style="green")
     lines = [title]
@@ -175,7 +175,7 @@ def _written(target: ExplainedTarget) -> list[Text]:
     ]
     if target.region is not None and target.region.box is not None:
         left, top, right, bottom = target.region.box
-        lines.append(Text(f"box {left}, {top} to {right}, {bottom}", style="dim"))
+        lines.append(Text(f"box ({left}, {top})–({right}, {bottom})", style="dim"))
     if not target.has_evidence:
         lines.append(Text("no positive evidence for this class: the map is empty", style="yellow"))
     return lines

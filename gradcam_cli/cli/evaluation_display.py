@@ -44,20 +44,20 @@ def metric_tables(evaluation: Evaluation, width: int) -> Iterator[Table]:
 def ranking_table(
     ranking: list[tuple[EvaluatedMaps, float]], metrics: list[str], width: int
 ) -> Table:
-    """Lists layers, best first, with their mean place and as many figures as there is room."""
+    """Lists layers, best first, with their mean rank and as many figures as there is room."""
     names = max(len(row.layer or "") for row, _ in ranking)
-    room = width - names - len("mean place") - 4 * _GAP
+    room = width - names - len("mean rank") - 4 * _GAP
     metrics = metrics[: max(0, room // (_CELL_WIDTH + _GAP))]
     table = plain_table(
         ("", "right"),
         ("layer", "left"),
-        ("mean place", "right"),
+        ("mean rank", "right"),
         *((ALL_METRICS[name].heading, "right") for name in metrics),
     )
-    for number, (row, place) in enumerate(ranking, start=1):
+    for number, (row, rank) in enumerate(ranking, start=1):
         cells = [_cell(row, name, False) for name in metrics]
         style = "bold green" if number == 1 else ""
-        table.add_row(str(number), Text(row.layer or ""), f"{place:.1f}", *cells, style=style)
+        table.add_row(str(number), Text(row.layer or ""), f"{rank:.1f}", *cells, style=style)
     return table
 
 

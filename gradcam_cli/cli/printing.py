@@ -124,7 +124,7 @@ class ResultPrinter:
         def follow(done: int, total: int) -> None:
             nonlocal task
             if task is None:
-                task = self._progress.add_task(f"runs of {title}", total=total)
+                task = self._progress.add_task(f"{title} runs", total=total)
             self._progress.advance(task, done)
             if self._progress.tasks[self._progress.task_ids.index(task)].finished:
                 self._progress.remove_task(task)
@@ -170,8 +170,8 @@ class ResultPrinter:
             return
         seconds = time.perf_counter() - self._started
         failed = f", {self.failed} failed" if self.failed else ""
-        wrong = f"; {self.wrong} of {self._known} predicted wrongly" if self._known else ""
-        skipped = f", {self.skipped} skipped as their results were there" if self.skipped else ""
+        wrong = f"; {self.wrong} of {self._known} predictions are wrong" if self._known else ""
+        skipped = f", {self.skipped} skipped (results exist)" if self.skipped else ""
         told = self.done + self.failed + self.skipped
         of_total = f" of {self._total}" if told < self._total else ""
         pictures = "picture" if self.done == 1 and not of_total else "pictures"

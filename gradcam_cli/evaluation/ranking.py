@@ -24,16 +24,16 @@ _SUMS_OF_A_BLOCK = 2
 
 
 def rank_rows(evaluation: Evaluation) -> list[tuple[EvaluatedMaps, float]]:
-    """Ranks methods and layers by their mean place in the metrics of faithfulness.
+    """Ranks methods and layers by their mean rank in the metrics of faithfulness.
 
     Returns:
-        The rows, best first, each with its mean place: 1 for the best in every metric.
+        The rows, best first, each with its mean rank: 1 for the best in every metric.
     """
     rows = evaluation.explained
     metrics = [name for name in evaluation.metrics if ALL_METRICS[name].is_faithfulness]
-    places = np.mean([_places(rows, name) for name in metrics], axis=0)
-    order = np.argsort(places, kind="stable")
-    return [(rows[number], float(places[number])) for number in order]
+    ranks = np.mean([_ranks(rows, name) for name in metrics], axis=0)
+    order = np.argsort(ranks, kind="stable")
+    return [(rows[number], float(ranks[number])) for number in order]
 
 
 def candidate_layers(classifier: Classifier) -> list[str]:
@@ -61,7 +61,7 @@ def candidate_layers(classifier: Classifier) -> list[str]:
     return list(dict.fromkeys([*last.values(), *blocks, *default]))
 
 
-def _places(rows: Sequence[EvaluatedMaps], metric: str) -> np.ndarray:
+def _ranks(rows: Sequence[EvaluatedMaps], metric: str) -> np.ndarray:
     from scipy.stats import rankdata
 
     means = np.array([row.measurements[metric].mean for row in rows])

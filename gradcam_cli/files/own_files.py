@@ -63,6 +63,15 @@ def read_own_file(path: Path, largest: int) -> bytes | None:
         return None
 
 
+def belongs_to_user(path: Path) -> bool:
+    """Says whether a file or folder is the user's, and nobody else may write to it.
+
+    Raises:
+        OSError: It can't be looked at.
+    """
+    return _is_own(path.stat())
+
+
 def _read(descriptor: int, largest: int) -> bytes | None:
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)

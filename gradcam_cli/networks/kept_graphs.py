@@ -19,9 +19,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from platformdirs import user_cache_path
 
 from gradcam_cli.errors import OutputError
+from gradcam_cli.files.cache_folder import cache_folder
 from gradcam_cli.files.own_files import make_own_file, make_own_folder, read_own_file
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.networks.deferred import DeferredNetwork
@@ -66,7 +66,7 @@ class KeptGraphs:
         Args:
             folder: Where the files are; None for the user's cache folder.
         """
-        self._folder = folder or user_cache_path("gradcam", appauthor=False) / "graphs"
+        self._folder = folder or cache_folder() / "graphs"
 
     def find(self, description: str) -> KeptGraph | None:
         """Finds a graph.

@@ -138,8 +138,8 @@ def plot_sanity(
     axes[0].set_ylim(min(-0.12, lowest) - 0.03, 1.04)
     for axis in axes[-2:]:
         axis.set_xticks(
-            range(len(layers) + 1), ["nothing", *layers], rotation=40, ha="right", fontsize=7
+            range(len(layers) + 1), ["none", *layers], rotation=40, ha="right", fontsize=7
         )
-        axis.set_xlabel("lost, from the output to the input", fontsize=9, color=_INK)
+        axis.set_xlabel("randomized layer, from the output to the input", fontsize=9, color=_INK)
     axes[0].legend(fontsize=8, frameon=False)
     return figure

@@ -163,7 +163,7 @@ def _draw_color_bar(axes: Axes, colormap: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=7.5, fontfamily=_FONT)
     axes.set_ylabel(
-        "part of the maximum", fontsize=7.5, fontfamily=_FONT, color=_MUTED_COLOR, labelpad=2
+        "fraction of the maximum", fontsize=7.5, fontfamily=_FONT, color=_MUTED_COLOR, labelpad=2
     )
     axes.tick_params(length=2, width=0.5, colors=_MUTED_COLOR, pad=2)
     for spine in axes.spines.values():

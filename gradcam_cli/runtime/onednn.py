@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import sys
 
+from gradcam_cli.runtime.processor import find_in_cpuinfo, read_cpuinfo
+
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _ON = "1"
 _MEANINGS = {"0": False, "false": False, _ON: True, "true": True}
-# What Linux tells of the processor.
-CPUINFO = "/proc/cpuinfo"
 _NEEDED = frozenset({"avx2", "fma"})
 # `DefaultOneDnnPolicy` in TensorFlow's tensorflow/core/util/port.cc, as Linux calls them.
 _ENOUGH_FOR_TENSORFLOW = frozenset(
@@ -33,7 +33,7 @@ def choose_onednn() -> None:
     global _is_chosen_here
     if VARIABLE in os.environ or "tensorflow" in sys.modules:
         return
-    if gains_from_onednn(_read_cpuinfo()):
+    if gains_from_onednn(read_cpuinfo()):
         os.environ[VARIABLE] = _ON
         _is_chosen_here = True
 
@@ -50,12 +50,8 @@ def gains_from_onednn(cpuinfo: str) -> bool:
     Args:
         cpuinfo: What Linux tells of it in ``/proc/cpuinfo``.
     """
-    for line in cpuinfo.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            flags = set(value.split())
-            return flags >= _NEEDED and not flags & _ENOUGH_FOR_TENSORFLOW
-    return False
+    flags = set(find_in_cpuinfo(cpuinfo, "flags").split())
+    return flags >= _NEEDED and not flags & _ENOUGH_FOR_TENSORFLOW
 
 
 def describe_onednn(is_on: bool | None) -> str:
@@ -72,17 +68,3 @@ def describe_onednn(is_on: bool | None) -> str:
     if asked_for is not None and is_on in (None, asked_for):
         return f"{state}, as {VARIABLE}={value} says"
     return f"{state}, as TensorFlow chooses for this processor"
-
-
-def _read_cpuinfo() -> str:
-    """Gives what Linux tells of the first core, up to its flags; nothing elsewhere."""
-    lines = []
-    try:
-        with open(CPUINFO, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                lines.append(line)
-                if line.startswith("flags"):
-                    break
-    except OSError:
-        return ""
-    return "".join(lines)

@@ -45,7 +45,7 @@ const grid = (() => {
     if (picture.correct !== undefined) {
       const badge = item.querySelector(".badge");
       badge.hidden = false;
-      badge.textContent = picture.correct ? "✓ right" : `✗ is ${picture.truth ?? "another"}`;
+      badge.textContent = picture.correct ? "✓ right" : `✗ true class: ${picture.truth ?? "another"}`;
       badge.classList.toggle("wrong", !picture.correct);
     }
     const card = {
