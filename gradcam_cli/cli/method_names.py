@@ -14,7 +14,7 @@ from gradcam_cli.errors import suggestion
 _SEPARATORS = str.maketrans("", "", "-_ .")
 
 
-class MethodName(click.ParamType[str]):
+class MethodName(click.ParamType):  # type: ignore[type-arg]  # Generic from Click 8.4 on.
     """A method, by its name or its title, however it is written."""
 
     name = "method"

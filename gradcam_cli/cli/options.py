@@ -80,7 +80,7 @@ def each_once(
     return tuple(dict.fromkeys(value))
 
 
-class _Size(click.ParamType[tuple[int, int]]):
+class _Size(click.ParamType):  # type: ignore[type-arg]
     """One number for a square, or height×width."""
 
     name = "size"
@@ -97,7 +97,7 @@ class _Size(click.ParamType[tuple[int, int]]):
         return int(sides[0]), int(sides[-1])
 
 
-class LayerName(click.ParamType[str | int]):
+class LayerName(click.ParamType):  # type: ignore[type-arg]
     """The name of a layer, or its index."""
 
     name = "layer"

@@ -92,7 +92,7 @@ class Mark:
         exif[_IMAGE_DESCRIPTION] = self.title
         exif[_DOCUMENT_NAME] = self.source
         exif[_SOFTWARE] = _SOFTWARE_NAME
-        exif.get_ifd(_EXIF_FOLDER)[_MAKER_NOTE] = f"{_KEY} {self.identity}".encode()
+        exif[_EXIF_FOLDER] = {_MAKER_NOTE: f"{_KEY} {self.identity}".encode()}
         return exif.tobytes()
 
 
