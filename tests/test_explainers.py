@@ -72,14 +72,14 @@ def test_datasets_have_their_targets_inside(model, batched):
     explainer = GradCAM(model, batch_size=2, conv_layer="conv2")
     maps = explainer(dataset.batch(2) if batched else dataset)
     np.testing.assert_allclose(maps, expected_maps(model), atol=1e-5)
-    with pytest.raises(UsageError, match="leave out the targets"):
+    with pytest.raises(UsageError, match="omit the targets argument"):
         explainer(dataset, ONE_HOT)
 
 
 def test_inputs_need_targets(model):
     explainer = GradCAM(model)
     for targets, message in (
-        (None, "say what is to be explained"),
+        (None, "targets are missing"),
         (np.array([0, 1, 2]), "must be one-hot"),
         (ONE_HOT[:2], "one row for each input"),
     ):
