@@ -100,7 +100,7 @@ def test_the_default_layer_is_the_last_with_filters(model):
 def test_layers_that_are_not_there(model):
     with pytest.raises(UnknownLayerError, match="did you mean conv"):
         GradCAM(model, conv_layer="conv9")
-    with pytest.raises(UnknownLayerError, match="only 7 layers"):
+    with pytest.raises(UnknownLayerError, match="its layers are 0 to 6"):
         GradCAM(model, output_layer=7)
     with pytest.raises(UnusableLayerError, match="no layer with a spatial output"):
         _ = GradCAM(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])).conv_layer

@@ -490,7 +490,7 @@ def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]
             wanted = model.layers[layer]
         except IndexError:
             raise UnknownLayerError(
-                f"{model.name} has no layer {layer}; it has {len(model.layers)} layers"
+                f"{model.name} has no layer {layer}; its layers are 0 to {len(model.layers) - 1}"
             ) from None
         return next(found for found in layers.items() if found[1] is wanted)
     if layer not in layers:
