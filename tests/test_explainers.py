@@ -199,7 +199,7 @@ def test_compute_heatmap_scales_from_minimum_to_maximum(model):
     assert (found.min(), found.max()) == (0, pytest.approx(1))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_array_equal(explainer.compute_heatmap(x[0], 1), found)
-    with pytest.raises(UnknownClassError, match="from 0 to 3"):
+    with pytest.raises(UnknownClassError, match="are 0 to 3"):
         explainer.compute_heatmap(x, 4)
     # A large eps shows that it is added to what is divided by.
     spread = heatmap.max() - heatmap.min()

@@ -88,5 +88,5 @@ def test_errors_are_those_of_the_command(samples, tmp_path):
         explain_image(tmp_path / "gone.jpg")
     with pytest.raises(UnknownClassError, match="no class is called"):
         explain_image(samples / "dog.jpg", "unicornfish")
-    with pytest.raises(UnknownClassError, match="from 0 to 999"):
+    with pytest.raises(UnknownClassError, match="are 0 to 999"):
         explain_image(samples / "dog.jpg", 1000)
