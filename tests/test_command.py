@@ -356,7 +356,7 @@ def test_gives_the_shells_their_scripts(command_environment, shell):
         (["-l", "-1"], "no spatial output"),
         (["-l", "block5_conv3"], "vgg16, vgg19"),
         (["-c", "tabbi"], "did you mean"),
-        (["-c", "1000"], "from 0 to 999"),
+        (["-c", "1000"], "are 0 to 999"),
         (["-m", "resnet5"], "did you mean"),
         (["--colormap", "jett"], "jett"),
         (["--weights", "missing.h5"], "no such file"),
@@ -557,7 +557,7 @@ def test_weights_of_another_model_are_refused(invoke, dog, mobilenet_files, tmp_
     for path in mobilenet_files[1]:
         done = invoke("dog.jpg", "-m", "mobilenetv2", "-w", path)
         assert done.exit_code == 1, f"{path.name} was taken"
-        assert "these are not weights of mobilenetv2" in one_error_line(done.stderr)
+        assert "does not contain weights of mobilenetv2" in one_error_line(done.stderr)
     (tmp_path / "noise.h5").write_bytes(bytes(range(256)) * 9)
     done = invoke("dog.jpg", "-m", "mobilenet", "-w", "noise.h5")
     assert done.exit_code == 1

@@ -106,7 +106,7 @@ def test_json_and_results_of_its_own_and_of_others(photos, run_gradcam):
     (photos / "evaluation_gradcam.csv").write_text("mine")
     refused = run_gradcam("evaluate", "photos")
     assert refused.returncode == 1
-    assert "evaluation_gradcam.csv: is there already" in refused.stderr
+    assert "evaluation_gradcam.csv: exists already" in refused.stderr
     assert (photos / "evaluation_gradcam.csv").read_text() == "mine"
 
 

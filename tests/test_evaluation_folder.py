@@ -102,7 +102,7 @@ def test_a_perfect_explanation_beats_maps_that_know_nothing(squares, red_network
     assert sentence.startswith(f"Grad-CAM · red keeps {kept:.0f} % of the confidence ±")
     assert "; a random map keeps " in sentence
     # Nothing can be won where the whole square is kept already.
-    assert "It beats the random map in 5 of 7 figures, not in Increase, Gain." in sentence
+    assert "It beats the random map in 5 of 7 metrics, but not in Increase, Gain." in sentence
 
 
 def test_one_table_has_what_the_functions_return(squares, red_network):
@@ -149,8 +149,8 @@ def test_a_map_that_says_nothing_is_said_not_to_beat_chance(squares, red_network
     pictures = list(find_pictures([squares / "photos"]))
     found = evaluate_pictures(pictures, [Wrong()], options(metrics=["average_drop", "deletion"]))
     (sentence,) = verdicts(found)
-    assert "It does not beat the random map in any figure." in sentence
-    assert "It does not beat the centre Gaussian in any figure." in sentence
+    assert "It does not beat the random map in any metric." in sentence
+    assert "It does not beat the centre Gaussian in any metric." in sentence
 
 
 def test_few_pictures_prove_nothing(squares, red_network):
@@ -256,7 +256,7 @@ def test_sanity_of_one_that_looks_and_one_that_does_not(two_layer_network):
     np.testing.assert_array_equal(cascading.ssim[1], independent.ssim[1])
     assert not np.array_equal(cascading.ssim[2], independent.ssim[2])
     sentences = sanity_verdicts(check)
-    assert "they hardly notice" in sentences[1]
+    assert "they hardly change" in sentences[1]
     assert "correlate 1.00 ±0.00" in sentences[1]
 
 

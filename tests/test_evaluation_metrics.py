@@ -157,7 +157,7 @@ def test_other_shapes_get_one_line(four_pixels):
         ("maps", (inputs, TARGETS, heat[:, :1])),
     ]
     for name, arguments in wrong:
-        with pytest.raises(UsageError, match=f"^{name}: of the shape") as caught:
+        with pytest.raises(UsageError, match=f"^{name} have the shape") as caught:
             evaluation.deletion(model, *arguments)
         assert "\n" not in str(caught.value)
 

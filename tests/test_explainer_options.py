@@ -138,7 +138,7 @@ def test_progress_adds_up_to_the_total(classifier):
 
 
 def test_what_cannot_be_meant(classifier):
-    with pytest.raises(UsageError, match="leave out the layer"):
+    with pytest.raises(UsageError, match="omit the layer"):
         Explainer(classifier, "last", "fullgrad")
     with pytest.raises(UsageError, match="no fusion 'sum', only mean, max"):
         Explainer(classifier, ["first", "last"], fusion="sum")

@@ -72,14 +72,14 @@ def test_datasets_have_their_targets_inside(model, batched):
     explainer = GradCAM(model, batch_size=2, conv_layer="conv2")
     maps = explainer(dataset.batch(2) if batched else dataset)
     np.testing.assert_allclose(maps, expected_maps(model), atol=1e-5)
-    with pytest.raises(UsageError, match="leave out the targets"):
+    with pytest.raises(UsageError, match="omit the targets argument"):
         explainer(dataset, ONE_HOT)
 
 
 def test_inputs_need_targets(model):
     explainer = GradCAM(model)
     for targets, message in (
-        (None, "say what is to be explained"),
+        (None, "targets are missing"),
         (np.array([0, 1, 2]), "must be one-hot"),
         (ONE_HOT[:2], "one row for each input"),
     ):
@@ -100,7 +100,7 @@ def test_the_default_layer_is_the_last_with_filters(model):
 def test_layers_that_are_not_there(model):
     with pytest.raises(UnknownLayerError, match="did you mean conv"):
         GradCAM(model, conv_layer="conv9")
-    with pytest.raises(UnknownLayerError, match="only 7 layers"):
+    with pytest.raises(UnknownLayerError, match="its layers are 0 to 6"):
         GradCAM(model, output_layer=7)
     with pytest.raises(UnusableLayerError, match="no layer with a spatial output"):
         _ = GradCAM(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])).conv_layer
@@ -199,7 +199,7 @@ def test_compute_heatmap_scales_from_minimum_to_maximum(model):
     assert (found.min(), found.max()) == (0, pytest.approx(1))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_array_equal(explainer.compute_heatmap(x[0], 1), found)
-    with pytest.raises(UnknownClassError, match="from 0 to 3"):
+    with pytest.raises(UnknownClassError, match="are 0 to 3"):
         explainer.compute_heatmap(x, 4)
     # A large eps shows that it is added to what is divided by.
     spread = heatmap.max() - heatmap.min()

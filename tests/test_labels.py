@@ -61,7 +61,7 @@ def test_a_whole_name_wins_over_parts_of_other_names(imagenet):
 
 @pytest.mark.parametrize("text", ["1000", "-1", "99999999999"])
 def test_tells_the_range_of_indices(imagenet, text):
-    with pytest.raises(UnknownClassError, match="from 0 to 999"):
+    with pytest.raises(UnknownClassError, match="are 0 to 999"):
         imagenet.find(text)
 
 

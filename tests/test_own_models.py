@@ -409,9 +409,9 @@ def test_preprocessing_can_be_said(saved, pictures):
     classifier = saved(functional(), preprocess="vgg16")
     expected = keras.applications.vgg16.preprocess_input(pictures.copy())
     np.testing.assert_allclose(classifier.preprocess(tf.constant(pictures)), expected, rtol=1e-5)
-    with pytest.raises(UsageError, match="not one of none, 0-1, -1-1, caffe, torch"):
+    with pytest.raises(UsageError, match="neither one of none, 0-1, -1-1, caffe, torch"):
         saved(functional(), preprocess="mystery")
-    with pytest.raises(UsageError, match="is for RGB"):
+    with pytest.raises(UsageError, match="needs RGB"):
         saved(functional(channels=1), preprocess="caffe")
 
 
@@ -517,7 +517,7 @@ def test_what_is_no_model_gets_one_clear_line(tmp_path):
         "text.keras": "not a Keras model",
         "empty.h5": "not a Keras model",
         "model.json": "architecture without weights",
-        "folder": "not a SavedModel",
+        "folder": "neither a SavedModel",
         "cut-whole.keras": "not a Keras model",
         "cut-whole.h5": "damaged, or not a Keras model|not a Keras model",
         "other.keras": "damaged, or not a Keras model",
@@ -566,5 +566,5 @@ def test_labels_that_do_not_fit_are_refused(saved, tmp_path):
 
 def test_weights_do_not_go_with_a_file(saved, tmp_path):
     (tmp_path / "x.h5").touch()
-    with pytest.raises(GradcamError, match="--weights goes with the name of a model"):
+    with pytest.raises(GradcamError, match=r"--weights needs a model.s name"):
         saved(functional(), weights=tmp_path / "x.h5")

@@ -111,7 +111,7 @@ def test_only_wrong_needs_a_truth(run_gradcam, photos):
 def test_a_small_network_gives_a_sharp_overlay(run_gradcam, color_model, samples, tmp_path):
     done = run_gradcam(samples / "macaw.jpg", "-m", color_model, "-o", ".", "--heatmap", "npy")
     assert done.returncode == 0, done.stderr
-    assert "preprocessing 0-1 (a guess: nothing in the model tells" in done.stdout
+    assert "preprocessing 0-1 (a guess: the model gives no hint" in done.stdout
     original = Image.open(samples / "macaw.jpg").convert("RGB")
     overlay = Image.open(tmp_path / "macaw_gradcam.png")
     assert overlay.size == original.size
@@ -141,7 +141,7 @@ def test_layers_and_info_tell_what_a_file_is(run_gradcam, tmp_path):
         "32×32 px (height×width), RGB",
         "none (the model rescales its input itself)",
         "2 classes: class 0, class 1",
-        "what goes into the final softmax",
+        "the input of the final softmax",
         "backbone/conv, 30×30×4",
         "122",
     ):

@@ -123,7 +123,7 @@ def test_the_methods_that_fail_say_so():
     for name in CLASSLESS:
         formula = make_method(name).formula
         assert "doesn't notice random" in " ".join(formula.__doc__.split())
-    assert "fail by the letter" in " ".join(components.__doc__.split())
+    assert "strictly, they fail" in " ".join(components.__doc__.split())
     assert "hardly notices random" in " ".join(perturbation.ScoreCam.__doc__.split())
     assert "It fails the cascading randomization" in input_gradients.GuidedGradCam.__doc__
 

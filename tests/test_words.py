@@ -74,4 +74,4 @@ def test_the_old_name_of_head_is_taken_but_not_shown(typed):
     assert "--head NAME" in shown
     assert "--output" not in shown
     done = typed("dog.jpg --output scores")
-    assert "--head goes with a model file" in done.stderr or "no such file" in done.stderr
+    assert "--head needs a model file" in done.stderr or "no such file" in done.stderr

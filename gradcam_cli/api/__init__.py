@@ -1,6 +1,6 @@
-"""The interface for notebooks and programs."""
+"""The Python interface for notebooks and programs."""
 
 from gradcam_cli.runtime.onednn import choose_onednn
 
-# Each module of this room imports TensorFlow, if nobody has yet.
+# The modules of this package import TensorFlow; the choice must come first.
 choose_onednn()

@@ -1,4 +1,4 @@
-"""Shows during training where a network looks, epoch by epoch."""
+"""Draws where a network looks during training, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, draw_overlay
 
 _MAXIMUM = 255.0
-# Drawn larger than this, a small input's overlay shows its map, not its pixels.
+# Smaller inputs are enlarged to this, so that the overlay shows the map, not single pixels.
 _SMALLEST_SIDE = 128
 _TAG = "gradcam"
-# What ``tf.summary.image`` would write; that needs TensorBoard itself to be installed.
+# The metadata of ``tf.summary.image``, which itself requires TensorBoard to be installed.
 _IMAGE_SUMMARY = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images"),
     data_class="DATA_CLASS_BLOB_SEQUENCE",
@@ -34,8 +34,8 @@ _IMAGE_SUMMARY = tf.compat.v1.SummaryMetadata(
 class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes overlays of a few validation pictures after each epoch of ``fit``.
 
-    The files are ``epoch-003_picture-0.png`` and so on. In TensorBoard they stand under
-    "Images", with a slider over the epochs, next to what Keras's own callback writes.
+    The files are named ``epoch-003_picture-0.png`` and so on. TensorBoard shows the overlays
+    under "Images", with a slider over the epochs, next to the output of Keras's own callback.
 
     Example:
         >>> callback = GradCAMCallback(x_val[:4], y_val[:4], "overlays", log_dir="logs")
@@ -55,26 +55,26 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         alpha: float = DEFAULT_ALPHA,
         **options: Any,
     ) -> None:
-        """Takes the pictures and where to write.
+        """Takes the pictures and the output folders.
 
         Args:
-            pictures: (N, H, W, C) as the model wants them, with 1 or 3 channels. Those in
-                [0, 255] or [0, 1] are drawn as they are, others scaled from their minimum
-                to their maximum.
+            pictures: (N, H, W, C) as the model takes them, with 1 or 3 channels. Values in
+                [0, 255] or [0, 1] are drawn as they are. Other values are scaled from their
+                minimum to their maximum.
             targets: (N,) class indices or (N, classes) one-hot; None for the class that is
-                most probable at the time.
-            folder: Where to write PNGs; made if it isn't there. None for nowhere.
-            log_dir: TensorBoard's log folder; None for none. Images are written to its
+                most probable at each epoch.
+            folder: The folder for PNG files, created if it doesn't exist; None to write none.
+            log_dir: TensorBoard's log folder; None to log nothing. Images are written to its
                 subfolder "gradcam".
-            every: After how many epochs overlays are written; always after the first.
+            every: The number of epochs between overlays, starting with the first epoch.
             explainer: `GradCAM` or a class derived from it.
-            colormap: A name that Matplotlib knows.
-            alpha: How much of the colour shows, 0 to 1.
-            **options: For the explainer, such as ``conv_layer`` or ``output_layer``.
+            colormap: The name of a Matplotlib colormap.
+            alpha: The opacity of the map, 0 to 1.
+            **options: Arguments of the explainer, such as ``conv_layer`` or ``output_layer``.
 
         Raises:
-            UsageError: Neither a folder nor a log folder is given, or the number of
-                targets isn't that of the pictures.
+            UsageError: Neither a folder nor a log folder is given, or the number of targets
+                differs from the number of pictures.
         """
         super().__init__()
         if folder is None and log_dir is None:
@@ -95,7 +95,7 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._explainer: GradCAM | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the overlays of an epoch; Keras calls it."""
+        """Writes the overlays of an epoch. Keras calls this."""
         if epoch % self._every:
             return
         overlays = self._draw()
@@ -108,14 +108,14 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
             self._log(self._log_dir, overlays, epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes TensorBoard's file; Keras calls it."""
+        """Closes TensorBoard's log file. Keras calls this."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def _draw(self) -> list[Image.Image]:
         if self._explainer is None or self._explainer.model is not self.model:
-            # One explainer for all epochs: it follows the weights as they change.
+            # One explainer serves all epochs: it reads the weights anew at each call.
             self._explainer = self._explainer_class(self.model, **self._options)
         maps = self._explainer.explain(self._inputs, self._one_hot())
         overlays = []
@@ -156,7 +156,7 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _to_picture(values: np.ndarray) -> Image.Image:
-    """Draws an input (H, W, C) as a picture of mode "RGB"."""
+    """Converts an input (H, W, C) to a picture of mode "RGB"."""
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > _MAXIMUM:
         values = (values - low) / (high - low) * _MAXIMUM

@@ -1,7 +1,7 @@
 """Explainers for notebooks and programs, one class for each method.
 
-They take what those of Xplique take and return what those return, so that programs
-written for one run with the other. `GradCAM` tells of all that they have in common.
+They take the same arguments and return the same maps as Xplique's explainers, so programs
+written for one also run with the other. `GradCAM` documents what they have in common.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gradcam_cli.networks.merging import MergedNetwork
 from gradcam_cli.networks.streams import Streams
 
 _ALL = 2**62
-# Layers that transformers have.
+# Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -42,9 +42,9 @@ Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf
 class GradCAM:
     """Grad-CAM (Selvaraju et al., 2017, arXiv 1610.02391) for Keras models.
 
-    Its signature and meaning are those of Xplique's class of this name, with one
-    difference: with no ``output_layer`` it explains the score before softmax, as the paper
-    has it. Xplique then takes the last layer, and recommends the score.
+    Its signature and meaning match Xplique's class of the same name, with one difference:
+    without ``output_layer``, it explains the score before softmax, as in the paper. Xplique
+    then explains the last layer, but recommends the score.
 
     Example:
         >>> explainer = GradCAM(model)
@@ -66,34 +66,37 @@ class GradCAM:
         progress: Progress | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
-        """Finds the layers; the network is traced at the first explanation.
+        """Looks up the layers. The network is traced at the first explanation.
 
         Args:
-            model: A Keras model with one input, (N, H, W, C), (N, T, C) or (N, D, H, W, C),
-                nested ones and subclassed ones too. It is left as it is, and its weights
-                may change between two explanations.
+            model: A Keras model with one input of shape (N, H, W, C), (N, T, C) or
+                (N, D, H, W, C). Nested and subclassed models work too. The model isn't
+                changed. Its weights may change between two explanations.
             output_layer: The layer whose output is explained, by name or index (-1 is the
                 last); None for the score before a final softmax or sigmoid.
-            batch_size: How many inputs go through the network at once; None for all.
-            operator: What makes one score of an output: "classification" or "regression"
-                (the sum of outputs times targets), "semantic segmentation" (its mean over
-                the places where targets aren't zero), or a function of a model, inputs
-                and targets that returns (N,) and calls the model once. None is
-                "classification".
-            conv_layer: The layer whose feature maps are explained, by name, path or index;
-                None for the last that has filters, or in a transformer the layer that the
-                command line takes. (In other networks that is the last with spatial output,
-                often the activation after the last that has filters.)
-            scale: Scale each map to a maximum of 1 and cut off what is below 0.
-            smoothing: Average the scaled maps of brighter, darker and mirrored copies.
-            progress: Told of progress by methods that run the network many times: how many
-                more runs are done, and how many the batch takes.
-            **parameters: The method's own parameters, where it has any; see
+            batch_size: The number of inputs per batch; None for all at once.
+            operator: Computes one score from an output. "classification" and "regression" sum
+                outputs times targets. "semantic segmentation" averages outputs times targets
+                over the positions where targets aren't zero. A function takes the model,
+                inputs and targets, returns (N,), and must call the model exactly once. None
+                means "classification".
+            conv_layer: The layer whose feature maps are explained, by name, path or index.
+                None means the last layer that has filters or, in a transformer, the default
+                layer of the command line. (In other networks, the command line takes the
+                last layer with spatial output, often the activation after the last layer
+                that has filters.)
+            scale: Whether to set negative values to 0 and scale each map to a maximum of 1.
+            smoothing: Whether to average the scaled maps of brighter, darker and mirrored
+                copies.
+            progress: Called by methods that run the network many times, with the number of
+                runs since the last call and the number of runs that the batch takes.
+            **parameters: The method's own parameters, if it has any; see
                 `gradcam_cli.cam.methods.table.MethodParameters`.
 
         Raises:
-            UnknownLayerError: There is no such layer.
-            UsageError: There is no such operator.
+            UnknownLayerError: The model has no such layer.
+            UsageError: There is no such operator, or the model has several outputs and
+                ``output_layer`` isn't given.
             TypeError: The method has no such parameter.
         """
         self.model = model
@@ -101,8 +104,8 @@ class GradCAM:
         self.batch_size = batch_size
         if output_layer is None and len(getattr(model, "outputs", None) or [None]) > 1:
             raise UsageError(
-                f"{model.name} has several outputs; name the layer of the one that is to be "
-                f"explained: output_layer="
+                f"{model.name} has several outputs; choose the one to explain by its layer: "
+                f"output_layer="
             )
         self._wanted_layer = conv_layer
         if conv_layer is not None:
@@ -142,7 +145,7 @@ class GradCAM:
             self.model,
             taps=[self._layer[0]],
             classes_only=False,
-            # What explains all layers shows each bias for itself.
+            # FullGrad shows the contribution of each bias, so biases must stay apart.
             merges_biases=info.needs_layer,
         )
 
@@ -154,20 +157,20 @@ class GradCAM:
         """Explains inputs.
 
         Args:
-            inputs: (N, ..., channels) as the model wants them, any number type; or a
+            inputs: (N, ..., channels) as the model takes them, of any numeric dtype; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
-                whatever the operator wants. Not with a dataset, which has them inside.
+                whatever the operator expects. Omit them with a dataset, which contains them.
 
         Returns:
-            (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in
-            the units of the score; with ``scale`` or ``smoothing`` in [0, 1].
+            (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
+            units of the score; with ``scale`` or ``smoothing``, in [0, 1].
 
         Raises:
-            UsageError: Inputs and targets don't go together.
-            UnusableLayerError: Nothing can be drawn from the layer.
+            UsageError: Inputs and targets don't match.
+            UnusableLayerError: The layer's output isn't a feature map.
         """
-        # A method that changes its inputs divides each among the cores.
+        # A method that changes its inputs spreads each input's runs over the cores itself.
         batch_size = self.batch_size or _ALL
         is_in_graph = isinstance(self._method, InGraphMethod)
         streams = Streams.of(batch_size) if is_in_graph else Streams(1, batch_size)
@@ -180,14 +183,14 @@ class GradCAM:
     def compute_heatmap(
         self, image: np.ndarray | tf.Tensor, class_index: int, eps: float = 1e-8
     ) -> np.ndarray:
-        """Explains one picture, at the size of the feature maps, as AUCMEDI's Grad-CAM does.
+        """Explains one picture at the size of the feature maps, like AUCMEDI's Grad-CAM.
 
-        What speaks against the class isn't cut off but makes the map's lowest values.
+        Evidence against the class isn't cut off: it gives the map's lowest values.
 
         Args:
-            image: (H, W, C) or (1, H, W, C) as the model wants it.
+            image: (H, W, C) or (1, H, W, C) as the model takes it.
             class_index: The class to explain.
-            eps: Added to the difference of maximum and minimum, by which is divided.
+            eps: Added to the difference of maximum and minimum before dividing by it.
 
         Returns:
             (rows, columns) float32 in [0, 1], scaled from the map's minimum to its maximum.
@@ -201,7 +204,7 @@ class GradCAM:
         classes = self._classes(inputs)
         if not 0 <= class_index < classes:
             raise UnknownClassError(
-                f"there is no class {class_index}: the model's classes go from 0 to {classes - 1}"
+                f"there is no class {class_index}: the model's classes are 0 to {classes - 1}"
             )
         targets = tf.one_hot([class_index], classes)
         heatmap = self.raw_maps(inputs, targets)[0].numpy()
@@ -211,18 +214,18 @@ class GradCAM:
     def raw_maps(
         self, inputs: tf.Tensor | np.ndarray, targets: tf.Tensor | np.ndarray
     ) -> tf.Tensor:
-        """Computes maps as the method's formula gives them.
+        """Computes maps directly from the method's formula, without scaling or upsampling.
 
         Args:
-            inputs: (N, ..., channels) as the model wants them; all go through it at once.
+            inputs: (N, ..., channels) as the model takes them, processed as one batch.
             targets: As for `explain`.
 
         Returns:
-            (N, ...) float32, of most methods at the size of the feature maps; below zero is
-            what speaks against a class.
+            (N, ...) float32, for most methods at the size of the feature maps. Negative values
+            speak against the class.
 
         Raises:
-            UnusableLayerError: Nothing can be drawn from the layer.
+            UnusableLayerError: The layer's output isn't a feature map.
         """
         inputs, targets = tf.cast(inputs, tf.float32), tf.cast(targets, tf.float32)
         key = (*inputs.shape[1:], None, *targets.shape[1:])
@@ -255,7 +258,7 @@ class GradCAM:
         def run(inputs: tf.Tensor) -> tf.Tensor:
             forward = self._forward(inputs)
             if forward.logits.shape[-1] == 2 and targets.shape[-1] == 1:
-                # The only unit of an output, which comes with its opposite before it.
+                # `logits` holds a single sigmoid unit as two classes: its opposite, then it.
                 forward = replace(forward, logits=forward.logits[:, 1:])
             passes.append(forward)
             return forward.logits
@@ -286,19 +289,19 @@ class GradCAM:
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         if isinstance(inputs, tf.data.Dataset):
             if targets is not None:
-                raise UsageError("a dataset has its targets inside: leave out the targets")
+                raise UsageError("a dataset contains its targets: omit the targets argument")
             dataset = inputs
-            # Of a tuple, as `explain` wants it.
+            # The element is a tuple (inputs, targets), as `explain` documents.
             spec: Any = dataset.element_spec
             if spec[0].shape.rank == len(self._network.input_shape) + 1:
                 dataset = dataset.unbatch()
         else:
             if targets is None:
-                raise UsageError("say what is to be explained: targets, one-hot (N, classes)")
+                raise UsageError("targets are missing: give one-hot targets (N, classes)")
             if np.ndim(targets) < 2 and not self._has_own_operator:
                 raise UsageError(
-                    "targets must be one-hot, (N, classes); keras.utils.to_categorical makes them "
-                    "of the indices of classes"
+                    "targets must be one-hot, (N, classes); keras.utils.to_categorical makes "
+                    "them from class indices"
                 )
             if len(targets) != len(inputs):
                 raise UsageError("targets must have one row for each input")
@@ -444,14 +447,14 @@ def _find_operator(operator: str | Operator | None) -> Operator:
     if operator is None:
         return _sum_of_predictions
     if not isinstance(operator, str):
-        # Inside a function of its own graph the layers' outputs would be out of reach.
+        # A tf.function has its own graph, in which the layers' outputs can't be reached.
         return getattr(operator, "python_function", operator)
     try:
         return _OPERATORS[operator]
     except KeyError:
         raise UsageError(
-            f"there is no operator {operator!r}, only {', '.join(_OPERATORS)}; any other can be "
-            f"given as a function of model, inputs and targets"
+            f"there is no operator {operator!r}, only {', '.join(_OPERATORS)}; pass any other "
+            f"as a function of model, inputs and targets"
         ) from None
 
 
@@ -471,7 +474,7 @@ def _find_default_layer(
         found.append((path, feature_grid(forward, path).are_tokens))
         return forward.logits
 
-    # Networks of tokens seldom take inputs of any size.
+    # Networks of tokens rarely accept inputs of any size.
     *size, channels = network.input_shape
     spec = tf.TensorSpec((None, *(length or USUAL_LENGTH for length in size), channels))
     tf.function(look, autograph=False).get_concrete_function(spec)
@@ -487,7 +490,7 @@ def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]
             wanted = model.layers[layer]
         except IndexError:
             raise UnknownLayerError(
-                f"{model.name} has no layer {layer}, only {len(model.layers)} layers"
+                f"{model.name} has no layer {layer}; its layers are 0 to {len(model.layers) - 1}"
             ) from None
         return next(found for found in layers.items() if found[1] is wanted)
     if layer not in layers:

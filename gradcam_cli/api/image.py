@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageExplanation:
-    """What a network says of a picture, and where it looked for one class.
+    """The predictions of a network for a picture, and the map for one class.
 
-    In a notebook it shows itself as the overlay.
+    A notebook displays it as the overlay.
 
     Attributes:
         picture: The picture, mode "RGB", upright.
-        heat: The map, (height, width) float32 in [0, 1], over the part of the picture that
+        heat: The map, (height, width) float32 in [0, 1], over the region of the picture that
             the network saw.
-        position: Left and top of that part, in pixels.
+        position: The left and top edge of that region, in pixels.
         target: The explained class.
-        predictions: The most probable classes, in their order.
-        title: What was explained, with which method, model and layer.
-        source: The file that the picture comes from.
-        colormap: A name that Matplotlib knows.
-        alpha: How much of the colour shows, 0 to 1.
+        predictions: The most probable classes, most probable first.
+        title: A title with class, method, model and layer.
+        source: The file of the picture; None if it was in memory.
+        colormap: The name of a Matplotlib colormap.
+        alpha: The opacity of the map, 0 to 1.
     """
 
     picture: Image.Image
@@ -61,14 +61,15 @@ class ImageExplanation:
 
     @property
     def overlay(self) -> Image.Image:
-        """The coloured map over the picture, mode "RGB" of its size."""
+        """The coloured map over the picture, mode "RGB", of the picture's size."""
         return draw_overlay(self.picture, self.heat, self.position, self.colormap, self.alpha)
 
     @property
     def heatmap(self) -> np.ndarray:
         """The map at the size of the picture, (height, width) float32 in [0, 1].
 
-        0 where the network didn't look; all zeros if nothing speaks for the class.
+        It is 0 outside the region that the network saw, and all zeros if nothing in the
+        picture speaks for the class.
         """
         return draw_heatmap(self.heat, self.picture.size, self.position)
 
@@ -78,10 +79,10 @@ class ImageExplanation:
         return bool(self.heat.any())
 
     def save(self, path: str | AnyPath) -> AnyPath:
-        """Writes the overlay, replacing a file of that name.
+        """Writes the overlay and replaces an existing file of that name.
 
         Args:
-            path: The file to write, or its URL; by its ending a JPEG, a WebP or a PNG.
+            path: The file to write, or its URL. The extension chooses JPEG, WebP or PNG.
 
         Returns:
             The same path.
@@ -123,32 +124,31 @@ def explain_image(
     colormap: str = DEFAULT_COLORMAP,
     alpha: float = DEFAULT_ALPHA,
 ) -> ImageExplanation:
-    """Explains a picture, as the command does.
+    """Explains a picture, as the command line does.
 
     Args:
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
             probable.
-        model: A name or file that ``--model`` accepts, a Keras model or a `Classifier`;
-            None for the built-in model. The last few are kept for the next call.
-        labels: The names of the classes; None for ImageNet's, or numbers.
-        preprocess: What is done to the picture, as for ``--preprocess``; None for what the
-            model tells.
-        layer: A layer's name, path or index; None for the last with a spatial output. Of
-            several, the maps are fused.
+        model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
+            the built-in model. The last few models are cached.
+        labels: The names of the classes; None for the model's own, ImageNet's or numbers.
+        preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
+        layer: The name, path or index of a layer; None for the last one with spatial output.
+            The maps of several layers are fused.
         method: A name that ``gradcam methods`` lists.
-        fusion: How the maps of several layers are fused: "mean" or "max".
-        smoothing: Average the maps of brighter, darker and mirrored copies.
-        fit: How the picture fits the network's input, as for ``--fit``.
-        top_k: How many of the most probable classes are told.
-        colormap: A name that Matplotlib knows.
-        alpha: How much of the colour shows, 0 to 1.
+        fusion: How to fuse the maps of several layers: "mean" or "max".
+        smoothing: Whether to average the maps of brighter, darker and mirrored copies.
+        fit: How to fit the picture to the network's input, as for ``--fit``.
+        top_k: The number of most probable classes to return.
+        colormap: The name of a Matplotlib colormap.
+        alpha: The opacity of the map, 0 to 1.
 
     Returns:
-        The explanation: overlay, map, predictions and ``save()``.
+        The explanation, with overlay, map, predictions and ``save()``.
 
     Raises:
-        GradcamError: As the command would report it (see `gradcam_cli.errors`).
+        GradcamError: As on the command line; see `gradcam_cli.errors`.
     """
     from gradcam_cli.api.loading import find_explainer
 

@@ -1,4 +1,4 @@
-"""Models and explainers that a notebook uses again and again, loaded once."""
+"""Loads and caches the models and explainers that a notebook uses again and again."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 _KEPT = 4
-# Else threads that want the same would each load it.
+# Without the lock, threads that need the same model would each load it.
 _MAKING = Lock()
 
 
 def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
-    """Loads a model, to be explained by `GradCAM` and its relatives.
+    """Loads a model to explain with `GradCAM` and the other explainers.
 
     Args:
         model: A name that ``gradcam models`` lists, or a .keras or .h5 file.
-        **options: As for `gradcam_cli.models.options.ModelOptions`.
+        **options: Options of `gradcam_cli.models.options.ModelOptions`.
 
     Returns:
-        The Keras model. Pictures for the built-in model are RGB in [0, 255]; those for
-        models of ``keras.applications`` have to be preprocessed as Keras documents it.
+        The Keras model. The built-in model takes RGB pictures in [0, 255]. Models of
+        ``keras.applications`` take pictures preprocessed as Keras documents it.
 
     Raises:
-        GradcamError: The model can't be had (see `gradcam_cli.errors`).
+        GradcamError: The model can't be loaded (see `gradcam_cli.errors`).
     """
     network = load_classifier(ModelOptions(model, **options)).network
     if not isinstance(network, KerasNetwork):
         raise UnsupportedModelError(
-            f"{model}: a SavedModel has no layers of Keras; explain_image(picture, model=...) "
-            f"and the command line can explain it"
+            f"{model}: a SavedModel has no Keras layers; explain it with "
+            f"explain_image(picture, model=...) or the command line"
         )
     return network.model
 
@@ -59,19 +59,19 @@ def find_explainer(
     fusion: str,
     smoothing: bool,
 ) -> Explainer:
-    """Makes an explainer, or finds the one that was made with the same arguments.
+    """Makes an explainer, or returns the cached one for the same arguments.
 
     Args:
         model: A name, a file, a Keras model or a classifier; None for the built-in model.
-        labels: The names of the classes; None for those that go with the model.
-        preprocess: As for ``--preprocess``; None for what the model tells.
-        layer: As for `Explainer`, like the rest.
+        labels: The names of the classes; None for the model's own.
+        preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
+        layer: The layer or layers, as for `Explainer`.
         method: The name of the method.
-        fusion: How several layers are fused.
-        smoothing: Whether maps are smoothed.
+        fusion: How to fuse the maps of several layers.
+        smoothing: Whether to smooth the maps.
 
     Raises:
-        GradcamError: The model can't be had, or the layer can't be explained.
+        GradcamError: The model can't be loaded, or the layer can't be explained.
     """
     if isinstance(layer, Sequence) and not isinstance(layer, str):
         layer = tuple(layer)

@@ -1,1 +1,1 @@
-"""The mathematics of class activation maps, on tensors alone."""
+"""The mathematics of class activation maps, on tensors only."""

@@ -29,13 +29,13 @@ _INPUT_PITCH = (1.0, 1.0)
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a network says of a batch, and where it looked for each target class.
+    """The class probabilities for a batch, and a map for each target class.
 
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32 in [0, 1], each scaled to a maximum of 1; all
-            zeros where nothing speaks for the class.
+        maps: (N, M, rows, columns) float32 in [0, 1], each scaled to a maximum of 1. A map is
+            all zeros if nothing in the input speaks for the class.
     """
 
     probabilities: np.ndarray
@@ -44,17 +44,18 @@ class Explanation:
 
 
 class Explainer:
-    """Explains what a classifier sees with one method, at one layer or several.
+    """Explains a classifier with one method at one or several layers.
 
-    The pass forward, the gradients and the maps are one traced function, so that a batch
-    costs little more than the network alone. Methods that run the network many times do
-    so in batches.
+    The forward pass, the gradients and the maps are traced into one function, so a batch
+    costs little more than the network alone. Methods that run the network many times do so
+    in batches.
 
     Attributes:
-        classifier: What is explained.
+        classifier: The explained classifier.
         method: The name of the method.
-        progress: Told of progress by methods that run the network many times: how many more
-            runs are done, and how many the batch takes. None if nobody wants to know.
+        progress: Called by methods that run the network many times, with the number of runs
+            since the last call and the number of runs that the batch takes; None to report
+            nothing.
     """
 
     def __init__(
@@ -69,26 +70,27 @@ class Explainer:
         graphs: KeptGraphs | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
-        """Chooses the layer and traces the network once, or finds what an earlier run traced.
+        """Chooses the layer and traces the network, or loads the graph of an earlier run.
 
         Args:
-            classifier: What is to be explained.
-            layer: A layer's name, path or index; None for the last with a spatial output.
-                Of several, the maps are fused, at the size of the input.
+            classifier: The classifier to explain.
+            layer: The name, path or index of a layer; None for the last one with spatial
+                output. The maps of several layers are fused at the size of the input.
             method: A key of `gradcam_cli.cam.methods.table.METHODS`.
-            fusion: How the maps of several layers are fused: "mean" or "max".
-            smoothing: Average the maps of brighter, darker and mirrored copies.
-            batch_size: How many changed inputs go through the network at once, in methods
-                that change them.
-            graphs: Where graphs of networks that are known by their identity are kept; None
-                to trace always.
-            **parameters: The method's own parameters, where it has any; see
+            fusion: How to fuse the maps of several layers: "mean" or "max".
+            smoothing: Whether to average the maps of brighter, darker and mirrored copies.
+            batch_size: The number of changed inputs that go through the network at once, for
+                methods that run it many times.
+            graphs: The cache of traced graphs for networks with a known identity; None to
+                always trace.
+            **parameters: The method's own parameters, if it has any; see
                 `gradcam_cli.cam.methods.table.MethodParameters`.
 
         Raises:
-            UnknownLayerError: There is no such layer.
-            UnusableLayerError: Nothing can be drawn from that layer.
-            UsageError: There is no such method, or it has no use for a layer.
+            UnknownLayerError: The network has no such layer.
+            UnusableLayerError: The layer's output isn't a feature map.
+            UsageError: There is no such method or fusion, or a layer is given to a method
+                that explains all layers.
             TypeError: The method has no such parameter.
         """
         self.classifier = classifier
@@ -106,7 +108,7 @@ class Explainer:
         if fusion not in FUSIONS:
             raise UsageError(f"there is no fusion {fusion!r}, only {', '.join(FUSIONS)}")
         if not self._info.needs_layer and layers != [None]:
-            raise UsageError(f"{method} explains all layers together; leave out the layer")
+            raise UsageError(f"{method} explains all layers together; omit the layer")
         made = make_method(method, **parameters)
         self._maps = TracedMaps(classifier, layers, self._info, made, fusion)
         self._lock = Lock()
@@ -119,7 +121,7 @@ class Explainer:
 
     @property
     def layer(self) -> str:
-        """The path of the explained layer; of several, joined by " + "; "all" of all."""
+        """The path of the explained layer; several are joined by " + ", and "all" means all."""
         return " + ".join(self.layers) or "all"
 
     @property
@@ -129,7 +131,7 @@ class Explainer:
 
     @property
     def pitch(self) -> tuple[float, float]:
-        """Vertical and horizontal distance of two cells of a map, in input pixels."""
+        """The vertical and horizontal distance between two cells of a map, in input pixels."""
         several = len(self._facts.pitches) > 1
         if self._info.at_input_size or several:
             return _INPUT_PITCH
@@ -138,17 +140,17 @@ class Explainer:
 
     @property
     def needs_layer(self) -> bool:
-        """Whether the choice of a layer means anything to the method."""
+        """Whether the method explains a chosen layer."""
         return self._info.needs_layer
 
     @property
     def runs_many_times(self) -> bool:
-        """Whether the method runs the network so often that it tells of its progress."""
+        """Whether the method runs the network so often that it reports its progress."""
         return self._info.runs_many_times
 
     @property
     def facts(self) -> ExplainerFacts:
-        """What is told of it."""
+        """The explainer's facts as plain values."""
         return ExplainerFacts(
             self.method,
             self.classifier.name,
@@ -161,17 +163,18 @@ class Explainer:
         )
 
     def take_smaller_steps(self) -> bool:
-        """Halves how many changed inputs go through the network at once, to save memory.
+        """Halves the number of changed inputs that go through the network at once.
 
         Returns:
-            Whether that can help: the method changes inputs, and several went at once.
+            Whether this can save memory: the method changes inputs, and more than one went
+            through at once.
         """
         return self._runs is not None and self._runs.take_smaller_steps()
 
     def interrupt(self) -> None:
-        """Ends what another thread has this explain, for good: `explain` raises CancelledError.
+        """Stops a running `explain` in another thread for good; it raises CancelledError.
 
-        Methods that run the network many times end after the current run; others after all.
+        Methods that run the network many times stop after the current run. Others finish.
         """
         if self._runs is not None:
             self._runs.interrupt()

@@ -1,4 +1,4 @@
-"""Computes maps of any method, at one layer of any network."""
+"""Computes maps with any method at one layer of any network."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class MapFunction:
             layer: The path of the explained layer.
             input_shape: The shape of one input.
             target_shape: The shape of one input's targets.
-            batch_size: How many changed inputs go through the network at once, in methods
-                that change them.
+            batch_size: The number of changed inputs that go through the network at once, for
+                methods that run it many times.
         """
         self._method = method
         self._scorer = scorer
@@ -68,13 +68,13 @@ class MapFunction:
         Args:
             inputs: (N, ..., channels) float32.
             targets: (N, classes) float32, one-hot.
-            progress: Told of progress, by methods that run the network many times.
+            progress: Called with the progress of methods that run the network many times.
 
         Returns:
-            (N, ...) float32 without the channels; below zero is what speaks against a class.
+            (N, ...) float32, without a channel axis. Negative values speak against the class.
         """
         if isinstance(self._method, InGraphMethod):
-            # Else all threads would trace and optimize it, each with the memory that it takes.
+            # Otherwise all threads would trace and optimize it, and each would take the memory.
             with contextlib.nullcontext() if self._is_ready else self._lock:
                 maps: tf.Tensor = self._function(inputs, targets)
                 self._is_ready = True

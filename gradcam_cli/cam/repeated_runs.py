@@ -1,4 +1,4 @@
-"""Maps of methods that run the network many times, told of as they go and ended on demand."""
+"""Maps of methods that run the network many times, with progress and interruption."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gradcam_cli.cam.traced_maps import TracedFacts, TracedMaps
 
 
 class RepeatedRuns:
-    """Computes maps outside of the traced function, run by run."""
+    """Computes maps outside the traced function, run by run."""
 
     def __init__(self, maps: TracedMaps, facts: TracedFacts, batch_size: int) -> None:
-        """Traces nothing yet.
+        """Prepares the runs; nothing is traced yet.
 
         Args:
-            maps: What explains.
-            facts: What is known of its layers.
-            batch_size: How many changed inputs go through the network at once.
+            maps: The classifier, its layers and the method.
+            facts: The facts about these layers.
+            batch_size: The number of changed inputs that go through the network at once.
         """
         self._maps = maps
         self._facts = facts
@@ -39,10 +39,10 @@ class RepeatedRuns:
 
         Args:
             inputs: (N, height, width, channels) float32.
-            targets: (N, M) int32, indices of classes.
-            progress: Told of the runs that are done, and of those of all classes, layers and
-                copies.
-            copies: How many batches like this make one for those who follow the progress.
+            targets: (N, M) int32, class indices.
+            progress: Called with the number of runs since the last call and the number of
+                runs for all classes, layers and copies.
+            copies: The number of batches of this size that the reported total includes.
 
         Returns:
             (N, M, rows, columns) float32 in [0, 1].
@@ -66,14 +66,14 @@ class RepeatedRuns:
         return tf.stack(maps, axis=1)
 
     def interrupt(self) -> None:
-        """Ends all calls, for good, after the current run of each."""
+        """Stops all calls for good, after the current run of each."""
         self._is_interrupted = True
 
     def take_smaller_steps(self) -> bool:
-        """Halves how many changed inputs go through the network at once.
+        """Halves the number of changed inputs that go through the network at once.
 
         Returns:
-            Whether there was more than one.
+            Whether the number was greater than 1.
         """
         with self._lock:
             if self._batch_size == 1:

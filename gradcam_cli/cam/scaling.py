@@ -1,4 +1,4 @@
-"""Brings maps into [0, 1], fuses those of several layers, and smooths them."""
+"""Scales maps to [0, 1], fuses those of several layers, and smooths them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-# As in the test-time augmentation of pytorch-grad-cam, which made the idea known for maps.
+# As in the test-time augmentation of pytorch-grad-cam, which popularized it for maps.
 _BRIGHTNESS = (0.9, 1.0, 1.1)
 FUSIONS = ("mean", "max")
-# One of so many cells is brighter than the 99.5th percentile.
+# One cell in this many is above the 99.5th percentile.
 _BRIGHTEST = 200
 
 
@@ -18,7 +18,7 @@ def scale_by_maximum(maps: tf.Tensor, spatial_rank: int = 2) -> tf.Tensor:
 
     Args:
         maps: (..., rows, columns) float, not negative.
-        spatial_rank: How many axes, the last ones, a map has.
+        spatial_rank: The number of spatial axes, which are the last ones.
 
     Returns:
         The same shape and dtype, in [0, 1].
@@ -28,13 +28,13 @@ def scale_by_maximum(maps: tf.Tensor, spatial_rank: int = 2) -> tf.Tensor:
 
 
 def scale_sparse(maps: tf.Tensor) -> tf.Tensor:
-    """Scales each map to its 99.5th percentile, or its maximum where that is 0.
+    """Scales each map to its 99.5th percentile, or to its maximum if the percentile is 0.
 
     Args:
         maps: (..., rows, columns) float, not negative.
 
     Returns:
-        The same shape and dtype, in [0, 1]; what is above the percentile is 1.
+        The same shape and dtype, in [0, 1]; values above the percentile become 1.
     """
     shape = tf.shape(maps)
     cells = tf.reshape(maps, tf.concat((shape[:-2], [-1]), axis=0))
@@ -49,8 +49,8 @@ def fuse(maps: Sequence[tf.Tensor], fusion: str) -> tf.Tensor:
 
     Args:
         maps: Each (..., rows, columns) in [0, 1], all of one shape.
-        fusion: One of `FUSIONS`: the mean, or in each place the maximum, as
-            Jiang et al. fuse LayerCAM's (2021, IEEE TIP 30).
+        fusion: One of `FUSIONS`. "max" takes the maximum of each cell, as Jiang et al. fuse
+            LayerCAM's maps (2021, IEEE TIP 30).
 
     Returns:
         The same shape, scaled to a maximum of 1 again.
@@ -63,13 +63,13 @@ def smooth(explain: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.T
     """Averages the maps of brighter, darker and mirrored copies of the inputs.
 
     Args:
-        explain: From inputs to maps (..., columns), not negative; each map is scaled
-            before it counts.
+        explain: A function from inputs to maps (..., columns), not negative. Each map is
+            scaled before averaging.
         inputs: (N, ..., columns, channels) float32. Only pictures and volumes are
-            mirrored: time has a direction.
+            mirrored, because time has a direction.
 
     Returns:
-        What ``explain`` returns, in [0, 1], scaled to a maximum of 1.
+        The mean map in the shape that ``explain`` returns, scaled to a maximum of 1.
     """
     spatial_rank = inputs.shape.rank - 2
     total = tf.constant(0.0)
@@ -83,5 +83,5 @@ def smooth(explain: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.T
 
 
 def smoothing_runs(inputs: tf.Tensor) -> int:
-    """Says how many copies of its inputs `smooth` explains."""
+    """Returns the number of copies of its inputs that `smooth` explains."""
     return len(_BRIGHTNESS) * (2 if inputs.shape.rank > 3 else 1)

@@ -1,4 +1,4 @@
-"""The function from inputs and target classes to maps, as it is traced into one graph."""
+"""The function from inputs and target classes to maps, traced into one graph."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LayerChoice = str | int | None
 
 @dataclass(frozen=True)
 class TracedFacts:
-    """What is found out of a network while it is traced.
+    """What tracing finds out about a network.
 
     Attributes:
         paths: The explained layers.
-        pitches: How far apart the cells of each layer's output are, in input pixels.
-        cells: How the cells of each layer's output lie, in words.
-        reasons: Why each layer was chosen; empty where the user did.
-        classes: How many classes the network tells apart.
+        pitches: The distances between the cells of each layer's output, in input pixels.
+        cells: A description of the grid of cells of each layer's output.
+        reasons: Why each layer was chosen; empty if the user chose it.
+        classes: The number of classes.
     """
 
     paths: Sequence[str]
@@ -42,21 +42,21 @@ class TracedFacts:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
-        """Reads what `dataclasses.asdict` and JSON made of them."""
+        """Restores an object from `dataclasses.asdict`, also after a round trip through JSON."""
         pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
         return cls(facts["paths"], pitches, facts["cells"], facts["reasons"], facts["classes"])
 
 
 @dataclass(frozen=True)
 class TracedMaps:
-    """What explains: a classifier, its layers, a method.
+    """A classifier, its explained layers and a method.
 
     Attributes:
-        classifier: What is explained.
-        layers: The explained layers, as the user calls them.
-        info: What is known of the method.
+        classifier: The explained classifier.
+        layers: The explained layers, as the user gave them.
+        info: The method's row in the table of methods.
         method: The method itself.
-        fusion: How the maps of several layers are fused.
+        fusion: How to fuse the maps of several layers.
     """
 
     classifier: Classifier
@@ -68,21 +68,21 @@ class TracedMaps:
     def trace(
         self, inputs: tf.Tensor, targets: tf.Tensor
     ) -> tuple[Sequence[tf.Tensor], TracedFacts]:
-        """Runs the network in the graph that is being traced, and has its maps computed.
+        """Adds the network and its maps to the graph that is being traced.
 
         Args:
             inputs: (N, height, width, channels) float32 in [0, 255].
-            targets: (N, M) int32, indices of classes; -1 for the most probable, -2 for the
+            targets: (N, M) int32, class indices; -1 for the most probable class, -2 for the
                 second, and so on.
 
         Returns:
-            Probabilities (N, classes) float32; targets (N, M) int32, all indices; and, of a
-            method that doesn't run the network many times, maps (N, M, rows, columns) float32
-            in [0, 1].
+            Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
+            resolved. For methods that don't run the network many times, also maps
+            (N, M, rows, columns) float32 in [0, 1].
 
         Raises:
-            UnknownLayerError: There is no such layer.
-            UnusableLayerError: Nothing can be drawn from that layer.
+            UnknownLayerError: The network has no such layer.
+            UnusableLayerError: The layer's output isn't a feature map.
         """
         forward = self.classifier.trace(inputs)
         network = self.classifier.network
@@ -126,18 +126,18 @@ class TracedMaps:
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
     ) -> tf.Tensor:
-        """Makes one map for each input of those of its layers.
+        """Combines the maps of all layers into one map for each input.
 
         Args:
-            of_layers: Of each layer (N, rows, columns) float32, as the method gives them.
+            of_layers: The method's maps for each layer, each (N, rows, columns) float32.
             inputs: (N, height, width, channels).
-            facts: What is known of the layers.
+            facts: The facts about the layers.
 
         Returns:
-            (N, rows, columns) float32 in [0, 1], scaled to a maximum of 1. Those of several
-            layers are as large as the input.
+            (N, rows, columns) float32 in [0, 1], scaled to a maximum of 1. Maps of several
+            layers have the size of the input.
         """
-        # What speaks against the class isn't shown.
+        # Evidence against the class isn't shown.
         scale = scale_sparse if self.info.is_sparse else scale_by_maximum
         scaled = [scale(tf.nn.relu(maps)) for maps in of_layers]
         if len(scaled) == 1:
@@ -152,12 +152,12 @@ class TracedMaps:
 
 
 def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
-    # By probability, as predictions are told: of equal ones the first class leads.
+    # Ranked by probability, like the predictions; of equal ones the first class comes first.
     _, ranking = tf.math.top_k(forward.probabilities, tf.shape(forward.logits)[-1])
     ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
     return tf.where(targets < 0, ranked, targets)
 
 
 def _class_scores(forward: ForwardPass, targets: tf.Tensor) -> tf.Tensor:
-    # Each score depends on its own input, so that one gradient of their sum tells them apart.
+    # Each score depends only on its own input, so one gradient of their sum serves all.
     return tf.reduce_sum(forward.logits * targets, axis=-1)

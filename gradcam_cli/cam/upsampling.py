@@ -8,31 +8,32 @@ from gradcam_cli.networks.grids import Pitch
 
 
 def upsample(maps: tf.Tensor, size: tf.Tensor, method: str = "bicubic") -> tf.Tensor:
-    """Resizes maps, dividing the new size evenly between their cells.
+    """Resizes maps; each cell gets an equal part of the new size.
 
     Args:
         maps: (N, ...) float32, with at least one spatial axis.
         size: (spatial axes,) int32, the new length of each.
-        method: "bicubic" or "bilinear", as in ``tf.image.resize``, which gives the same.
+        method: "bicubic" or "bilinear"; the result equals that of ``tf.image.resize``.
 
     Returns:
-        (N, *size) float32. Bicubic values can lie a little outside of the old range.
+        (N, *size) float32. Bicubic values can slightly exceed the old range.
     """
-    # One axis after the other: both kernels are products of a kernel for each axis.
+    # Both kernels are separable, so the axes are resized one by one.
     for axis in range(1, maps.shape.rank):
         maps = _resize_axis(maps, axis, size[axis - 1], method)
     return maps
 
 
 def upsample_at_pitch(maps: tf.Tensor, size: tf.Tensor, pitch: Pitch) -> tf.Tensor:
-    """Upsamples maps so that each cell lies where the network saw it.
+    """Upsamples maps so that each cell lies at the input position that the network saw.
 
-    The middle of a map lies on the middle of the input; outermost cells are continued.
+    The centre of a map lies on the centre of the input. The outermost cells are repeated
+    up to the borders.
 
     Args:
         maps: (N, rows, columns) float32.
         size: (2,) int32, height and width of the input in pixels.
-        pitch: Vertical and horizontal distance of two cells, in pixels of the input.
+        pitch: The vertical and horizontal distance between two cells, in input pixels.
 
     Returns:
         (N, height, width) float32 in the range of ``maps``.

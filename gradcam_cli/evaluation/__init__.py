@@ -3,14 +3,14 @@
 Each metric is a function of a model, inputs, targets and maps that returns one value for
 each input; `Measurement` gives their mean and its confidence interval.
 
-The names stand in ``__init__.pyi``; nothing is imported before it is used.
+The public names are listed in ``__init__.pyi`` and imported on first use.
 """
 
 import lazy_loader
 
 from gradcam_cli.runtime.onednn import choose_onednn
 
-# Before one of the modules imports TensorFlow.
+# This must run before any module imports TensorFlow.
 choose_onednn()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Where objects are: Pascal VOC and ImageNet XML, COCO JSON, and masks."""
+"""Reads object annotations: Pascal VOC and ImageNet XML, COCO JSON, and masks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gradcam_cli.files.storage import check_is_there
 from gradcam_cli.files.text import read_small_file, read_small_text
 from gradcam_cli.models.labels import Labels
 
-# (left, top, right, bottom) in pixels of the picture; its first pixel goes from 0 to 1.
+# (left, top, right, bottom) in pixels of the picture; the first pixel spans 0 to 1.
 Box = tuple[float, float, float, float]
 
 _MASK_NAMES = ("{}.png", "{}_mask.png", "{}_segmentation.png")
-# The border of an object in the masks of Pascal VOC: neither object nor background.
+# The outline of an object in Pascal VOC's masks: neither object nor background.
 _VOID = 255
 _LARGEST_DIFFERENCE = 0.02
-# COCO's own largest file has 450 MB.
+# COCO's largest own file has 450 MB.
 _COCO_MEGABYTES = 1000
 _XML_MEGABYTES = 16
 _LONGEST_SIDE = 1_000_000
@@ -35,13 +35,13 @@ _LONGEST_SIDE = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedObject:
-    """Where an object is in its picture, and what it is.
+    """An annotated object: its location and its class.
 
     Attributes:
-        box: Around it.
-        class_name: What the annotation calls it; None for a mask.
-        class_index: The model's class of that name; None if it has none.
-        mask: (height, width) bool, its pixels; None if only the box is known.
+        box: The box around the object.
+        class_name: The name in the annotation; None for a mask.
+        class_index: The model's class of that name; None if the model has none.
+        mask: (height, width) bool, the object's pixels; None if only the box is known.
     """
 
     box: Box
@@ -50,7 +50,7 @@ class AnnotatedObject:
     mask: np.ndarray | None = None
 
     def cover(self, size: tuple[int, int]) -> np.ndarray:
-        """Marks its pixels: those of the mask, or whose middle lies in the box.
+        """Marks the object's pixels: those of the mask, or those whose centre is in the box.
 
         Args:
             size: (height, width) of the picture.
@@ -65,7 +65,7 @@ class AnnotatedObject:
         return np.outer((rows >= top) & (rows < bottom), (columns >= left) & (columns < right))
 
     def distance(self, x: float, y: float) -> float:
-        """Tells how far a point is from it, in pixels; 0 for a point on it."""
+        """Returns the distance of a point from the object in pixels; 0 for a point on it."""
         if self.mask is not None:
             rows, columns = np.nonzero(self.mask)
             beyond = np.hypot(
@@ -78,21 +78,23 @@ class AnnotatedObject:
 
 
 class Annotations:
-    """The objects of pictures, from a COCO file or from a folder with a file for each."""
+    """The objects in pictures, read from one COCO file or from a folder with one file each."""
 
     def __init__(self, path: Path, labels: Labels) -> None:
-        """Looks what there is.
+        """Opens the annotations and reads a COCO file completely.
 
         Args:
-            path: A COCO .json file; or a folder where ``cat.jpg`` has a ``cat.xml``
-                (Pascal VOC or ImageNet) or a mask ``cat.png`` or ``cat_mask.png``, in the
-                same folders as the pictures or in none. In a mask 0 is background, all
-                else is object, but in one with a palette 255 is the border, as in VOC's.
-            labels: The classes of the model, to which the annotations' names are matched:
-                by WordNet id or by the whole name.
+            path: A COCO .json file, or a folder. In a folder, the annotation of ``cat.jpg``
+                is ``cat.xml`` (Pascal VOC or ImageNet) or a mask named ``cat.png``,
+                ``cat_mask.png`` or ``cat_segmentation.png``. The files may be in the same
+                subfolders as the pictures or directly in the folder. In a mask, 0 is
+                background and every other value is object. In a mask with a palette, 255
+                is the outline, as in Pascal VOC, and is ignored.
+            labels: The model's classes. The annotations' names are matched to them by
+                WordNet id or by the whole name.
 
         Raises:
-            UsageError: It is neither, or not COCO's format.
+            UsageError: The path doesn't exist, or the file isn't in COCO format.
         """
         self._path = path
         self._labels = labels
@@ -107,20 +109,21 @@ class Annotations:
 
         Args:
             picture: The picture.
-            size: (width, height) of it in pixels; boxes that were drawn in a larger or
-                smaller copy are scaled.
+            size: (width, height) of the picture in pixels. Boxes that were drawn in a larger
+                or smaller copy are scaled to it.
 
         Returns:
-            The objects; difficult ones and crowds are left out.
+            The objects, without those marked as difficult or as a crowd.
 
         Raises:
-            AnnotationError: There is no annotation, or it belongs to another picture.
+            AnnotationError: The picture has no annotation, or the annotation's aspect ratio
+                doesn't fit the picture.
         """
         if self._coco is not None:
             keys = ((picture.folder / picture.path.name).as_posix(), picture.path.name)
             entry = next((self._coco[key] for key in keys if key in self._coco), None)
             if entry is None:
-                raise AnnotationError(f"{picture.path}: {self._path} doesn't have this picture")
+                raise AnnotationError(f"{picture.path}: not listed in {self._path}")
             return self._scale(picture, *entry, size)
         stem = picture.path.stem
         for folder in (self._path / picture.folder, self._path):
@@ -148,7 +151,7 @@ class Annotations:
         if abs(horizontal / vertical - 1) > _LARGEST_DIFFERENCE:
             raise AnnotationError(
                 f"{picture.path}: is {size[0]}×{size[1]} px, but its annotation was made for "
-                f"{drawn_in[0]}×{drawn_in[1]} px; turn the picture's pixels upright first"
+                f"{drawn_in[0]}×{drawn_in[1]} px; rotate the picture's pixels upright first"
             )
         factors = np.array([horizontal, vertical, horizontal, vertical])
         objects = []
@@ -158,13 +161,13 @@ class Annotations:
                 AnnotatedObject((left, top, right, bottom), name, self._class_index(name))
             )
         if not objects:
-            raise AnnotationError(f"{picture.path}: its annotation has no object")
+            raise AnnotationError(f"{picture.path}: its annotation contains no object")
         return objects
 
     def _class_index(self, name: str) -> int | None:
         if name not in self._indices:
             try:
-                # A number would be an index, which names of classes aren't.
+                # `find` would read a number as an index, but annotations contain names only.
                 index = None if name.strip().isdigit() else self._labels.find(name, by_part=False)
             except UnknownClassError:
                 index = None
@@ -174,7 +177,7 @@ class Annotations:
 
 def _read_xml(path: Path) -> tuple[tuple[int, int], list[tuple[str, Box]]]:
     try:
-        # Python's parser fetches nothing and limits how far entities can expand.
+        # Python's parser loads no external entities and limits their expansion.
         root = ET.fromstring(read_small_file(path, _XML_MEGABYTES))  # noqa: S314
         size = _size(root.findtext("size/width", "0"), root.findtext("size/height", "0"))
         boxes = []
@@ -184,28 +187,26 @@ def _read_xml(path: Path) -> tuple[tuple[int, int], list[tuple[str, Box]]]:
             left, top, right, bottom = _numbers(
                 element.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")
             )
-            # Both formats count pixels from 1, and the last one belongs to the object.
+            # Both formats count pixels from 1, and the box includes the last pixel.
             boxes.append((element.findtext("name", ""), (left - 1, top - 1, right, bottom)))
-    # Encodings that Python doesn't know are a LookupError.
+    # An encoding that Python doesn't know raises a LookupError.
     except (OSError, ET.ParseError, ValueError, LookupError) as error:
-        raise AnnotationError(
-            f"{path}: not an annotation of Pascal VOC ({reason(error)})"
-        ) from error
+        raise AnnotationError(f"{path}: not a Pascal VOC annotation ({reason(error)})") from error
     return size, boxes
 
 
 def _size(width: Any, height: Any) -> tuple[int, int]:
-    """Reads the size of the picture that an annotation was made for; (0, 0) if it isn't told."""
+    """Parses the size of the annotated picture; (0, 0) if the annotation doesn't give it."""
     size = int(width), int(height)
     if not all(0 <= side <= _LONGEST_SIDE for side in size):
-        raise ValueError("no picture has such a size")
+        raise ValueError("the picture size is out of range")
     return size
 
 
 def _numbers(values: Iterable[Any]) -> list[float]:
     numbers = [float("" if value is None else value) for value in values]
     if not all(map(math.isfinite, numbers)):
-        raise ValueError("a box has no finite sides")
+        raise ValueError("a box has a side that is not finite")
     return numbers
 
 
@@ -227,24 +228,23 @@ def _read_coco(path: Path) -> dict[str, tuple[tuple[int, int], list[tuple[str, B
             )
             for image in content["images"]
         }
-    # What is no such file fails in many ways, as a list where a map should be.
+    # A file in another format fails in many ways, such as a list in place of an object.
     except Exception as error:
         raise UsageError(
-            f"--annotations {path}: not a file of COCO's format ({type(error).__name__}: "
-            f"{reason(error)})"
+            f"--annotations {path}: not in COCO format ({type(error).__name__}: {reason(error)})"
         ) from error
 
 
 def _read_mask(path: Path, size: tuple[int, int]) -> AnnotatedObject:
     try:
         with Image.open(path, formats=("PNG",)) as image:
-            # The numbers of a palette are the classes; its colours mean nothing.
+            # The palette indices are the classes; the palette's colours have no meaning.
             plain = image if image.mode in ("P", "L", "1", "I;16", "I") else image.convert("L")
             plain = plain.convert("L") if plain.mode == "1" else plain
             values = np.asarray(plain.resize(size, Image.Resampling.NEAREST))
-    # Broken files make Pillow's decoders fail in many ways.
+    # Pillow's decoders raise many kinds of errors for broken files.
     except Exception as error:
-        raise AnnotationError(f"{path}: not a mask that can be read ({reason(error)})") from error
+        raise AnnotationError(f"{path}: can't be read as a mask ({reason(error)})") from error
     mask = values > 0
     if plain.mode == "P":
         mask &= values != _VOID

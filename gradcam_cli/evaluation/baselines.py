@@ -1,21 +1,21 @@
-"""Maps that know nothing of the network: what any method has to beat."""
+"""Maps that don't depend on the network: the baselines that every method should beat."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-# As coarse as a map of the last layer commonly is.
+# The usual grid of a network's last feature map.
 _CELLS = 7
-# Photographers put things in the middle: of a side, this is the standard deviation.
+# Photographers centre their subject. This is the standard deviation, relative to a side.
 _SPREAD = 0.25
 
 
 def random_maps(number: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Draws maps of 7×7 even random values, upsampled bicubically as other maps are.
+    """Draws maps of 7×7 uniform random values, upsampled bicubically like other maps.
 
     Args:
-        number: How many.
+        number: The number of maps.
         size: (height, width) in pixels.
         rng: The source of random numbers.
 
@@ -32,10 +32,10 @@ def random_maps(number: int, size: tuple[int, int], rng: np.random.Generator) ->
 
 
 def centre_gaussian_maps(number: int, size: tuple[int, int]) -> np.ndarray:
-    """Makes maps that are warm in the middle, whatever the picture shows.
+    """Makes maps with their maximum in the centre, whatever the picture shows.
 
     Args:
-        number: How many.
+        number: The number of maps.
         size: (height, width) in pixels.
 
     Returns:

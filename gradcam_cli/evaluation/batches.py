@@ -1,4 +1,4 @@
-"""What a metric is given: maps, their pictures, and what was computed of them already."""
+"""Batches of maps and pictures, with a cache for what several metrics compute of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class _Remembering:
     _found: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, compute: Callable[[Self], _Found]) -> _Found:
-        """Computes what several metrics need, the first time that one asks.
+        """Computes what several metrics share, when first needed, and caches it.
 
         Args:
-            compute: From this batch to what is needed; the same function for all who share it.
+            compute: Computes the result from this batch. Metrics that share a result must
+                pass the same function.
         """
         if compute not in self._found:
             self._found[compute] = compute(self)
@@ -33,11 +34,11 @@ class _Remembering:
 
 @dataclass(frozen=True, eq=False)
 class PictureBatch(_Remembering):
-    """Pictures of one shape, and the class that is explained in each: the same for all maps.
+    """Pictures of one shape with the class explained in each, shared by all maps.
 
     Attributes:
-        scorer: Asks the network for the scores of changed pictures.
-        inputs: (N, height, width, channels) uint8, as the network is given them.
+        scorer: Computes the network's scores of changed pictures.
+        inputs: (N, height, width, channels) uint8, the network's inputs.
         targets: (N,) int64.
     """
 
@@ -47,7 +48,7 @@ class PictureBatch(_Remembering):
 
     @cached_property
     def confidences(self) -> np.ndarray:
-        """(N,) float64, the scores of the whole pictures."""
+        """(N,) float64, the scores of the unchanged pictures."""
         return self.scorer(self.inputs, self.targets)
 
 
@@ -56,9 +57,9 @@ class MapBatch(_Remembering):
     """The maps of one method or baseline.
 
     Attributes:
-        pictures: What they explain.
+        pictures: The explained pictures.
         maps: (N, height, width) float32 in [0, 1].
-        explain: What made them.
+        explain: The function that made the maps.
     """
 
     pictures: PictureBatch
@@ -67,5 +68,5 @@ class MapBatch(_Remembering):
 
     @property
     def arguments(self) -> tuple[TargetScores, np.ndarray, np.ndarray, np.ndarray]:
-        """What the functions of `gradcam_cli.evaluation.faithfulness` take."""
+        """The arguments of the functions in `gradcam_cli.evaluation.faithfulness`."""
         return self.pictures.scorer, self.pictures.inputs, self.pictures.targets, self.maps

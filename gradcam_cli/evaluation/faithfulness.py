@@ -1,19 +1,22 @@
-r"""Faithfulness: does a map show what the network used?
+r"""Faithfulness metrics: does a map show what the network used?
 
 Every function takes a model, inputs, target classes and maps, and returns one value for
-each input, which `gradcam_cli.evaluation.measurement.Measurement` averages. Common to all:
+each input. `gradcam_cli.evaluation.measurement.Measurement` averages the values. The
+arguments that they share are:
 
-* model: a `Classifier` (inputs in [0, 255], scores are probabilities), a Keras model or any
+* model: A `Classifier` (inputs in [0, 255], scores are probabilities), a Keras model, or any
   function from inputs to (N, classes), whose outputs are the scores.
-* inputs: (N, height, width, channels), uint8 or float, as the model wants them.
+* inputs: (N, height, width, channels), uint8 or float, as the model takes them.
 * targets: (N,) int, or one-hot (N, classes).
-* maps: (N, height, width) or (N, height, width, 1) float, of the size of the inputs, larger where
-  it matters more, as ``explain`` of `gradcam_cli.GradCAM` returns them.
-  Inputs, targets and maps may be arrays, tensors or lists; other shapes raise `UsageError`.
-* baseline: what a removed pixel becomes: a number, a colour, or an array of the inputs'
-  shape. None is 0 for a Keras model, as in Xplique, and for a `Classifier` the mean colour
-  of ImageNet, which normalisation makes 0, as in pytorch-grad-cam, torchcam and the
-  program of RISE. Black, the 0 of pixels, would be a colour that the network has seen.
+* maps: (N, height, width) or (N, height, width, 1) float, with the height and width of the
+  inputs. Larger values mean more important pixels, as in the maps that ``explain`` of
+  `gradcam_cli.GradCAM` returns.
+* baseline: The value of a removed pixel: a number, a colour, or an array of the inputs'
+  shape. None is 0 for a Keras model, as in Xplique. For a `Classifier` it is the mean colour
+  of ImageNet, which normalization maps to 0, as in pytorch-grad-cam, torchcam and RISE's
+  code. Black, the pixel value 0, is a colour that the network has seen in training.
+
+Inputs, targets and maps may be arrays, tensors or lists. Other shapes raise `UsageError`.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ GRID = 9
 SUBSET_SHARE = 0.2
 SUBSETS = 200
 _EPSILON = 1e-8
-# Of a score, in float32.
+# Relative to a score, in float32.
 _ROUNDING = 1e-5
 
 
@@ -41,18 +44,19 @@ def average_drop(
 ) -> np.ndarray:
     r"""Average Drop (Chattopadhay et al., 2018, arXiv 1710.11063, section 5.1).
 
-    What is lost of the class score Y when the input is faded by its map M, scaled from its
-    minimum to its maximum:
+    The fraction of the class score Y that is lost when the input is faded by its map M, which
+    is first scaled to [0, 1] from its minimum to its maximum:
 
     .. math::
         \frac{\max(0, Y - O)}{Y}, \quad O = f(M \odot x + (1 - M) \odot b)
 
-    The paper speaks of the picture times the map; torchcam, pytorch-grad-cam and Xplique
-    multiply what the network sees, so that 0 is grey for most networks, and so do we. The
-    drop is divided by Y, as in the paper, torchcam and Xplique; pytorch-grad-cam doesn't.
+    The paper multiplies the picture by the map. This function, like torchcam,
+    pytorch-grad-cam and Xplique, multiplies the network's normalized input, where 0 is grey
+    for most networks. The drop is divided by Y, as in the paper, torchcam and Xplique;
+    pytorch-grad-cam doesn't divide.
 
     Returns:
-        (N,) float64 in [0, 1]; lower is better. The paper gives per cent.
+        (N,) float64 in [0, 1]; lower is better. The paper reports percentages.
     """
     return relative_drop(*_before_and_after(model, inputs, targets, maps, baseline))
 
@@ -62,8 +66,8 @@ def increase_in_confidence(
 ) -> np.ndarray:
     r"""Increase in Confidence (Chattopadhay et al., 2018, arXiv 1710.11063, section 5.1).
 
-    Whether the class is more probable in the faded input than in the whole one,
-    :math:`[O > Y]`, as in `average_drop`. The mean is the share of such inputs.
+    Whether the class is more probable for the faded input than for the original,
+    :math:`[O > Y]`, with O and Y as in `average_drop`. The mean is the fraction of such inputs.
 
     Returns:
         (N,) float64, 0 or 1; higher is better.
@@ -76,7 +80,7 @@ def average_gain(
 ) -> np.ndarray:
     r"""Average Gain (Zhang et al., 2024, Opti-CAM, arXiv 2301.07002).
 
-    What is gained, of what there was to be gained, as in `average_drop`:
+    The gain as a fraction of the largest possible gain, with O and Y as in `average_drop`:
 
     .. math::
         \frac{\max(0, O - Y)}{1 - Y}
@@ -88,25 +92,25 @@ def average_gain(
 
 
 def relative_drop(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """What `average_drop` is of the scores (N,) of inputs, before and after they fade."""
+    """Computes `average_drop` from the scores (N,) of the original and the faded inputs."""
     return np.asarray(np.maximum(before - after, 0) / (before + _EPSILON))
 
 
 def is_increase(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """What `increase_in_confidence` is of the scores (N,) before and after."""
+    """Computes `increase_in_confidence` from the scores (N,) before and after fading."""
     return np.asarray(after > before, np.float64)
 
 
 def relative_gain(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """What `average_gain` is of the scores (N,) before and after."""
+    """Computes `average_gain` from the scores (N,) before and after fading."""
     return np.asarray(np.maximum(after - before, 0) / (1 - before + _EPSILON))
 
 
 def fade(inputs: np.ndarray, maps: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Fades inputs by their maps, scaled from their minimum to their maximum.
+    """Fades inputs by their maps, each scaled to [0, 1] from its minimum to its maximum.
 
     Returns:
-        Float32 of the shape of ``inputs``. An even map fades everything.
+        Float32 of the shape of ``inputs``. A constant map fades everything.
     """
     maps = np.abs(as_maps(maps).astype(np.float32))
     low = maps.min(axis=(1, 2), keepdims=True)
@@ -125,11 +129,13 @@ def deletion(
 ) -> np.ndarray:
     """Deletion (Petsiuk et al., 2018, RISE, arXiv 1806.07421, section 4.2).
 
-    The area under the class score, by the trapezoidal rule, as the input's pixels become
-    the baseline, the most important first. A good map makes the score fall at once.
+    The area under the curve of the class score, by the trapezoidal rule, as pixels are
+    replaced by the baseline in order of importance, most important first. With a good map
+    the score falls quickly.
 
-    10 steps of a tenth of the pixels each, as in Xplique; the paper takes one for each row
-    of the picture. Pixels of the same importance go in reading order.
+    By default there are 10 steps of a tenth of the pixels each, as in Xplique. The paper takes
+    one step for each row of the picture. Pixels of equal importance are replaced in reading
+    order.
 
     Returns:
         (N,) float64 in [0, 1] for scores in [0, 1]; lower is better.
@@ -149,9 +155,10 @@ def insertion(
 ) -> np.ndarray:
     """Insertion (Petsiuk et al., 2018, RISE, arXiv 1806.07421, section 4.2).
 
-    The area under the class score as the input's pixels appear on the baseline, the most
-    important first, in the steps of `deletion`. The paper starts from a blurred copy of
-    the picture, Xplique and we from the baseline; a blurred copy can be given as such.
+    The area under the curve of the class score as the input's pixels replace the baseline,
+    most important first, in the steps of `deletion`. The paper starts from a blurred copy of
+    the picture. This function and Xplique start from the baseline; a blurred copy can be
+    passed as ``baseline``.
 
     Returns:
         (N,) float64 in [0, 1] for scores in [0, 1]; higher is better.
@@ -174,32 +181,33 @@ def mu_fidelity(
 ) -> np.ndarray:
     r"""MuFidelity (Bhatt et al., 2020, arXiv 2005.00631, definition 3).
 
-    How well the importance of a random set S of pixels, summed up, tells what the class
-    score loses when they become the baseline:
+    How well the summed importance of a random set S of pixels predicts the loss of class
+    score when these pixels are replaced by the baseline:
 
     .. math::
         \mathrm{corr}_S\Big(\sum_{i \in S} M_i, \; f(x) - f(x_{[x_S = b]})\Big)
 
-    As in Xplique, the sets are of cells of a grid, each taken with the same chance, and
-    the correlation is Spearman's; the paper draws sets of one size and takes Pearson's.
-    Sets of several sizes have a price: larger ones cost more and hold more heat, so that
-    even a random map gets more than 0. Only what is above that counts.
-    All inputs of a size share their sets, which are the same for a seed.
+    As in Xplique, the sets consist of grid cells, each drawn with the same probability, and
+    the correlation is Spearman's. The paper draws sets of one size and uses Pearson's
+    correlation. With sets of several sizes, larger sets cost more and hold more importance,
+    so even a random map scores above 0. Compare a map with that score, not with 0.
+
+    All inputs of one size share the same sets, which depend only on the seed.
 
     Args:
-        model: See the module, like the rest.
-        inputs: See the module.
-        targets: See the module.
-        maps: See the module.
-        baseline: See the module.
-        grid: Into how many cells each side is cut.
-        share: The chance of a cell to be in a set.
-        subsets: How many sets are drawn.
-        seed: Of the random numbers.
+        model: See the module docstring, as for the next four.
+        inputs: See the module docstring.
+        targets: See the module docstring.
+        maps: See the module docstring.
+        baseline: See the module docstring.
+        grid: The number of cells along each side.
+        share: The probability that a cell is in a set.
+        subsets: The number of sets.
+        seed: The seed of the random numbers.
 
     Returns:
-        (N,) float64 in [-1, 1]; higher is better. 0 where the score or the map doesn't
-        change at all.
+        (N,) float64 in [-1, 1]; higher is better. 0 if the score or the map is constant over
+        the sets.
     """
     inputs = as_inputs(inputs)
     maps = as_maps(maps, inputs)
@@ -219,13 +227,13 @@ def draw_subsets(
 
     Args:
         size: (height, width) of the inputs in pixels.
-        grid: As for `mu_fidelity`, like the rest.
-        share: The chance of a cell.
-        subsets: How many sets.
-        seed: Of the random numbers.
+        grid: As for `mu_fidelity`, like the following.
+        share: The probability that a cell is in a set.
+        subsets: The number of sets.
+        seed: The seed of the random numbers.
 
     Returns:
-        (subsets, height, width) bool, true in the set.
+        (subsets, height, width) bool, true for pixels in the set.
     """
     rng = np.random.default_rng(seed)
     cells = rng.random((subsets, grid, grid)) < share
@@ -240,7 +248,7 @@ def subset_losses(
     subsets: np.ndarray,
     baseline: Baseline = None,
 ) -> np.ndarray:
-    """Computes what the class score loses without each set of pixels; no map is needed.
+    """Computes the loss of class score without each set of pixels; this needs no map.
 
     Returns:
         (N, subsets) float64.
@@ -257,13 +265,13 @@ def subset_losses(
 
         after = scorer.of_changed(remove, image.shape, np.full(len(subsets), target))
         lost = before[number] - after
-        # What a network rounds away has an order too, which means nothing.
+        # Differences within rounding error have a rank too, but no meaning.
         losses[number] = np.where(np.abs(lost) < _ROUNDING * abs(before[number]), 0, lost)
     return losses
 
 
 def correlate_subsets(losses: np.ndarray, subsets: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Correlates what sets of pixels cost with what maps say of them.
+    """Correlates the loss of score without sets of pixels with the sets' importance.
 
     Args:
         losses: (N, subsets), from `subset_losses`.
@@ -281,7 +289,7 @@ def correlate_subsets(losses: np.ndarray, subsets: np.ndarray, maps: np.ndarray)
 
 
 def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
-    """Computes Spearman's rank correlation; 0 where one of both doesn't vary."""
+    """Computes Spearman's rank correlation; 0 if either argument is constant."""
     from scipy.stats import spearmanr
 
     if np.ptp(values) == 0 or np.ptp(others) == 0:
@@ -311,10 +319,10 @@ def _replace_by_rank(
     ends: tuple[np.ndarray, np.ndarray],
     steps: int,
 ) -> np.ndarray:
-    """Goes from one input to another, the most important pixels first: (N, steps + 1)."""
+    """Scores the steps from one input to another, most important pixels first: (N, steps + 1)."""
     targets = class_indices(targets)
     pixels = inputs.shape[1] * inputs.shape[2]
-    # So many pixels are replaced after each step.
+    # The number of pixels replaced after each step.
     counts = np.linspace(0, pixels, steps + 1).astype(np.int64)
     scores = np.empty((len(inputs), steps + 1))
     for number, heat in enumerate(as_maps(maps, inputs)):

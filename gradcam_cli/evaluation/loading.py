@@ -1,4 +1,4 @@
-"""Reads pictures as the network sees them, with what is known to be in them."""
+"""Reads pictures as network inputs, with their annotations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gradcam_cli.pictures.preparing import PreparedPicture
 
 @dataclass(frozen=True, eq=False)
 class LoadedPicture:
-    """A picture that can be measured.
+    """A picture to measure.
 
     Attributes:
-        prepared: What the network is given, and how the picture lies in it.
-        objects: What is annotated in it; none where nothing is known.
+        prepared: The network's input, and how the picture fits into it.
+        objects: The annotated objects; empty if there is no annotation.
     """
 
     prepared: PreparedPicture
@@ -35,9 +35,9 @@ def load_picture(
 
     Args:
         picture: The picture.
-        options: How it reaches the network, and where annotations are.
-        errors: Gets the error of an annotation that can't be used: the metrics that ask
-            the network need none.
+        options: How the picture becomes an input, and the annotations.
+        errors: An annotation that can't be used adds its error to this list. The picture is
+            still returned, since the faithfulness metrics need no annotation.
 
     Raises:
         GradcamError: The picture can't be read.
@@ -53,13 +53,13 @@ def load_picture(
 
 
 def by_shape(pictures: dict[int, LoadedPicture]) -> Iterator[dict[int, LoadedPicture]]:
-    """Puts together what fits in one batch.
+    """Groups pictures whose inputs have the same shape, so that they fit in one batch.
 
     Args:
-        pictures: By any number.
+        pictures: The pictures by number.
 
     Yields:
-        Those of one shape, by their numbers.
+        The pictures of each shape, by their numbers.
     """
     groups: dict[tuple[int, ...], dict[int, LoadedPicture]] = defaultdict(dict)
     for number, picture in pictures.items():
@@ -68,14 +68,14 @@ def by_shape(pictures: dict[int, LoadedPicture]) -> Iterator[dict[int, LoadedPic
 
 
 def load_inputs(pictures: Sequence[InputPicture], options: EvaluationOptions) -> list[np.ndarray]:
-    """Reads pictures as the network sees them, and nothing else.
+    """Reads pictures as network inputs, without annotations.
 
     Args:
         pictures: The pictures.
-        options: How they reach the network.
+        options: How the pictures become inputs.
 
     Returns:
-        For each shape a batch (N, height, width, channels) uint8; pictures that can't be
+        One batch (N, height, width, channels) uint8 for each shape. Pictures that can't be
         read are left out.
     """
     groups: dict[tuple[int, ...], list[np.ndarray]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Localisation: does the heat lie on the object? At the size of the picture."""
+"""Localisation metrics, at the size of the picture: does the heat lie on the object?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from gradcam_cli.evaluation.annotations import AnnotatedObject, Box
 from gradcam_cli.pictures.regions import find_region
 
-# Section 4.1 of the Grad-CAM paper: what counts as hot, and what counts as found.
+# Section 4.1 of the Grad-CAM paper: the threshold for hot pixels, and for a correct box.
 HOT_SHARE = 0.15
 FOUND_IOU = 0.5
 TOLERANCE = 15
@@ -20,16 +20,16 @@ def pointing_game(
 ) -> float:
     """The pointing game (Zhang et al., 2016, arXiv 1608.00507, section 4.2).
 
-    Whether the hottest point lies on an object or within 15 pixels of it, as in the paper
-    and its program. Of equally hot points it is the first in reading order.
+    Whether the hottest point lies on an object or within 15 pixels of it, as in the paper and
+    its code. Of several equally hot points, the first in reading order counts.
 
     Args:
         heat: (height, width) float, the map at the size of the picture.
-        objects: What is to be found, all of the same class.
-        tolerance: In pixels.
+        objects: The objects to find, all of the same class.
+        tolerance: The largest distance that still counts as a hit, in pixels.
 
     Returns:
-        0 or 1. An empty map misses.
+        0 or 1; 0 for an empty map.
     """
     if not heat.any():
         return 0.0
@@ -40,14 +40,14 @@ def pointing_game(
 def energy_pointing_game(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
     r"""The energy-based pointing game (Wang et al., 2020, arXiv 1910.01279, section 4.3).
 
-    The share of the heat that lies on the objects:
+    The fraction of the heat that lies on the objects:
 
     .. math::
         \frac{\sum_{\text{objects}} M}{\sum M}
 
     Args:
         heat: (height, width) float, 0 or more, at the size of the picture.
-        objects: All of the same class; where they overlap counts once.
+        objects: Objects of the same class. Overlaps are counted once.
 
     Returns:
         In [0, 1]; 0 for an empty map.
@@ -60,15 +60,16 @@ def energy_pointing_game(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -
 
 
 def box_iou(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
-    """How well the box around the heat fits (arXiv 1610.02391, section 4.1).
+    """Box IoU: how well the box around the heat fits (arXiv 1610.02391, section 4.1).
 
-    What reaches 15 % of the map's maximum is hot. The box around its largest connected
-    segment (see `gradcam_cli.pictures.regions`) is compared by intersection over union.
+    Pixels of at least 15 % of the map's maximum are hot. The box around their largest
+    connected region (see `gradcam_cli.pictures.regions`) is compared with the object's box by
+    intersection over union.
 
     Args:
         heat: (height, width) float, at the size of the picture.
-        objects: All of the same class; of several the one that fits best counts, as in
-            ImageNet's localisation challenge.
+        objects: Objects of the same class. The one that fits best counts, as in ImageNet's
+            localisation challenge.
 
     Returns:
         In [0, 1]; 0 for an empty map.
@@ -86,19 +87,20 @@ def localisation_error(
 ) -> float:
     """The localisation error of the Grad-CAM paper's Table 1 (arXiv 1610.02391).
 
-    That of ImageNet's challenge: a picture is right if the true class is among the
-    guesses, the most probable classes, and the box of its heat overlaps with an object of
-    it by a half (Russakovsky et al., 2015, arXiv 1409.0575, section 4.2).
+    This is the error of ImageNet's localisation challenge (Russakovsky et al., 2015,
+    arXiv 1409.0575, section 4.2). A picture is right if the true class is among the most
+    probable ``guesses`` classes and the box around the heat has an IoU of at least 0.5 with
+    an object of that class.
 
     Args:
         heat: (height, width) float, the map of the true class.
-        objects: All of that class.
+        objects: Objects of that class.
         class_index: The true class.
-        probabilities: (classes,) of the picture.
-        guesses: 1 or 5.
+        probabilities: (classes,), the probabilities for the picture.
+        guesses: The number of most probable classes to consider: 1 or 5.
 
     Returns:
-        1 if it is wrong, 0 if it is right.
+        1 if the picture is wrong, 0 if it is right.
     """
     guessed = np.argsort(-probabilities, kind="stable")[:guesses]
     is_right = class_index in guessed and box_iou(heat, objects) >= FOUND_IOU

@@ -15,13 +15,13 @@ from gradcam_cli.rendering.overlay import draw_heatmap
 
 @dataclass(frozen=True, eq=False)
 class LocatedHeat:
-    """What a metric of localisation is given.
+    """The argument of a localisation metric.
 
     Attributes:
         heat: (height, width) float32 in [0, 1] at the size of the picture: the map of one class.
-        objects: Where the objects of that class are, at least one.
-        class_index: The class; None if the model has none of that name.
-        probabilities: (classes,) float32, of the picture.
+        objects: The objects of that class, at least one.
+        class_index: The class; None if the model has no class of that name.
+        probabilities: (classes,) float32, the probabilities for the picture.
     """
 
     heat: np.ndarray
@@ -37,24 +37,24 @@ def locate_heat(
     probabilities: np.ndarray,
     explain: Explain,
 ) -> list[LocatedHeat]:
-    """Lays the maps of the annotated classes over a picture.
+    """Projects the maps of the annotated classes onto a picture.
 
     Args:
         picture: The picture and its objects.
         heat: (height, width) float32 of the network's input, the map of the explained class.
         target: The explained class.
-        probabilities: (classes,) float32, of the picture.
-        explain: What made the map, for those of other classes.
+        probabilities: (classes,) float32, the probabilities for the picture.
+        explain: The function that made the map; it also makes those of other classes.
 
     Returns:
-        For each class that is annotated and that the model knows; where it knows none of
-        them, the heat of the explained class.
+        One entry for each annotated class that the model knows. If it knows none of them,
+        one entry with the heat of the explained class.
     """
     by_class: dict[int | None, list[AnnotatedObject]] = defaultdict(list)
     for known in picture.objects:
         by_class[known.class_index].append(known)
     if len(by_class) > 1:
-        # What the model has no class for can't be asked for.
+        # There is no map of a class that the model doesn't have.
         by_class.pop(None, None)
     fit = picture.prepared.fit
     found = []

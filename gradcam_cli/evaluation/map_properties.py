@@ -1,4 +1,4 @@
-"""What can be said of maps by themselves, and of how they bear a little noise."""
+"""Properties of maps alone, and their stability under noise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Explain = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def sparseness(maps: np.ndarray) -> np.ndarray:
     r"""Sparseness (Chalasani et al., 2020, arXiv 1810.06583): the Gini index.
 
-    With the n absolute values in rising order:
+    With the n absolute values in ascending order:
 
     .. math::
         \frac{2 \sum_i i \, |M|_{(i)}}{n \sum_i |M|_{(i)}} - \frac{n + 1}{n}
@@ -27,7 +27,7 @@ def sparseness(maps: np.ndarray) -> np.ndarray:
         maps: (N, height, width) or (N, height, width, 1) float, an array or a tensor.
 
     Returns:
-        (N,) float64, from 0 (even) to nearly 1 (all in one pixel). An empty map has 0.
+        (N,) float64, from 0 (uniform) to nearly 1 (all in one pixel). 0 for an empty map.
     """
     values = np.sort(_magnitudes(maps), axis=1)
     n = values.shape[1]
@@ -47,8 +47,8 @@ def complexity(maps: np.ndarray) -> np.ndarray:
         maps: (N, height, width) or (N, height, width, 1) float, an array or a tensor.
 
     Returns:
-        (N,) float64 in nats, from 0 (all in one pixel) to ln(height * width) (even). An
-        empty map, which says nothing, has the entropy of an even one.
+        (N,) float64 in nats, from 0 (all in one pixel) to ln(height * width) (uniform). An
+        empty map has the entropy of a uniform one.
     """
     values = _magnitudes(maps)
     empty = values.sum(axis=1) == 0
@@ -69,23 +69,24 @@ def average_stability(
 ) -> np.ndarray:
     r"""Average Stability (Bhatt et al., 2020, arXiv 2005.00631, definition 2).
 
-    How far the map moves, in the mean, when a little noise is added to the input:
+    The mean distance that the map moves when a little noise is added to the input:
 
     .. math::
         \operatorname{mean}_\epsilon \, \lVert M(x + \epsilon) - M(x) \rVert_2
 
-    As in Xplique, the noise is even between 0 and the radius, the same for all inputs of
-    a size, and the distance that of Euclid; the paper leaves both open.
+    As in Xplique, the noise is uniform between 0 and the radius and the same for all inputs
+    of one size, and the distance is Euclidean. The paper specifies neither.
 
     Args:
         explain: From inputs (N, height, width, channels) and classes (N,) to maps.
         inputs: (N, height, width, channels).
         targets: (N,) int, or one-hot (N, classes).
-        maps: (N, height, width) or (N, height, width, 1), what ``explain`` says of the inputs.
-        radius: Of the noise, in the units of the inputs: 0.1 for values in [0, 1], 25.5
+        maps: (N, height, width) or (N, height, width, 1), the maps that ``explain`` returns
+            for the inputs.
+        radius: The largest noise, in the units of the inputs: 0.1 for values in [0, 1], 25.5
             for pixels in [0, 255].
-        neighbours: How many noisy copies of each input are explained.
-        seed: Of the noise.
+        neighbours: The number of noisy copies of each input.
+        seed: The seed of the noise.
 
     Returns:
         (N,) float64, 0 or more; lower is better.
@@ -103,5 +104,5 @@ def average_stability(
 
 
 def _magnitudes(maps: np.ndarray) -> np.ndarray:
-    """(N, pixels) float64."""
+    """Returns the absolute values, (N, pixels) float64."""
     return np.abs(as_maps(maps).reshape(len(maps), -1).astype(np.float64))

@@ -1,4 +1,4 @@
-"""What makes the maps that are measured: a method at a layer, or nothing at all."""
+"""Sources of the measured maps: a method at a layer, or a baseline."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ CENTRE = "centre Gaussian"
 
 
 class MapSource(Protocol):
-    """One row of the table."""
+    """A source of maps; one row of the table of results."""
 
     @property
     def method(self) -> str:
-        """The name of the method, or of the baseline."""
+        """The name of the method or of the baseline."""
 
     @property
     def layer(self) -> str | None:
-        """The layer that is explained; None for a baseline."""
+        """The explained layer; None for a baseline."""
 
     @property
     def title(self) -> str:
-        """What the method is called."""
+        """The display name."""
 
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Makes maps.
@@ -58,12 +58,12 @@ class ExplainerMaps:
 
     @property
     def layer(self) -> str:
-        """The layer that is explained."""
+        """The explained layer."""
         return self.explainer.layer
 
     @property
     def title(self) -> str:
-        """What the method's authors call it."""
+        """The name that the method's authors use."""
         return METHODS[self.method].title
 
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ class ExplainerMaps:
 
 @dataclass(frozen=True)
 class RandomMaps:
-    """Maps of chance, another one at each call."""
+    """Random maps, different ones at each call."""
 
     method: str = RANDOM
     layer: None = None
@@ -95,7 +95,7 @@ class RandomMaps:
 
 @dataclass(frozen=True)
 class CentreMaps:
-    """Maps that are warm in the middle."""
+    """Maps with their maximum in the centre."""
 
     method: str = CENTRE
     layer: None = None
@@ -106,5 +106,5 @@ class CentreMaps:
         return centre_gaussian_maps(len(inputs), inputs.shape[1:3])
 
 
-# What any method has to beat; made anew for each measurement, so that chance begins anew.
+# Created anew for each measurement, so that the random numbers start from the seed.
 BASELINES: tuple[Callable[[], MapSource], ...] = (RandomMaps, CentreMaps)

@@ -1,4 +1,4 @@
-"""A figure, and how far it can be trusted."""
+"""A metric's mean over pictures, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _SEED = 0
-# How many values are resampled at once: what keeps memory small for many pictures.
+# The number of values resampled at once, which limits memory for many pictures.
 _VALUES_AT_ONCE = 250_000
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One metric of one kind of map, over a set of pictures.
+    """One metric of one kind of map over a set of pictures.
 
-    The interval is that of the percentile bootstrap (Efron and Tibshirani, "An
-    Introduction to the Bootstrap", 1993, chapter 13) with 2,000 resamples of the pictures:
-    where the mean would lie for 95 of 100 such sets. Of one picture it is that picture.
+    The interval comes from the percentile bootstrap (Efron and Tibshirani, "An Introduction
+    to the Bootstrap", 1993, chapter 13) with 2,000 resamples of the pictures. For a single
+    picture, both ends are its value.
 
     Attributes:
-        values: (N,) float64, one for each picture.
+        values: (N,) float64, one value for each picture.
     """
 
     values: np.ndarray
@@ -41,7 +41,7 @@ class Measurement:
 
     @property
     def margin(self) -> float:
-        """Half of the width of the interval: what stands behind "±"."""
+        """Half the width of the interval: the number after "±"."""
         low, high = self.interval
         return (high - low) / 2
 
@@ -49,26 +49,26 @@ class Measurement:
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
     """Computes the 95 % confidence interval of a mean by resampling.
 
-    By percentiles and not by BCa, SciPy's default: that corrects for skewness (of 100
-    intervals of 30 skewed values, it adds about 3 that hold the true mean), but its time
-    grows with the square of N.
+    It uses percentiles, not SciPy's default BCa. BCa corrects for skewness: of 100 intervals
+    for 30 skewed values, about 3 more contain the true mean. But its time grows with the
+    square of N.
 
     Args:
         values: (N,) float.
 
     Returns:
-        Its ends; the same for the same values. Both are the mean if no two values differ,
-        and NaN if a value is.
+        The lower and the upper end, the same on each call. Both are the mean if all values
+        are equal, and NaN if a value is NaN.
     """
     values = np.asarray(values, np.float64)
-    # Also where a value is NaN.
+    # The comparison is also false if a value is NaN.
     if not np.ptp(values) > 0:
         mean = float(values.mean())
         return mean, mean
 
     from scipy.stats import bootstrap
 
-    # SciPy 1.13 and 1.14 know the old name alone, later ones will know the new one alone.
+    # SciPy 1.13 and 1.14 accept only the old name; later releases will accept only the new.
     seed = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
     low, high = bootstrap(
         (values,),
@@ -84,7 +84,7 @@ def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def is_larger(values: np.ndarray, others: np.ndarray) -> bool:
-    """Says whether values are larger than others of the same pictures, beyond chance.
+    """Tests whether values are larger than others of the same pictures, beyond chance.
 
     Args:
         values: (N,) float.

@@ -33,17 +33,17 @@ def evaluate_pictures(
     """Measures maps on pictures.
 
     Args:
-        pictures: The pictures; one that fails doesn't stop the rest.
-        explainers: What makes the maps, all with the same classifier.
-        options: What is measured.
-        progress: Told how many more maps are measured; there are as many for each picture
-            as rows.
+        pictures: The pictures. One that fails doesn't stop the others.
+        explainers: The methods at their layers, all with the same classifier.
+        options: What to measure.
+        progress: Called with the number of maps measured since the last call. Each picture
+            has as many maps as there are rows.
 
     Returns:
-        The figures.
+        The results.
 
     Raises:
-        ImageError: Not one picture could be measured.
+        ImageError: No picture could be measured.
     """
     evaluator = _Evaluator(explainers, options, progress or (lambda _: None))
     return evaluator.run(pictures)
@@ -115,7 +115,7 @@ class _Evaluator:
             self._progress(len(group))
 
     def _localise(self, located: Sequence[LocatedHeat]) -> dict[str, float]:
-        """Measures where the heat of each class lies; the mean of the classes."""
+        """Measures where the heat of each class lies, and averages over the classes."""
         found = {
             name: [value for heat in located if (value := measure(heat)) is not None]
             for name, measure in self._localisation.items()

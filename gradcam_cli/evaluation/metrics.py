@@ -1,7 +1,7 @@
 """The functions that the rows of `gradcam_cli.evaluation.table` name.
 
-Most take a `MapBatch` and return (N,) float64, a value for each picture. Those that need
-objects take a `LocatedHeat` and return one value, or None where it can't be told.
+Most take a `MapBatch` and return (N,) float64, one value for each picture. Those that need
+objects take a `LocatedHeat` and return one value, or None if it is undefined.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def box_iou(located: LocatedHeat) -> float:
 
 
 def localisation_error_top_1(located: LocatedHeat) -> float | None:
-    """See `localisation.localisation_error`; None where the model has no such class."""
+    """See `localisation.localisation_error`; None if the model has no such class."""
     return _localisation_error(located, guesses=1)
 
 
 def localisation_error_top_5(located: LocatedHeat) -> float | None:
-    """See `localisation.localisation_error`; None where the model has no such class."""
+    """See `localisation.localisation_error`; None if the model has no such class."""
     return _localisation_error(located, guesses=5)
 
 

@@ -1,4 +1,4 @@
-"""What is measured, and how pictures reach the network."""
+"""The options of an evaluation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from gradcam_cli.pictures.preparing import InputShape
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What is measured, and how pictures reach the network.
+    """What to measure, and how pictures become network inputs.
 
     Attributes:
-        metrics: Names of `gradcam_cli.evaluation.table.METRICS`.
-        target: The class that is explained in every picture: an index, or -1 for the most
-            probable.
+        metrics: Names from `gradcam_cli.evaluation.table.METRICS`.
+        target: The class to explain in every picture: an index, or -1 for the most probable.
         inputs: How pictures become inputs.
-        downloads: What fetches pictures from URLs.
-        annotations: Where the objects are, for the metrics of localisation.
-        with_baselines: Also measure a random map and a centre Gaussian.
+        downloads: Fetches pictures from URLs.
+        annotations: The annotated objects, for the localisation metrics; None to skip these.
+        with_baselines: Whether to also measure a random map and a centre Gaussian.
     """
 
     metrics: Sequence[str] = tuple(METRICS)

@@ -1,4 +1,4 @@
-"""Which methods and layers are best."""
+"""Ranks methods and layers by their metrics."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from gradcam_cli.models.classifier import Classifier
 
 
 def best_rows(evaluation: Evaluation, metric: str) -> list[EvaluatedMaps]:
-    """Finds the methods with the best mean of a metric, baselines apart."""
+    """Finds the rows with the best mean of a metric, without the baselines."""
     sign = 1 if ALL_METRICS[metric].higher_is_better else -1
     rows = [row for row in evaluation.explained if metric in row.measurements]
     best = max(sign * row.measurements[metric].mean for row in rows)
     return [row for row in rows if sign * row.measurements[metric].mean == best]
 
 
-# Of attention and of the perceptron after it.
+# One residual sum after attention and one after the perceptron.
 _SUMS_OF_A_BLOCK = 2
 
 
 def rank_rows(evaluation: Evaluation) -> list[tuple[EvaluatedMaps, float]]:
-    """Ranks methods and layers by their mean rank in the metrics of faithfulness.
+    """Ranks methods and layers by their mean rank over the faithfulness metrics.
 
     Returns:
-        The rows, best first, each with its mean rank: 1 for the best in every metric.
+        The rows, best first, each with its mean rank; 1 means best in every metric.
     """
     rows = evaluation.explained
     metrics = [name for name in evaluation.metrics if ALL_METRICS[name].is_faithfulness]
@@ -37,10 +37,11 @@ def rank_rows(evaluation: Evaluation) -> list[tuple[EvaluatedMaps, float]]:
 
 
 def candidate_layers(classifier: Classifier) -> list[str]:
-    """Chooses the layers that are worth comparing: of each shape of output the last one.
+    """Chooses the layers worth comparing: the last one of each output shape.
 
-    Pooling and the like, and what is as large as the input, are left out. The blocks of a
-    transformer all have one shape: of them it is what each returns, and the default layer.
+    Pooling and similar layers are left out, and so are outputs as large as the input. All
+    blocks of a transformer have the same shape, so the output of each block is included,
+    and the default layer.
     """
     last: dict[tuple[int | None, ...], str] = {}
     sums: list[str] = []
@@ -56,7 +57,7 @@ def candidate_layers(classifier: Classifier) -> list[str]:
         elif tuple(shape[:2]) != classifier.input_size:
             last.pop(shape, None)
             last[shape] = path
-    # A block has a sum in its middle too, after attention.
+    # Every block also has a sum in its middle, after attention.
     blocks = sums[::-_SUMS_OF_A_BLOCK][::-1]
     return list(dict.fromkeys([*last.values(), *blocks, *default]))
 

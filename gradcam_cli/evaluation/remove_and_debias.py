@@ -12,12 +12,12 @@ from gradcam_cli.evaluation.scores import scores_of
 from gradcam_cli.networks.forward import length_of
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
-# Equation 3 of the paper: the neighbours at a side, and those at a corner.
+# Equation 3 of the paper: the weight of a neighbour at a side and at a corner.
 _SIDE, _CORNER = 1 / 6, 1 / 12
 _NEIGHBOURS = np.array(
     [[_CORNER, _SIDE, _CORNER], [_SIDE, 0, _SIDE], [_CORNER, _SIDE, _CORNER]], np.float32
 )
-# Of the range of values; it hides that a place was filled in.
+# Relative to the range of values. The noise hides which pixels were filled in.
 _NOISE = 0.01
 _SMALLEST_SIDE = 4
 _RELAXATIONS = 16
@@ -33,23 +33,23 @@ def road(
 ) -> np.ndarray:
     r"""ROAD, with the most and the least important pixels removed (arXiv 2202.00449).
 
-    Removed pixels are filled in from their surroundings, so that the network can't tell
-    by their outline what was there. As pytorch-grad-cam's ROADCombined:
+    Removed pixels are filled in from their surroundings, so that their outline doesn't
+    reveal to the network what was there. As pytorch-grad-cam's ROADCombined:
 
     .. math::
         \frac{1}{2} \operatorname{mean}_p \big(f(x_{\text{least important } p\,\%
         \text{ removed}}) - f(x_{\text{most important } p\,\% \text{ removed}})\big)
 
-    A map with a positive value says which pixels the class needs. The paper reports both
-    curves apart; the difference is what stays of them when the map says nothing.
+    A positive value means that the map marks pixels that the class needs. The paper reports
+    the two curves separately. Their difference is about 0 for a map without information.
 
     Args:
-        model: As in `gradcam_cli.evaluation.faithfulness`, like the rest.
+        model: As in `gradcam_cli.evaluation.faithfulness`, like the next three.
         inputs: (N, height, width, channels).
         targets: (N,) int, or one-hot (N, classes).
         maps: (N, height, width) or (N, height, width, 1).
-        percentiles: How much is removed, in per cent.
-        seed: Of the noise.
+        percentiles: The percentages of pixels to remove.
+        seed: The seed of the noise.
 
     Returns:
         (N,) float64 in [-0.5, 0.5] for scores in [0, 1]; higher is better.
@@ -83,15 +83,15 @@ def road(
 
 
 def fill_in(images: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Fills in what isn't known: each pixel is the weighted mean of its eight neighbours.
+    """Fills in unknown pixels: each becomes the weighted mean of its eight neighbours.
 
-    That is a large system of linear equations. Here it is solved roughly at a small size,
-    and the solution improved at each larger one, which ends within the noise that is added
-    and is much faster than to solve it exactly.
+    This is a large system of linear equations. It is solved approximately at a small size
+    and refined at each larger one. The remaining error is within the noise that is added,
+    and this is much faster than an exact solution.
 
     Args:
         images: (N, height, width, channels) float32.
-        known: (N, height, width) bool.
+        known: (N, height, width) bool, true for pixels to keep.
 
     Returns:
         (N, height, width, channels) float32.
@@ -117,7 +117,7 @@ def fill_in(images: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _kept(heat: np.ndarray, percentiles: tuple[float, ...]) -> np.ndarray:
-    """Says which pixels stay when the most important ones are removed: (P, rows, columns)."""
+    """Marks the pixels that remain without the most important ones: (P, rows, columns)."""
     pixels = heat.size
     rank = np.empty(pixels, np.int64)
     rank[np.argsort(-heat.ravel(), kind="stable")] = np.arange(pixels)

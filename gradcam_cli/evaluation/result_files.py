@@ -1,4 +1,4 @@
-"""Writes figures to files: tables and plots that belong together."""
+"""Writes results to files: tables and a plot that belong together."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 
 class ResultFiles:
-    """A plot and its tables in one folder; earlier ones of this tool are replaced.
+    """A plot and its tables in one folder. They replace earlier results of this tool.
 
     Attributes:
-        plot: The PNG, which carries the mark.
+        plot: The PNG, which carries the mark of this tool.
         table: The CSV of means and intervals.
-        details: The CSV of single pictures.
+        details: The CSV of values for single pictures.
     """
 
     def __init__(self, folder: Path, name: str, sources: Sequence[str | Path]) -> None:
-        """Names the files, before anything is computed.
+        """Chooses the file names, before anything is computed.
 
         Args:
-            folder: Where they go.
-            name: What they begin with.
-            sources: What the user named to be measured.
+            folder: The output folder.
+            name: The start of each file name.
+            sources: The pictures or folders that the user named.
 
         Raises:
-            OutputError: A file of the user's has one of the names.
+            OutputError: A file of one of these names exists and isn't a result of this tool.
         """
         self.plot = folder / f"{name}{OVERLAY_SUFFIX}.png"
         self.table = folder / f"{name}{OVERLAY_SUFFIX}.csv"
@@ -50,12 +50,12 @@ class ResultFiles:
             strangers.append(self.plot)
         if strangers:
             raise OutputError(
-                f"{strangers[0]}: is there already and isn't a result of gradcam; choose another "
+                f"{strangers[0]}: exists already and isn't a result of gradcam; choose another "
                 f"folder with --out"
             )
 
     def write_plot(self, figure: Figure, title: str) -> None:
-        """Writes the plot, with the mark that lets it and the tables be replaced."""
+        """Writes the plot with the mark that allows replacing it and the tables later."""
         tables = (self.table, self.details)
         own = mark(self._source, self.plot.parent, title, tables)
         with written_whole(self.plot) as file:
@@ -73,7 +73,7 @@ class ResultFiles:
 
 
 def write_evaluation(files: ResultFiles, evaluation: Evaluation) -> list[Path]:
-    """Writes the figures as tables and as a plot.
+    """Writes the results as tables and as a plot.
 
     Returns:
         The written files.
@@ -86,18 +86,18 @@ def write_evaluation(files: ResultFiles, evaluation: Evaluation) -> list[Path]:
 
 
 def write_sanity(files: ResultFiles, check: SanityCheck, evaluation: Evaluation) -> list[Path]:
-    """Writes how like the original maps stay, as a table and as a plot.
+    """Writes the similarity of randomized to original maps, as a table and as a plot.
 
     Args:
-        files: Where.
+        files: The files to write.
         check: The curves.
-        evaluation: Of the same pictures.
+        evaluation: An evaluation of the same pictures.
 
     Returns:
         The written files.
     """
     title = (
-        f"{evaluation.model}: how like the original maps stay, {len(evaluation.pictures)} pictures"
+        f"{evaluation.model}: similarity to the original maps, {len(evaluation.pictures)} pictures"
     )
     files.write_plot(draw_sanity(check, title), title)
     files.write_table(files.table, sanity_rows(check))

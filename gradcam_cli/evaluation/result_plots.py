@@ -1,4 +1,4 @@
-"""Results as plots."""
+"""Draws results as plots."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw_evaluation(evaluation: Evaluation, title: str) -> Figure:
 
 
 def draw_sanity(check: SanityCheck, title: str) -> Figure:
-    """Draws a panel for each similarity and mode, with a curve for each method."""
+    """Draws a panel for each similarity measure and mode, with a curve for each method."""
     panels: dict[str, dict[str, list[float]]] = {}
     similarities = {
         "rank correlation": [curve.rank_correlation for curve in check.curves],

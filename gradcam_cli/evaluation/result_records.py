@@ -1,4 +1,4 @@
-"""Results as the rows of CSV tables and as JSON objects."""
+"""Converts results to the rows of CSV tables and to JSON objects."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def summary_rows(evaluation: Evaluation) -> list[list[Any]]:
     """Makes a table with one row for each method, layer and metric.
 
     Returns:
-        The heading: model, method, layer, metric, mean, low, high, pictures; and the rows.
-        Shares are in [0, 1].
+        The heading (model, method, layer, metric, mean, low, high, pictures), then the rows.
+        Fractions are in [0, 1].
     """
     heading = ["model", "method", "layer", "metric", "mean", "low", "high", "pictures"]
     return [heading] + [
@@ -44,7 +44,7 @@ def picture_rows(evaluation: Evaluation) -> list[list[Any]]:
 
 
 def sanity_rows(check: SanityCheck) -> list[list[Any]]:
-    """Makes a table with one row for each method, mode and step: means over the pictures."""
+    """Makes a table of means over the pictures, one row for each method, mode and step."""
     rows: list[list[Any]] = [
         ["method", "layer", "mode", "step", "lost", "rank_correlation", "ssim", "pictures"]
     ]
@@ -100,7 +100,7 @@ def evaluation_record(evaluation: Evaluation, verdicts: Sequence[str]) -> dict[s
 
 
 def sanity_record(check: SanityCheck) -> dict[str, Any]:
-    """Makes the JSON object of a sanity check: means over the pictures."""
+    """Makes the JSON object of a sanity check, with means over the pictures."""
     return {
         "layers": check.layers,
         "curves": [

@@ -1,4 +1,4 @@
-"""What came out of measuring pictures."""
+"""The results of measuring pictures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class EvaluatedMaps:
     """One row: a method at a layer, or a baseline.
 
     Attributes:
-        method: Its name.
-        title: What its authors call it.
+        method: The name of the method or baseline.
+        title: The display name.
         layer: The explained layer; None for a baseline.
-        measurements: By the names of `gradcam_cli.evaluation.table.ALL_METRICS`.
-        values: For each picture (by its place in `Evaluation.pictures`) the single values.
+        measurements: By the names in `gradcam_cli.evaluation.table.ALL_METRICS`.
+        values: The single values of each picture, by its index in `Evaluation.pictures`.
     """
 
     method: str
@@ -29,7 +29,7 @@ class EvaluatedMaps:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it knows nothing of the network."""
+        """Whether the maps don't depend on the network."""
         return self.layer is None
 
     @property
@@ -40,14 +40,14 @@ class EvaluatedMaps:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out.
+    """The results of an evaluation.
 
     Attributes:
         model: The name of the classifier.
-        pictures: What was measured.
+        pictures: The measured pictures.
         rows: Methods and layers, then the baselines.
-        metrics: The names of what was measured, in the order of the columns.
-        errors: Why other pictures weren't measured, or not where their objects are.
+        metrics: The names of the measured metrics, in the order of the columns.
+        errors: Why pictures weren't measured, or not for localisation.
     """
 
     model: str
@@ -58,7 +58,7 @@ class Evaluation:
 
     @property
     def baselines(self) -> list[EvaluatedMaps]:
-        """The rows that know nothing of the network."""
+        """The rows of baselines."""
         return [row for row in self.rows if row.is_baseline]
 
     @property

@@ -1,6 +1,6 @@
 """Sanity checks for maps (Adebayo et al., 2018, arXiv 1810.03292).
 
-A map that stays as it is when the network loses what it learned explains the picture, not
+A map that doesn't change when the network loses what it learned explains the picture, not
 the network.
 """
 
@@ -28,21 +28,21 @@ CASCADING = "cascading"
 INDEPENDENT = "independent"
 MODES = (CASCADING, INDEPENDENT)
 STEPS = 12
-# More alike than this, with nothing learned left in the network, isn't like the paper's
-# passing methods.
+# The methods that pass the test in the paper stay below this correlation when nothing learned
+# is left in the network.
 _STILL_ALIKE = 0.5
 
 
 @dataclass(frozen=True)
 class SanityCurve:
-    """How like the original maps stay, in one mode of losing layers, for one method.
+    """How similar the maps of one method stay to the originals, in one mode of randomization.
 
     Attributes:
         method: The name of the method.
-        layer: The layer that it explains.
-        title: What its authors call it.
-        mode: "cascading" (each step loses more layers) or "independent" (each step loses
-            its layers alone).
+        layer: The explained layer.
+        title: The name that the method's authors use.
+        mode: "cascading" (each step randomizes more layers) or "independent" (each step
+            randomizes only its own layers).
         rank_correlation: (steps + 1, N), Spearman's, in [-1, 1]; the first is 1.
         ssim: (steps + 1, N), structural similarity, in [-1, 1]; the first is 1.
     """
@@ -60,9 +60,9 @@ class SanityCheck:
     """The curves of several methods.
 
     Attributes:
-        layers: What is lost at each step, that nearest to the output first: the name of
-            the last of its layers.
-        curves: Of every method and mode.
+        layers: The layers of each step, from the output to the input, by the path of the last
+            of them.
+        curves: One for every method and mode.
     """
 
     layers: list[str]
@@ -77,18 +77,19 @@ def check_sanity(
 ) -> SanityCheck:
     """Randomizes a network from its output to its input and compares the maps.
 
-    What a layer learned is destroyed by shuffling each of its weights, which leaves their
-    distribution as it was: with the fresh weights of the paper a network that relies on
-    the statistics of batch normalization would return constants, and any map would pass.
-    The layers are put together in steps, the last layer in one of its own.
+    A layer is randomized by shuffling each of its weights, which keeps their distribution.
+    With newly initialized weights, as in the paper, a network that relies on the statistics
+    of batch normalization would return constants, and any map would pass. The layers are
+    grouped into steps; the last layer has its own step.
 
     Args:
         explainers: The methods, all with the same classifier, which must be a Keras model.
-            Its weights are changed, and given back at the end.
-        batches: Inputs (N, height, width, channels) in [0, 255], a batch for each shape.
-            The most probable class is explained, and stays that of the trained network.
-        steps: How many, at most.
-        progress: Told how many steps more are done, of 2 * steps for each method.
+            Its weights are changed and restored at the end.
+        batches: Inputs (N, height, width, channels) in [0, 255], one batch for each shape.
+            The explained class is the one that the trained network finds most probable.
+        steps: The largest number of steps.
+        progress: Called with the number of steps done since the last call; each method
+            takes 2 * steps.
 
     Raises:
         UnsupportedModelError: The network isn't a Keras model, or has no weights.
@@ -96,7 +97,7 @@ def check_sanity(
     network = explainers[0].classifier.network
     if not isinstance(network, KerasNetwork):
         raise UnsupportedModelError(
-            "--sanity needs a .keras or .h5 model: the layers of a SavedModel can't be changed"
+            "--sanity needs a .keras or .h5 model: the weights of a SavedModel can't be changed"
         )
     groups = _steps_of(network.model, steps)
     sources = [ExplainerMaps(explainer) for explainer in explainers]
@@ -130,13 +131,13 @@ def check_sanity(
 
 
 def number_of_steps(explainer: Explainer, steps: int = STEPS) -> int:
-    """Tells how many steps `check_sanity` takes for each mode and method."""
+    """Returns how many steps `check_sanity` takes for each mode and method."""
     network = explainer.classifier.network
     return len(_steps_of(network.model, steps)) if isinstance(network, KerasNetwork) else 0
 
 
 def sanity_verdicts(check: SanityCheck) -> list[str]:
-    """Says in a sentence for each method whether it notices what the network lost."""
+    """Says in one sentence for each method whether its maps depend on what was learned."""
     sentences = []
     for curve in check.curves:
         if curve.mode != CASCADING:
@@ -153,14 +154,14 @@ def sanity_verdicts(check: SanityCheck) -> list[str]:
             + (
                 "they depend on what the network learned."
                 if notices
-                else "they hardly notice. They show the picture, not the network."
+                else "they hardly change. They show the picture, not the network."
             )
         )
     return sentences
 
 
 def _steps_of(model: keras.Model, steps: int) -> list[list[tuple[str, keras.Layer]]]:
-    """Puts layers together, the last ones first; within a step they keep their order."""
+    """Groups layers into steps, the last layers first; within a step the order stays."""
     units: list[list[tuple[str, keras.Layer]]] = []
     for path, layer in walk_layers(model):
         inner = [child for _, child in walk_layers(layer) if child.weights]
@@ -169,7 +170,7 @@ def _steps_of(model: keras.Model, steps: int) -> list[list[tuple[str, keras.Laye
         if any(len(weight.shape) > 1 for weight in layer.trainable_weights) or not layer.trainable:
             units.append([(path, layer)])
         elif units:
-            # Batch normalization goes with the convolution before it.
+            # Batch normalization belongs to the convolution before it.
             units[-1].append((path, layer))
     if not units:
         raise UnsupportedModelError(f"{model.name}: has no layer with weights to randomize")

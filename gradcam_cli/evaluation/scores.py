@@ -1,4 +1,4 @@
-"""Scores of changed inputs: what every measurement of an explanation asks for."""
+"""Computes the scores of changed inputs, which most metrics need."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from gradcam_cli.pictures.fitting import mean_color
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 BATCH_SIZE = 32
 _COLOR_RANGE = 255.0
-# Fewer runs than this don't pay for folding the variables.
+# For fewer runs, folding the variables takes longer than it saves.
 _RUNS_WORTH_FOLDING = 200
 _KEPT = 4
 
 
 class TargetScores:
-    """The score of one class for each input, in batches, as fast as the network goes.
+    """Computes the score of one class for each input, in batches.
 
     Attributes:
-        baseline: What "nothing there" looks like, broadcastable to an input.
-        value_range: The distance of the largest and the smallest value of an input.
+        baseline: The value that stands for "nothing", broadcastable to an input.
+        value_range: The difference between the largest and the smallest input value.
     """
 
     def __init__(self, model: Any, batch_size: int = BATCH_SIZE) -> None:
         """Takes a model.
 
         Args:
-            model: A `Classifier`: inputs are in [0, 255], scores are probabilities, and
-                nothing there is the mean colour of ImageNet, which normalisation makes 0.
-                Or a Keras model or any other function from (N, height, width, channels)
-                float32, as it wants them, to (N, classes): scores are its outputs, and
-                nothing there is 0.
-            batch_size: How many inputs go through the network at once.
+            model: A `Classifier`, or a Keras model or any other function from
+                (N, height, width, channels) float32 to (N, classes). For a `Classifier`,
+                inputs are in [0, 255], scores are probabilities, and the baseline is the mean
+                colour of ImageNet, which normalization maps to 0. Otherwise the inputs are
+                passed on unchanged, the scores are the outputs, and the baseline is 0.
+            batch_size: The number of inputs that go through the network at once.
         """
         self._streams = Streams.of(batch_size)
         self._model = model
         self._runs = 0
         self._functions: dict[tuple[int | None, ...], Run] = {}
-        # Those that variables could still be folded into.
+        # Traced functions whose variables have not been folded yet.
         self._traced: dict[tuple[int | None, ...], Any] = {}
         self.baseline: np.ndarray = np.zeros(1, np.float32)
         self.value_range = 1.0
@@ -73,8 +73,8 @@ class TargetScores:
         """Computes scores of inputs that are made only when the network is ready for them.
 
         Args:
-            change: Makes some of the inputs, (n, height, width, channels); called from several
-                threads.
+            change: Makes the inputs of a slice, (n, height, width, channels). It is called from
+                several threads.
             input_shape: (height, width, channels).
             targets: (N,) int, the class of each input.
 
@@ -97,8 +97,8 @@ class TargetScores:
         if key not in self._functions:
             self._functions[key] = self._trace(key)
         elif self._runs >= _RUNS_WORTH_FOLDING and key in self._traced:
-            # With constants for variables, batch normalization disappears into the
-            # convolutions.
+            # With constants in place of variables, TensorFlow folds batch normalization
+            # into the convolutions.
             folded = with_constants(self._traced.pop(key))
             if folded is not None:
                 self._functions[key] = _on_arrays(folded)
@@ -132,10 +132,10 @@ def _on_arrays(function: Callable[..., Any]) -> Run:
 
 
 def scores_of(model: Any) -> TargetScores:
-    """Makes the score function of a model, or finds the one that was made last time.
+    """Makes the score function of a model, or returns the cached one.
 
     Args:
-        model: As for `TargetScores`, or one of these.
+        model: As for `TargetScores`, or a `TargetScores`, which is returned unchanged.
     """
     return model if isinstance(model, TargetScores) else _cached_scores(model)
 

@@ -1,4 +1,4 @@
-"""The metrics by the names that users type, without the mathematics behind them."""
+"""The table of metrics by name, without the code that computes them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """A metric as it is listed.
+    """The description of a metric.
 
     Attributes:
-        title: What stands above its column.
-        summary: What it tells, in a few words.
-        paper: Where it was published.
-        function: What computes it, as "module:function": from a `MapBatch` to (N,) float64,
-            or, where it needs objects, from a `LocatedHeat` to a float or None. A module that
-            begins with "." lies beside this one.
-        higher_is_better: Or lower.
-        is_share: Of something, and so told in per cent.
-        is_faithfulness: Whether it asks the network, so that a map that knows nothing of
-            the network should be beaten by it.
-        ranks_layers: Whether layers are ranked by it unless the user says otherwise.
-        needs_objects: Whether it is measured where objects are annotated, and there only.
-        lost_share_of: What it is the lost share of, where a verdict says how much of that is
-            kept.
+        title: The heading of its column.
+        summary: What it measures, in a few words.
+        paper: The publication that introduced it.
+        function: The function that computes it, as "module:function". It maps a `MapBatch` to
+            (N,) float64, or a `LocatedHeat` to a float or None if the metric needs objects. A
+            module that begins with "." is in this package.
+        higher_is_better: Whether higher values are better.
+        is_share: Whether it is a fraction, which is shown in per cent.
+        is_faithfulness: Whether it runs the network, so that a good map should beat one that
+            doesn't depend on the network.
+        ranks_layers: Whether it is used to rank layers by default.
+        needs_objects: Whether it needs annotated objects.
+        lost_share_of: The quantity of which it measures the lost fraction; a verdict states
+            the fraction that is kept. Empty for other metrics.
     """
 
     title: str
@@ -42,12 +42,12 @@ class MetricInfo:
 
     @property
     def heading(self) -> str:
-        """The title with its unit, and an arrow to the better end."""
+        """The title with its unit and an arrow that shows which direction is better."""
         unit = " %" if self.is_share else ""
         return f"{self.title}{unit} {'↑' if self.higher_is_better else '↓'}"
 
     def find_function(self) -> Callable[..., Any]:
-        """Imports what computes it."""
+        """Imports the function that computes it."""
         module, _, name = self.function.partition(":")
         function: Callable[..., Any] = getattr(importlib.import_module(module, __package__), name)
         return function
@@ -57,7 +57,7 @@ _GRAD_CAM_PP = "Chattopadhay et al. 2018, arXiv 1710.11063"
 _RISE = "Petsiuk et al. 2018, arXiv 1806.07421"
 _BHATT = "Bhatt et al. 2020, arXiv 2005.00631"
 
-# Layers are ranked by one figure each for what is kept, removed and filled in.
+# Layers are ranked by one metric each for keeping, removing and filling in pixels.
 ALL_METRICS = {
     "average_drop": MetricInfo(
         "Drop",
@@ -72,7 +72,7 @@ ALL_METRICS = {
     ),
     "increase_in_confidence": MetricInfo(
         "Increase",
-        "pictures that are more sure of their class when faded",
+        "pictures whose class becomes more probable when faded",
         _GRAD_CAM_PP,
         ".metrics:increase_in_confidence",
         higher_is_better=True,
@@ -81,7 +81,7 @@ ALL_METRICS = {
     ),
     "average_gain": MetricInfo(
         "Gain",
-        "confidence won when the picture is faded by its map",
+        "confidence gained when the picture is faded by its map",
         "Zhang et al. 2024, arXiv 2301.07002",
         ".metrics:average_gain",
         higher_is_better=True,
@@ -90,7 +90,7 @@ ALL_METRICS = {
     ),
     "deletion": MetricInfo(
         "Deletion",
-        "area under the confidence as the hottest pixels go first",
+        "area under the confidence curve as the hottest pixels are removed first",
         _RISE,
         ".metrics:deletion",
         higher_is_better=False,
@@ -99,7 +99,7 @@ ALL_METRICS = {
     ),
     "insertion": MetricInfo(
         "Insertion",
-        "area under the confidence as the hottest pixels come first",
+        "area under the confidence curve as the hottest pixels are added first",
         _RISE,
         ".metrics:insertion",
         higher_is_better=True,
@@ -108,7 +108,7 @@ ALL_METRICS = {
     ),
     "road": MetricInfo(
         "ROAD",
-        "confidence without the coldest less that without the hottest pixels, filled in",
+        "confidence without the coldest minus without the hottest pixels, filled in",
         "Rong et al. 2022, arXiv 2202.00449",
         ".metrics:road",
         higher_is_better=True,
@@ -117,7 +117,7 @@ ALL_METRICS = {
     ),
     "mu_fidelity": MetricInfo(
         "MuFidelity",
-        "rank correlation of the map with what random parts cost",
+        "rank correlation of the map with the loss from removing random parts",
         _BHATT,
         ".metrics:mu_fidelity",
         higher_is_better=True,
@@ -126,7 +126,7 @@ ALL_METRICS = {
     ),
     "stability": MetricInfo(
         "Stability",
-        "how far the map moves under a little noise",
+        "how far the map moves under slight noise",
         _BHATT,
         ".metrics:stability",
         higher_is_better=False,
@@ -165,7 +165,7 @@ ALL_METRICS = {
     ),
     "box_iou": MetricInfo(
         "Box IoU",
-        "overlap of the object's box with that of the heat above 15 %",
+        "overlap of the object's box with the box of the heat above 15 %",
         "Selvaraju et al. 2017, arXiv 1610.02391",
         ".metrics:box_iou",
         higher_is_better=True,
@@ -183,7 +183,7 @@ ALL_METRICS = {
     ),
     "localisation_error_top_5": MetricInfo(
         "Error top-5",
-        "the same, with five guesses for the class",
+        "the same, with the five most probable classes",
         "Selvaraju et al. 2017, arXiv 1610.02391",
         ".metrics:localisation_error_top_5",
         higher_is_better=False,

@@ -1,4 +1,4 @@
-"""What the figures mean, in plain language."""
+"""States in plain language what the results mean."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from gradcam_cli.evaluation.measurement import is_larger
 from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
 from gradcam_cli.evaluation.table import ALL_METRICS, METRICS
 
-# Even if one is better in each of fewer pictures, chance does that in more than 5 of 100
-# cases (the sign test, on both sides).
+# With fewer pictures, even a method that is better in every one is so by chance in more than
+# 5 % of cases (two-sided sign test).
 FEWEST_PICTURES = 6
 
 
 def verdicts(evaluation: Evaluation) -> list[str]:
-    """Says in sentences what each method is worth beside maps that know nothing.
+    """Says for each method how it compares with the baselines.
 
-    Better is what is better beyond chance: the 95 % interval of the difference on the same
+    "Better" means better beyond chance: the 95 % interval of the difference on the same
     pictures lies on one side of 0.
 
     Returns:
-        For each method a sentence or two.
+        One or a few sentences for each method.
     """
     return [_verdict(row, evaluation.baselines) for row in evaluation.explained]
 
 
 def beats(row: EvaluatedMaps, baseline: EvaluatedMaps, metric: str) -> bool:
-    """Says whether a row is better than a baseline in a metric, beyond chance."""
+    """Tests whether a row is better than a baseline in a metric, beyond chance."""
     pairs = [
         (values[metric], baseline.values[picture][metric])
         for picture, values in row.values.items()
@@ -42,7 +42,7 @@ def _verdict(row: EvaluatedMaps, baselines: Sequence[EvaluatedMaps]) -> str:
     asked = [name for name in METRICS if METRICS[name].is_faithfulness]
     asked = [name for name in asked if name in row.measurements]
     if not asked:
-        return f"{row.name}: nothing that was measured tells what the network used."
+        return f"{row.name}: no measured metric shows what the network used."
     sentences = [_kept(name, row, baselines) for name in asked if METRICS[name].lost_share_of]
     number = len(row.values)
     if baselines and number < FEWEST_PICTURES:
@@ -56,13 +56,13 @@ def _verdict(row: EvaluatedMaps, baselines: Sequence[EvaluatedMaps]) -> str:
         subject = "It" if sentences else row.name
         lost = [METRICS[name].title for name in asked if not beats(row, baseline, name)]
         if not lost:
-            sentences.append(f"{subject} beats the {baseline.title} in every figure.")
+            sentences.append(f"{subject} beats the {baseline.title} in every metric.")
         elif len(lost) == len(asked):
-            sentences.append(f"{subject} does not beat the {baseline.title} in any figure.")
+            sentences.append(f"{subject} does not beat the {baseline.title} in any metric.")
         else:
             sentences.append(
                 f"{subject} beats the {baseline.title} in {len(asked) - len(lost)} of "
-                f"{len(asked)} figures, not in {', '.join(lost)}."
+                f"{len(asked)} metrics, but not in {', '.join(lost)}."
             )
     return " ".join(sentences)
 

@@ -1,1 +1,1 @@
-"""Where classifiers come from, and what the rest needs to know of them."""
+"""Loads classifiers, and describes what the rest of the package needs to know of them."""

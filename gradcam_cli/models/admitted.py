@@ -1,9 +1,9 @@
-"""What the architecture in a file from elsewhere may name.
+"""The names that the architecture in an untrusted file may use.
 
-Keras makes whatever a file names, with whatever the file says. Some of its classes run code, read
-files or load other models then: Lambda, TorchModuleWrapper, TFSMLayer, StringLookup and others.
-So these lists hold what computes tensors from tensors, and nothing else. They go by names: the
-same name in Keras 2 and 3 means the same.
+Keras creates whatever a file names, with the arguments from the file. Some of its classes then
+run code, read files or load other models: Lambda, TorchModuleWrapper, TFSMLayer, StringLookup and
+others. These lists therefore contain only what computes tensors from tensors. They go by name: the
+same name means the same in Keras 2 and Keras 3.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SpatialDropout2D SpatialDropout3D SpectralNormalization STFTSpectrogram StackedR
 SyncBatchNormalization ThresholdedReLU TimeDistributed UnitNormalization UpSampling1D UpSampling2D
 UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
 """
-# Of the networks in keras.applications.
+# Layers of the networks in keras.applications.
 _OF_APPLICATIONS = "CustomScaleLayer LayerScale StochasticDepth"
 _WHOLES = "Functional Model Sequential"
 _INITIALIZERS = """
@@ -61,7 +61,7 @@ FloatDTypePolicy GPTQConfig GPTQDTypePolicy Int4DTypePolicy Int4QuantizationConf
 Int8QuantizationConfig Policy QuantizationConfig QuantizedDTypePolicy QuantizedFloat8DTypePolicy
 TensorShape __bytes__ __ellipsis__ __keras_tensor__ __numpy__ __slice__ __tensor__ __tuple__
 """
-# A model within a model brings how it was trained.
+# A nested model carries its training configuration.
 _TRAINING = """
 AUC Accuracy Adadelta Adafactor Adagrad Adam AdamW Adamax BinaryAccuracy BinaryCrossentropy
 BinaryFocalCrossentropy BinaryIoU CTC CategoricalAccuracy CategoricalCrossentropy
@@ -99,7 +99,7 @@ _FUNCTIONS = frozenset(
     tanh tanh_shrink threshold
     """.split()  # noqa: SIM905
 )
-# Where classes and functions of Keras are, and its own operations.
+# The modules of Keras's classes and functions, and those of its operations.
 _KERAS = re.compile(
     r"(builtins|(tf_)?keras(\..+)?|tensorflow(\.python)?\.keras(\..+)?"
     r"|tensorflow\.python\.ops\.init_ops(_v2)?)"
@@ -114,7 +114,7 @@ _ADMITTED_CORE = frozenset(
 )
 _TENSOR_TYPES = frozenset({"TensorSpec", "RaggedTensorSpec", "SparseTensorSpec"})
 _TENSORFLOW = re.compile(r"tensorflow(\..+)?")
-# The functions of TensorFlow that Keras 2 stores by their names where a model calls them.
+# TensorFlow functions that Keras 2 stores by name when a model calls them.
 _TENSORFLOW_FUNCTIONS = frozenset(
     """
     __operators__.add __operators__.eq __operators__.getitem __operators__.ne argsort
@@ -165,15 +165,15 @@ _FUNCTION_LAYERS = frozenset({"SlicingOpLambda", "TFOpLambda"})
 _VERSION_1 = "compat.v1."
 _CONSTANT = "_CONSTANT_VALUE"
 _ARRAYS = frozenset({"__numpy__", "__tensor__"})
-# NumPy also takes descriptions, in which one element has any size.
+# NumPy also accepts type descriptions in which one element has any size.
 _PLAIN_TYPE = re.compile(r"[a-z]+\d{0,3}")
 
 
 def is_admitted(entry: dict[str, Any]) -> bool:
-    """Says whether a serialized object of Keras's computes tensors from tensors, and no more.
+    """Returns whether a serialized Keras object only computes tensors from tensors.
 
     Args:
-        entry: The object as Keras serialized it, with its "class_name" at least.
+        entry: The object as serialized by Keras, with at least its "class_name".
     """
     name, module = entry["class_name"], entry.get("module")
     if not isinstance(module, str | None):
@@ -185,7 +185,7 @@ def is_admitted(entry: dict[str, Any]) -> bool:
         return spec in _TENSOR_TYPES and bool(_TENSORFLOW.fullmatch(module or ""))
     if module is not None and not _KERAS.fullmatch(module):
         return False
-    # An object is looked up by this name first, or last.
+    # Keras looks up an object by this name first or last, depending on the reader.
     registered = entry.get("registered_name") or name
     if name == "function":
         function = entry.get("config")
@@ -204,7 +204,7 @@ def is_admitted(entry: dict[str, Any]) -> bool:
 
 
 def what_is_named(entry: dict[str, Any]) -> str:
-    """Names an object, or the function that it calls, for the message of an error."""
+    """Names an object, or the function that it calls, for an error message."""
     name, config = str(entry["class_name"]), entry.get("config")
     if name == "function":
         return str(config)
@@ -220,7 +220,7 @@ def _calls_admitted(entry: dict[str, Any]) -> bool:
 
 
 def _has_plain_type(entry: dict[str, Any]) -> bool:
-    """Says whether an array is of a type that is no larger than what is stored."""
+    """Returns whether an array's dtype is no larger than the stored data."""
     if entry["class_name"] not in _ARRAYS:
         return True
     config = entry.get("config")
@@ -229,9 +229,9 @@ def _has_plain_type(entry: dict[str, Any]) -> bool:
 
 
 def _is_called_with_tensors(entry: dict[str, Any]) -> bool:
-    """Says whether a layer is called with what layers return, or not at all.
+    """Returns whether a layer is called with the outputs of layers, or not called at all.
 
-    With constants alone it would be computed while the file is loaded.
+    A layer that is called only with constants would be computed while the file is loaded.
     """
     calls = entry.get("inbound_nodes") or []
     return isinstance(calls, list) and all(_has_tensor(call) for call in calls)
@@ -244,7 +244,7 @@ def _has_tensor(call: Any) -> bool:
         )
     if not isinstance(call, list) or not call:
         return False
-    # The name of a layer, which of its calls, and which of the outputs.
+    # The name of a layer, the index of its call, and the index of the output.
     if isinstance(call[0], str) and len(call) in (3, 4) and call[0] != _CONSTANT:
         return all(isinstance(index, int) for index in call[1:3])
     return any(_has_tensor(part) for part in call)

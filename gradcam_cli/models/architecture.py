@@ -1,7 +1,7 @@
-"""What the architecture in a model file refers to, and whether that may be had.
+"""Checks what the architecture in a model file refers to, and whether it may be loaded.
 
-Keras looks up, and some versions of it import, whatever a file names. So what is named is
-looked at first, without running anything.
+Keras looks up whatever a file names, and some of its versions import it. So the names are
+checked first, without running anything.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gradcam_cli.models.admitted import is_admitted, what_is_named
 from gradcam_cli.models.packages import KERAS_HUB, OTHERS, Package, namespaces_of
 
 _KERAS = frozenset({"keras", "tf_keras"})
-# How Keras 2 stores calls of TensorFlow.
+# The ways in which Keras 2 stores calls of TensorFlow.
 _WAYS_TO_CALL = frozenset(
     {"ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda"}
     | {"TensorFlowOpLayer"}
 )
-# What of KerasHub isn't a layer and still belongs into a network.
+# KerasHub's functions, not layers, that networks use.
 _HUB_FUNCTIONS = frozenset({"gelu_approximate"})
-# Importing KerasHub registers what these hold.
+# Importing KerasHub registers the classes of these packages.
 _HUB_MODULES = frozenset({"keras_hub", "tensorflow_text"})
 
 
@@ -38,52 +38,52 @@ def admit(
     parts: Sequence[Any] = (),
     library: Any = keras,
 ) -> dict[str, Any]:
-    """Looks for code, and imports the packages whose classes an architecture needs.
+    """Checks an architecture for code, and imports the packages whose classes it needs.
 
     Args:
-        path: The file that it is in.
+        path: The file of the architecture.
         model: The architecture.
-        objects: The classes and functions that the user brings.
-        unsafe: It may hold code, and name any class.
-        parts: Architectures of parts of the model that are read besides.
-        library: What reads the file, ``keras`` or ``tf_keras``.
+        objects: The classes and functions that the user provides.
+        unsafe: Whether it may contain code and name any class.
+        parts: Architectures of parts of the model that are read in addition.
+        library: The library that reads the file, ``keras`` or ``tf_keras``.
 
     Returns:
-        The classes and functions to give to Keras, those of the user among them.
+        The classes and functions to pass to Keras, including the user's.
 
     Raises:
-        UnsafeModelError: It holds code, or names what isn't known to compute on tensors alone,
-            and `unsafe` isn't set.
-        ModelFileError: A package isn't installed, or hasn't what is named.
-        UnsupportedModelError: It is KerasHub's, and has no classes or isn't about pictures.
+        UnsafeModelError: It contains code, or names something that isn't known to compute only
+            on tensors, and `unsafe` isn't set.
+        ModelFileError: A package isn't installed, or doesn't contain what is named.
+        UnsupportedModelError: It is a KerasHub model without classes, or not for pictures.
     """
     config = [model, *parts]
     if not unsafe and any(entry["class_name"] == "Lambda" for entry in entries(config)):
         raise UnsafeModelError(
-            f"{path}: refused, it has a Lambda layer, which is Python code that would run on your "
-            f"machine; if you trust the file, say so with --unsafe"
+            f"{path}: refused, it contains a Lambda layer: Python code that would run on your "
+            f"machine; if you trust the file, add --unsafe"
         )
     found: dict[str, Any] = {}
     for package in OTHERS:
         names = _listed(_names_of(package, config) - objects.keys())
         if names and not unsafe:
             raise UnsafeModelError(
-                f"{path}: it needs {names} of {package.title}; if you trust the file, install "
-                f"that ({package.install}) and say so with --unsafe"
+                f"{path}: needs {names} of {package.title}; if you trust the file, install the "
+                f"package ({package.install}) and add --unsafe"
             )
         if names:
-            found |= package.load(f"{path}: it needs {names}")
+            found |= package.load(f"{path}: needs {names}")
     names = _listed(_names_of(KERAS_HUB, config) - objects.keys())
     if names:
-        KERAS_HUB.load(f"{path}: it needs {names}")
+        KERAS_HUB.load(f"{path}: needs {names}")
         whole = _whole_class(model)
         if whole is not None:
             _check_task(path, whole)
-            # A .h5 file names the class of the whole without its package.
+            # A .h5 file names the class of the whole model without its package.
             found[whole.__name__] = whole
     if not unsafe:
         _check_names(path, config, found, library)
-    # Whoever runs this from Python may have imported it, for other models.
+    # A Python program may have imported KerasHub before, for other models.
     if KERAS_HUB.module in sys.modules:
         _check_hub(path, config, unsafe)
     return found | objects
@@ -102,7 +102,7 @@ def entries(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def custom_names(config: Any) -> set[str]:
-    """Names the classes and functions in an architecture that nobody is known to have."""
+    """Collects the classes and functions in an architecture that no known package provides."""
     names = set()
     for entry in entries(config):
         name = entry["class_name"]
@@ -120,20 +120,20 @@ def custom_names(config: Any) -> set[str]:
 
 
 def needs_code(path: Path, names: Iterable[str]) -> UnsafeModelError:
-    """Makes the error that says that a file needs code of its user's.
+    """Makes the error for a file that needs code from its author.
 
     Args:
         path: The file.
         names: The classes and functions that it needs.
     """
     return UnsafeModelError(
-        f"{path}: it needs code of its own ({', '.join(sorted(names))}); give the Python file "
-        f"that defines it with --custom-objects FILE --unsafe"
+        f"{path}: needs its own code ({', '.join(sorted(names))}); give the Python file that "
+        f"defines it with --custom-objects FILE --unsafe"
     )
 
 
 def is_of_kerashub(entry: Any) -> bool:
-    """Says whether something is a serialized object of KerasHub's."""
+    """Returns whether something is a serialized KerasHub object."""
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("class_name"), str)
@@ -142,15 +142,15 @@ def is_of_kerashub(entry: Any) -> bool:
 
 
 def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -> None:
-    """Refuses all that Keras might make or call because a file says so, but what is admitted."""
+    """Refuses every object that Keras might create or call for a file, unless it is admitted."""
     foreign, refused = set(), set()
     for entry in entries(config):
-        # Whoever runs this from Python may have registered classes of their own.
+        # A Python program may have registered its own classes.
         if is_admitted(entry) or _is_itself(entry, _registered(entry, library)):
             continue
         name = _name(entry).rpartition(">")[2]
         is_of_keras = _is_of_keras(entry, name)
-        # What is KerasHub's is looked at by itself, and so is what it doesn't have.
+        # KerasHub's objects are checked separately, and so are names that it doesn't have.
         if KERAS_HUB.names(entry) and _is_in(entry.get("module"), KERAS_HUB.namespaces):
             found_there = _of_kerashub(entry)
             is_missing = found_there is None and not is_of_keras
@@ -164,15 +164,15 @@ def _check_names(path: Path, config: Any, found: dict[str, Any], library: Any) -
             foreign.add(name)
     if refused:
         raise UnsafeModelError(
-            f"{path}: refused, it names {_listed(refused)}, which may do more than compute; if "
-            f"you trust the file, say with --unsafe that it may run on your machine"
+            f"{path}: refused, it names {_listed(refused)}, which may do more than compute; add "
+            f"--unsafe to let it run on your machine if you trust the file"
         )
     if foreign:
         raise needs_code(path, foreign)
 
 
 def _is_of_keras(entry: dict[str, Any], name: str) -> bool:
-    """Says whether what isn't admitted is of Keras or of Python, and not a user's own."""
+    """Returns whether a refused object belongs to Keras or Python rather than to a user."""
     module = entry.get("module")
     if (
         _is_in(module, _KERAS)
@@ -185,7 +185,7 @@ def _is_of_keras(entry: dict[str, Any], name: str) -> bool:
 
 
 def _whole_class(model: Any) -> type | None:
-    """Finds KerasHub's class of a whole model, if it is of one."""
+    """Finds the KerasHub class of a whole model; None if it is another model."""
     if not isinstance(model, dict) or not isinstance(model.get("class_name"), str):
         return None
     found = _registered(model)
@@ -196,7 +196,7 @@ def _whole_class(model: Any) -> type | None:
 
 
 def _check_task(path: Path, kind: type) -> None:
-    """Refuses models of KerasHub that don't classify pictures."""
+    """Refuses KerasHub models that don't classify pictures."""
     import keras_hub
 
     if issubclass(kind, keras_hub.models.ImageClassifier):
@@ -206,15 +206,15 @@ def _check_task(path: Path, kind: type) -> None:
     else:
         why = "which doesn't classify pictures"
     raise UnsupportedModelError(
-        f"{path}: holds {kind.__name__} of KerasHub, {why}; only an ImageClassifier can be "
+        f"{path}: contains a {kind.__name__} of KerasHub, {why}; only an ImageClassifier can be "
         f"explained"
     )
 
 
 def _check_hub(path: Path, config: Any, unsafe: bool) -> None:
-    """Lets nothing of KerasHub through but what networks for pictures are made of.
+    """Refuses KerasHub's objects other than the parts of networks for pictures.
 
-    Others read files, and have Keras read them from a store, when they are made.
+    Other objects read files when they are created, or make Keras read them from a store.
     """
     missing, refused = set(), set()
     for entry in entries(config):
@@ -227,19 +227,19 @@ def _check_hub(path: Path, config: Any, unsafe: bool) -> None:
             refused.add(_name(entry).rpartition(">")[2])
     registered = keras.saving.get_custom_objects()
     for name in _strings(config):
-        # Keras also finds functions by the end of the names that they are registered under.
+        # Keras also finds functions by the last part of their registered names.
         for key in (name, f"keras_hub>{name}", f"keras_nlp>{name}"):
             if key in registered and not _is_harmless(registered[key]):
                 refused.add(name.rpartition(">")[2])
     if missing:
         raise ModelFileError(
-            f"{path}: the KerasHub that is installed has no {_listed(missing)}; a newer one may: "
+            f"{path}: the installed KerasHub has no {_listed(missing)}; a newer version may: "
             f"pip install --upgrade keras-hub"
         )
     if refused and not unsafe:
         raise UnsafeModelError(
-            f"{path}: refused, it names {_listed(refused)} of KerasHub, which has no place in a "
-            f"network for pictures; if you trust the file, say so with --unsafe"
+            f"{path}: refused, it names {_listed(refused)} of KerasHub, which is no part of a "
+            f"network for pictures; if you trust the file, add --unsafe"
         )
 
 
@@ -270,16 +270,16 @@ def _registered(entry: dict[str, Any], library: Any = keras) -> Any:
 def _of_kerashub(entry: dict[str, Any]) -> Any:
     found = _registered(entry)
     if found is None:
-        # Keras would import the module. What networks need was imported with KerasHub.
+        # Keras would import the module. KerasHub's import has loaded all that networks need.
         found = getattr(sys.modules.get(str(entry.get("module"))), entry["class_name"], None)
     return found
 
 
 def _is_itself(entry: dict[str, Any], found: Any) -> bool:
-    """Says whether a file names something the same in all the ways it could be looked up.
+    """Returns whether all ways of looking up an object lead to the same one.
 
-    Some of Keras's readers go by the registered name and others by that of the class, so the one
-    of something harmless must not vouch for the other.
+    Some of Keras's readers use the registered name and others the class name. A harmless
+    object under one name must not vouch for the other name.
     """
     return getattr(found, "__name__", None) == _name(entry).rpartition(">")[2]
 
@@ -308,6 +308,6 @@ def _is_in(module: Any, packages: Iterable[str]) -> bool:
 
 
 def _listed(names: set[str], most: int = 3) -> str:
-    """Names the first few."""
+    """Lists the first few names."""
     shown = sorted(names)
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if shown[most:] else "")

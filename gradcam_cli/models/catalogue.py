@@ -1,4 +1,4 @@
-"""The pretrained models that go by a name, and what each expects of its input.
+"""The pretrained models by name, and what each expects as input.
 
 Nothing here imports TensorFlow, so that listing and completing names is instant.
 """
@@ -13,19 +13,19 @@ from gradcam_cli.errors import UnknownLayerError, UnknownModelError, suggestion
 
 DEFAULT_MODEL = "efficientnet-lite0"
 _FORMATS = (".keras", ".h5", ".hdf5")
-# What else a model may be saved as, and why that can't be explained.
+# Other formats in which models are saved, and why these can't be explained.
 OTHER_FORMATS = {
     ".json": "describes an architecture without weights",
     ".yaml": "describes an architecture without weights",
     ".yml": "describes an architecture without weights",
-    ".pb": "is a part of a SavedModel; give the folder that it lies in",
+    ".pb": "is a part of a SavedModel; give the folder that contains it",
     ".pbtxt": "is a text graph without weights",
     ".tflite": "is a TensorFlow Lite model, which has no gradients",
     ".onnx": "is an ONNX model",
     ".pt": "is a PyTorch model",
     ".pth": "is a PyTorch model",
-    ".ckpt": "is a checkpoint, which holds weights only",
-    ".npz": "holds arrays only",
+    ".ckpt": "is a checkpoint, which contains only weights",
+    ".npz": "contains only arrays",
 }
 
 
@@ -34,19 +34,20 @@ class CatalogueModel:
     """A pretrained ImageNet classifier.
 
     Attributes:
-        name: What the user calls it.
-        builder: What builds it, as "module:function". It takes ``weights`` ("imagenet" or
-            None) and ``input_tensor``, as the functions of ``keras.applications`` do.
-        input_size: Side of the square input that it was trained for, in pixels.
+        name: The name that users type.
+        builder: The function that builds it, as "module:function". It takes ``weights``
+            ("imagenet" or None) and ``input_tensor``, like those of ``keras.applications``.
+        input_size: The side of the square input that it was trained for, in pixels.
         preprocessing: As in `gradcam_cli.models.classifier.Classifier`.
-        parameters: How many numbers its weights hold.
+        parameters: The number of values in its weights.
         top1: Published ImageNet top-1 accuracy on one centre crop, in percent
-            (keras.io/api/applications; for MobileNetV3 and EfficientNet-Lite as their
-            authors give it).
-        any_size: Whether inputs of other sizes fit, because it ends in global pooling.
-        package: The Python package that carries the weights; None where Keras downloads them.
+            (keras.io/api/applications; for MobileNetV3 and EfficientNet-Lite, as their
+            authors report it).
+        any_size: Whether it accepts inputs of other sizes, because it ends in global pooling.
+        package: The Python package that contains the weights; None if Keras downloads them.
         divides_twice: Whether Keras, with the weights that it downloads, divides by the
-            square root of ImageNet's deviation once more than its Normalization layer says.
+            square root of ImageNet's standard deviation once more than its Normalization
+            layer says.
     """
 
     name: str
@@ -61,12 +62,12 @@ class CatalogueModel:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, in a word or two."""
+        """The source of the weights, in a few words."""
         if self.package is None:
             return "downloaded once"
         if self.name == DEFAULT_MODEL:
             return "built in"
-        # The extras of this package are called by the last part of the name.
+        # The extra of this package is named after the last part of the model's name.
         return f"pip install 'gradcam-cli[{self.name.rpartition('-')[2]}]'"
 
 
@@ -95,7 +96,7 @@ _KERAS = [
         preprocessing,
         parameters,
         top1,
-        # The VGG networks flatten their last map, and so fix its size; the NASNets pad
+        # The VGG networks flatten their last map, which fixes its size. The NASNets pad
         # differently for each size.
         any_size=not builder.startswith(("VGG", "NASNet")),
         divides_twice=builder.startswith("EfficientNetB"),
@@ -147,7 +148,7 @@ CATALOGUE = {model.name: model for model in [*_LITE, *_KERAS]}
 
 _RESNETS = ("resnet50", "resnet101", "resnet152")
 _RESNETS_V2 = ("resnet50v2", "resnet101v2", "resnet152v2")
-# Layers that the literature names without the model, with every model that has them.
+# Layer names that the literature uses without the model, with all models that have them.
 MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
     "block3_conv4": ("vgg19",),
     "block4_conv4": ("vgg19",),
@@ -186,7 +187,7 @@ MODELS_BY_LAYER: dict[str, tuple[str, ...]] = {
 
 
 def is_model_path(text: str) -> bool:
-    """Says whether what a user gave as ``--model`` means a file rather than a name."""
+    """Returns whether the value of ``--model`` is a file rather than a name."""
     if _normalize(text) in map(_normalize, CATALOGUE):
         return False
     looks_like_one = Path(text).suffix.lower() in (*_FORMATS, *OTHER_FORMATS) or "/" in text
@@ -210,21 +211,21 @@ def find_model(name: str) -> CatalogueModel:
 
 
 def model_for_layer(layer: str | int) -> str:
-    """Chooses the model that a layer's name stands for where no model is named.
+    """Chooses the model to which a layer's name belongs if no model is named.
 
     Args:
         layer: A layer's name or index.
 
     Returns:
-        The one model that the literature means by this name; else the default model.
+        The one model known for a layer of this name; otherwise the default model.
 
     Raises:
-        UnknownLayerError: Several models have a layer of this name, but not the default.
+        UnknownLayerError: Several models have a layer of this name.
     """
     models = MODELS_BY_LAYER.get(str(layer), (DEFAULT_MODEL,))
     if len(models) > 1:
         raise UnknownLayerError(
-            f"--layer {layer}: {', '.join(models)} have such a layer; say which with --model"
+            f"--layer {layer}: {', '.join(models)} have such a layer; choose one with --model"
         )
     return models[0]
 

@@ -1,11 +1,11 @@
-"""Reads tensors from PyTorch's older checkpoint format, with NumPy alone.
+"""Reads tensors from PyTorch's older checkpoint format with NumPy only.
 
-The format (``torch.save`` before the zip container): five pickles one after the other
-(magic number, protocol version, system information, the object, the list of storage
-keys), then each storage in the order of those keys, as a little-endian int64 count
-followed by that many raw numbers.
+The format (``torch.save`` before the zip container) is five pickles in a row (magic number,
+protocol version, system information, the object, the list of storage keys). The storages
+follow in the order of these keys, each as a little-endian int64 count and that many raw
+numbers.
 
-A pickle is a program, so nothing is looked up by name but what a state dict needs:
+A pickle is a program. So only the names that a state dict needs can be looked up, and
 anything else in the stream is refused before it could run.
 """
 
@@ -38,14 +38,14 @@ _STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
 
 
 class _StorageType:
-    """Names a kind of storage, as the classes of PyTorch do."""
+    """The dtype of a storage, like the storage classes of PyTorch."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 class _Storage:
-    """A run of numbers that tensors are views of; filled after the pickles are read."""
+    """A block of numbers that tensors are views of; filled after the pickles are read."""
 
     def __init__(self, dtype: np.dtype[Any], size: int) -> None:
         self.dtype = dtype
@@ -54,7 +54,7 @@ class _Storage:
 
 
 class _Tensor:
-    """Where a tensor lies in its storage, in elements."""
+    """The position of a tensor in its storage, in elements."""
 
     def __init__(
         self,
@@ -86,35 +86,35 @@ class _Tensor:
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Admits an ordered dict, the rebuilding of tensors and the storage types only."""
+    """Allows only an ordered dict, the rebuilding of tensors and the storage types."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        # A new object each time: a pickle can change what it is given.
+        # A new object each time, because a pickle can change the objects that it gets.
         if (module, name) == ("collections", "OrderedDict"):
             return partial(OrderedDict)
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return partial(_Tensor)
         if module == "torch" and name in _STORAGE_DTYPES:
             return _StorageType(name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a tensor")
+        raise pickle.UnpicklingError(f"it needs {module}.{name}, which is not a tensor")
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage_type, key, _device, size, view = pid
         if kind != "storage" or not isinstance(storage_type, _StorageType) or view is not None:
-            raise pickle.UnpicklingError(f"it asks for a {kind!r}, which is not a tensor")
+            raise pickle.UnpicklingError(f"it needs a {kind!r}, which is not a tensor")
         return self.storages.setdefault(key, _Storage(_STORAGE_DTYPES[storage_type.name], size))
 
 
 def find_checkpoint(model: str, package: str) -> Path:
-    """Finds the checkpoint that a Python package carries.
+    """Finds the checkpoint in a Python package.
 
     Args:
-        model: Whose weights they are, for the message.
-        package: The package, which holds nothing but a .pth file in its folder "models".
+        model: The model of the weights, for the error message.
+        package: The package, which has a .pth file in its folder "models".
 
     Raises:
         WeightsError: The package isn't installed.
@@ -141,8 +141,8 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         and dtype of its tensor (convolution kernels: (out, in, height, width)).
 
     Raises:
-        CheckpointError: The file can't be read, is cut short, is not such a checkpoint,
-            or holds anything but tensors.
+        CheckpointError: The file can't be read, is truncated, isn't such a checkpoint, or
+            contains anything but tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -150,7 +150,7 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read the weights: {error.strerror}") from error
     except Exception as error:
-        # A damaged pickle can fail with nearly any type of exception.
+        # A damaged pickle can raise almost any exception.
         raise CheckpointError(f"{path}: not a checkpoint of tensors: {error}") from error
 
 
@@ -166,7 +166,7 @@ def _read_state_dict(file: IO[bytes]) -> dict[str, np.ndarray]:
     for key in _StateDictUnpickler(file).load():
         storage = unpickler.storages[key]
         if int.from_bytes(file.read(8), "little", signed=True) != storage.size:
-            raise ValueError("a storage is not of the size it should be")
+            raise ValueError("a storage has the wrong size")
         data = file.read(storage.size * storage.dtype.itemsize)
         storage.numbers = np.frombuffer(data, storage.dtype, storage.size)
     if not all(isinstance(tensor, _Tensor) for tensor in state_dict.values()):

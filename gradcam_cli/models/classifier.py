@@ -1,4 +1,4 @@
-"""What everything else needs to know of a model, wherever the model came from."""
+"""The description of a model for the rest of the package, whatever its source."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from gradcam_cli.pictures.preparing import InputShape
 T = TypeVar("T")
 
 _SCORES = {
-    "Softmax": "what goes into the final softmax",
-    "Sigmoid": "what goes into the final sigmoid",
+    "Softmax": "the input of the final softmax",
+    "Sigmoid": "the input of the final sigmoid",
     None: "the output itself (the model ends without softmax or sigmoid)",
 }
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """An image classifier: a network, what it wants as input and what it returns.
+    """An image classifier: a network, its input and its outputs.
 
     Attributes:
-        name: What the user calls it.
-        network: From (N, height, width, channels) float32 to class scores.
-        input_size: (height, width) that it was trained for, in pixels.
+        name: The name that users type.
+        network: A function from (N, height, width, channels) float32 to class scores.
+        input_size: The (height, width) that it was trained for, in pixels.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
-        any_size: Whether inputs of other sizes fit.
-        default_fit: The fit (see `gradcam_cli.pictures.fitting`) that suits it and shows it the
+        any_size: Whether it accepts inputs of other sizes.
+        default_fit: The fit (see `gradcam_cli.pictures.fitting`) that suits it and shows the
             whole picture.
-        preprocess: What is done to values in [0, 255] before the network sees them.
+        preprocess: The function applied to values in [0, 255] before the network.
         labels: The names of the classes.
-        is_size_exact: Whether inputs have just `input_size`, where nobody asks for another and
-            any fits, rather than a multiple of its usual stride.
+        is_size_exact: Whether inputs have exactly `input_size` if the user chooses no other
+            size, even if the network accepts any. Otherwise they are multiples of its usual
+            stride.
     """
 
     name: str
@@ -55,18 +56,18 @@ class Classifier:
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
-        """(height, width, channels), None where any size fits."""
+        """(height, width, channels), with None for height and width if any size fits."""
         return (*((None, None) if self.any_size else self.input_size), self.channels)
 
     def input_for(self, fit: str | None = None, size: tuple[int, int] | None = None) -> InputShape:
-        """Says how pictures become its inputs.
+        """Describes how pictures become inputs of the network.
 
         Args:
-            fit: One of `gradcam_cli.pictures.fitting.FITS`; None for the one that suits it.
-            size: (height, width) that the user asked for, in pixels; None for the best.
+            fit: One of `gradcam_cli.pictures.fitting.FITS`; None for the default.
+            size: The (height, width) that the user asked for, in pixels; None for the best.
 
         Raises:
-            UsageError: The network takes inputs of its native size only.
+            UsageError: The network only accepts inputs of its own size.
         """
         fit = fit or self.default_fit
         if self.is_size_exact and size is None and fit != "keep":
@@ -76,26 +77,26 @@ class Classifier:
         return InputShape(fit, chosen, usual_stride(self.input_size), self.channels)
 
     def folded(self, taps: Sequence[str | int] | None = None) -> Classifier:
-        """Makes it faster, where it can be, for as long as its weights don't change.
+        """Returns a faster version of it, if possible, for fixed weights.
 
         Args:
-            taps: The layers that will be explained, if that is known.
+            taps: The layers to explain, if known.
         """
         return replace(self, network=fold(self.network, taps))
 
     def describe_score(self) -> str:
-        """Says in a few words what the class score is that gets explained."""
+        """Describes in a few words which class score is explained."""
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:
-        """Lists the layers, as they are for an input of the size it was trained for."""
+        """Lists the layers, for an input of the size that the network was trained for."""
         return self._look(lambda forward: list_layers(self.network, forward))
 
     def _activation(self) -> str | None:
         return self._look(lambda forward: forward.activation)
 
     def _look(self, see: Callable[[ForwardPass], T]) -> T:
-        """Traces the network for an input of its own size to see what is inside."""
+        """Traces the network for an input of its own size, and inspects the pass."""
         seen: list[T] = []
 
         def trace(inputs: tf.Tensor) -> tf.Tensor:
@@ -109,7 +110,7 @@ class Classifier:
         return seen[0]
 
     def trace(self, inputs: tf.Tensor) -> ForwardPass:
-        """Runs the network in the graph that is being traced.
+        """Runs the preprocessing and the network in the graph that is being traced.
 
         Args:
             inputs: (N, height, width, channels) float32 in [0, 255].

@@ -1,8 +1,8 @@
-"""The files that models are stored in: what they are by their content, and what is in them.
+"""Checks the files that models are stored in: their real format and their contents.
 
 A file can be two things at once, such as HDF5 with a zip archive at its end. So the first bytes
-decide what it is, once; its name has to say the same, because Keras goes by that. What is in it is
-counted before it is unpacked: a file of a megabyte can hold gigabytes of zeros.
+decide the format once. The name has to agree, because Keras goes by the name. The size of the
+content is checked before unpacking: a file of one megabyte can contain gigabytes of zeros.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _ZIP_ENDINGS: tuple[str, ...] = (".keras",)
 _HDF5_ENDINGS = (".h5", ".hdf5")
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MEMBERS = frozenset({_CONFIG, _METADATA, _WEIGHTS})
-# The architecture of EfficientNetV2L takes 1.2 MB.
+# The architecture of EfficientNetV2L has 1.2 MB.
 _MOST_JSON = 32 * 2**20
-# A model within models takes five levels for each.
+# Each level of nested models takes five levels of JSON.
 _DEEPEST = 200
-# Trained weights don't get smaller when they are packed; zeros and pruned ones do. Whatever
-# unpacks to less than the second is no danger.
+# Trained weights hardly compress; zeros and pruned weights do. Anything that unpacks to less than
+# the second limit is harmless.
 _MOST_UNPACKED = 50
 _HARMLESS = 64 * 2**20
 _AT_ONCE = 2**16
@@ -44,11 +44,11 @@ _HEAP = re.compile(rb"GCOL\x01\0\0\0(.{8})", re.DOTALL)
 
 @dataclass(frozen=True)
 class StoredArchitecture:
-    """What a model file says of its model.
+    """The description of a model in its file.
 
     Attributes:
-        config: The architecture, as Keras serialized it.
-        keras_version: The Keras that wrote it.
+        config: The architecture, as serialized by Keras.
+        keras_version: The version of Keras that wrote it.
     """
 
     config: Any
@@ -56,16 +56,16 @@ class StoredArchitecture:
 
 
 def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
-    """Reads the architecture in a .keras or .h5 file, and checks the rest of it.
+    """Reads the architecture from a .keras or .h5 file, and checks the rest of the file.
 
     Args:
         path: The file.
-        unsafe: It may hold and refer to anything, and unpack to any size.
+        unsafe: Whether it may contain and refer to anything, and unpack to any size.
 
     Raises:
-        ModelFileError: It isn't a whole model, or damaged.
-        UnsafeModelError: It isn't what its name says, refers to other files, or unpacks to far
-            more than it is.
+        ModelFileError: The file isn't a complete model, or is damaged.
+        UnsafeModelError: The file isn't what its name says, refers to other files, or unpacks
+            to far more than its size.
     """
     with _telling(path, "not a Keras model"):
         is_zip = _is_zip(path)
@@ -75,24 +75,24 @@ def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
 
 
 def check_weights(path: Path) -> None:
-    """Checks a file with weights, as `read_architecture` does.
+    """Checks a weights file like `read_architecture` does.
 
     Args:
         path: A .h5 or .keras file.
 
     Raises:
-        ModelFileError: It is damaged, or something else.
-        UnsafeModelError: As `read_architecture`.
+        ModelFileError: The file is damaged, or not a weights file.
+        UnsafeModelError: As for `read_architecture`.
     """
     with _telling(path, "no weights"):
         _check(path, _is_zip(path))
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file of a model that consists of several.
+    """Reads a JSON file of a model that consists of several files.
 
     Raises:
-        ModelFileError: It can't be read, is no JSON, or is far too large.
+        ModelFileError: The file can't be read, isn't JSON, or is far too large.
     """
     try:
         with open(path, "rb") as file:
@@ -113,7 +113,7 @@ def _parse(text: str | bytes) -> Any:
             if isinstance(whole, dict | list)
             for part in (whole.values() if isinstance(whole, dict) else whole)
         ]
-    # Keras, and what looks at it before, would end in its depths.
+    # Deeper nesting would exhaust the recursion of Keras, and of our own checks.
     if level:
         raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
     return content
@@ -125,7 +125,7 @@ def _telling(path: Path, what: str) -> Iterator[None]:
         yield
     except GradcamError:
         raise
-    # A damaged archive can fail in many ways.
+    # A damaged archive can raise many kinds of errors.
     except Exception as error:
         raise ModelFileError(f"{path}: damaged, or {what} ({reason(error)})") from error
 
@@ -154,13 +154,13 @@ def _is_zip(path: Path) -> bool:
         kind, endings = "HDF5, as .h5 files are", _HDF5_ENDINGS
     else:
         raise ModelFileError(
-            f"{path}: not a Keras model or its weights, or damaged; a .keras or .h5 file or a "
-            f"SavedModel folder was expected"
+            f"{path}: damaged, or not a Keras model or its weights; expected a .keras or .h5 file "
+            f"or a SavedModel folder"
         )
-    # Keras goes by the name, exactly as it is written.
+    # Keras goes by the name, and its case matters.
     if not path.name.endswith(endings):
         raise ModelFileError(
-            f"{path}: is {kind}, but isn't named so; rename it to {path.stem}{endings[0]}"
+            f"{path}: is {kind}, but its name doesn't say so; rename it to {path.stem}{endings[0]}"
         )
     return endings is _ZIP_ENDINGS
 
@@ -169,7 +169,7 @@ def _read_zip(path: Path) -> StoredArchitecture:
     with zipfile.ZipFile(path) as archive:
         version = json.loads(archive.read(_METADATA))["keras_version"]
         config = _parse(archive.read(_CONFIG))
-        # Keras leaves out how the model was trained, as it is told.
+        # Keras doesn't read the training configuration either, because of ``compile=False``.
         config.pop("compile_config", None)
         return StoredArchitecture(config, str(version))
 
@@ -178,8 +178,8 @@ def _read_hdf5(path: Path) -> StoredArchitecture:
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             raise ModelFileError(
-                f"{path}: holds weights without an architecture; give the model with --model and "
-                f"this file with --weights"
+                f"{path}: contains weights without an architecture; name the model with --model "
+                f"and give this file with --weights"
             )
         config = file.attrs["model_config"]
         version = file.attrs.get("keras_version", "2")
@@ -190,13 +190,13 @@ def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
     others = sorted({entry.filename for entry in archive.infolist()} - _MEMBERS)
     if others:
         raise UnsafeModelError(
-            f"{path}: refused, it holds {others[0]}, which has no place in a network for pictures; "
-            f"if you trust the file, say so with --unsafe"
+            f"{path}: refused, it contains {others[0]}, which is no part of a network for "
+            f"pictures; if you trust the file, add --unsafe"
         )
     if len(archive.infolist()) > len(set(archive.namelist())):
-        raise ModelFileError(f"{path}: damaged, it holds the same file several times")
+        raise ModelFileError(f"{path}: damaged, it contains the same file several times")
     for entry in archive.infolist():
-        # Others unpack all at once, whatever the archive says of their size.
+        # Other methods unpack everything at once, whatever size the archive states.
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ModelFileError(
                 f"{path}: its {entry.filename} is compressed in a way that Keras doesn't use; "
@@ -207,14 +207,15 @@ def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
             _unpack(path, archive, entry)
             continue
         _check_unpacked(path, entry.file_size, path.stat().st_size)
-        # To go back in an archive is to read it again from its start; Keras reads it whole, too.
+        # Seeking back in an archive means reading it again from its start, and Keras reads
+        # all of it too.
         weights = _unpack(path, archive, entry)
         with h5py.File(weights, "r") as file, weights.getbuffer() as content:
             _check_hdf5(path, file, content)
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> io.BytesIO:
-    """Unpacks a member, unless it is larger than the archive says: Keras would unpack all of it."""
+    """Unpacks a member, unless it is larger than stated: Keras would unpack all of it."""
     unbounded = copy.copy(entry)
     unbounded.file_size += _AT_ONCE
     content = io.BytesIO()
@@ -223,8 +224,8 @@ def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> io.
             content.write(part)
             if content.tell() > entry.file_size:
                 raise UnsafeModelError(
-                    f"{path}: refused, its {entry.filename} unpacks to more than it says; if you "
-                    f"trust the file, say so with --unsafe"
+                    f"{path}: refused, its {entry.filename} unpacks to more than it states; if "
+                    f"you trust the file, add --unsafe"
                 )
     content.seek(0)
     return content
@@ -246,23 +247,23 @@ def _check_hdf5(path: Path, file: h5py.File, content: memoryview | mmap.mmap) ->
             raise _refers_elsewhere(path, item.name)
         if item.dtype.hasobject:
             raise UnsafeModelError(
-                f"{path}: refused, it holds as {item.name} what isn't numbers; if you trust the "
-                f"file, say so with --unsafe"
+                f"{path}: refused, its dataset {item.name} contains something other than numbers; "
+                f"if you trust the file, add --unsafe"
             )
-        # A chunk is unpacked as a whole, and may be larger than what is in it.
+        # A chunk is unpacked as a whole, and may be larger than its data.
         elements = max(math.prod(item.shape or ()), math.prod(item.chunks or (0,)))
         unpacked += elements * item.dtype.itemsize
         _check_unpacked(path, unpacked, stored)
-    # A long string may lie in the file once, and be an element as often as you like.
+    # A long string may be stored once and referenced by any number of elements.
     if strings > 1 and strings * _longest_string(content) > _MOST_STRINGS:
         raise UnsafeModelError(
-            f"{path}: refused, its attributes may unpack to gigabytes; if you trust the file, say "
-            f"so with --unsafe"
+            f"{path}: refused, its attributes may unpack to gigabytes; if you trust the file, add "
+            f"--unsafe"
         )
 
 
 def _longest_string(content: memoryview | mmap.mmap) -> int:
-    """Gives a bound: the largest of the heaps in which HDF5 keeps strings, in bytes.
+    """Returns an upper bound: the size of the largest heap of strings in bytes.
 
     See "Global Heap" in the HDF5 File Format Specification, version 3.
     """
@@ -290,22 +291,22 @@ def _items(path: Path, file: h5py.File) -> Iterator[h5py.Group | h5py.Dataset]:
 
 def _refers_elsewhere(path: Path, name: str) -> UnsafeModelError:
     return UnsafeModelError(
-        f"{path}: refused, what it holds as {name} lies elsewhere, maybe in another file; if you "
-        f"trust the file, say so with --unsafe"
+        f"{path}: refused, its {name} is stored elsewhere, maybe in another file; if you trust "
+        f"the file, add --unsafe"
     )
 
 
 def _check_unpacked(path: Path, unpacked: int, stored: int) -> None:
     if unpacked > max(_HARMLESS, _MOST_UNPACKED * stored):
         raise UnsafeModelError(
-            f"{path}: refused, its {stored / 1e6:.1f} MB unpack to {unpacked / 1e6:.0f} MB and "
-            f"more, which no trained model does; if you trust the file, say so with --unsafe"
+            f"{path}: refused, its {stored / 1e6:.1f} MB unpack to {unpacked / 1e6:.0f} MB or "
+            f"more, as no trained model does; if you trust the file, add --unsafe"
         )
 
 
 def _check_json_size(path: Path, name: str, size: int) -> None:
     if size > _MOST_JSON:
         raise UnsafeModelError(
-            f"{path}: refused, its {name} is larger than {_MOST_JSON // 2**20} MB, which no "
-            f"architecture is; if you trust the file, say so with --unsafe"
+            f"{path}: refused, its {name} is larger than {_MOST_JSON // 2**20} MB, as no "
+            f"architecture is; if you trust the file, add --unsafe"
         )

@@ -1,8 +1,8 @@
 """EfficientNet-Lite, the built-in network: architecture and pretrained weights.
 
-EfficientNet (Tan and Le, 2019, arXiv 1905.11946) without squeeze-and-excitation and
-with ReLU6 for swish. The layers are named as in ``keras.applications.efficientnet``;
-the weights come from Python packages that carry nothing else.
+This is EfficientNet (Tan and Le, 2019, arXiv 1905.11946) without squeeze-and-excitation and
+with ReLU6 in place of swish. The layers are named as in ``keras.applications.efficientnet``.
+The weights come from Python packages that contain nothing else.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Variant:
     """One size of EfficientNet-Lite.
 
     Attributes:
-        width: Factor on the number of filters of each stage.
-        depth: Factor on the number of blocks of each stage.
+        width: The factor on the number of filters of each stage.
+        depth: The factor on the number of blocks of each stage.
     """
 
     width: float
@@ -70,25 +70,25 @@ VARIANTS = {
 def build(
     name: str, weights: str | None = "imagenet", input_tensor: keras.KerasTensor | None = None
 ) -> keras.Model:
-    """Builds an EfficientNet-Lite, as the functions of ``keras.applications`` do.
+    """Builds an EfficientNet-Lite, like the functions of ``keras.applications``.
 
     Args:
         name: A key of `VARIANTS`.
-        weights: "imagenet" for the pretrained ones; None for zeros.
-        input_tensor: (N, height, width, 3) float32 RGB in [0, 255]; None for one of any
+        weights: "imagenet" for the pretrained weights; None for zeros.
+        input_tensor: (N, height, width, 3) float32 RGB in [0, 255]; None for an input of any
             height and width.
 
     Returns:
-        A functional model to (N, 1000) float32 probabilities.
+        A functional model with the output (N, 1000) float32, probabilities.
 
     Raises:
-        WeightsError: The package with the weights isn't installed, or doesn't match.
+        WeightsError: The package with the weights isn't installed, or they don't match.
         CheckpointError: The file in the package is damaged.
     """
     from keras import Input, Model, layers
 
-    # Zeros, because a pretrained model's initial values are never looked at and drawing
-    # random ones takes longer than the rest of the building.
+    # The initial values of a pretrained model are never used, and drawing random ones would
+    # take longer than the rest of the construction.
     conv_options = {"padding": "same", "use_bias": False}
 
     def batch_norm(x: Any, prefix: str) -> Any:
@@ -175,8 +175,8 @@ def _load_pretrained(model: keras.Model, package: str) -> None:
 
 
 def _repeats(stage_number: int, variant: Variant) -> int:
-    # The Lite networks keep the first and the last stage as they are (as they do the
-    # stem and the top), unlike the EfficientNets that they come from.
+    # Unlike the original EfficientNets, the Lite networks don't scale the first and the last
+    # stage, nor the stem and the top.
     repeats = _STAGES[stage_number - 1].repeats
     if stage_number in (1, len(_STAGES)):
         return repeats
@@ -190,7 +190,7 @@ def _round_filters(filters: int, width: float) -> int:
 
 
 def _layer_names(variant: Variant) -> Iterator[tuple[str, str]]:
-    """Yields the checkpoint's name of every layer with weights and the model's own."""
+    """Yields the names of every layer with weights, in the checkpoint and in the model."""
     yield "_conv_stem", "stem_conv"
     yield "_bn0", "stem_bn"
     index = 0
@@ -212,7 +212,7 @@ def _layer_names(variant: Variant) -> Iterator[tuple[str, str]]:
 
 
 def _layer_weights(state_dict: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
-    """Puts one layer's tensors in Keras's order and layout."""
+    """Arranges one layer's tensors in Keras's order and layout."""
     weight = state_dict[f"{prefix}.weight"]
     if weight.ndim == 1:
         parts = ("bias", "running_mean", "running_var")

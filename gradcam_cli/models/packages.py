@@ -1,4 +1,4 @@
-"""The packages that bring classes to which model files refer, and how to have them."""
+"""The packages whose classes model files refer to, and how to import them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from gradcam_cli.errors import ModelFileError, reason
 
 @dataclass(frozen=True)
 class Package:
-    """A package with classes of Keras.
+    """A package with Keras classes.
 
     Attributes:
-        title: What people call it.
-        module: What Python calls it.
+        title: Its display name.
+        module: Its Python module.
         install: The command that installs it.
-        namespaces: What its classes are registered under, or what the modules begin with that
-            they are in.
-        classes: Those of its classes that older files name without either.
-        objects: The attributes of the module that hold its classes, or make Keras's
-            ``CustomObjectScope`` of them, where importing it doesn't register them.
+        namespaces: The names under which its classes are registered, or with which the names
+            of their modules begin.
+        classes: Its classes that older files name without a package or module.
+        objects: The attributes of the module that hold its classes or return a Keras
+            ``CustomObjectScope`` of them, for packages that don't register them on import.
     """
 
     title: str
@@ -34,10 +34,10 @@ class Package:
     objects: tuple[str, ...] = ()
 
     def names(self, entry: dict[str, Any]) -> bool:
-        """Says whether an object in an architecture is one of this package's.
+        """Returns whether an object in an architecture belongs to this package.
 
         Args:
-            entry: The object as Keras serialized it.
+            entry: The object as serialized by Keras.
         """
         places = set(namespaces_of(entry))
         return bool(places & self.namespaces) or (
@@ -45,20 +45,20 @@ class Package:
         )
 
     def load(self, needed: str) -> dict[str, Any]:
-        """Imports it.
+        """Imports the package.
 
         Args:
-            needed: What is read with it, and what of it is needed, for the message of an error.
+            needed: The start of an error message: the file, and what it needs of the package.
 
         Returns:
-            The classes that Keras doesn't know from then on, by their names.
+            The classes, by name, that Keras still doesn't know after the import.
 
         Raises:
-            ModelFileError: It isn't installed, or can't be imported.
+            ModelFileError: The package isn't installed, or can't be imported.
         """
         try:
             module = importlib.import_module(self.module)
-        # A package that doesn't go with the TensorFlow that there is fails in any way.
+        # A package that doesn't support the installed TensorFlow can raise any error.
         except Exception as error:
             if isinstance(error, ModuleNotFoundError) and error.name == self.module:
                 raise ModelFileError(
@@ -84,7 +84,7 @@ KERAS_HUB = Package(
     "KerasHub",
     "keras_hub",
     "pip install 'gradcam-cli[hub]'",
-    # KerasNLP is what it was called before.
+    # KerasNLP is its former name.
     namespaces=frozenset({"keras_hub", "keras_nlp"}),
 )
 OTHERS = (
@@ -122,14 +122,14 @@ OTHERS = (
 
 
 def namespaces_of(entry: dict[str, Any]) -> Iterator[str]:
-    """Tells where Keras would look for an object in an architecture.
+    """Yields the packages in which Keras would look for an object in an architecture.
 
     Args:
-        entry: The object as Keras serialized it.
+        entry: The object as serialized by Keras.
 
     Yields:
-        The package that it is registered under, and the one that its module is in; neither
-        for what is Keras's own in older files.
+        The package that it is registered under, and the package of its module. Nothing for
+        Keras's own objects in older files.
     """
     for name in (entry.get("registered_name"), entry["class_name"]):
         if isinstance(name, str) and ">" in name:

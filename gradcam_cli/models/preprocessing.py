@@ -1,4 +1,4 @@
-"""What is done to RGB in [0, 255] before a network sees it, and how to tell."""
+"""The preprocessing of pictures in [0, 255] for a network, and how to detect it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gradcam_cli.errors import GradcamError, UsageError
 from gradcam_cli.models.catalogue import find_model
 from gradcam_cli.networks.input_preparation import rescales_input
 
-# The modes of ``keras.applications.imagenet_utils.preprocess_input`` by the names here.
+# The modes of ``keras.applications.imagenet_utils.preprocess_input``, by the names used here.
 _KERAS_MODES = {"-1-1": "tf", "caffe": "caffe", "torch": "torch"}
 PREPROCESSINGS = ("none", "0-1", *_KERAS_MODES)
 _MAXIMUM = 255.0
 
-# Layers that give away from which family of keras.applications a network was made, even
-# if it was cut and given a new head. The first family of which all are found is it.
+# Layers that identify the family of keras.applications to which a network belongs, even if it
+# was cut and has a new head. The first family whose layers are all present is chosen.
 _FAMILIES: list[tuple[str, frozenset[str], str]] = [
     ("Xception", frozenset({"block1_conv1", "block1_conv1_bn"}), "-1-1"),
     ("VGG", frozenset({"block1_conv1", "block1_conv2", "block1_pool"}), "caffe"),
@@ -35,15 +35,15 @@ _FAMILIES: list[tuple[str, frozenset[str], str]] = [
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to the input, and why.
+    """What to do with the input, and why.
 
     Attributes:
-        mode: "none", "0-1" (divided by 255), "-1-1" (divided by 127.5, less 1), "caffe"
-            (BGR, the mean of ImageNet subtracted), "torch" (0-1, normalised by mean and
-            deviation of ImageNet) or "scaled" (multiplied by `scale`, then `offset` added).
+        mode: "none", "0-1" (divide by 255), "-1-1" (divide by 127.5, subtract 1), "caffe"
+            (BGR, subtract ImageNet's mean), "torch" (0-1, then normalize by ImageNet's mean
+            and standard deviation) or "scaled" (multiply by `scale`, add `offset`).
         reason: Where the choice comes from, in a few words for the user.
-        scale: For "scaled", one factor or one for each channel; none at all for no scaling.
-        offset: For "scaled", what is added in the same way.
+        scale: For "scaled", one factor or one for each channel; empty for no scaling.
+        offset: For "scaled", one value to add or one for each channel; empty for none.
     """
 
     mode: str
@@ -53,7 +53,7 @@ class Preprocessing:
 
     @property
     def description(self) -> str:
-        """What is done and why, in a line for the user."""
+        """What is done and why, in one line for the user."""
         steps = [
             f"{step} {', '.join(f'{value:.4g}' for value in values)}"
             for step, values in (("times", self.scale), ("plus", self.offset))
@@ -62,7 +62,7 @@ class Preprocessing:
         return f"{', '.join(steps) or self.mode} ({self.reason})"
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Prepares a batch.
+        """Preprocesses a batch.
 
         Args:
             inputs: (N, height, width, channels) float32 in [0, 255], RGB for 3 channels.
@@ -88,7 +88,7 @@ class Preprocessing:
 
 
 def parse_preprocessing(text: str) -> Preprocessing:
-    """Understands what a user gave as ``--preprocess``.
+    """Parses the value of ``--preprocess``.
 
     Args:
         text: A mode of `Preprocessing`, or the name of a model in the catalogue.
@@ -102,7 +102,7 @@ def parse_preprocessing(text: str) -> Preprocessing:
         model = find_model(text)
     except GradcamError:
         raise UsageError(
-            f"--preprocess {text}: not one of {', '.join(PREPROCESSINGS)}, nor a model that "
+            f"--preprocess {text}: neither one of {', '.join(PREPROCESSINGS)} nor a model that "
             f"'gradcam models' lists"
         ) from None
     return Preprocessing(model.preprocessing, f"as for {model.name}")
@@ -111,21 +111,22 @@ def parse_preprocessing(text: str) -> Preprocessing:
 def detect_preprocessing(
     inputs: tf.Tensor, layer_names: Iterable[str], channels: int, has_lambda: bool = False
 ) -> Preprocessing:
-    """Reads off a network what it wants.
+    """Detects the preprocessing that a network expects.
 
     Args:
-        inputs: Its input in the graph that it was traced in.
-        layer_names: The names of its layers, without those that they are nested in.
-        channels: How many channels its input has.
-        has_lambda: Whether it has Lambda layers, whose arithmetic may be anything.
+        inputs: The network's input in the traced graph.
+        layer_names: The names of its layers, without the names of enclosing layers.
+        channels: The number of channels of its input.
+        has_lambda: Whether it has Lambda layers, which may do any arithmetic.
 
     Returns:
-        "none" if it computes with its input before the first layer with weights; what its
-        family in ``keras.applications`` wants if its layers' names tell that; else "0-1".
+        "none" if the network computes with its input before the first layer with weights.
+        Otherwise the preprocessing of its family in ``keras.applications``, if its layers'
+        names identify one, else "0-1".
     """
     if rescales_input(inputs) and has_lambda:
         return Preprocessing(
-            "none", "a guess: a Lambda layer may rescale the input; --preprocess sets it"
+            "none", "a guess: a Lambda layer may rescale the input; set it with --preprocess"
         )
     if rescales_input(inputs):
         return Preprocessing("none", "the model rescales its input itself")
@@ -134,4 +135,4 @@ def detect_preprocessing(
         for family, telling, mode in _FAMILIES:
             if telling <= names:
                 return Preprocessing(mode, f"its layers are those of {family}")
-    return Preprocessing("0-1", "a guess: nothing in the model tells; --preprocess sets it")
+    return Preprocessing("0-1", "a guess: the model gives no hint; set it with --preprocess")

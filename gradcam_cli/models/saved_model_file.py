@@ -1,7 +1,7 @@
-"""What the graph of a SavedModel does, before TensorFlow loads it.
+"""Checks what the graph of a SavedModel does, before TensorFlow loads it.
 
-TensorFlow runs parts of a SavedModel while it is loaded: the functions that make and fill its
-resources. So all of them are looked at in the file itself.
+TensorFlow runs parts of a SavedModel while it loads it: the functions that create and fill its
+resources. So all functions are checked in the file itself.
 """
 
 from __future__ import annotations
@@ -20,48 +20,48 @@ from gradcam_cli.networks.operations import operation_names
 from gradcam_cli.networks.pure_operations import count_elements, impure_nodes
 
 GRAPH_FILE = "saved_model.pb"
-# TensorFlow would read these instead of it.
+# TensorFlow would read these files instead.
 _OTHER_GRAPH_FILES = ("saved_model.cpb", "saved_model.pbtxt")
-# What every SavedModel has for its own checkpoint, in functions that nothing else calls.
+# Operations that every SavedModel has for its own checkpoint, in functions that nothing calls.
 _SAVING = operation_names(
     *("MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename", "StaticRegexFullMatch"),
     "StringJoin",
 )
 _SHOWN = 5
-# Python makes arrays of the constants that objects hold, of up to 16 bytes for each element.
+# Python makes arrays of the constants that objects hold, with up to 16 bytes per element.
 _FEW_ELEMENTS = 16_000_000
 _MOST_ELEMENTS = 10
 
 
 def check_saved_model(folder: Path) -> None:
-    """Refuses a SavedModel whose graph does anything but compute tensors from tensors.
+    """Refuses a SavedModel whose graph does more than compute tensors from tensors.
 
     Args:
-        folder: The SavedModel.
+        folder: The SavedModel folder.
 
     Raises:
         ModelFileError: Its graph can't be read.
-        UnsafeModelError: It holds what reaches files, the network or Python, or what isn't known
-            to be harmless.
+        UnsafeModelError: The graph has operations that reach files, the network or Python, or
+            that aren't known to be harmless.
     """
     for name in _OTHER_GRAPH_FILES:
         if (folder / name).exists():
             raise UnsafeModelError(
                 f"{folder}: refused, it has two graphs ({GRAPH_FILE} and {name}); if you trust "
-                f"it, say so with --unsafe"
+                f"it, add --unsafe"
             )
     stored = _read(folder / GRAPH_FILE)
     meta_graphs = stored.meta_graphs
     if len(meta_graphs) != 1 or not meta_graphs[0].HasField("object_graph_def"):
         raise UnsafeModelError(
-            f"{folder}: refused, it is a SavedModel of TensorFlow 1, and TensorFlow runs all of "
-            f"its graph to load it; save it again with TensorFlow 2, or say with --unsafe that "
-            f"you trust it"
+            f"{folder}: refused, it is a SavedModel of TensorFlow 1, whose whole graph TensorFlow "
+            f"runs while it loads it; save it again with TensorFlow 2, or add --unsafe if you "
+            f"trust it"
         )
     if _held_elements(meta_graphs[0]) > max(_FEW_ELEMENTS, _MOST_ELEMENTS * stored.ByteSize()):
         raise UnsafeModelError(
             f"{folder}: refused, its constants take far more memory than its file; if you trust "
-            f"it, say so with --unsafe"
+            f"it, add --unsafe"
         )
     found = _find_impure(meta_graphs[0])
     if found:
@@ -69,13 +69,13 @@ def check_saved_model(folder: Path) -> None:
         raise UnsafeModelError(
             f"{folder}: refused, its graph has operations that may reach files, the network or "
             f"Python, or aren't known to be harmless ({names}); with --unsafe they would run on "
-            f"your machine, so say it only if you trust the model"
+            f"your machine, so add it only if you trust the model"
         )
-    # The functions that make and fill them run while they are loaded.
+    # The functions that create and fill a resource run while the model is loaded.
     if any(node.HasField("resource") for node in meta_graphs[0].object_graph_def.nodes):
         raise UnsafeModelError(
-            f"{folder}: refused, it has a table or another resource, which TensorFlow runs "
-            f"functions of the model to load; if you trust it, say so with --unsafe"
+            f"{folder}: refused, it has a table or another resource, and loading it runs "
+            f"functions of the model; if you trust it, add --unsafe"
         )
 
 
@@ -88,7 +88,7 @@ def _read(path: Path) -> Any:
 
 def _find_impure(meta_graph: Any) -> set[str]:
     library = meta_graph.graph_def.library.function
-    # A function that is called like an operation doesn't vouch for that.
+    # A function named like an operation must not make that operation harmless.
     functions = {
         function.signature.name
         for function in library
@@ -96,14 +96,14 @@ def _find_impure(meta_graph: Any) -> set[str]:
     }
     called = set(_called_by_objects(meta_graph.object_graph_def))
     called.update(_called_as_gradients(meta_graph.graph_def.library))
-    # TensorFlow may call one function in the place of another that implements the same.
+    # TensorFlow may call one function in place of another that implements the same interface.
     called.update(
         function.signature.name for function in library if "api_implements" in function.attr
     )
     for function in library:
         for node in function.node_def:
             called.update(_called_by_node(node, functions))
-    # The nodes outside of functions are there for TensorFlow 1; nothing runs them.
+    # Nodes outside functions are there for TensorFlow 1; nothing runs them.
     found = impure_nodes(meta_graph.graph_def.node, functions) - _SAVING
     for function in library:
         impure = impure_nodes(function.node_def, functions)
@@ -124,7 +124,7 @@ def _called_as_gradients(library: Any) -> Iterator[str]:
 
 
 def _held_elements(meta_graph: Any) -> int:
-    """Counts the elements of all constants that Python makes arrays of."""
+    """Counts the elements of all constants that become Python arrays."""
     constants = {
         node.name: count_elements(node.attr["value"].tensor)
         for node in meta_graph.graph_def.node

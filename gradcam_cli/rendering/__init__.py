@@ -1,1 +1,1 @@
-"""Turns maps into pictures; knows no TensorFlow."""
+"""Turns maps into pictures; never imports TensorFlow."""

@@ -1,4 +1,4 @@
-"""Several classes in one picture: each in its own hue, with a legend."""
+"""Draws several classes in one picture, each in its own hue, with a legend."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gradcam_cli.rendering.fonts import load_font
 
 Color = tuple[int, int, int]
 
-# Okabe and Ito's hues, which most colour-blind people tell apart ("Color Universal
-# Design", 2008), those that differ most first.
+# Okabe and Ito's hues, which most colour-blind people can distinguish ("Color Universal
+# Design", 2008), ordered so that the first ones differ most.
 HUES: tuple[Color, ...] = (
     (230, 120, 0),
     (0, 114, 200),
@@ -22,11 +22,11 @@ HUES: tuple[Color, ...] = (
     (240, 218, 50),
     (86, 190, 240),
 )
-# How decidedly the strongest class takes a place; 1 would mix all of them into grey.
+# How strongly the highest class dominates a pixel; 1 would mix all hues into grey.
 _DECISION = 12
-# So much colour leaves the picture, so that the hues are the classes' alone.
+# How far the picture is desaturated, so that only the classes have hues.
 _FADING = 0.85
-# How much of the picture a maximum covers, and how fast the hue comes up below it.
+# The opacity of the hue at a map's maximum, and the exponent for lower values.
 _COVER = 0.85
 _STEEPNESS = 0.8
 # How far a less probable class fades: of 1 % beside 56 %, the map keeps a seventh.
@@ -45,15 +45,15 @@ def draw_composite(
     """Shows which part of a picture speaks for which class.
 
     Each map is multiplied by its class's share: the square root of the class's probability
-    over that of the most probable class shown. Every place has the hue of the class whose
-    map is then the highest; where two are about as high their hues mix. The higher the map,
+    over that of the most probable class shown. Every pixel has the hue of the class whose map
+    is then the highest there; where two are about equally high, their hues mix. The higher the map,
     the more the hue covers the picture.
 
     Args:
         picture: Mode "RGB".
-        classes: Those that are shown, each with its map: (height, width) float32 in [0, 1],
-            all of one size. Beyond six, hues come again.
-        position: Left and top of the maps in the picture, in pixels.
+        classes: The classes, each with its map: (height, width) float32 in [0, 1], all of
+            one size. From the seventh class on, hues repeat.
+        position: The left and top edge of the maps in the picture, in pixels.
 
     Returns:
         Mode "RGB", as wide as the picture, with the legend below it.

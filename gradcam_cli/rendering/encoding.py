@@ -1,6 +1,6 @@
-"""The formats of files that drawings are written in.
+"""The file formats of drawings.
 
-To add one: the function that encodes, and a row in `FORMATS`.
+To add one, write the function that encodes it and add a row to `FORMATS`.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 DEFAULT_FORMAT = "png"
 _QUALITY = 90
-# From 0 to 6; files get hardly smaller from here on, but take three times as long.
+# From 0 to 6; higher values take three times as long and hardly make files smaller.
 _WEBP_EFFORT = 2
 
-# A picture of mode "RGB", its mark and its colour profile, to the file.
+# From a picture of mode "RGB", its mark and its colour profile to the file's content.
 PictureEncoder: TypeAlias = Callable[[Image.Image, Mark | None, bytes | None], bytes]
-# A map, (height, width) float32 in [0, 1], into a file, with its mark.
+# Writes a map, (height, width) float32 in [0, 1], to a file, with its mark.
 HeatmapWriter: TypeAlias = Callable[[np.ndarray, IO[bytes], Mark | None], None]
-# A figure into a file, with its mark.
+# Writes a figure to a file, with its mark.
 FigureWriter: TypeAlias = "Callable[[Figure, IO[bytes], Mark | None], None]"
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A format of files, and how it holds each kind of drawing.
+    """A file format, and the functions that write each kind of drawing in it.
 
     Attributes:
-        name: What users call it, and what its files end in.
-        carries_mark: Whether its files have room for the tool's mark. Those of pictures must:
-            the first overlay of a picture vouches for its files that have none.
-        picture: Encodes an overlay or another drawing on a photograph; None if it isn't for
-            these, likewise the next two.
+        name: The name that users type, which is also the file extension.
+        carries_mark: Whether its files can contain the tool's mark. Picture formats must:
+            the mark in a picture's first overlay also covers the picture's files without one.
+        picture: Encodes an overlay or another drawing on a photograph; None if the format
+            can't. The same holds for the next two.
         heatmap: Writes a bare map.
         figure: Writes a labelled figure.
-        other_endings: What its files may end in too (".jpeg").
+        other_endings: Other file extensions (".jpeg").
     """
 
     name: str
@@ -69,15 +69,15 @@ def encode_picture(
     Args:
         image: Mode "RGB".
         format_: One of `PICTURE_FORMATS`.
-        mark: Where it comes from.
+        mark: The mark that says where the drawing comes from.
         icc_profile: The colour profile of the photograph.
 
     Returns:
-        The file.
+        The content of the file.
 
     Raises:
-        OSError: The format holds no picture of this size.
-        ValueError: Likewise.
+        OSError: The format can't hold a picture of this size.
+        ValueError: As for OSError.
     """
     return PICTURE_FORMATS[format_](image, mark, icc_profile)
 
@@ -89,27 +89,27 @@ def save_heatmap(
 
     Args:
         heatmap: (height, width) float32 in [0, 1].
-        file: Open for writing.
+        file: A file that is open for writing.
         format_: One of `HEATMAP_FORMATS`.
-        mark: Where it comes from; left out where the format has no room for it.
+        mark: The mark to embed, if the format can hold it.
     """
     HEATMAP_FORMATS[format_](heatmap, file, mark)
 
 
 def save_figure(figure: Figure, file: IO[bytes], format_: str, mark: Mark | None = None) -> None:
-    """Writes a figure, sharp at print size.
+    """Writes a figure at print resolution.
 
     Args:
-        figure: Matplotlib's.
-        file: Open for writing.
+        figure: The Matplotlib figure.
+        file: A file that is open for writing.
         format_: One of `FIGURE_FORMATS`.
-        mark: Where it comes from; left out where the format has no room for it.
+        mark: The mark to embed, if the format can hold it.
     """
     FIGURE_FORMATS[format_](figure, file, mark)
 
 
 def format_for(path: AnyPath) -> str:
-    """Chooses a format for a picture by the ending of its name: PNG unless it says otherwise."""
+    """Chooses the format of a picture by its file extension; PNG if it is unknown."""
     ending = path.suffix.lower()
     for row in FORMATS:
         if row.picture is not None and ending in (f".{row.name}", *row.other_endings):
@@ -118,7 +118,7 @@ def format_for(path: AnyPath) -> str:
 
 
 def carries_mark(path: AnyPath) -> bool:
-    """Says whether a file that is written by this name has room for the tool's mark."""
+    """Returns whether a file with this extension can contain the tool's mark."""
     ending = path.suffix.lower()
     return any(
         row.carries_mark for row in FORMATS if ending in (f".{row.name}", *row.other_endings)
@@ -154,19 +154,19 @@ def _png_figure(figure: Figure, file: IO[bytes], mark: Mark | None) -> None:
 
 
 def _pdf_figure(figure: Figure, file: IO[bytes], mark: Mark | None) -> None:
-    # Without a date the same figure is the same file.
+    # Without a date, the same figure gives the same file.
     figure.savefig(file, format="pdf", metadata={"CreationDate": None})
 
 
 def _svg_figure(figure: Figure, file: IO[bytes], mark: Mark | None) -> None:
-    # Likewise, but for the ids in it.
+    # The ids in it still differ.
     figure.savefig(file, format="svg", metadata={"Date": None})
 
 
 _jpeg_picture = partial(_picture_by_pillow, format_="JPEG", quality=_QUALITY)
 _webp_picture = partial(_picture_by_pillow, format_="WEBP", quality=_QUALITY, method=_WEBP_EFFORT)
 
-# PNG keeps every pixel of a picture; JPEG and WebP take a tenth of its room.
+# PNG keeps every pixel of a picture; JPEG and WebP files are about a tenth of its size.
 FORMATS = (
     FileFormat("png", True, _png_picture, _png_heatmap, _png_figure),
     FileFormat("jpg", True, _jpeg_picture, other_endings=(".jpeg",)),

@@ -1,4 +1,4 @@
-"""Draws figures with their confidence intervals, and curves of sanity."""
+"""Plots metrics with their confidence intervals, and the curves of sanity checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BEST = "#0b7a4b"
 _OTHER = "#2f6db3"
 _COLUMNS = 4
 _DPI = 150
-# Of a palette that the colour-blind can tell apart (Okabe and Ito).
+# Okabe and Ito's palette, which colour-blind people can distinguish.
 _CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
@@ -24,9 +24,9 @@ class PlottedValue:
     """One mean with its interval.
 
     Attributes:
-        mean: Where the dot is.
-        interval: Where its line begins and ends.
-        is_best: Of the methods.
+        mean: The position of the dot.
+        interval: The ends of the line.
+        is_best: Whether it is the best value among the methods.
     """
 
     mean: float
@@ -42,9 +42,9 @@ def plot_metrics(
     """Draws a panel for each metric, with a line for each method.
 
     Args:
-        title: What stands above.
+        title: The headline.
         rows: The name of each row, and whether it is a baseline.
-        panels: By the heading of a metric, the value of each row.
+        panels: The value of each row, by the heading of the metric.
 
     Returns:
         The figure.
@@ -95,13 +95,13 @@ def plot_sanity(
     layers: Sequence[str],
     curves: Mapping[str, Mapping[str, Sequence[float]]],
 ) -> Figure:
-    """Draws how like the original a map stays as layers lose what they learned.
+    """Plots the similarity of maps to the originals as layers are randomized.
 
     Args:
-        title: What stands above.
-        layers: The layers, that nearest to the output first.
-        curves: By what is measured and how layers are lost (the heading of a panel), and
-            by method: the mean similarity with nothing lost, then after each layer.
+        title: The headline.
+        layers: The layers, from the output to the input.
+        curves: By the heading of a panel (similarity measure and mode) and by method: the
+            mean similarity for the trained network, then after each layer.
 
     Returns:
         The figure.

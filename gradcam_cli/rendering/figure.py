@@ -1,4 +1,4 @@
-"""The figure known from papers: original and overlays side by side, labelled."""
+"""Draws the figure known from papers: original and overlays side by side, with labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Dots per inch.
 PRINT = 300
 SCREEN = 110
-# A row of pictures in inches, at the width of a page with two columns of text.
+# The area of one picture in square inches, for a page with two columns of text.
 _PANEL_AREA = 8.0
 _PANEL_GAP = 0.16
 _MARGIN = 0.22
@@ -31,7 +31,7 @@ _COLORBAR_SPACE = 0.78
 _MOST_COLUMNS = 4
 _FONT = "DejaVu Sans"
 _POINTS_PER_INCH = 72
-# In pixels: large enough that rounding doesn't matter.
+# In pixels; large enough that rounding doesn't matter.
 _MEASURED_AT = 100
 _TEXT_COLOR = "#1c1c20"
 _MUTED_COLOR = "#68686f"
@@ -43,8 +43,8 @@ class Panel:
 
     Attributes:
         image: Mode "RGB".
-        title: What it is, above it.
-        detail: More of it, below the title.
+        title: The line above it.
+        detail: The line below the title.
     """
 
     image: Image.Image
@@ -55,7 +55,7 @@ class Panel:
 def arrange(
     panels: Sequence[Panel | None], columns: int = _MOST_COLUMNS
 ) -> list[list[Panel | None]]:
-    """Breaks panels into rows of at most so many columns, as evenly as they go."""
+    """Breaks panels into rows of at most ``columns``, as evenly as possible."""
     rows = -(-len(panels) // columns)
     width = -(-len(panels) // rows)
     return [list(panels[start : start + width]) for start in range(0, len(panels), width)]
@@ -68,18 +68,18 @@ def draw_figure(
     colormap: str = DEFAULT_COLORMAP,
     dots_per_inch: int = PRINT,
 ) -> Figure:
-    """Lays panels out in a labelled grid with a colour bar.
+    """Arranges panels in a labelled grid with a colour bar.
 
-    Matplotlib's objects are used without pyplot, so it works in threads and without a
+    It uses Matplotlib's objects without pyplot, so it works in threads and without a
     display.
 
     Args:
         title: The headline.
         subtitle: The line below it.
-        rows: The panels; rows may differ in length, and None leaves a place empty. All
-            have the shape of the first.
+        rows: The panels. Rows may differ in length, and None leaves a position empty. All
+            panels have the aspect ratio of the first.
         colormap: The colour map of the overlays, a name that Matplotlib knows.
-        dots_per_inch: `PRINT`, or `SCREEN` for a size that fits one.
+        dots_per_inch: `PRINT`, or `SCREEN` for a figure that fits on a screen.
 
     Returns:
         A figure, to be written with `gradcam_cli.rendering.encoding.save_figure`.
@@ -116,7 +116,7 @@ def draw_figure(
             fontweight="bold" if bold else "normal",
             color=_TEXT_COLOR if bold else _MUTED_COLOR,
             verticalalignment="top",
-            # Names are text, even with a dollar sign.
+            # A dollar sign in a name must not start a formula.
             parse_math=False,
         )
 
@@ -143,7 +143,7 @@ def draw_figure(
 
 
 def render_figure(figure: Figure) -> Image.Image:
-    """Turns a figure into a picture of its dots per inch.
+    """Renders a figure at its own resolution.
 
     Returns:
         Mode "RGB".
@@ -171,7 +171,7 @@ def _draw_color_bar(axes: Axes, colormap: str) -> None:
 
 
 def _reduced(image: Image.Image, inches: tuple[float, float], dots_per_inch: int) -> Image.Image:
-    """Leaves no more pixels than are shown, so that PDF and SVG stay small."""
+    """Reduces a picture to the pixels that are shown, so that PDF and SVG files stay small."""
     size = round(inches[0] * dots_per_inch), round(inches[1] * dots_per_inch)
     if image.width <= size[0] and image.height <= size[1]:
         return image
@@ -179,7 +179,7 @@ def _reduced(image: Image.Image, inches: tuple[float, float], dots_per_inch: int
 
 
 def _shortened(text: str, size: float, inches: float, bold: bool) -> str:
-    """Cuts text to the room that it has."""
+    """Truncates text to the width that is available."""
     font = load_font(_MEASURED_AT, bold)
     room = inches * _POINTS_PER_INCH / size * _MEASURED_AT
     if font.getlength(text) <= room:

@@ -9,11 +9,11 @@ from PIL import ImageFont
 
 @cache
 def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Loads DejaVu Sans, which comes with Matplotlib and has most alphabets.
+    """Loads DejaVu Sans, which ships with Matplotlib and covers most alphabets.
 
     Args:
-        size: Height of the letters, in pixels.
-        bold: Whether they are heavy.
+        size: The font size, in pixels.
+        bold: Whether to load the bold font.
     """
     from matplotlib import get_data_path
 

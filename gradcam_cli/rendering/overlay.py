@@ -1,4 +1,4 @@
-"""Turns a map into pictures: the overlay on the original, and the bare map."""
+"""Draws maps: the overlay on the original, and the bare map."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_ALPHA = 0.5
 DEFAULT_COLORMAP = "jet"
 _LEVELS = 256
 _MAXIMUM_16_BIT = 65535
-# A large picture is coloured in strips: what is made on the way stays in a core's cache.
+# A large picture is coloured in strips, so that intermediate arrays stay in a core's cache.
 _PIXELS_AT_ONCE = 256_000
 
 
@@ -36,7 +36,7 @@ def color_table(colormap: str) -> bytes:
     if colormap not in colormaps:
         raise UsageError(
             f"there is no colour map {colormap!r}; try jet, viridis, cividis, inferno or turbo "
-            f"(any name of Matplotlib's works)"
+            f"(any Matplotlib colour map works)"
         )
     colors = colormaps[colormap].resampled(_LEVELS)(np.arange(_LEVELS), bytes=True)
     return np.ascontiguousarray(colors[:, :3]).tobytes()
@@ -49,17 +49,17 @@ def draw_overlay(
     colormap: str = DEFAULT_COLORMAP,
     alpha: float = DEFAULT_ALPHA,
 ) -> Image.Image:
-    """Lays a coloured map over a picture.
+    """Draws a coloured map over a picture.
 
     Args:
         picture: Mode "RGB".
-        heat: (height, width) float32 in [0, 1]; it may cover a part of the picture only.
-        position: Left and top of that part, in pixels.
-        colormap: A name that Matplotlib knows.
-        alpha: How much of the colour shows: 0 none of it, 1 nothing but it.
+        heat: (height, width) float32 in [0, 1]; it may cover only a part of the picture.
+        position: The left and top edge of that part, in pixels.
+        colormap: The name of a Matplotlib colour map.
+        alpha: The opacity of the map: 0 shows only the picture, 1 only the map.
 
     Returns:
-        Mode "RGB" of the picture's size. Outside of the map it is the picture itself.
+        Mode "RGB" of the picture's size. Outside the map, the picture is unchanged.
 
     Raises:
         UsageError: Matplotlib has no such colour map.
@@ -86,15 +86,15 @@ def _blend(picture: Image.Image, heat: np.ndarray, colormap: str, alpha: float) 
 def draw_heatmap(
     heat: np.ndarray, size: tuple[int, int], position: tuple[int, int] = (0, 0)
 ) -> np.ndarray:
-    """Lays a bare map into the frame of its picture.
+    """Places a bare map in a frame of the picture's size.
 
     Args:
-        heat: (height, width) float32 in [0, 1]; it may cover a part of the picture only.
+        heat: (height, width) float32 in [0, 1]; it may cover only a part of the picture.
         size: (width, height) of the picture.
-        position: Left and top of that part, in pixels.
+        position: The left and top edge of that part, in pixels.
 
     Returns:
-        (height, width) float32 in [0, 1]; 0 where the network didn't look.
+        (height, width) float32 in [0, 1]; 0 outside the region that the network saw.
     """
     left, top = position
     rows, columns = heat.shape
@@ -104,7 +104,7 @@ def draw_heatmap(
 
 
 def heatmap_to_image(heatmap: np.ndarray) -> Image.Image:
-    """Turns a map in [0, 1] into a grey picture of 16 bits, 0 to 65535.
+    """Converts a map in [0, 1] to a 16-bit grey picture, 0 to 65535.
 
     Args:
         heatmap: (height, width) float32 in [0, 1].

@@ -1,4 +1,4 @@
-"""Encodes pictures as PNG, several times as fast as image libraries do, and as small."""
+"""Encodes pictures as PNG, several times as fast as image libraries at the same size."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BITS, _RGB = 8, 2
 _CHANNELS = 3
-# Rows are filtered by as many at a time as stay in a core's cache.
+# The number of bytes filtered at a time, chosen to stay in a core's cache.
 _BYTES_AT_ONCE = 50_000
-# A large picture is filtered and compressed in strips of so much, so that it isn't in memory
-# three times. A few of them tell what kind of picture it is.
+# A large picture is filtered and compressed in strips of this size, so that memory doesn't
+# hold it three times. A few of the strips show what kind of picture it is.
 _BYTES_COPIED = 1_000_000
 _STRIPS_JUDGED = 4
-# Every fourth row tells as much as all.
+# Every fourth row is a sufficient sample.
 _SAMPLED = 4
-# Beside each other most pixels of a drawing are equal, and of a photograph nearly equal: as
-# far apart at most as this.
+# Most adjacent pixels of a drawing are equal. Those of a photograph are nearly equal: they
+# differ by at most this.
 _NEARLY = 2
 _PHOTOGRAPH = (1, zlib.Z_HUFFMAN_ONLY)
 _DRAWING = (6, zlib.Z_DEFAULT_STRATEGY)
@@ -47,7 +47,7 @@ def _average(byte: Bytes, left: Bytes, above: Bytes) -> Bytes:
     return byte - ((left & above) + ((left ^ above) >> 1))
 
 
-# By the number of each in a file.
+# By the filter's number in a PNG file.
 _FILTERS = {1: _sub, 2: _up, 3: _average}
 
 
@@ -58,17 +58,17 @@ def encode_png(
 ) -> bytes:
     """Encodes a picture losslessly (ISO/IEC 15948).
 
-    What is left of a photograph by the filters has next to no repeats, so that searching
-    for them is nearly all of an encoder's time, for nothing: Huffman coding alone makes it
-    as small. Drawings get the full search, which is quick where there are repeats.
+    Filtered photographs have almost no repeats. Searching for repeats would take most of an
+    encoder's time without a benefit, because Huffman coding alone makes the file as small.
+    Drawings get the full search, which is fast when there are repeats.
 
     Args:
         image: Mode "RGB".
-        chunks: Names and contents of chunks that stand before the pixels.
+        chunks: The names and contents of chunks to write before the pixels.
         icc_profile: The picture's colour profile.
 
     Returns:
-        The file.
+        The content of the file.
     """
     file = io.BytesIO()
     file.write(_SIGNATURE)
@@ -86,7 +86,7 @@ def encode_png(
 
 def _write_chunk(file: io.BytesIO, name: bytes, parts: Iterable[bytes]) -> None:
     start = file.tell()
-    # Its length stands before it, and is known after it.
+    # The length comes first in the file but is known only at the end.
     file.write(bytes(4) + name)
     checksum = zlib.crc32(name)
     length = 0
@@ -120,20 +120,20 @@ def _rows_at_once(image: Image.Image) -> int:
 
 
 def _filter(image: Image.Image, top: int, bottom: int) -> Bytes:
-    """Predicts each byte by its neighbours, some rows at a time in the way that leaves the least.
+    """Filters rows: predicts each byte from its neighbours with the best filter for a few rows.
 
     Args:
         image: Mode "RGB".
-        top: The first of the rows that are filtered.
-        bottom: The one after the last.
+        top: The first row to filter.
+        bottom: The row after the last.
 
     Returns:
-        (bottom - top, 1 + 3 * width) uint8: each row's filter, and what it leaves.
+        (bottom - top, 1 + 3 * width) uint8: for each row its filter and the residuals.
     """
     width = image.width * _CHANNELS
     first = max(0, top - 1)
     copied = np.asarray(image.crop((0, first, image.width, bottom)))
-    # With black beyond the left and the upper border.
+    # The neighbours beyond the left and the upper border are black.
     framed = np.zeros((1 + bottom - top, _CHANNELS + width), np.uint8)
     framed[len(framed) - len(copied) :, _CHANNELS:] = copied.reshape(len(copied), width)
     rows, left, above = framed[1:, _CHANNELS:], framed[1:, :-_CHANNELS], framed[:-1, _CHANNELS:]
@@ -163,5 +163,5 @@ def _are_of_drawing(strips: Iterable[Bytes]) -> bool:
 
 
 def _magnitudes(filtered: Bytes) -> Bytes:
-    # As a signed byte, -128 keeps its bits, which then say 128.
+    # The absolute value of the signed byte -128 has the same bits, which read as 128 unsigned.
     return np.abs(filtered.view(np.int8)).view(np.uint8)

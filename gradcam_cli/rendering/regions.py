@@ -7,23 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-# White between two dark edges is seen on any picture and under any colour map.
+# White between two dark edges is visible on any picture and any colour map.
 _LINE_COLOR = (255, 255, 255)
 _HALO_COLOR = (16, 16, 24)
 _HALO_OPACITY = 0.55
 _LINE_WIDTH = 0.005
 _HALO_WIDTH = 2.2
-# Small pictures are drawn larger and reduced, so that slanted lines look smooth.
+# Lines on small pictures are drawn larger and reduced, so that slanted lines look smooth.
 _SMOOTHED_BELOW = 2000
 _SMOOTHING = 4
 
 
 def draw_lines(picture: Image.Image, lines: Sequence[np.ndarray]) -> Image.Image:
-    """Draws closed lines that can be seen on any background.
+    """Draws closed lines that are visible on any background.
 
     Args:
         picture: Mode "RGB".
-        lines: Each (points, 2) of x and y in pixels, whose middles lie at one half.
+        lines: Each (points, 2), x and y in pixels; the centre of a pixel is at one half.
 
     Returns:
         A new picture of the same mode and size.
@@ -34,7 +34,7 @@ def draw_lines(picture: Image.Image, lines: Sequence[np.ndarray]) -> Image.Image
         (_HALO_COLOR, _HALO_OPACITY, width * _HALO_WIDTH),
         (_LINE_COLOR, 1.0, width),
     ):
-        # Along the edge of the picture half of the line would be cut off.
+        # At the edge of the picture, half of the line's width would be cut off.
         inside = [np.clip(line, width / 2, np.subtract(picture.size, width / 2)) for line in lines]
         picture.paste(color, mask=_line_mask(picture.size, inside, thickness, opacity))
     return picture
@@ -55,7 +55,7 @@ def _line_mask(
     draw = ImageDraw.Draw(mask)
     for line in lines:
         points = [(float(x), float(y)) for x, y in line * scale]
-        # Once more over the start, so that its corner is joined like the others.
+        # Repeat the second point, so that the corner at the start is joined like the others.
         draw.line(
             [*points, *points[1:2]],
             round(opacity * 255),

@@ -1,4 +1,4 @@
-"""Draws a comparison sheet: methods across, classes down."""
+"""Draws a comparison sheet: one column for each method, one row for each class."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def draw_sheet(
     rows: Sequence[tuple[str, str]],
     cells: Sequence[Sequence[Image.Image]],
 ) -> Image.Image:
-    """Lays pictures out in a labelled table.
+    """Arranges pictures in a labelled table.
 
     Args:
-        columns: What stands above each column.
-        rows: What stands before each row, in two lines.
-        cells: The pictures of each row, mode "RGB", all of one size; `CELL_SIDE` pixels
-            are a good one.
+        columns: The heading of each column.
+        rows: The two lines of text before each row.
+        cells: The pictures of each row, mode "RGB", all of one size; `CELL_SIDE` pixels is
+            a good one.
 
     Returns:
         Mode "RGB" on white.

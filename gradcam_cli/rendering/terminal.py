@@ -1,4 +1,4 @@
-"""Pictures in a terminal."""
+"""Shows pictures in a terminal."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LEAST_HEIGHT = 8
-# The protocols by which terminals show pictures, and text that does without any.
+# The graphics protocols of terminals, and "blocks", which needs none.
 TERMINAL_KINDS = ("kitty", "iterm2", "sixel", "blocks")
 
 
 def detect_terminal() -> str:
-    """Finds out how the terminal shows pictures.
+    """Detects which graphics protocol the terminal supports.
 
-    iTerm2 names itself. Others are asked, which takes a few tenths of a second where no
-    answer comes.
+    iTerm2 identifies itself. Other terminals are queried, which takes a few tenths of a
+    second if no answer comes.
 
     Returns:
-        One of `TERMINAL_KINDS`; "blocks" where standard input or output is no terminal.
+        One of `TERMINAL_KINDS`; "blocks" if standard input or output isn't a terminal.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "blocks"
@@ -43,10 +43,10 @@ def print_picture(console: Console, picture: Image.Image, kind: str) -> None:
     """Prints a picture as large as the terminal allows.
 
     Args:
-        console: Of the terminal.
+        console: The console of the terminal.
         picture: Mode "RGB".
-        kind: One of `TERMINAL_KINDS`. As "blocks" each character is two pixels, one above
-            the other.
+        kind: One of `TERMINAL_KINDS`. With "blocks", each character shows two pixels, one
+            above the other.
     """
     if kind == "iterm2":
         console.file.write(_iterm2_sequence(picture))
@@ -61,7 +61,7 @@ def print_picture(console: Console, picture: Image.Image, kind: str) -> None:
 
 
 def _iterm2_sequence(picture: Image.Image) -> str:
-    """Writes iTerm2's own escape sequence, which it has had longer than any other."""
+    """Encodes a picture in iTerm2's own escape sequence, which all its versions support."""
     file = io.BytesIO()
     picture.save(file, "PNG")
     data = base64.b64encode(file.getvalue()).decode("ascii")
@@ -69,5 +69,5 @@ def _iterm2_sequence(picture: Image.Image) -> str:
 
 
 def _quiet_textual_image() -> None:
-    # It warns where a terminal doesn't tell the size of its cells; its guess is good.
+    # It warns when a terminal doesn't report its cell size, but its guess is good.
     logging.getLogger("textual_image").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""A figure in a window."""
+"""Shows a figure in a window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def can_open_window() -> bool:
-    """Says whether there is a display, and a toolkit that Matplotlib can use on it."""
+    """Returns whether there is a display and a toolkit that Matplotlib can use on it."""
     import matplotlib as mpl
     from matplotlib.backends import BackendFilter, backend_registry
 
@@ -21,8 +21,8 @@ def open_window(figure: Figure, title: str) -> None:
     """Shows a figure in a window and waits until it is closed.
 
     Args:
-        figure: Drawn for the screen.
-        title: Of the window.
+        figure: A figure drawn for the screen.
+        title: The title of the window.
     """
     import matplotlib.pyplot as plt
 

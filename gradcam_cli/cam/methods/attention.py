@@ -1,15 +1,16 @@
 r"""Methods that read the attention of transformers.
 
-Notation: :math:`A^l` are the attention probabilities of block l, (heads, tokens, tokens), each
-row a query and summing up to 1; :math:`\mathbb{E}_h` is the mean over heads. A class token is a
-token like any other until the map is laid out: then further tokens are left out.
+Notation: :math:`A^l` are the attention probabilities of block l, (heads, tokens, tokens). Each
+row belongs to a query and sums to 1. :math:`\mathbb{E}_h` is the mean over heads. Class tokens are
+treated like other tokens until the map is laid out, which leaves out all tokens but the patches.
 
-They explain self-attention over all tokens, whatever layer the network calls its last. Attention
-inside of windows (Swin), to fewer keys (MiT) or by learned queries relates no patch to all others,
-so that products over blocks would say nothing: there these methods are refused.
+The methods explain self-attention over all tokens, whatever the network's last layer is. They
+refuse attention within windows (Swin), to fewer keys (MiT) or by learned queries: it doesn't
+relate every patch to all others, so products over blocks would be meaningless.
 
-Which row of a matrix is the map follows from the network: of class tokens, those that the scores
-are computed from; where all patches are pooled or flattened, the mean of their rows.
+The network determines which row of a matrix becomes the map. If the scores are computed from
+class tokens, it is their rows. If all patches are pooled or flattened, it is the mean of their
+rows.
 """
 
 from __future__ import annotations
@@ -30,26 +31,26 @@ _NO_GRADIENT = "passes no gradient of the score back to its attention"
 
 
 class AttentionMethod(InGraphMethod):
-    """A method that goes through the attention of all blocks.
+    """A method that uses the attention of all blocks.
 
     Attributes:
-        title: What its authors call it.
+        title: The name that its authors use.
     """
 
     title: ClassVar[str]
 
     def grid(self, forward: ForwardPass, layer: str) -> Grid:
-        """Gives the tokens as cells."""
+        """Returns the grid of the patch tokens."""
         return self._attention(forward).grid
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
-        """Lays out how relevant each token is."""
+        """Arranges the relevance of the tokens as maps."""
         attention = self._attention(tapped.forward)
         return attention.to_maps(self.relevance(attention, tapped))
 
     @abstractmethod
     def relevance(self, attention: SelfAttention, tapped: TappedPass) -> tf.Tensor:
-        """Computes how relevant each token is.
+        """Computes the relevance of each token.
 
         Returns:
             (N, tokens) float32.
@@ -64,29 +65,29 @@ class AttentionMethod(InGraphMethod):
     def _refuse(self, reason: str) -> NoReturn:
         raise UnusableLayerError(
             f"{self.title} needs self-attention over all tokens, but the network {reason}; "
-            f"gradcam, layercam and reciprocam work without"
+            f"gradcam, layercam and reciprocam don't need it"
         )
 
 
 class AttentionRollout(AttentionMethod):
     r"""Attention rollout (Abnar and Zuidema, 2020, arXiv 2005.00928, section 3).
 
-    Residual connections carry each token on beside the attention, half and half:
+    A residual connection carries each token past the attention, with half the weight:
 
     .. math::
         \tilde A^l = \mathrm{normalize}\big(\tfrac{1}{2} \mathbb{E}_h A^l + \tfrac{1}{2} I\big),
         \quad L = \tilde A^n \tilde A^{n-1} \cdots \tilde A^1
 
-    Each row is normalized to a sum of 1. It knows no class: the map is the same whichever is asked
-    for, and doesn't notice random weights above the last attention. So in the cascading
-    randomization of Adebayo et al. (2018, arXiv 1810.03292) it fails by the letter; random weights
-    in the attention or below it does notice.
+    Each row is normalized to a sum of 1. The method doesn't use the class: the map is the same
+    for every class and doesn't notice random weights above the last attention. So, strictly, it
+    fails the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292). It does notice
+    random weights in the attention or below it.
     """
 
     title = "Attention rollout"
 
     def relevance(self, attention: SelfAttention, tapped: TappedPass) -> tf.Tensor:
-        """Multiplies the matrices of all blocks."""
+        """Multiplies the attention matrices of all blocks."""
         means = [
             tf.reduce_mean(block.matrices(block.probabilities), axis=1)
             for block in attention.blocks
@@ -103,22 +104,22 @@ class AttentionRelevance(AttentionMethod):
     r"""Chefer's relevance (Chefer, Gur and Wolf, 2021, arXiv 2103.15679, equations 5 and 6).
 
     The paper is "Generic Attention-model Explainability for Interpreting Bi-Modal and
-    Encoder-Decoder Transformers"; this is its rule for self-attention. From R = I on, for one
-    block after the other:
+    Encoder-Decoder Transformers"; this is its rule for self-attention. It starts from R = I
+    and updates R for one block after the other:
 
     .. math::
         R \leftarrow R + \bar A^l R, \quad \bar A^l = \mathbb{E}_h
             \Big(\frac{\partial y^c}{\partial A^l} \odot A^l\Big)^+
 
-    The map is a row of R - I: where rows of patches are averaged, I would add the same to all.
-    It depends on the class, and passes the cascading randomization of Adebayo et al. (2018,
+    The map is a row of R - I: averaged over the rows of patches, I would only add a constant.
+    The map depends on the class and passes the cascading randomization of Adebayo et al. (2018,
     arXiv 1810.03292).
     """
 
     title = "Attention relevance"
 
     def relevance(self, attention: SelfAttention, tapped: TappedPass) -> tf.Tensor:
-        """Sums up over all ways through the blocks."""
+        """Sums the relevance over all paths through the blocks."""
         probabilities = [block.probabilities for block in attention.blocks]
         gradients = tf.gradients(tapped.scores, probabilities)
         means = []
@@ -128,7 +129,7 @@ class AttentionRelevance(AttentionMethod):
             product = block.matrices(gradient) * block.matrices(block.probabilities)
             means.append(tf.reduce_mean(tf.nn.relu(product), axis=1))
         identity = tf.eye(tf.shape(means[0])[-1])
-        # R - I all along: beside I, small relevances would be rounded away.
+        # The sum is R - I, because next to I small relevances would be rounded away.
         relevance = tf.zeros_like(means[0])
         for mean in means:
             relevance += mean @ (identity + relevance)
@@ -138,18 +139,19 @@ class AttentionRelevance(AttentionMethod):
 class LeGrad(AttentionMethod):
     r"""LeGrad (Bousselham et al., 2024, arXiv 2404.03214).
 
-    The score :math:`s^l` is what the network's own classifier (final normalization, pooling,
-    linear layer) makes of the tokens that block l hands on; of the last block it is y^c. The
-    gradient itself is the signal, as far as it speaks for the class:
+    The score :math:`s^l` is the output of the network's own classifier (final normalization,
+    pooling, linear layer) for the tokens that leave block l; for the last block it is y^c. The
+    map is the positive part of its gradient:
 
     .. math::
         L^c = \frac{1}{n} \sum_l \frac{1}{HT} \sum_h \sum_i
             \Big(\frac{\partial s^l}{\partial A^l_{h,i}}\Big)^+
 
-    i runs over all T queries, those of further tokens too; as keys these are left out. All blocks
-    count, as in the paper; its authors' program takes a number of the last ones. The paper
-    scales the map from its minimum to its maximum; here it is scaled by its maximum, as others. It
-    passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
+    i runs over all T queries, including those of other tokens than patches; as keys, these tokens
+    are left out. All blocks count, as in the paper; the authors' code uses a number of the last
+    ones. The paper scales the map from its minimum to its maximum. Here it is scaled by its
+    maximum, like the other methods. It passes the cascading randomization of Adebayo et al. (2018,
+    arXiv 1810.03292).
     """
 
     title = "LeGrad"
@@ -162,7 +164,7 @@ class LeGrad(AttentionMethod):
             scores = tapped.scores
             if block is not last:
                 if block.tokens is None or last.tokens is None:
-                    self._refuse("hands on more than the tokens from block to block")
+                    self._refuse("passes more than the tokens from block to block")
                 scores = follow_from(last.tokens, block.tokens, tapped.scores)
             (gradient,) = tf.gradients(scores, block.probabilities)
             if gradient is None:

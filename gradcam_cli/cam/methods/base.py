@@ -1,4 +1,4 @@
-"""What a method is given, and what it gives back."""
+"""The interface of a method: what it takes and what it returns."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from gradcam_cli.networks.opened import OpenedNetwork
 
 Formula = Callable[..., tf.Tensor]
-# Told how many more of the network's runs are done, and how many there will be.
+# Called with the number of runs done since the last call and the total number of runs.
 Progress = Callable[[int, int], None]
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """Takes what nobody wants to know."""
+    """Discards progress."""
 
 
 @dataclass(frozen=True)
 class TappedPass:
-    """One symbolic pass through a network, seen from the layer that is explained.
+    """One symbolic pass through a network, with access to the explained layer.
 
     Attributes:
-        inputs: What the network was called with, (N, ..., channels).
+        inputs: The network's inputs, (N, ..., channels).
         targets: The explained class of each input, one-hot, (N, classes) float32.
         forward: The pass itself, with the scores of all classes.
         scores: y^c, (N,) float32.
         layer: The path of the explained layer.
-        layer_output: What the layer returned, in the network's own layout and dtype.
-        arrangement: The way from there to feature maps.
+        layer_output: The layer's output, in the network's own layout and dtype.
+        arrangement: Converts this output to feature maps.
         scorer: Runs the network once more in the same graph.
     """
 
@@ -61,20 +61,20 @@ class TappedPass:
         return self.as_maps(self.layer_output)
 
     def as_maps(self, values: tf.Tensor) -> tf.Tensor:
-        """Arranges what has the layout of the layer's output as (N, ..., K) float32."""
+        """Arranges values in the layout of the layer's output as (N, ..., K) float32."""
         return tf.cast(self.arrangement.to_maps(values), tf.float32)
 
     def gradients_of(self, scores: tf.Tensor) -> tf.Tensor:
-        """Differentiates scores by A.
+        """Differentiates scores with respect to A.
 
         Args:
-            scores: (N,), each depending on its own input alone.
+            scores: (N,), each depending only on its own input.
 
         Returns:
             (N, ..., K) float32.
 
         Raises:
-            UnusableLayerError: Something between the layer and the scores has no gradient.
+            UnusableLayerError: An operation between the layer and the scores has no gradient.
         """
         return self.as_maps(differentiate(scores, self.layer_output, self.layer))
 
@@ -87,7 +87,7 @@ def tapped_pass(
     layer: str,
     scorer: Scorer,
 ) -> TappedPass:
-    """Looks at a pass from one layer; the arguments are the attributes of `TappedPass`.
+    """Makes a `TappedPass`; the arguments are its attributes of the same names.
 
     Raises:
         UnusableLayerError: The layer has no feature maps.
@@ -98,7 +98,7 @@ def tapped_pass(
 
 
 class InGraphMethod(ABC):
-    """A method that follows from the network's tensors, inside the graph that has them."""
+    """A method that computes its maps from the network's tensors, in the network's graph."""
 
     @abstractmethod
     def maps(self, tapped: TappedPass) -> tf.Tensor:
@@ -109,25 +109,25 @@ class InGraphMethod(ABC):
         """
 
     def grid(self, forward: ForwardPass, layer: str) -> Grid:
-        """Says how the cells of its maps lie on the picture, those at the input's size aside.
+        """Returns the grid of the method's maps, unless these have the input's size.
 
         Args:
             forward: A pass through the network.
             layer: The path of the explained layer.
 
         Raises:
-            UnusableLayerError: There is nothing that the method can explain.
+            UnusableLayerError: The network has nothing that the method can explain.
         """
         return feature_grid(forward, layer)
 
 
 @dataclass(frozen=True)
 class FormulaMethod(InGraphMethod):
-    """A method that is a function of A and the gradient of y^c by A, no more.
+    """A method that is only a function of A and the gradient of y^c with respect to A.
 
     Attributes:
-        info: What is known of the method.
-        formula: From two tensors (N, ..., K) float32 to (N, ...).
+        info: The method's row in the table of methods.
+        formula: A function from two tensors (N, ..., K) float32 to (N, ...).
     """
 
     info: MethodInfo
@@ -137,19 +137,19 @@ class FormulaMethod(InGraphMethod):
         """Applies the formula.
 
         Raises:
-            UnusableLayerError: The layer is one before which the formula gives nothing.
+            UnusableLayerError: The formula gives no meaningful map at this layer.
         """
         if self.info.multiplies_cells and tapped.forward.is_only_normalized(tapped.layer):
             raise UnusableLayerError(
                 f"{self.info.title} multiplies each cell of layer {tapped.layer} by its gradient, "
-                f"which gives nothing before the layer normalization that follows it; explain "
-                f"that one, or take another method"
+                f"which is meaningless before the layer normalization that follows it; explain "
+                f"that layer instead, or choose another method"
             )
         return self.formula(tapped.feature_maps, tapped.gradients_of(tapped.scores))
 
 
 class PerturbationMethod(ABC):
-    """A method that runs the network many times, on changed inputs or feature maps."""
+    """A method that runs the network many times, with changed inputs or feature maps."""
 
     @abstractmethod
     def explain(
@@ -161,15 +161,15 @@ class PerturbationMethod(ABC):
             network: The network, opened at the explained layer.
             inputs: (N, ..., channels) float32.
             targets: (N, classes) float32, one-hot.
-            progress: To be called as the runs are done.
+            progress: To be called when runs are done.
 
         Returns:
-            (N, ...) float32 without the channels, before the final ReLU.
+            (N, ...) float32, without a channel axis, before the final ReLU.
         """
 
 
 def spatial_axes(feature_maps: tf.Tensor) -> list[int]:
-    """Names the axes of (N, ..., K) between the batch and the channels."""
+    """Lists the axes of (N, ..., K) between the batch and the channels."""
     return list(range(1, feature_maps.shape.rank - 1))
 
 
@@ -177,36 +177,36 @@ Method = InGraphMethod | PerturbationMethod
 
 
 def make_method(name: str, **parameters: Unpack[MethodParameters]) -> Method:
-    """Makes a method ready for use, importing nothing of the others.
+    """Makes a method ready for use, and imports only its own module.
 
     Args:
         name: A key of `gradcam_cli.cam.methods.table.METHODS`.
-        **parameters: The method's own parameters, where it has any.
+        **parameters: The method's own parameters, if it has any.
 
     Raises:
         UsageError: There is no such method.
-        TypeError: It has no such parameter.
+        TypeError: The method has no such parameter.
     """
     info = find_method(name)
     found = find_implementation(info)
     if isinstance(found, type):
         method: Method = found(**parameters)
         return method
-    # Fails here rather than at the first map.
+    # A wrong parameter fails here instead of at the first map.
     inspect.signature(found).bind_partial(**parameters)
     formula = functools.partial(found, **parameters) if parameters else found
     return FormulaMethod(info, formula)
 
 
 def describe_code(name: str) -> str | None:
-    """Says what code computes a method's maps in this process, as its row stands now.
+    """Identifies the code that computes a method's maps, for the cache of graphs.
 
     Args:
         name: A key of `gradcam_cli.cam.methods.table.METHODS`.
 
     Returns:
-        Other text for other code of this package; None for code from elsewhere, of which
-        nobody knows when it changes.
+        A text that differs for different code of this package. None for code from elsewhere,
+        because there is no way to know when it changes.
     """
     info = find_method(name)
     found = find_implementation(info)
@@ -215,7 +215,7 @@ def describe_code(name: str) -> str | None:
         if part is None:
             continue
         module, place = getattr(part, "__module__", ""), getattr(part, "__qualname__", "<")
-        # Of what is made inside a function there may be several.
+        # A function may create several things of this name.
         if module.partition(".")[0] != __name__.partition(".")[0] or "<" in place:
             return None
         names.append(f"{module}:{place}")

@@ -1,9 +1,9 @@
-r"""Methods that look for the main pattern in the feature maps themselves.
+r"""Methods that find the main pattern in the feature maps themselves.
 
-They take and return what those of `gradcam_cli.cam.methods.gradients` do. Eigen-CAM and
-FEM know no class: their map is the same whichever is asked for. So in the cascading
-randomization of Adebayo et al. (2018, arXiv 1810.03292) they fail by the letter: random
-weights above the explained layer change nothing. Random weights in or below it do.
+Their arguments and results are those of `gradcam_cli.cam.methods.gradients`. Eigen-CAM and
+FEM don't use the class: their map is the same for every class. So, strictly, they fail the
+cascading randomization of Adebayo et al. (2018, arXiv 1810.03292): random weights above the
+explained layer change nothing. Random weights in or below it do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def eigen_cam(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
     .. math::
         A = U \Sigma V^\top, \quad L = A V_1
 
-    The sign, which a singular vector leaves open, is the one in which the map goes along
-    with the sum of the feature maps. It knows no class, and so doesn't notice random
-    weights above its layer (see the module).
+    A singular vector has no sign of its own. It is chosen so that the map correlates positively
+    with the sum of the feature maps. The method doesn't use the class, so it doesn't notice random
+    weights above its layer (see the module docstring).
     """
     return _first_component(feature_maps)
 
@@ -31,14 +31,14 @@ def eigen_cam(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
 def eigen_grad_cam(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
     r"""Eigen-Grad-CAM: Eigen-CAM of the feature maps times their gradients.
 
-    It has no paper of its own; Gildenblat's pytorch-grad-cam (2021) made it known.
+    It has no paper of its own; Gildenblat's pytorch-grad-cam (2021) introduced it.
 
     .. math::
         \frac{\partial y^c}{\partial A} \odot A = U \Sigma V^\top, \quad
         L^c = \mathrm{ReLU}\Big(\Big(\frac{\partial y^c}{\partial A} \odot A\Big) V_1\Big)
 
-    The sign is the one in which the map goes along with HiResCAM's. It depends on the
-    class, and passes the cascading randomization.
+    The sign is chosen so that the map correlates positively with HiResCAM's. The map depends on
+    the class, and passes the cascading randomization.
     """
     return _first_component(feature_maps * gradients)
 
@@ -49,18 +49,18 @@ def fem(feature_maps: tf.Tensor, gradients: tf.Tensor, k: float = 1.0) -> tf.Ten
     The paper is "Features Understanding in 3D CNNs for Actions Recognition in Video".
 
     With the mean :math:`\mu_k` and the standard deviation :math:`\sigma_k` of each feature
-    map, what is rare and strong in it counts, as much as the whole map is active:
+    map, rare strong activations count, weighted by the mean of the whole map:
 
     .. math::
         L = \sum_k \mu_k \, [A^k > \mu_k + K \sigma_k]
 
-    It knows no class, and so doesn't notice random weights above its layer (see the
-    module).
+    The method doesn't use the class, so it doesn't notice random weights above its layer (see
+    the module docstring).
 
     Args:
         feature_maps: A, (N, ..., K) float32.
         gradients: Not used.
-        k: How many standard deviations above its mean a cell must be.
+        k: How many standard deviations a cell must be above its map's mean.
     """
     axes = spatial_axes(feature_maps)
     means = tf.reduce_mean(feature_maps, axes, keepdims=True)

@@ -1,17 +1,17 @@
-r"""Methods that weigh feature maps by gradients.
+r"""Methods that weight feature maps by gradients.
 
-All take and return tensors alike:
+All functions have the same arguments and results:
 
 Args:
     feature_maps: A, (N, ..., K) float32, with one to three spatial axes.
-    gradients: The derivative of y^c by A, of the same shape.
+    gradients: The derivative of y^c with respect to A, of the same shape.
 
 Returns:
     (N, ...) float32 in the units of y^c, before the final ReLU.
 
-With one class a picture each costs one pass forward and one back. All of them pass the
-cascading randomization of Adebayo et al. (2018, arXiv 1810.03292): a network with random
-weights, from the top down, gives other maps.
+For one class per picture, each method costs one forward and one backward pass. All of them
+pass the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292): when the network's
+weights are randomized from the top down, the maps change.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def grad_cam_plus_plus(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tens
             {2 \, \partial^2 Y^c / (\partial A^k_{ij})^2
             + \sum_{a,b} A^k_{ab} \, \partial^3 Y^c / (\partial A^k_{ij})^3}
 
-    With :math:`Y^c = e^{y^c}`, as the paper has it, the n-th derivative is
-    :math:`e^{y^c} (\partial y^c / \partial A^k_{ij})^n`. The exponential cancels in alpha;
-    in w it is one positive factor for the whole map, and left out.
+    With :math:`Y^c = e^{y^c}`, as in the paper, the n-th derivative is
+    :math:`e^{y^c} (\partial y^c / \partial A^k_{ij})^n`. The exponential cancels in alpha. In w
+    it is one positive factor for the whole map, and is omitted.
     """
     return weigh_by_higher_derivatives(feature_maps, gradients, gradients**2, gradients**3)
 
@@ -53,11 +53,11 @@ def grad_cam_plus_plus(feature_maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tens
 def weigh_by_higher_derivatives(
     feature_maps: tf.Tensor, first: tf.Tensor, second: tf.Tensor, third: tf.Tensor
 ) -> tf.Tensor:
-    """Weighs as Grad-CAM++ does, given the first three derivatives by A.
+    """Weights feature maps like Grad-CAM++, given the first three derivatives.
 
     Args:
         feature_maps: A, (N, ..., K) float32.
-        first: The derivatives, of the same shape.
+        first: The first derivatives with respect to A, of the same shape.
         second: The second derivatives.
         third: The third derivatives.
     """

@@ -1,4 +1,4 @@
-"""Methods that follow the gradient down to the input."""
+"""Methods that use the gradient at the input."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ from gradcam_cli.networks.layout import channels_first_tensors, with_channels_la
 class FullGrad(InGraphMethod):
     r"""FullGrad (Srinivas and Fleuret, 2019, arXiv 1905.00780, equation 5).
 
-    The gradient times the input, and the gradient times every bias b on the way (those of
-    batch normalization with them), where each is added:
+    It adds the gradient times the input, and the gradient times every bias b in the network
+    (including those of batch normalization), taken where the bias is added:
 
     .. math::
         L^c = \psi\Big(\frac{\partial y^c}{\partial x} \odot x\Big)
             + \sum_l \sum_k \psi\Big(\frac{\partial y^c}{\partial b_l} \odot b_l\Big)^k, \quad
         \psi = \mathrm{upsample} \circ \mathrm{rescale} \circ |\cdot|
 
-    Rescaled to a minimum of 0 and a maximum of 1 is each layer as a whole, as in the
-    authors' program: channel by channel, those that hardly contribute would count as much
-    as the rest. Upsampling is bilinear. The biases of layers without spatial output have
-    no place in the map. For networks of ReLU, ReLU6, linear layers and pooling, input and
-    bias terms together sum up to y^c; other activations leave a rest. Of transformers nearly all
-    is rest: attention multiplies what depends on the input, normalization divides by it, and few
-    biases are left that have a place. Where the last feature maps are tokens it is refused.
+    Each layer as a whole is rescaled to a minimum of 0 and a maximum of 1, as in the authors'
+    code. Rescaled channel by channel, channels that hardly contribute would count as much as
+    the others. Upsampling is bilinear. The biases of layers without spatial output are left out
+    of the map.
 
-    It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
+    For networks of ReLU, ReLU6, linear layers and pooling, the input and bias terms together
+    sum to y^c. Other activations leave a remainder. For transformers almost everything is
+    remainder: attention multiplies values that depend on the input, normalization divides by
+    such values, and few biases have a position. Networks whose last feature maps are tokens are
+    therefore refused. FullGrad passes the cascading randomization of Adebayo et al. (2018,
+    arXiv 1810.03292).
     """
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
-        """Sums up what input and biases contribute in each place.
+        """Sums the contributions of input and biases at each position.
 
         Raises:
             UnusableLayerError: The network is a transformer.
         """
         if feature_grid(tapped.forward, tapped.layer).are_tokens:
             raise UnusableLayerError(
-                "FullGrad explains a score by the input and the biases, which in a transformer "
-                "don't add up to it; gradcam, hirescam and legrad explain transformers"
+                "FullGrad splits a score into contributions of the input and the biases, which in "
+                "a transformer don't add up to the score; use gradcam, hirescam or legrad instead"
             )
         inputs = tapped.inputs
         size = tf.shape(inputs)[1:-1]
@@ -60,25 +62,25 @@ class FullGrad(InGraphMethod):
 
 
 def full_gradient(inputs: tf.Tensor, scores: tf.Tensor) -> Iterator[tf.Tensor]:
-    """Splits scores into what the input and each bias contribute.
+    """Splits scores into the contributions of the input and of each bias.
 
-    Whatever the network adds that doesn't depend on the input is a bias; so is what a
-    ReLU6 returns where it is saturated.
+    Every term that the network adds and that doesn't depend on the input is a bias. So is the
+    output of a saturated ReLU6.
 
     Args:
         inputs: (N, ..., channels) float32, in a graph.
         scores: (N,) float32, computed from them.
 
     Yields:
-        The input's contributions, then those of each bias, in the shape of the tensor
-        that it is added to, with the channels last, float32.
+        The input's contributions, then those of each bias, float32. Each has the shape of the
+        tensor that the bias is added to, with the channels last.
     """
     biased = list(biased_tensors(inputs))
     gradients = tf.gradients(scores, [inputs, *(tensor for tensor, _ in biased)])
     yield gradients[0] * inputs
     channels_first = channels_first_tensors(inputs)
     for (tensor, bias), gradient in zip(biased, gradients[1:], strict=True):
-        # Operations that the scores don't depend on are in the graph as well.
+        # The graph may contain operations that the scores don't depend on.
         if gradient is None:
             continue
         term = tf.cast(gradient, tf.float32) * tf.cast(bias, tf.float32)
@@ -90,20 +92,20 @@ class GuidedGradCam(InGraphMethod):
     r"""Guided Grad-CAM (Selvaraju et al., 2017, arXiv 1610.02391, section 3.3).
 
     Grad-CAM, upsampled bilinearly, times guided backpropagation (Springenberg et al.,
-    2015, arXiv 1412.6806), in which ReLUs pass back what is positive alone:
+    2015, arXiv 1412.6806), in which ReLUs pass back only positive gradients:
 
     .. math::
         L^c = \mathrm{upsample}(L^c_\mathrm{Grad-CAM}) \odot
             \max_\mathrm{channels} \Big|\frac{\partial y^c}{\partial x}\Big|_\mathrm{guided}
 
-    Only ReLU and ReLU6 are guided; through other activations the plain gradient flows, so also
-    through the GELU of transformers: there it is Grad-CAM times the gradient's size.
+    Only ReLU and ReLU6 are guided. Other activations pass the plain gradient, including the GELU
+    of transformers, for which the result is Grad-CAM times the magnitude of the gradient.
 
     It fails the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292), as
     they showed. Guided backpropagation nearly restores the edges of the input, whatever
-    the weights of the upper layers (Nie et al., 2018, arXiv 1805.07039): in the built-in
-    network it stays the same when these are random. Don't take the fine detail for what
-    the network looked at. (In a network of a few layers it does notice.)
+    the weights of the upper layers (Nie et al., 2018, arXiv 1805.07039). In the built-in
+    network it doesn't change when these are randomized. Don't read the fine detail as what
+    the network looked at. (In a network of a few layers it does change.)
     """
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:

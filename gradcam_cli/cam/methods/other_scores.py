@@ -1,4 +1,4 @@
-"""Methods that explain another score than that of the class alone."""
+"""Methods that explain another score than that of one class."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gradcam_cli.networks.forward import differentiate, length_of
 class FinerCam(InGraphMethod):
     r"""Finer-CAM (Zhang et al., 2025, arXiv 2501.11309): Grad-CAM of a difference.
 
-    What sets class c apart from the classes d that are most like it, those with the
-    closest scores:
+    It shows what distinguishes class c from the classes d that are most similar to it, those
+    with the closest scores:
 
     .. math::
         L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k A^k\Big), \quad
@@ -26,9 +26,9 @@ class FinerCam(InGraphMethod):
     It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
 
     Attributes:
-        gamma: How much of the other classes' scores is taken away, 0 (Grad-CAM) to 1.
-        references: The number |D| of classes to compare with; all the others where a
-            network has no more.
+        gamma: The weight of the other classes' scores, which are subtracted: 0 (Grad-CAM) to 1.
+        references: The number |D| of classes to compare with, or all other classes if the
+            network has fewer.
     """
 
     gamma: float = 0.6
@@ -38,7 +38,7 @@ class FinerCam(InGraphMethod):
         """Explains the difference of the scores."""
         logits = tapped.forward.logits
         distances = tf.abs(logits - tapped.scores[:, None])
-        # The class isn't to be compared with itself.
+        # The class must not be compared with itself.
         distances = tf.where(tapped.targets > 0, distances.dtype.max, distances)
         references = min(self.references, max(1, length_of(logits, -1) - 1))
         _, similar = tf.math.top_k(-distances, references)
@@ -51,7 +51,7 @@ class ShapleyCam(InGraphMethod):
     r"""ShapleyCAM (Cai, 2025, arXiv 2501.06261).
 
     The Shapley values of the feature maps for the utility u, to second order. H is the
-    Hessian of u by A:
+    Hessian of u with respect to A:
 
     .. math::
         L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k A^k\Big), \quad
@@ -60,13 +60,12 @@ class ShapleyCam(InGraphMethod):
         u = y^c + \log p^c
 
     u is the paper's ReST (residual softmax target-class) utility, with the probability
-    :math:`p^c` after softmax, or sigmoid where the network has that. It passes the
-    cascading randomization of Adebayo et al.
-    (2018, arXiv 1810.03292).
+    :math:`p^c` after softmax, or after sigmoid if the network ends in one. It passes the
+    cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
     """
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
-        """Differentiates twice."""
+        """Computes the weights from the gradient and a Hessian-vector product."""
         forward = tapped.forward
         to_log = tf.math.log_sigmoid if forward.activation == "Sigmoid" else tf.nn.log_softmax
         log_probabilities = to_log(forward.logits)

@@ -1,4 +1,4 @@
-"""Methods that change the input or the feature maps and see what the score does.
+"""Methods that change the input or the feature maps and observe the score.
 
 All but Score-CAM pass the cascading randomization of Adebayo et al. (2018, arXiv
 1810.03292).
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class ScoreCam(PerturbationMethod):
     r"""Score-CAM (Wang et al., 2020, arXiv 1910.01279, algorithm 1).
 
-    Each feature map, upsampled and scaled from its minimum to its maximum into [0, 1],
-    masks the input; what score the network still gives is the map's weight:
+    Each feature map, upsampled and scaled to [0, 1] from its minimum to its maximum, masks the
+    input. The score of the masked input gives the map's weight:
 
     .. math::
         L^c = \mathrm{ReLU}\Big(\sum_k \alpha^c_k A^k\Big), \quad
@@ -34,13 +34,13 @@ class ScoreCam(PerturbationMethod):
         S_k = y^c(x \odot H^k) - y^c(0), \quad
         H^k = s(\mathrm{upsample}(A^k))
 
-    The score of the empty input, 0, is the same for all k and cancels in alpha. Upsampling
-    is bilinear. It costs a pass forward for each feature map.
+    The score of the empty input, 0, is the same for all k and cancels in alpha. Upsampling is
+    bilinear. The method costs one forward pass for each feature map.
 
-    Of the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292) it hardly
-    notices random weights above its layer: where the scores differ little, the weights
-    are nearly alike, and the map is near the mean of the feature maps. Random weights in
-    or below its layer it does notice.
+    In the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292) it hardly notices
+    random weights above its layer: if the scores differ little, the weights are nearly equal,
+    and the map is close to the mean of the feature maps. It does notice random weights in or
+    below its layer.
     """
 
     def explain(
@@ -67,9 +67,9 @@ class ScoreCam(PerturbationMethod):
 class GroupCam(PerturbationMethod):
     r"""Group-CAM (Zhang et al., 2021, arXiv 2103.13859): Score-CAM with few masks.
 
-    Neighbouring feature maps, weighted as in Grad-CAM, are summed up in G groups. Of each
-    sum what is above its 70th percentile :math:`p`, scaled into [0, 1], is a mask. It
-    keeps a part of the input, the rest is blurred (:math:`\tilde x`):
+    Adjacent feature maps, weighted as in Grad-CAM, are summed in G groups. The values of each sum
+    above its 70th percentile :math:`p`, scaled to [0, 1], form a mask. The mask keeps a part of the
+    input and the rest is blurred (:math:`\tilde x`):
 
     .. math::
         L^c = \mathrm{ReLU}\Big(\sum_g \alpha^c_g H^g\Big), \quad
@@ -78,11 +78,11 @@ class GroupCam(PerturbationMethod):
         M^g = \mathrm{ReLU}\Big(\sum_{k \in g} w^c_k A^k\Big)
 
     The blur is the paper's: Gaussian, with a standard deviation of 50 and a width of 51
-    pixels for inputs of 224. It costs G + 1 passes forward and one back.
+    pixels for inputs of 224 pixels. The method costs G + 1 forward passes and one backward pass.
 
     Attributes:
-        groups: G; each feature map by itself where there are no more.
-        percentile: What part of each mask is left out, 0 to 100.
+        groups: G; each feature map is its own group if there are no more.
+        percentile: The percentile up to which each mask is set to zero, 0 to 100.
     """
 
     groups: int = 32
@@ -120,15 +120,15 @@ class GroupCam(PerturbationMethod):
 class AblationCam(PerturbationMethod):
     r"""Ablation-CAM (Desai and Ramaswamy, 2020, WACV, doi 10.1109/WACV45572.2020.9093360).
 
-    What part of the score is lost when a feature map is set to zero is its weight:
+    The fraction of the score that is lost when a feature map is set to zero is its weight:
 
     .. math::
         L^c = \mathrm{ReLU}\Big(\sum_k w^c_k A^k\Big), \quad
         w^c_k = \frac{y^c - y^c_{A^k = 0}}{|y^c|}
 
-    The paper divides by the score itself, which is meant to be positive; its sign would
-    turn the map of a negative score inside out. It costs a pass through the layers after
-    the explained one for each feature map.
+    The paper divides by the score itself, which it assumes to be positive. Dividing by its
+    absolute value keeps the map of a negative score from being inverted. The method costs one
+    pass through the layers after the explained one for each feature map.
     """
 
     def explain(
@@ -157,23 +157,23 @@ class AblationCam(PerturbationMethod):
 class ReciproCam(PerturbationMethod):
     r"""ReciproCAM (Byun and Lee, 2022, arXiv 2209.14074; for transformers 2023, 2310.02588).
 
-    What a cell of the feature maps says when all others are silent is its place in the map:
+    The map's value at a cell is the class probability when all other cells are set to zero:
 
     .. math::
         L^c_{ij} = p^c(A \leftarrow G_{ij} A_{ij}) - \min_{a,b} p^c(A \leftarrow G_{ab} A_{ab})
 
-    :math:`G_{ij}` spreads the features of a cell over its neighbours by a Gaussian filter of 3×3,
-    (1, 2, 1) / 4 along each axis, and is zero elsewhere. Class tokens and others beside the
-    patches stay as they are. :math:`p^c` is the probability after softmax (sigmoid where the
-    network has that), as in the authors' program; so a class speaks where it does so louder than
-    others. It costs a pass through the layers after the explained one for each cell, and no
-    gradients.
+    :math:`G_{ij}` spreads the features of a cell over its neighbours by a 3×3 Gaussian filter,
+    (1, 2, 1) / 4 along each axis, and is zero elsewhere. Class tokens and other tokens beside the
+    patches stay unchanged. :math:`p^c` is the probability after softmax (or after sigmoid if the
+    network ends in one), as in the authors' code, so a cell counts when it raises the class
+    relative to others. The method costs one pass through the layers after the explained one for
+    each cell, and no gradients.
     """
 
     def explain(
         self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
-        """Lets each cell of each input speak alone."""
+        """Computes the probability that each cell of each input gives alone."""
         feature_maps = network.feature_maps(inputs)
         lengths = [length_of(feature_maps, axis) for axis in spatial_axes(feature_maps)]
         channels = length_of(feature_maps, -1)
@@ -209,11 +209,12 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
             \Big(\frac{\partial y^c}{\partial A^k_{ij}}\Big)^p \Big|_{x + \epsilon_m}
 
     A is that of the input without noise, and the powers stand for the derivatives as in
-    Grad-CAM++. The noise is the same at every call. It costs n passes forward and back.
+    Grad-CAM++. The noise is the same at every call. The method costs n forward and n backward
+    passes.
 
     Attributes:
         samples: n.
-        noise: The standard deviation of the noise, as a part of each input's range.
+        noise: The standard deviation of the noise, relative to each input's range of values.
     """
 
     samples: int = 8
@@ -229,7 +230,7 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
         )
         powers = [tf.constant(0.0)] * 3
         for sample in range(self.samples):
-            # The same for each input, so that no map depends on what else is in the batch.
+            # The same noise for each input, so that no map depends on the rest of the batch.
             noise = tf.random.stateless_normal(tf.shape(inputs)[1:], seed=(0, sample))
             _, gradients = network.evidence(inputs + noise * self.noise * span, targets)
             powers = [
@@ -240,13 +241,13 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
 
 
 def blur(inputs: tf.Tensor) -> tf.Tensor:
-    """Blurs inputs so that no object is left, as Group-CAM does.
+    """Blurs inputs so strongly that no object is recognizable, as in Group-CAM.
 
     Args:
         inputs: (N, ..., channels) float32.
 
     Returns:
-        The same shape. At the borders the mean is over what there is.
+        The same shape. At the borders the mean is over the existing pixels.
     """
     for axis in spatial_axes(inputs):
         length = length_of(inputs, axis)
@@ -262,7 +263,7 @@ def blur(inputs: tf.Tensor) -> tf.Tensor:
 
 
 def _spread_over_neighbours(lengths: Sequence[int]) -> np.ndarray:
-    """Gives for each cell the weights of all: (cells, ..., 1), a Gaussian filter around it."""
+    """Returns the weights of all cells for each cell: (cells, ..., 1), a Gaussian around it."""
     weights = np.ones((1, 1), np.float32)
     for length in lengths:
         distances = np.abs(np.subtract.outer(np.arange(length), np.arange(length)))
@@ -272,7 +273,7 @@ def _spread_over_neighbours(lengths: Sequence[int]) -> np.ndarray:
 
 
 def _keep_above(masks: tf.Tensor, percentile: float) -> tf.Tensor:
-    """Sets to zero what isn't above a percentile of its mask."""
+    """Sets values to zero that aren't above a percentile of their mask."""
     cells = tf.reshape(masks, (*masks.shape[:2], -1)).numpy()
     thresholds = np.percentile(cells, percentile, axis=-1)
     thresholds = thresholds.reshape(*masks.shape[:2], *(1 for _ in masks.shape[2:]))
@@ -280,7 +281,7 @@ def _keep_above(masks: tf.Tensor, percentile: float) -> tf.Tensor:
 
 
 def _scale_to_unit(masks: tf.Tensor, first_axis: int) -> tf.Tensor:
-    """Scales each mask to [0, 1], over the axes from one on; constant ones become zeros."""
+    """Scales each mask to [0, 1] over the axes from ``first_axis`` on; constant ones become 0."""
     axes = list(range(first_axis, masks.shape.rank))
     low = tf.reduce_min(masks, axes, keepdims=True)
     high = tf.reduce_max(masks, axes, keepdims=True)
@@ -293,6 +294,6 @@ def _channels_before_cells(feature_maps: tf.Tensor) -> list[int]:
 
 
 def _repeat(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Repeats one input's value for each row of a batch."""
+    """Repeats one input's value for each row of ``like``."""
     repeated: tf.Tensor = tf.repeat(value[None], len(like), axis=0)
     return repeated

@@ -1,4 +1,4 @@
-"""The methods by the names that users type, without the mathematics behind them."""
+"""The table of methods by name, without the code that computes them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ DEFAULT_METHOD = "gradcam"
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """A method: how it is listed, where it is, and all that others need to know of it.
+    """The description of a method, and where its code is.
 
     Attributes:
-        title: What its authors call it.
+        title: The name that its authors use.
         summary: How it works, in a few words.
-        paper: Where it was published.
-        cost: How many passes through the network a class takes, with the usual parameters:
-            "forward + back". K is the number of feature maps, Z that of the cells of each; a
-            partial pass begins at the explained layer.
-        implementation: "module:name" of a function of A and the gradient of y^c by A, or of a
-            class derived from `InGraphMethod` or, if it runs many times, `PerturbationMethod`
-            (see `gradcam_cli.cam.methods.base`). A module that begins with "." lies beside
-            this one.
-        needs_layer: Whether the choice of a layer means anything to it.
+        paper: The publication that introduced it.
+        cost: The number of passes through the network for one class, with the default
+            parameters: "forward + back". K is the number of feature maps and Z the number of
+            cells of each. A partial pass starts at the explained layer.
+        implementation: "module:name" of a function of A and the gradient of y^c with respect to
+            A, or of a class derived from `InGraphMethod` or, if it runs many times,
+            `PerturbationMethod` (see `gradcam_cli.cam.methods.base`). A module that begins with
+            "." is in this package.
+        needs_layer: Whether it explains a chosen layer.
         runs_many_times: Whether it runs the network on so many changed inputs or feature maps
-            that a single picture fills the machine, and it tells of its progress.
+            that a single picture keeps the machine busy. Such a method reports its progress.
         at_input_size: Whether its maps have a cell for each cell of the input, instead of one
             for each cell of the layer's output.
-        multiplies_cells: Whether it multiplies each cell by its own gradient. Before a layer that
-            normalizes each token that gives nothing: the layer doesn't notice how long a token is.
-        is_sparse: Whether a few cells outshine all others, so that a map that is scaled by its
-            maximum looks empty.
+        multiplies_cells: Whether it multiplies each cell by its own gradient. This is meaningless
+            before a layer that normalizes each token, because that layer's output doesn't
+            depend on a token's length.
+        is_sparse: Whether a few cells are so much larger than the others that a map scaled by
+            its maximum looks empty.
     """
 
     title: str
@@ -49,17 +50,17 @@ class MethodInfo:
 
 
 class MethodParameters(TypedDict, total=False):
-    """What can be chosen of methods; each takes what it documents, and nothing else.
+    """The parameters of methods; each method accepts only its own.
 
     Attributes:
-        gamma: Of Finer-CAM: how much of the other classes' scores is taken away, 0 to 1.
-        groups: Of Group-CAM: into how many groups the feature maps are divided.
-        k: Of FEM: how many standard deviations above its mean a cell must be.
-        noise: Of Smooth Grad-CAM++: the standard deviation of the noise, as a part of each
-            input's range.
-        percentile: Of Group-CAM: what part of each mask is left out, 0 to 100.
-        references: Of Finer-CAM: the number of classes to compare with.
-        samples: Of Smooth Grad-CAM++: the number of noisy copies.
+        gamma: Finer-CAM: the weight of the other classes' scores, 0 to 1.
+        groups: Group-CAM: the number of groups of feature maps.
+        k: FEM: how many standard deviations a cell must be above its map's mean.
+        noise: Smooth Grad-CAM++: the standard deviation of the noise, relative to each input's
+            range of values.
+        percentile: Group-CAM: the percentile up to which each mask is set to zero, 0 to 100.
+        references: Finer-CAM: the number of classes to compare with.
+        samples: Smooth Grad-CAM++: the number of noisy copies.
     """
 
     gamma: float
@@ -81,7 +82,7 @@ METHODS = {
     ),
     "gradcam++": MethodInfo(
         "Grad-CAM++",
-        "weights from higher derivatives, for several objects of a class",
+        "weights from higher derivatives, for several objects of one class",
         "Chattopadhay et al. 2018, arXiv 1710.11063",
         "1 + 1",
         ".gradients:grad_cam_plus_plus",
@@ -96,7 +97,7 @@ METHODS = {
     ),
     "xgradcam": MethodInfo(
         "XGrad-CAM",
-        "gradients weighted by the share of each cell in its feature map",
+        "gradients weighted by each cell's share of its feature map",
         "Fu et al. 2020, arXiv 2008.02312",
         "1 + 1",
         ".gradients:xgrad_cam",
@@ -150,7 +151,7 @@ METHODS = {
     ),
     "ablationcam": MethodInfo(
         "Ablation-CAM",
-        "what the score loses without each feature map; without gradients",
+        "loss of score without each feature map; without gradients",
         "Desai and Ramaswamy 2020, WACV",
         "K partial",
         ".perturbation:AblationCam",
@@ -158,7 +159,7 @@ METHODS = {
     ),
     "reciprocam": MethodInfo(
         "ReciproCAM",
-        "the probability that each cell of the feature maps gives alone; without gradients",
+        "probability from each cell of the feature maps alone; without gradients",
         "Byun and Lee 2022, arXiv 2209.14074 and 2310.02588",
         "Z partial",
         ".perturbation:ReciproCam",
@@ -184,7 +185,7 @@ METHODS = {
     ),
     "finercam": MethodInfo(
         "Finer-CAM",
-        "what sets the class apart from the most similar ones",
+        "what distinguishes the class from the most similar ones",
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
@@ -205,7 +206,7 @@ METHODS = {
     ),
     "rollout": MethodInfo(
         "Attention rollout",
-        "of transformers: attention multiplied through all blocks; the same for every class",
+        "for transformers: attention multiplied through all blocks; the same for every class",
         "Abnar and Zuidema 2020, arXiv 2005.00928",
         "1",
         ".attention:AttentionRollout",
@@ -213,7 +214,7 @@ METHODS = {
     ),
     "chefer": MethodInfo(
         "Attention relevance",
-        "of transformers: attention weighted by its gradients through all blocks",
+        "for transformers: attention weighted by its gradients through all blocks",
         "Chefer et al. 2021, arXiv 2103.15679",
         "1 + 1",
         ".attention:AttentionRelevance",
@@ -221,7 +222,7 @@ METHODS = {
     ),
     "legrad": MethodInfo(
         "LeGrad",
-        "of transformers: gradients by the attention of each block",
+        "for transformers: gradients with respect to the attention of each block",
         "Bousselham et al. 2024, arXiv 2404.03214",
         "1 + 1",
         ".attention:LeGrad",

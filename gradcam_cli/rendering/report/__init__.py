@@ -1,4 +1,4 @@
-"""The gallery: one page that shows every explained picture, without a server."""
+"""The report: one page that shows every explained picture, without a server."""
 
 from gradcam_cli.rendering.report.records import ReportMap, ReportPicture, make_preview
 from gradcam_cli.rendering.report.writer import ReportOptions, ReportWriter, check_may_replace

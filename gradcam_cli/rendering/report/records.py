@@ -1,4 +1,4 @@
-"""What a report shows of one picture."""
+"""The content of a report for one picture."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from gradcam_cli.pictures.fitting import Placement
 # Enough for the large view on common screens.
 _PREVIEW_SIDE = 960
 _PREVIEW_QUALITY = 80
-# Larger profiles are those of printers and scanners; a picture's own is far smaller.
+# Larger profiles belong to printers and scanners; a photograph's own is far smaller.
 _LARGEST_PROFILE = 8192
 _MAXIMUM_16_BIT = 65535
 
 
 @dataclass(frozen=True)
 class ReportMap:
-    """A bare map, which the page colours and lays over the picture itself.
+    """A bare map, which the page colours and lays over the picture.
 
     Attributes:
-        target: The class that was explained.
-        method: What the page calls the method.
-        arguments: Of the command that computes this map, besides the class, as they go to
-            a shell ("--method gradcam", "--layer conv").
+        target: The explained class.
+        method: The display name of the method.
+        arguments: The arguments, besides the class, of the command that reproduces this map,
+            quoted for a shell ("--method gradcam", "--layer conv").
         cells: (rows, columns) float32 in [0, 1], before upsampling.
-        placement: Where it lies on the preview.
+        placement: Its position on the preview.
     """
 
     target: Prediction
@@ -46,16 +46,16 @@ class ReportMap:
 
 @dataclass(frozen=True)
 class ReportPicture:
-    """What a report shows of one picture.
+    """The content of a report for one picture.
 
     Attributes:
-        path: The file as the user would name it.
-        preview: What `make_preview` gave; None if the picture couldn't be explained.
-        predictions: The most probable classes, the first of which it is filed under.
+        path: The file, as the user would write it.
+        preview: The result of `make_preview`; None if the picture couldn't be explained.
+        predictions: The most probable classes. The page groups pictures by the first.
         maps: One for each class and method; the first is shown first.
-        truth: The name of the true class, where it is known.
-        correct: Whether the first prediction is right, where that is known.
-        error: Why it couldn't be explained.
+        truth: The name of the true class; None if unknown.
+        correct: Whether the first prediction is right; None if unknown.
+        error: Why the picture couldn't be explained; None if it could.
     """
 
     path: str
@@ -69,7 +69,7 @@ class ReportPicture:
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture in the size of a screen.
+    """A picture reduced to screen size.
 
     Attributes:
         data: A WebP file.
@@ -81,11 +81,11 @@ class Preview:
 
 
 def make_preview(picture: Image.Image, side: int = _PREVIEW_SIDE) -> Preview:
-    """Reduces a picture to the size of a screen and encodes it.
+    """Reduces a picture to screen size and encodes it.
 
     Args:
         picture: Mode "RGB".
-        side: The longer side that it is reduced to, in pixels.
+        side: The length of the longer side after reduction, in pixels.
     """
     scale = min(1.0, side / max(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -99,7 +99,7 @@ def make_preview(picture: Image.Image, side: int = _PREVIEW_SIDE) -> Preview:
 
 
 def picture_record(picture: ReportPicture) -> dict[str, Any]:
-    """Turns a picture into what the script of the page reads, without its preview."""
+    """Converts a picture to the record that the page's script reads, without its preview."""
     record: dict[str, Any] = {"path": picture.path, "argument": _quote(_as_path(picture.path))}
     if picture.error is not None:
         return record | {"error": picture.error}
@@ -115,15 +115,16 @@ def picture_record(picture: ReportPicture) -> dict[str, Any]:
 
 
 def _as_path(path: str) -> str:
-    """Keeps a file name with a leading dash from being taken for an option."""
+    """Prefixes a file name with a leading dash, so that no command reads it as an option."""
     return f"./{path}" if path.startswith("-") else path
 
 
 def _quote(path: str) -> str:
-    """Quotes a file name such that pasting it into a terminal does nothing else."""
+    """Quotes a file name so that pasting it into a terminal is safe."""
     if path.isprintable():
         return shlex.quote(path)
-    # Bash and zsh read these escapes. A control character could end the paste, and run the rest.
+    # Bash and zsh decode these escapes. A raw control character could end the paste and run
+    # what follows.
     return "$'" + "".join(map(_escape, path)) + "'"
 
 

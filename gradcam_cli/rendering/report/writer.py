@@ -1,4 +1,4 @@
-"""Writes a report: one page, and beside it the pictures where there are many."""
+"""Writes a report: one page, with the pictures inside or in a folder beside it."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from gradcam_cli.version import __version__
 if TYPE_CHECKING:
     import jinja2
 
-# Offered after the run's own. Colour-blind readers are best served by the last two.
+# Offered after the colour map of the run. The last two suit colour-blind readers best.
 _COLORMAPS = ("jet", "turbo", "inferno", "viridis", "cividis")
-# Each uses what those before it hand on.
+# In this order, because each script uses those before it.
 _SCRIPTS = ("page.js", "heat.js", "grid.js", "viewer.js")
 _GENERATOR = "gradcam"
 _ASSETS_SUFFIX = "_files"
-# How far into a page its generator is named.
+# The generator is named within this many bytes from the start of a page.
 _HEAD = 2048
 _ASSET_NAME = re.compile(r"[0-9a-f]{24}\.webp")
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report says besides its pictures.
+    """The settings of a report.
 
     Attributes:
         title: The headline.
         subtitle: The line below it.
-        arguments: Of the commands that reproduce the pictures, as they go to a shell: what
-            all have in common ("--model resnet50", "--fit pad").
-        colormap: The colour map that is shown first, a name that Matplotlib knows.
-        alpha: How much of the colour shows at first, 0 to 1.
-        assets: Put the pictures into a folder beside the page instead of into it.
+        arguments: The arguments that the commands for all pictures share, quoted for a shell
+            ("--model resnet50", "--fit pad").
+        colormap: The initial colour map, a name that Matplotlib knows.
+        alpha: The initial opacity of the map, 0 to 1.
+        assets: Whether to write the pictures to a folder beside the page.
     """
 
     title: str
@@ -59,10 +59,10 @@ class ReportOptions:
 
 
 def check_may_replace(path: Path) -> None:
-    """Makes sure that a report may be written under a name.
+    """Checks that a report may be written to a path.
 
     Raises:
-        OutputError: There is something else under it, or it can't be read or written.
+        OutputError: Another file has this name, or the path can't be read or written.
     """
     check_folder(path.parent, str(path))
     if path.is_dir():
@@ -81,10 +81,10 @@ def check_may_replace(path: Path) -> None:
 
 
 class ReportWriter:
-    """Collects pictures for a report and writes it, with little of them in memory.
+    """Collects pictures for a report and writes it, keeping little of them in memory.
 
-    The page shows the pictures by class and confidence, and colours and blends their maps
-    by itself. It loads nothing from elsewhere and needs no server.
+    The page groups the pictures by class and confidence, and colours and blends the maps
+    itself. It loads nothing from elsewhere and needs no server.
 
     Example:
         >>> with ReportWriter(Path("report.html"), ReportOptions("Cats")) as report:
@@ -97,15 +97,15 @@ class ReportWriter:
     """
 
     def __init__(self, path: Path, options: ReportOptions) -> None:
-        """Makes sure that the report may be written.
+        """Checks that the report may be written.
 
         Args:
-            path: The page. A report of this tool under that name is replaced.
-            options: What it says.
+            path: The page. An earlier report of this tool at this path is replaced.
+            options: The settings of the report.
 
         Raises:
-            OutputError: There is something else under that name or that of the folder, or
-                it can't be written.
+            OutputError: Another file or folder has the name of the page or of its folder, or
+                they can't be written.
             UsageError: Matplotlib has no such colour map.
         """
         self.path = path
@@ -125,7 +125,7 @@ class ReportWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # What is left of a failed write fails again, and was told of.
+        # Closing flushes again after a failed write; that error was reported already.
         with contextlib.suppress(OSError):
             self._previews.close()
 
@@ -144,7 +144,7 @@ class ReportWriter:
         self._records.append(record)
 
     def write(self) -> None:
-        """Writes the page with all that was added.
+        """Writes the page with all pictures added so far.
 
         Raises:
             OutputError: It can't be written.
@@ -195,7 +195,7 @@ class ReportWriter:
             yield
         except OSError as error:
             raise OutputError(
-                f"{self.path}: its pictures cannot be kept for now ({reason(error)}); choose "
+                f"{self.path}: cannot store its pictures temporarily ({reason(error)}); choose "
                 f"another folder for temporary files with TMPDIR"
             ) from error
 
@@ -209,7 +209,7 @@ class ReportWriter:
             file.write(b"The pictures of a report. gradcam writes and removes them.\n")
 
     def _write_asset(self, preview: Preview) -> str:
-        # By its content, so that a report being written doesn't change the one before it.
+        # Named by content, so that writing a new report doesn't change the earlier one.
         name = f"{hashlib.sha256(preview.data).hexdigest()[:24]}.webp"
         if name not in self._written:
             self._written.add(name)
