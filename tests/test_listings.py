@@ -93,7 +93,18 @@ def test_info(nested, tmp_path):
     assert builtin["classes"][281] == {"index": 281, "name": "tabby", "wnid": "n02123045"}
 
 
-@pytest.mark.parametrize("command", ["models", "methods", "layers", "info"])
+def test_metrics():
+    record, plain = listed("metrics")
+    names = [entry["name"] for entry in record["metrics"]]
+    assert names == [line.split()[0] for line in plain.splitlines()[1:]]
+    needing = [entry["name"] for entry in record["metrics"] if entry["needs_annotations"]]
+    assert "pointing_game" in needing
+    assert plain.count("(needs --annotations)") == len(needing)
+    accepted = CliRunner().invoke(main, ["evaluate", "--help"]).stdout
+    assert "gradcam metrics" in accepted
+
+
+@pytest.mark.parametrize("command", ["models", "methods", "metrics", "layers", "info"])
 def test_help_and_documentation_name_the_keys(command, nested):
     record, _ = listed(command, *([nested] if command in ("layers", "info") else []))
     keys = set(record)

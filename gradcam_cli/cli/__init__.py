@@ -13,6 +13,7 @@ from gradcam_cli.cli.group import GradcamGroup
 from gradcam_cli.cli.info import info
 from gradcam_cli.cli.layers import layers
 from gradcam_cli.cli.methods import methods
+from gradcam_cli.cli.metrics import metrics
 from gradcam_cli.cli.models import models
 from gradcam_cli.cli.show import show
 from gradcam_cli.version import __version__
@@ -28,14 +29,14 @@ def main() -> None:
     """Shows where an image classifier looked, and why this class.
 
     \b
-    gradcam demo                   try it: explains two pictures that come with it
-    gradcam photo.jpg              overlay photo_gradcam.png, top classes
-    gradcam photos/ --out maps/    every picture below a folder
-    gradcam show photo.jpg         in a window or in the terminal
-    gradcam evaluate photos/       can the maps be trusted?
-    gradcam explain --help         all options
+    gradcam demo                   try it on two pictures that come with gradcam
+    gradcam photo.jpg              write photo_gradcam.png, print the top classes
+    gradcam photos/ --out maps/    explain all pictures in a folder, recursively
+    gradcam show photo.jpg         show the result in a window or in the terminal
+    gradcam evaluate photos/       measure how far the maps can be trusted
+    gradcam explain --help         show all options
 
-    A file or folder that has the name of a command is written ./models.
+    If a file or folder has the name of a command, write it as ./models.
     """
 
 
@@ -47,5 +48,6 @@ main.add_command(explain)
 main.add_command(info)
 main.add_command(layers)
 main.add_command(methods)
+main.add_command(metrics)
 main.add_command(models)
 main.add_command(show)

@@ -20,7 +20,9 @@ from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
 _FAILED = 1
 
 
-@click.command(name="best-layer", short_help="Rank the layers of a model by how true maps are.")
+@click.command(
+    name="best-layer", short_help="Rank the layers of a model by how faithful their maps are."
+)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "--method",
@@ -28,10 +30,10 @@ _FAILED = 1
     type=MethodName([name for name, info in METHODS.items() if info.needs_layer]),
     default=DEFAULT_METHOD,
     show_default=True,
-    help="How the map is computed (see 'gradcam methods').",
+    help="The method that computes the maps ('gradcam methods' lists them).",
 )
 @layers_option(
-    "Compare these layers. Can be repeated. [default: the last layer of every shape of output]"
+    "A layer to compare. Can be repeated. [default: the last layer of each output shape]"
 )
 @measuring_options
 @debug_option
@@ -49,8 +51,8 @@ def best_layer(
 ) -> None:
     """Ranks the layers of a model by how well their maps show what the network used.
 
-    Each layer gets a rank in every metric (see 'gradcam evaluate'); layers are listed by their
-    mean rank. Use several pictures: one alone says little.
+    Each layer gets a rank in each metric (see 'gradcam evaluate'). The layers are listed by
+    their mean rank. Use several pictures; a single one says little.
 
     \b
     Examples:

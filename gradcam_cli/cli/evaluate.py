@@ -37,20 +37,21 @@ _FAILED = 1
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @methods_option("Can be repeated.")
 @layers_option(
-    "The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: each is "
-    "measured. [default: the last with a spatial output]"
+    "The layer to explain, by name or index ('gradcam layers' lists them). Repeat it to compare "
+    "layers. [default: the last layer with a spatial output]"
 )
 @click.option(
     "--annotations",
     metavar="FOLDER|FILE.json",
     type=LocalPath(),
-    help="Where the objects are, for the metrics of localisation: a folder of Pascal VOC or "
+    help="The objects in the pictures, for the localisation metrics: a folder of Pascal VOC or "
     "ImageNet XML files or mask PNGs, or a COCO file.",
 )
 @click.option(
     "--sanity",
     is_flag=True,
-    help="Also draw how the maps change as the layers' weights are shuffled, the last first.",
+    help="Also draw how the maps change as the weights of the layers are randomised one by one, "
+    "from the last layer to the first (Adebayo et al. 2018).",
 )
 @click.option(
     "-o",
@@ -78,9 +79,8 @@ def evaluate(
 ) -> None:
     """Measures whether maps show what the network used.
 
-    Prints a table with the figures of each method and layer and 95 % confidence intervals,
-    the best of each column marked, beside those of a random map and of a Gaussian in the
-    middle; says in plain language what they mean; and writes them as
+    Prints a table with the values of each method and layer, their 95 % confidence intervals,
+    and what they mean. A random map and a Gaussian in the centre serve as baselines. Writes
     evaluation_gradcam.csv, evaluation_gradcam_pictures.csv and evaluation_gradcam.png.
 
     \b

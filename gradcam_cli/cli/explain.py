@@ -89,15 +89,16 @@ class _ExplainCommand(click.Command):
     "manifests",
     metavar="LIST",
     multiple=True,
-    help="Also explain what this file lists: a path in each line, or CSV with the columns path "
-    "and class, which goes before --class; - is standard input. Can be repeated.",
+    help="Also explain the pictures listed in this file: one path per line, or CSV with the "
+    "columns path and class (a class there overrides --class). - reads standard input. Can be "
+    "repeated.",
 )
 @click.option(
     "--json",
     metavar="[FILE.jsonl]",
     type=LocalPath(allow_dash=True),
-    help="Print one JSON object for each picture, or add them to a file (.jsonl, .ndjson or "
-    ".json), where they replace older ones of the same pictures.",
+    help="Print one JSON object per picture, or append them to a file (.jsonl, .ndjson or .json), "
+    "where they replace earlier objects of the same pictures.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only (and --json).")
 @click.option(
@@ -124,10 +125,10 @@ def explain(
 ) -> None:
     """Explains pictures: prints the most probable classes and writes an overlay of each.
 
-    PATH is a picture, or a folder, which is searched recursively, or the URL of either
-    (s3://bucket/photos). The overlay of photo.jpg is photo_gradcam.png. Options that change the
-    picture are part of its name (photo_layercam_281-tabby.png), so variants lie side by side. No
-    file of yours is ever overwritten.
+    PATH is a picture, a folder (searched recursively), or the URL of either, such as
+    s3://bucket/photos. The overlay of photo.jpg is photo_gradcam.png. Options that change the
+    result are part of its name, such as photo_layercam_281-tabby.png. Your own files are never
+    overwritten.
 
     \b
     Examples:

@@ -9,14 +9,16 @@ from gradcam_cli.cli.options import debug_option, json_option, model_options, th
 from gradcam_cli.models.options import ModelOptions
 
 
-@click.command(short_help="Tell what a model takes and returns.")
+@click.command(short_help="Describe a model: its input, its classes, its default layer.")
 @click.argument("named", metavar="[MODEL]", required=False)
 @model_options
 @json_option
 @debug_option
 @click.pass_context
 def info(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json: bool) -> None:
-    """Tells what a model takes and returns, and what was chosen for it and why.
+    """Describes a model: its input, its preprocessing, its classes and its default layer.
+
+    Says what gradcam chose for the model, and why.
 
     With --json: model, input_size (height, width), any_size, channels, preprocessing,
     class_score, default_layer (name, output_shape, cells, feature_maps, reason), parameters,

@@ -18,13 +18,14 @@ from gradcam_cli.models.options import ModelOptions
 def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json: bool) -> None:
     """Lists the layers of a model that --layer accepts.
 
-    Those that can be explained have a spatial output, and the class score depends on
-    them; the others are dimmed. The shapes are for an input of the model's own size.
-    Layers of a nested model go by its name and theirs: backbone/block5_conv3, or by
-    their name alone where no other layer has it.
+    A layer can be explained if its output is spatial and the class score depends on it. The
+    other layers are dimmed. Shapes are for an input of the model's own size. A layer inside
+    a nested model is addressed by its path, such as backbone/block5_conv3, or by its name
+    alone if that is unique.
 
-    With --json, "layers" holds an object for each: index, name, output_shape, cells (rows,
-    columns), feature_maps, type, parameters, usable, default; "model" is the model's name.
+    With --json, "layers" contains an object per layer: index, name, output_shape, cells
+    (rows, columns), feature_maps, type, parameters, usable, default. "model" is the model's
+    name.
 
     \b
     Examples:

@@ -1,10 +1,11 @@
-"""What the commands that list things print as JSON."""
+"""The JSON that the commands for listings print."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.evaluation.table import ALL_METRICS
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def models_record() -> dict[str, Any]:
-    """Tells of each model what ``gradcam models`` does."""
+    """Describes each named model as ``gradcam models`` does."""
     models = [
         {
             "name": model.name,
@@ -31,7 +32,7 @@ def models_record() -> dict[str, Any]:
 
 
 def methods_record() -> dict[str, Any]:
-    """Tells of each method what ``gradcam methods`` does."""
+    """Describes each method as ``gradcam methods`` does."""
     methods = [
         {
             "name": name,
@@ -47,8 +48,24 @@ def methods_record() -> dict[str, Any]:
     return {"methods": methods}
 
 
+def metrics_record() -> dict[str, Any]:
+    """Describes each metric as ``gradcam metrics`` does."""
+    metrics = [
+        {
+            "name": name,
+            "title": info.title,
+            "summary": info.summary,
+            "paper": info.paper,
+            "higher_is_better": info.higher_is_better,
+            "needs_annotations": info.needs_objects,
+        }
+        for name, info in ALL_METRICS.items()
+    ]
+    return {"metrics": metrics}
+
+
 def layers_record(classifier: Classifier) -> dict[str, Any]:
-    """Tells of each layer of a model what ``gradcam layers`` does."""
+    """Describes each layer of a model as ``gradcam layers`` does."""
     layers = [
         {
             "index": layer.node.index,
@@ -64,7 +81,7 @@ def layers_record(classifier: Classifier) -> dict[str, Any]:
 
 
 def info_record(classifier: Classifier) -> dict[str, Any]:
-    """Tells of a model what ``gradcam info`` does, and the names of all classes."""
+    """Describes a model as ``gradcam info`` does, with the names of all classes."""
     labels = classifier.labels
     classes = []
     for index in range(len(labels)):

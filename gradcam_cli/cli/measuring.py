@@ -32,7 +32,7 @@ _OPTIONS = (
         "wanted_class",
         metavar="CLASS",
         help="The class to explain: an index, a WordNet id or a name. [default: the most "
-        "probable of each picture]",
+        "probable class of each picture]",
     ),
     click.option(
         "--metric",
@@ -40,13 +40,11 @@ _OPTIONS = (
         metavar="NAME",
         type=click.Choice(list(METRICS)),
         multiple=True,
-        help="What is measured. "
-        + "; ".join(f"{name}: {info.summary}" for name, info in METRICS.items())
-        + ". Can be repeated.",
+        help="A metric to measure ('gradcam metrics' lists them). Can be repeated. [default: all]",
     ),
     fit_option(
-        "How a picture fits the network's input. [default: keep, or squash for networks of one "
-        "size]"
+        "How to fit a picture into the network's input (see 'gradcam explain --help'). [default: "
+        "keep, or squash if the network has a fixed input size]"
     ),
     max_download_option,
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),

@@ -14,13 +14,13 @@ from gradcam_cli.cli.options import debug_option, json_option
 @json_option
 @debug_option
 def methods(as_json: bool) -> None:
-    """Lists the methods that --method accepts, each with the paper that it comes from.
+    """Lists the methods that --method accepts and the paper that each comes from.
 
-    Passes are those through the network, forward + back, for each class of a picture. K is
-    the number of feature maps, Z that of the cells of each; a partial pass begins at the
-    explained layer.
+    "passes" counts forward + backward passes through the network for each class of a picture.
+    K is the number of feature maps, Z the number of cells in each. A partial pass starts at
+    the explained layer.
 
-    With --json, "methods" holds an object for each: name, title, summary, passes, paper,
+    With --json, "methods" contains an object per method: name, title, summary, passes, paper,
     needs_layer, default.
     """
     if as_json:

@@ -16,7 +16,7 @@ from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 def models(as_json: bool) -> None:
     """Lists the pretrained models that --model accepts.
 
-    All of them tell the 1,000 classes of ImageNet apart. "top-1" is the published
+    All of them distinguish the 1,000 classes of ImageNet. "top-1" is the published
     accuracy on one centre crop.
 
     With --json, "models" holds an object for each: name, input_size (height, width), any_size,

@@ -142,29 +142,30 @@ model_options = filled_with(
         "--model",
         metavar="NAME|FILE",
         shell_complete=_complete_models,
-        help="The classifier: a name ('gradcam models' lists them), or your own .keras or .h5 "
-        f"file or SavedModel folder. [default: {DEFAULT_MODEL}, or the one model known to have "
-        "the layer]",
+        help="The classifier: a name ('gradcam models' lists them), or your own model: a .keras "
+        f"or .h5 file or a SavedModel folder. [default: {DEFAULT_MODEL}; with --layer, the named "
+        "model that has this layer]",
     ),
     click.option(
         "-w",
         "--weights",
         metavar="FILE",
         type=LocalPath(),
-        help="Read the weights of a named model from a .weights.h5, .h5 or .keras file.",
+        help="Load the weights of a named model from this .weights.h5, .h5 or .keras file.",
     ),
     click.option(
         "--labels",
         metavar="FILE",
         type=LocalPath(),
-        help="The names of the classes: one a line, .json (list or map) or .csv. [default: "
-        "ImageNet's for 1,000 classes]",
+        help="A file with the class names: one name per line, .json (list or map) or .csv. "
+        "[default: ImageNet's names if the model has 1,000 classes]",
     ),
     click.option(
         "--preprocess",
         metavar="HOW",
-        help="What is done to RGB in 0-255 before the network: none, 0-1, -1-1, caffe, torch, or "
-        "a model's name for its own. [default: read off the model]",
+        help="How RGB values from 0 to 255 are scaled for the network: none, 0-1, -1-1, caffe, "
+        "torch, or the name of a model, to use that model's scaling. [default: read from the "
+        "model]",
     ),
     click.option(
         "--head",
@@ -173,25 +174,26 @@ model_options = filled_with(
         cls=_HeadOption,
         metavar="NAME",
         callback=_refuse_path,
-        help="Which output of your model holds the class scores, if it has several.",
+        help="The output that holds the class scores, if your model has several outputs.",
     ),
     click.option(
         "--size",
         metavar="PIXELS|HxW",
         type=_Size(),
-        help="Size of the input, for networks that take any; larger gives a finer map. Rounded to "
-        "a multiple of the network's stride.",
+        help="The input size, for networks that accept any size. A larger input gives a finer map. "
+        "Rounded to a multiple of the network's stride.",
     ),
     click.option(
         "--unsafe",
         is_flag=True,
-        help="Load your model even if it holds code (Lambda layers), which is run.",
+        help="Load the model even if it contains code, such as Lambda layers. The code is run.",
     ),
     click.option(
         "--custom-objects",
         metavar="FILE.py",
         type=LocalPath(),
-        help="Python code that your model needs; goes with --unsafe.",
+        help="A Python file with the classes and functions that your model needs. Requires "
+        "--unsafe.",
     ),
 )
 
@@ -238,7 +240,7 @@ def methods_option(more_help: str) -> Decorator:
         callback=joined,
         default=[DEFAULT_METHOD],
         show_default=True,
-        help=f"How the map is computed (see 'gradcam methods'). {more_help}",
+        help=f"The method that computes the map ('gradcam methods' lists them). {more_help}",
     )
 
 
@@ -256,11 +258,11 @@ def fit_option(help_: str) -> Decorator:
 
 alpha_option = click.option(
     "--alpha",
-    metavar="PART",
+    metavar="FRACTION",
     type=click.FloatRange(0, 1),
     default=DEFAULT_ALPHA,
     show_default=True,
-    help="How much of the colour shows, 0 to 1.",
+    help="The opacity of the colours, from 0 to 1.",
 )
 colormap_option = click.option(
     "--colormap",
@@ -268,7 +270,7 @@ colormap_option = click.option(
     default=DEFAULT_COLORMAP,
     show_default=True,
     shell_complete=_complete_colormaps,
-    help="Any colour map of Matplotlib.",
+    help="The name of a Matplotlib colour map.",
 )
 max_download_option = click.option(
     "--max-download",
@@ -276,7 +278,7 @@ max_download_option = click.option(
     type=click.IntRange(min=1),
     default=DEFAULT_MEGABYTES,
     show_default=True,
-    help="Refuse a picture from a URL that has more megabytes.",
+    help="Refuse pictures from a URL that are larger than this, in megabytes.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object with the keys above."
@@ -287,5 +289,5 @@ debug_option = click.option(
     expose_value=False,
     is_eager=True,
     callback=_set_debug,
-    help="Show where in the program an error arose, and TensorFlow's messages.",
+    help="Show the traceback of an error, and TensorFlow's messages.",
 )

@@ -37,55 +37,56 @@ explain_options = filled_with(
     "wanted",
     ExplainOptions,
     layers_option(
-        "The layer to explain, by name or index (see 'gradcam layers'). Can be repeated: their "
-        "maps are fused. [default: the last with a spatial output]"
+        "The layer to explain, by name or index ('gradcam layers' lists them). Repeat it to fuse "
+        "the maps of several layers. [default: the last layer with a spatial output]"
     ),
     click.option(
         "--fuse",
         "fusion",
         type=click.Choice(["mean", "max"]),
-        help=f"How the maps of several layers become one. [default: {DEFAULT_FUSION}]",
+        help=f"How to combine the maps of several layers. [default: {DEFAULT_FUSION}]",
     ),
-    methods_option("Can be repeated: a sheet that compares them."),
+    methods_option("Repeat it to compare methods on one sheet."),
     click.option(
         "--smooth",
         is_flag=True,
-        help="Average the maps of brighter, darker and mirrored copies; takes six times as long.",
+        help="Average the maps of brighter, darker and mirrored copies. Takes six times as long.",
     ),
     classes_option(
-        "The class to explain: an index, a WordNet id or a name. Can be repeated: an overlay for "
-        "each. [default: the most probable]"
+        "The class to explain: an index, a WordNet id or a name. Repeat it for an overlay of each "
+        "class. [default: the most probable class]"
     ),
     click.option(
         "-k",
         "--top-k",
         metavar="K",
         type=click.IntRange(min=1),
-        help=f"Tell the K most probable classes. [default: {DEFAULT_TOP_K}; of several pictures, "
-        f"1]",
+        help=f"Print the K most probable classes. [default: {DEFAULT_TOP_K}; 1 for several "
+        f"pictures]",
     ),
     click.option(
         "--each",
         is_flag=True,
-        help=f"An overlay for each of the K most probable classes (K is {DEFAULT_EACH} unless "
-        f"--top-k says otherwise), and one picture in which each class has its own hue.",
+        help="Write an overlay for each of the K most probable classes, and a composite in which "
+        f"each class has its own hue. K is {DEFAULT_EACH} unless --top-k is given.",
     ),
     fit_option(
-        "How a picture fits the network's input: in its own shape, stretched, its middle with a "
-        "margin cut off or without, or with borders. [default: what is stored with a KerasHub "
-        "model; else keep, or squash for networks of one size]"
+        "How to fit a picture into the network's input: keep its aspect ratio (keep), stretch it "
+        "(squash), cut out its centre with a margin (crop) or without (cover), or add borders "
+        "(pad). [default: as stored with a KerasHub model; else keep, or squash if the network has "
+        "a fixed input size]"
     ),
     click.option(
         "--truth",
         metavar="folders|FILE.csv",
-        help="What the pictures really show, by the names of their folders or by a table of "
-        "pictures and classes: marks right and wrong predictions.",
+        help="The true classes: from the names of the pictures' folders, or from a CSV table of "
+        "pictures and classes. Marks right and wrong predictions.",
     ),
     click.option(
         "--only",
         type=click.Choice([ONLY_WRONG]),
-        help="With --truth: write the wrongly predicted pictures only, and explain both the "
-        "predicted and the true class.",
+        help="With --truth: explain only wrong predictions, each for both the predicted and the "
+        "true class.",
     ),
 )
 draw_options = filled_with(
@@ -97,23 +98,25 @@ draw_options = filled_with(
         "--heatmap",
         type=click.Choice(list(HEATMAP_FORMATS)),
         metavar=f"[{'|'.join(HEATMAP_FORMATS)}]",
-        help="Also write the bare map, as 16-bit grey PNG or as NumPy array.",
+        help="Also write the map alone, as a 16-bit grey PNG or a NumPy array.",
     ),
     click.option(
         "--figure",
         type=click.Choice(list(FIGURE_FORMATS)),
         metavar=f"[{'|'.join(FIGURE_FORMATS)}]",
-        help="Also write a labelled figure: the original and the overlays side by side.",
+        help="Also write a labelled figure with the original and the overlays side by side.",
     ),
-    click.option("--contour", is_flag=True, help="Outline the region above the threshold."),
+    click.option("--contour", is_flag=True, help="Outline the region above --threshold."),
     click.option(
-        "--box", is_flag=True, help="Draw the box of that region's largest connected part."
+        "--box",
+        is_flag=True,
+        help="Draw the bounding box of the largest connected part of that region.",
     ),
     click.option(
         "--threshold",
-        metavar="PART",
+        metavar="FRACTION",
         type=click.FloatRange(0, 1, min_open=True),
-        help=f"Where the region begins, as a part of the map's maximum. "
+        help=f"The fraction of the map's maximum above which the region lies. "
         f"[default: {DEFAULT_THRESHOLD}]",
     ),
 )
@@ -125,40 +128,40 @@ write_options = filled_with(
         "--out",
         metavar="FOLDER|FILE.png|URL",
         type=StoragePath(),
-        help="Write results to this folder, with the subfolders of the pictures; or, for one "
-        "picture, to this file (.png, .jpg or .webp). [default: beside each picture]",
+        help="Write results to this folder, which gets the same subfolders as the pictures. For "
+        "one picture, this may be a file (.png, .jpg or .webp). [default: beside each picture]",
     ),
     click.option(
         "--name",
         metavar="PATTERN",
-        help='Name results by a pattern: "{stem}_{method}_{class}" gives '
-        "photo_gradcam_281-tabby.png. Fields: {stem} (the picture's name), {method}, {layer}, "
-        "{model}, {class}.",
+        help='Name results by this pattern. "{stem}_{method}_{class}" gives '
+        "photo_gradcam_281-tabby.png. The fields are {stem} (the picture's name), {method}, "
+        "{layer}, {model} and {class}.",
     ),
     click.option(
         "--format",
         type=click.Choice(list(PICTURE_FORMATS)),
         default=DEFAULT_FORMAT,
         show_default=True,
-        help="What overlays are written as; jpg and webp take a tenth of the room.",
+        help="The format of overlays. jpg and webp files have about a tenth of the size.",
     ),
     click.option(
         "--report",
         metavar="FILE.html",
         type=LocalPath(dir_okay=False),
-        help="Write a gallery of all pictures: one page that needs no server and no network. "
-        "Overlays are then written only where --out or another option asks for files.",
+        help="Write a gallery of all pictures as one HTML page, which needs no server and no "
+        "network. Overlay files are then written only if --out or another option asks for them.",
     ),
     click.option(
         "--report-assets",
         is_flag=True,
-        help="Put the pictures of the report into a folder beside it, for thousands of them.",
+        help="Put the report's pictures into a folder beside it. Use it for thousands of pictures.",
     ),
     click.option(
         "--skip-existing",
         is_flag=True,
-        help="Go on where an earlier run with the same options stopped: leave out pictures whose "
-        "results are there.",
+        help="Resume an earlier run with the same options: skip pictures that already have their "
+        "results.",
     ),
 )
 machine_options = filled_with(
@@ -168,28 +171,27 @@ machine_options = filled_with(
         "--batch-size",
         metavar="N",
         type=click.IntRange(min=1),
-        help="How many pictures go through the network at once. [default: what suits the machine; "
-        "half of it, where memory doesn't last]",
+        help="How many pictures go through the network at once. [default: chosen for the machine, "
+        "and halved when memory runs out]",
     ),
     click.option(
         "--ray",
         "address",
         metavar="ADDRESS|local",
-        help="Share the work among the workers of a Ray cluster, as host:6379, or of one that is "
-        "started here for the time of the run. Needs --out; adds a table of results in Parquet "
-        "files.",
+        help="Run on a Ray cluster: its address (host:6379), or 'local' to start one on this "
+        "machine for the run. Requires --out. Also writes a table of results as Parquet files.",
     ),
     click.option(
         "--workers",
         metavar="N",
         type=click.IntRange(min=1),
-        help="How many threads decode, draw and, without a GPU, compute. [default: one a core] "
-        "With --ray, how many processes hold the model. [default: one on each GPU, or else core]",
+        help="How many threads decode, draw and, without a GPU, compute. [default: one per core] "
+        "With --ray: how many processes load the model. [default: one per GPU, or one per core]",
     ),
     click.option(
         "--mixed-precision",
         is_flag=True,
-        help="Compute in half precision: faster on most GPUs, and slower without one.",
+        help="Compute in half precision: faster on most GPUs, slower on CPUs.",
     ),
     max_download_option,
 )
