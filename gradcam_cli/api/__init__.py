@@ -1,6 +1,6 @@
 """The interface for notebooks and programs."""
 
-from gradcam_cli.runtime.onednn import choose_onednn
+from gradcam_cli.runtime.tensorflow_import import import_for_programs
 
 # Each module of this room imports TensorFlow, if nobody has yet.
-choose_onednn()
+import_for_programs()
