@@ -1,9 +1,13 @@
 """Figures, regions, composites, reports and the screen, as the real command makes them."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -226,6 +230,45 @@ def test_show_draws_half_blocks_that_can_be_recognised(samples, run_gradcam, tmp
         expected = np.asarray(image.resize(shown.shape[1::-1]), float)
     assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.97
     assert list(tmp_path.iterdir()) == []
+
+
+def test_show_draws_without_colours_where_none_are_wanted(run_gradcam, samples):
+    ran = run_gradcam("show", samples / "macaw.jpg", DISPLAY="", NO_COLOR="1")
+    assert ran.returncode == 0, ran.stderr
+    assert "\x1b" not in ran.stdout
+    assert HALF_BLOCK not in ran.stdout
+    drawn = [line for line in ran.stdout.splitlines() if "\u2800" <= line[0] <= "\u28ff"]
+    assert len(drawn) > 10
+    assert any("█" in line for line in drawn)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no pseudo-terminals")
+def test_show_keeps_the_table_and_the_prompt_in_view(samples, command_environment):
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = command_environment | {"DISPLAY": "", "TERM": "xterm-256color"}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "gradcam_cli", "show", samples / "koala.jpg"],
+        stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+        env={key: value for key, value in environment.items() if key not in ("COLUMNS", "LINES")},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    # Linux ends the other side of a terminal with an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    assert running.wait(60) == 0
+    lines = shown.decode().splitlines()
+    assert any("koala" in line for line in lines[:3])
+    assert sum(HALF_BLOCK in line for line in lines) >= 8
+    # The command's own line is above, and the prompt below.
+    assert len(lines) + 2 <= 24
 
 
 def test_a_line_break_in_a_name_is_no_obstacle_to_a_figure(run_gradcam, samples, tmp_path):

@@ -1,6 +1,6 @@
 """The Python interface for notebooks and programs."""
 
-from gradcam_cli.runtime.onednn import choose_onednn
+from gradcam_cli.runtime.tensorflow_import import import_for_programs
 
-# The modules of this package import TensorFlow; the choice must come first.
-choose_onednn()
+# Each module of this package imports TensorFlow, unless the program has done so already.
+import_for_programs()

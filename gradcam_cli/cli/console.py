@@ -83,13 +83,29 @@ def stdout_console() -> Console:
 
 
 def picture_console() -> Console:
-    """Makes the console for pictures, which are nothing without their colours."""
+    """Makes the console for pictures, which are nothing without their colours.
+
+    It has them in a file too, and where somebody asked for colours in spite of NO_COLOR.
+    """
     console = stdout_console()
-    if console.is_terminal:
-        return console
-    return Console(
-        force_terminal=True, color_system="truecolor", width=_PICTURE_WIDTH, height=_PICTURE_WIDTH
-    )
+    if not console.is_terminal:
+        console = Console(
+            force_terminal=True,
+            color_system="truecolor",
+            width=_PICTURE_WIDTH,
+            height=_PICTURE_WIDTH,
+        )
+    console.no_color = False
+    return console
+
+
+def has_colors() -> bool:
+    """Says whether pictures on standard output may have colours.
+
+    NO_COLOR says no, and so does a terminal that has none.
+    """
+    console = stdout_console()
+    return not console.no_color and not (console.is_terminal and console.color_system is None)
 
 
 def stderr_console() -> Console:

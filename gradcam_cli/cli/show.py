@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
+from gradcam_cli.cli.console import has_colors, picture_console, stdout_console
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
@@ -24,14 +27,24 @@ from gradcam_cli.cli.options import (
 from gradcam_cli.cli.path_types import StoragePath
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.files.storage import AnyPath, file_name
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
-from gradcam_cli.run.job import Job, make_ready
+from gradcam_cli.run.job import Job, ReadyJob, make_ready
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, ExplainOptions, MachineOptions
 
-_WINDOW = "window"
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from gradcam_cli.run.records import PictureResult
+
+_ASKING = ("kitty", "sixel")
+_WINDOW, _BLOCKS, _TEXT = "window", "blocks", "text"
+# The command's own line above, and the prompt below.
+_LINES_AROUND = 2
+_LEAST_LINES = 8
+_LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in colour"
 
 
 @click.command(short_help="Show a picture in a window or in the terminal.")
@@ -86,7 +99,8 @@ def show(
 
     Where there is a display a window opens with the figure. Terminals that can show pictures
     (kitty, iTerm2 and those with sixel graphics) show it inline; all others draw the overlay
-    from coloured half blocks.
+    from coloured half blocks. Without colours (NO_COLOR) the picture is drawn in dots, and the
+    map beside it in shades.
 
     \b
     Examples:
@@ -96,6 +110,7 @@ def show(
     color_table(draw.colormap)
     model.check_files()
 
+    from gradcam_cli.rendering.terminal import detect_terminal
     from gradcam_cli.rendering.window import can_open_window
 
     if kind == _WINDOW and not can_open_window():
@@ -103,42 +118,79 @@ def show(
             "--as window: there is no display here, or no toolkit that Matplotlib can use on it "
             "(python3-tk is one)"
         )
+    # Both ask the terminal for the size of its characters, and read the answer.
+    if kind in _ASKING and sys.stdout.isatty() and not sys.stdin.isatty():
+        raise UsageError(f"--as {kind}: standard input has to be the terminal")
+    if kind is None:
+        kind = _WINDOW if can_open_window() else detect_terminal()
+        if kind == _BLOCKS and not has_colors():
+            kind = _TEXT
 
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    from gradcam_cli.cli.console import picture_console, stdout_console
-    from gradcam_cli.cli.display import result_lines
-    from gradcam_cli.rendering.figure import SCREEN, render_figure
-    from gradcam_cli.rendering.terminal import detect_terminal, print_picture
-    from gradcam_cli.rendering.window import open_window
-    from gradcam_cli.run.figures import figure_of
-
     layers = () if layer is None else (layer,)
     picture = InputPicture(image, Path())
     wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
     ready = make_ready(Job(model.having(layers), wanted, draw, machine=machine), [picture])
-    targets = replace(ready.task.targets, with_files=0)
-    ready = replace(ready, task=replace(ready.task, targets=targets, keeps_panels=True))
+    task = ready.task
+    targets = replace(task.targets, with_files=0)
+    task = replace(task, targets=targets, keeps_panels=True, keeps_card=kind == _TEXT)
+    ready = replace(ready, task=task)
     (result,) = ready.explain([picture])
     if result.error is not None:
         raise result.error
+    _show(ready, result, draw, kind)
+
+
+def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) -> None:
+    from gradcam_cli.cli.display import result_lines
+    from gradcam_cli.rendering.figure import SCREEN, render_figure
+    from gradcam_cli.rendering.terminal import print_picture, side_by_side
+    from gradcam_cli.rendering.window import open_window
+    from gradcam_cli.run.figures import figure_of
 
     console = stdout_console()
-    console.print(result_lines(result, DEFAULT_TOP_K, console.width))
-    console = picture_console()
-    if kind is None:
-        kind = _WINDOW if can_open_window() else detect_terminal()
-    if kind == "blocks":
-        # Letters of a figure would be a blur at this size: the lines above name the classes.
-        for panel in result.panels[0][1:]:
-            if panel is not None:
-                print_picture(console, panel.image, kind)
+    table = result_lines(result, DEFAULT_TOP_K, console.width)
+    console.print(table)
+    if kind == _TEXT:
+        lines = _room(console, table, _LEGEND)
+        console.print(_in_characters(ready, result, console.width, lines), soft_wrap=True)
+        console.print(_LEGEND)
         return
-    facts = [explainer.facts for explainer in ready.explainers]
-    figure = figure_of(result.panels, picture, facts, draw.colormap, SCREEN)
-    if kind == _WINDOW:
-        open_window(figure, image.name)
+    if kind == _BLOCKS:
+        # Letters of a figure would be a blur at this size: the lines above name the classes.
+        overlays = [panel.image for panel in result.panels[0][1:] if panel is not None]
+        shown = side_by_side(overlays)
     else:
-        print_picture(console, render_figure(figure), kind)
+        facts = [explainer.facts for explainer in ready.explainers]
+        figure = figure_of(result.panels, result.picture, facts, draw.colormap, SCREEN)
+        if kind == _WINDOW:
+            open_window(figure, file_name(result.picture.path))
+            return
+        shown = render_figure(figure)
+    console = picture_console()
+    print_picture(console, shown, kind, _room(console, table))
+
+
+def _room(console: Console, *others: RenderableType) -> int:
+    """Counts the lines that are left for a picture, if nothing is to scroll away."""
+    taken = sum(len(console.render_lines(other, pad=False)) for other in others)
+    return max(_LEAST_LINES, console.height - taken - _LINES_AROUND)
+
+
+def _in_characters(ready: ReadyJob, result: PictureResult, columns: int, lines: int) -> str:
+    from gradcam_cli.rendering.characters import draw_side_by_side
+    from gradcam_cli.run.drawing import frame_heat, lay_map
+
+    original = result.panels[0][0]
+    assert original is not None
+    assert result.card is not None
+    prepared = ready.task.inputs.prepare(original.image)
+    pitch = ready.explainers[0].pitch
+    heatmaps = [
+        frame_heat(prepared, lay_map(prepared, shown.cells, pitch, ready.task.draw).heat)
+        for shown in result.card.maps
+    ]
+    return draw_side_by_side(original.image, heatmaps, columns, lines)

@@ -9,8 +9,16 @@ The public names are listed in ``__init__.pyi`` and imported on first use.
 import lazy_loader
 
 from gradcam_cli.runtime.onednn import choose_onednn
+from gradcam_cli.runtime.tensorflow_import import import_for_programs
 
 # This must run before any module imports TensorFlow.
 choose_onednn()
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    # The functions compute with TensorFlow; the classes only hold what was found.
+    if name in __all__ and name.islower():
+        import_for_programs()
+    return _load(name)

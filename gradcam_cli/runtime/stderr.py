@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,14 @@ from contextlib import contextmanager
 from threading import Lock
 
 _STDERR = 2
+_SEVERITIES = b"IWEF"
+# As Abseil begins them and TensorFlow did before, and the rest of one that has two lines.
+_LOG_LINE = re.compile(
+    rb"([IWEF])\d{4} [\d:.]+ +\d+ \S+:\d+\] "
+    rb"|\d{4}-\d\d-\d\d [\d:.]+: ([IWEF]) \S+:\d+\] "
+    rb"|WARNING: All log messages before absl::InitializeLog\(\)"
+    rb"|To enable the following instructions: "
+)
 
 
 def separate_stderr() -> None:
@@ -72,6 +81,50 @@ def held_back_stderr() -> Iterator[None]:
             for number, copy in zip(held, copies, strict=True):
                 os.dup2(copy, number)
                 os.close(copy)
+
+
+@contextmanager
+def without_log_lines(level: int) -> Iterator[None]:
+    """Leaves out log lines of TensorFlow's C++ code that are written to standard error.
+
+    All else that this or another thread writes there appears at the end. It works in any program:
+    without `separate_stderr`, and in a notebook, where `sys.stderr` isn't the descriptor.
+
+    Args:
+        level: As ``TF_CPP_MIN_LOG_LEVEL``: 0 leaves out nothing, 1 information, 2 warnings too,
+            3 errors too.
+    """
+    try:
+        copy = os.dup(_STDERR)
+    # The program has no standard error.
+    except OSError:
+        yield
+        return
+    with tempfile.TemporaryFile() as held_back:
+        _flush_stderr()
+        os.dup2(held_back.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            _flush_stderr()
+            os.dup2(copy, _STDERR)
+            os.close(copy)
+            held_back.seek(0)
+            lines = held_back.read().splitlines(keepends=True)
+            os.write(_STDERR, b"".join(line for line in lines if _severity(line) >= level))
+
+
+def _severity(line: bytes) -> int:
+    """Returns the lowest level at which a line is still shown."""
+    found = _LOG_LINE.match(line)
+    if found is None:
+        return len(_SEVERITIES)
+    return _SEVERITIES.index(found[1] or found[2] or _SEVERITIES[:1])
+
+
+def _flush_stderr() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
 
 
 def _copy_stderr() -> int:

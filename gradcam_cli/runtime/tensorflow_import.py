@@ -1,4 +1,4 @@
-"""Imports TensorFlow for the command line: without its chatter and in less time."""
+"""Imports TensorFlow without its chatter, and for the command line in less time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from gradcam_cli.runtime.cores import Parallelism
 from gradcam_cli.runtime.lazy_imports import lazy_imports
 from gradcam_cli.runtime.onednn import choose_onednn
-from gradcam_cli.runtime.stderr import held_back_stderr
+from gradcam_cli.runtime.stderr import held_back_stderr, without_log_lines
+
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_NO_MESSAGES = "3"
 
 # Keras imports them for two functions that draw, and they take a tenth of its time.
 _HARDLY_USED = ("matplotlib.patches", "matplotlib.pyplot")
@@ -28,7 +31,7 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
             time; None for all cores on one.
     """
     if not show_messages:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault(_LOG_LEVEL, _NO_MESSAGES)
         # Keras warns of every layer that a file doesn't fit; the error says it once.
         warnings.simplefilter("ignore")
     choose_onednn()
@@ -41,6 +44,27 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
             parallelism.limit(tf.config.threading)
         # The first operation starts the runtime, which has things to say too.
         tf.constant(0)
+
+
+def import_for_programs() -> None:
+    """Imports TensorFlow for a user's program or notebook, without its log lines.
+
+    Nothing else changes there, neither the warnings nor the environment. If the user has imported
+    TensorFlow already, it stays as it is; if they have set ``TF_CPP_MIN_LOG_LEVEL``, that holds.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    choose_onednn()
+    is_ours = _LOG_LEVEL not in os.environ
+    level = os.environ.setdefault(_LOG_LEVEL, _NO_MESSAGES)
+    try:
+        # TensorFlow has written some lines before it reads the level.
+        with without_log_lines(int(level) if level.isdecimal() else 0), _interruptible():
+            import tensorflow as tf  # noqa: F401
+    finally:
+        # It is read once, on import, and is no business of the program's children.
+        if is_ours:
+            del os.environ[_LOG_LEVEL]
 
 
 @contextmanager
