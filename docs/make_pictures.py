@@ -1,7 +1,8 @@
-"""Makes the pictures of the README from the sample pictures, with the real command.
+"""Makes the pictures of the documentation from the sample pictures, with the real command.
 
     python docs/make_pictures.py            # writes docs/pictures
     python docs/make_pictures.py FOLDER     # writes elsewhere
+    python docs/make_pictures.py --quick    # without the sheet of methods, which takes minutes
 
 The screenshots of the report need Chromium and `pip install playwright`; without them the
 rest is made, and a line says what is missing.
@@ -9,6 +10,7 @@ rest is made, and a line says what is missing.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import shutil
@@ -20,12 +22,16 @@ from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 from rich.text import Text
 
+from gradcam_cli import explain_image
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli import main as gradcam
 
 DOCS = Path(__file__).resolve().parent
 SAMPLES = DOCS.parent / "sample_images"
 STRIP = ("bee", "red-panda", "macaw", "crab")
 WIDTH = 1280
+# Here methods differ: at the last layer of a network that ends in global pooling they hardly do.
+LAYER_OF_METHODS = "block6a_expand_activation"
 QUALITY = 84
 CHROMIUM_ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -51,6 +57,30 @@ def make_pictures(out: Path) -> None:
         shrink(made / "bridge_gradcam_composite.png", out / "composite.jpg", WIDTH // 2)
         draw_terminal(terminal).save(out / "terminal.png", optimize=True)
         take_screenshots(made / "report.html", out)
+
+
+def draw_methods(target: Path, columns: int = 6, label: int = 26, gap: int = 8) -> None:
+    """Draws the maps of all methods that suit a convolutional network, with their names."""
+    dog = SAMPLES / "dog.jpg"
+    tiles = {"original": Image.open(dog)}
+    for name, method in METHODS.items():
+        if method.implementation.startswith(".attention"):
+            continue
+        layer = LAYER_OF_METHODS if method.needs_layer else None
+        tiles[method.title] = explain_image(dog, method=name, layer=layer).overlay
+    width = (WIDTH - (columns - 1) * gap) // columns
+    height = round(width * tiles["original"].height / tiles["original"].width)
+    rows = -(-len(tiles) // columns)
+    sheet = Image.new("RGB", (WIDTH, rows * (height + label) + (rows - 1) * gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", 15)
+    for number, (title, tile) in enumerate(tiles.items()):
+        row, column = divmod(number, columns)
+        left, top = column * (width + gap), row * (height + label + gap)
+        draw.text((left + width / 2, top + label / 2), title, "black", font, "mm")
+        small = tile.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        sheet.paste(small, (left, top + label))
+    sheet.save(target, quality=QUALITY, optimize=True)
 
 
 def run(picture: str, *arguments: object, command: str = "explain") -> str:
@@ -139,5 +169,16 @@ def take_screenshots(report: Path, out: Path) -> None:
         browser.close()
 
 
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=DOCS / "pictures")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    make_pictures(arguments.folder)
+    if not arguments.quick:
+        draw_methods(arguments.folder / "methods.jpg")
+
+
 if __name__ == "__main__":
-    make_pictures(Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "pictures")
+    main()
