@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +159,8 @@ def progress_bar(description: str, total: int, quiet: bool) -> Iterator[Callable
         transient=True,
         disable=quiet or not console.is_terminal,
     )
-    with progress:
+    # Before Rich 14.3, one that is disabled writes an empty line.
+    with nullcontext() if progress.disable else progress:
         task = progress.add_task(description, total=total)
         yield lambda done: progress.advance(task, done)
 

@@ -109,7 +109,8 @@ class ResultPrinter:
     @contextlib.contextmanager
     def progress(self) -> Iterator[None]:
         """Shows a progress bar for folders, where standard error is a terminal."""
-        with self._progress:
+        # Before Rich 14.3, one that is disabled writes an empty line.
+        with contextlib.nullcontext() if self._progress.disable else self._progress:
             yield
 
     def follow(self, explainers: Iterable[Explainer]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.networks.internals import make_capturing_graph
+from gradcam_cli.runtime.stderr import without_library_messages
 
 Trace = Callable[..., Sequence[tf.Tensor]]
 Run = Callable[..., Sequence[np.ndarray]]
@@ -95,7 +96,9 @@ class TracedFunction:
         if self._is_optimized:
             yield
             return
-        with self._lock:
+        # TensorFlow 2.18 to 2.20 remark on an optimization then, whatever the log level.
+        quiet = nullcontext() if self.graph is None else without_library_messages()
+        with self._lock, quiet:
             yield
             self._is_optimized = True
 
