@@ -1,4 +1,4 @@
-"""Imports TensorFlow for the command line: without its chatter and in less time."""
+"""Imports TensorFlow for the command line, without its messages and in less time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradcam_cli.runtime.lazy_imports import lazy_imports
 from gradcam_cli.runtime.onednn import choose_onednn
 from gradcam_cli.runtime.stderr import held_back_stderr
 
-# Keras imports them for two functions that draw, and they take a tenth of its time.
+# Keras imports these for two drawing functions, and they take a tenth of its import time.
 _HARDLY_USED = ("matplotlib.patches", "matplotlib.pyplot")
 
 
@@ -23,13 +23,13 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
     """Imports TensorFlow and Keras.
 
     Args:
-        show_messages: Let TensorFlow write to standard error as it does by itself.
-        parallelism: How many cores work on a batch, and how many batches there are at a
-            time; None for all cores on one.
+        show_messages: Whether TensorFlow may write to standard error as usual.
+        parallelism: The number of cores per batch and of parallel batches; None for all
+            cores on one batch.
     """
     if not show_messages:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        # Keras warns of every layer that a file doesn't fit; the error says it once.
+        # Keras warns about every layer that a file doesn't match; one error is enough.
         warnings.simplefilter("ignore")
     choose_onednn()
     quiet = contextlib.nullcontext() if show_messages else held_back_stderr()
@@ -39,13 +39,13 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
 
         if parallelism is not None:
             parallelism.limit(tf.config.threading)
-        # The first operation starts the runtime, which has things to say too.
+        # The first operation starts the runtime, which prints messages too.
         tf.constant(0)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Undoes what libraries make of Ctrl-C while they are loaded: an ImportError."""
+    """Restores Ctrl-C, which libraries turn into an ImportError while they are loaded."""
     try:
         yield
     except ImportError as error:
@@ -56,16 +56,16 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _quickly() -> Iterator[None]:
-    """Spares the first import a fifth of its time, and later collections what they would search.
+    """Speeds up the first import by a fifth, and later garbage collections.
 
-    Only the command imports TensorFlow this way: next to nothing is there before it that could
-    become garbage later, and stay.
+    Only the command imports TensorFlow like this. There, almost nothing exists before the import
+    that could become garbage later and would never be collected.
     """
     if "tensorflow" in sys.modules:
         yield
         return
     was_enabled = gc.isenabled()
-    # Next to nothing that an import makes is garbage.
+    # An import creates almost no garbage.
     gc.disable()
     try:
         yield
