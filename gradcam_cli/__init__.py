@@ -1,6 +1,6 @@
-"""gradcam: shows where an image classifier looked, and why this class.
+"""gradcam: shows which parts of a picture an image classifier used for its decision.
 
-The public names stand in ``__init__.pyi``. Nothing is imported before it is used:
+The public names are listed in ``__init__.pyi`` and imported on first use, so that
 ``import gradcam_cli`` alone doesn't import TensorFlow.
 """
 

@@ -1,4 +1,4 @@
-"""Where the process of the command begins and ends: ``gradcam``, ``python -m gradcam_cli``."""
+"""The entry point of the command: ``gradcam`` and ``python -m gradcam_cli``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gradcam_cli.runtime.stderr import separate_stderr
 
 
 def run() -> None:
-    """Runs the command and leaves at once.
+    """Runs the command and exits immediately.
 
-    Python would take TensorFlow apart object by object before it ends, which lasts about
-    a quarter of its import, for nothing: every file is written and closed by then.
+    A normal exit would first destroy TensorFlow's objects one by one, which takes about a
+    quarter of the time of its import. It isn't needed: every file is written and closed by then.
     """
-    # All cores have pictures of their own: NumPy's threads would only wait for each other.
+    # Every core works on its own pictures, so threads of NumPy would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code: str | int | None = 0
     try:
         separate_stderr()
         prepare_standard_streams()
         heed_signals()
-        # Here, where Ctrl-C is waited for already.
+        # Imported here, where Ctrl-C is already handled.
         from gradcam_cli.cli import main
 
         main()
@@ -39,7 +39,7 @@ def run() -> None:
     try:
         sys.stdout.flush()
     except GradcamError as error:
-        # The command may have told of it already.
+        # The command may have reported it already.
         if not code and not isinstance(error, ReaderGoneError):
             print(f"Error: {error}", file=sys.stderr)
         code = code or error.exit_code

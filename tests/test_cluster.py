@@ -295,7 +295,7 @@ def test_a_killed_worker_loses_nothing(photos, of_cluster, of_one_run):
         assert_same_predictions(told(row), one.predictions, path)
         outputs = [target["output"] for target in row["targets"]]
         assert outputs == [f"cluster{str(t.output).removeprefix('single')}" for t in one.targets]
-    assert table[BROKEN]["error"].startswith(f"{BROKEN}: not a picture")
+    assert table[BROKEN]["error"].startswith(f"{BROKEN}: not a supported picture")
 
 
 def test_a_run_on_a_cluster_goes_on(photos, of_cluster):
@@ -353,10 +353,10 @@ def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):
         (make_job(), "--ray needs --out"),
         (
             make_job(out=Path("maps"), report=Path("report.html")),
-            "--report gathers all pictures on one machine",
+            "--report collects all pictures on one machine",
         ),
         (make_job(out=UPath("memory://maps")), "memory://maps: the memory of one process"),
-        (make_job(out=UPath("http://host/maps")), "nothing can be written to http://"),
+        (make_job(out=UPath("http://host/maps")), "http:// addresses are read-only"),
     ],
 )
 def test_what_a_cluster_cannot_do(job, message):
@@ -373,7 +373,7 @@ def test_the_command_is_as_quiet_as_without_a_cluster(folder, run_gradcam, tmp_p
     assert sorted(images) == sorted(row["image"] for row in rows(tmp_path / "maps"))
     assert len(images) == 13
     error, summary = result.stderr.splitlines()
-    assert error.startswith("Error: photos/p019.jpg: not a picture that can be read")
+    assert error.startswith("Error: photos/p019.jpg: not a supported picture")
     assert summary.startswith("12 pictures explained, 1 failed in ")
 
 

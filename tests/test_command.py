@@ -86,7 +86,7 @@ def test_a_folder_with_bad_files(run_gradcam, samples, tmp_path, save_picture):
     assert done.returncode == 1
     errors = done.stderr.splitlines()
     assert len(errors) == 3
-    assert "photos/broken.jpg: damaged or cut short" in errors[0]
+    assert "photos/broken.jpg: damaged or truncated" in errors[0]
     assert "missing.jpg: there is no such file" in errors[1]
     assert "2 failed" in errors[2]
 

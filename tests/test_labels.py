@@ -158,7 +158,7 @@ def test_a_large_file_is_refused_in_little_memory(tmp_path, ending):
     os.truncate(path, 1 << 30)
     tracemalloc.start()
     try:
-        with pytest.raises(LabelsError, match=rf"zeros.{ending}: .*more than 16 MB"):
+        with pytest.raises(LabelsError, match=rf"zeros.{ending}: .*larger than 16 MB"):
             read_labels(path, 3)
         _, most = tracemalloc.get_traced_memory()
     finally:

@@ -83,7 +83,7 @@ def test_names_that_are_no_text_are_found(folder):
         ("list.bin", "\0\1", "binary"),
         ("later.txt", "a/cat.jpg\n\0\1", "binary"),
         ("line.txt", "a/cat.jpg\n" + "x" * 1_000_000, "a line has 1,000,000 characters"),
-        ("field.csv", "path\n" + "x" * 200_000, "is no table"),
+        ("field.csv", "path\n" + "x" * 200_000, "is not a table"),
     ],
 )
 def test_lists_that_cannot_be_read(folder, name, content, words):

@@ -108,7 +108,7 @@ def test_a_missing_package_is_named(monkeypatch):
     assert result.stderr == (
         "Error: gs://bucket/photos: gs:// needs a package that isn't installed: pip install gcsfs\n"
     )
-    with pytest.raises(UsageError, match="foo:// is no kind of URL"):
+    with pytest.raises(UsageError, match="foo:// URLs are not supported"):
         to_path("foo://bucket/photos")
 
 
@@ -227,7 +227,7 @@ def test_the_web_is_not_written_to(photos, web):
     for args in ([f"{web}/photos/bee.jpg"], ["photos", "--out", f"{web}/maps"]):
         result = gradcam(*args)
         assert result.exit_code == 2
-        assert "nothing can be written to http:// addresses; choose a folder" in result.stderr
+        assert "http:// addresses are read-only; choose a folder" in result.stderr
         assert result.stderr.count("\n") == 1
     check_places([InputPicture(to_path("memory://a/b.jpg"), Path())], None)
 

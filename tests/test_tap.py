@@ -156,7 +156,7 @@ def test_what_keeps_later_layers_from_being_explained_is_said(classify):
     classifier = classify(keras.Model(inputs, outputs))
     explainer = Explainer(classifier)
     assert explainer.layer == "before"
-    assert "later places are lost in the operation" in explainer.facts.reason
+    assert "later positions are lost in the operation" in explainer.facts.reason
     with pytest.raises(
         UnusableLayerError, match="the nearest layer that can be explained is before"
     ):

@@ -1,4 +1,4 @@
-"""Cuts the pictures of a run into blocks that workers explain without knowing of each other."""
+"""Cuts the pictures of a run into blocks that workers explain independently."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import result_folder, wanted_names
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote, list_below
 
-# Of so many photographs, most have others of their shape in the block.
+# In a block of this many photographs, most share their shape with others.
 _SMALLEST, _LARGEST = 64, 256
 _USUAL_NUMBER = 1024
 _NUMBERED = re.compile(r"_\d+$")
-# Longer names may be shortened until they are the same.
+# Longer names may become equal when they are shortened.
 _COMPARED_LENGTH = 120
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some pictures of a run, whose files can be named without looking at the others.
+    """Some pictures of a run, whose results can be named without knowing the others.
 
     Attributes:
-        index: Its place in the run.
-        pictures: The pictures, in their order.
-        taken: Names of files that were in the folders of its results when the run began,
-            where these are in a store; a worker needn't ask again.
+        index: Its index in the run.
+        pictures: The pictures, in order.
+        taken: The names of files that were in the result folders when the run began, if these
+            are in a store. They save the worker from listing the folders again.
     """
 
     index: int
@@ -41,7 +41,7 @@ class Block:
 
     @property
     def part(self) -> str:
-        """The name of its part of the table of results: the same for the same rows."""
+        """The name of its part of the result table; equal for equal rows."""
         digest = hashlib.sha256()
         for picture in self.pictures:
             digest.update(os.fsencode(f"{picture.path}\0{picture.target or ''}\0"))
@@ -54,21 +54,22 @@ def cut(
     size: int | None = None,
     before_stem: str | None = "",
 ) -> Iterator[Block]:
-    """Cuts pictures into blocks, in their order.
+    """Cuts pictures into blocks, in order.
 
-    Pictures whose results could want the same name come into one block, which names them
-    as a run of all pictures would.
+    Pictures whose results could have the same name go into the same block, so that they are
+    named as in a run on one machine.
 
     Args:
         pictures: All pictures of the run.
-        out: The folder for all results; None for beside each picture.
-        size: How many pictures a block has, or a few more; None for what depends on the
-            number of pictures alone, so that the same run has the same blocks anywhere.
-        before_stem: What the names of results begin with, before that of the picture; None
-            if nobody knows.
+        out: The folder for all results; None to write beside each picture.
+        size: The number of pictures in a block, which may have a few more. None for a size
+            that depends only on the number of pictures, so that a repeated run has the same
+            blocks on any cluster.
+        before_stem: The start of each result's name, before the name of the picture; None if
+            it isn't known.
 
     Raises:
-        StorageError: The store of the results can't be asked what is there.
+        StorageError: The store of the results can't be listed.
     """
     if size is None:
         size = max(_SMALLEST, min(len(pictures) // _USUAL_NUMBER, _LARGEST))
@@ -85,7 +86,7 @@ def cut(
 
 
 def _groups(pictures: Sequence[InputPicture], out: AnyPath | None) -> Iterator[list[int]]:
-    """Gives the places of pictures, together where their results could want the same name."""
+    """Groups the indices of pictures whose results could have the same name."""
     leaders: dict[int, int] = {}
     endings = {PurePath(picture.path.name).suffix[1:].casefold() for picture in pictures}
     joined: dict[int, int] = {}
@@ -95,7 +96,7 @@ def _groups(pictures: Sequence[InputPicture], out: AnyPath | None) -> Iterator[l
         leader = leaders.setdefault(_key(picture, out, stem), place)
         if leader != place:
             joined[place] = leader
-        # "a_jpg.png" wants what "a.jpg" takes where its first wish is taken.
+        # If "a.jpg" can't have its first choice of name, it wants "a_jpg", as "a_jpg.png" does.
         for name in {stem, _NUMBERED.sub("", stem)}:
             if "" in endings or name.rpartition("_")[2].casefold() in endings:
                 second_wishes.setdefault(_key(picture, out, name), []).append(place)
@@ -137,7 +138,7 @@ def _join(joined: dict[int, int], one: int, other: int) -> None:
 
 
 class _Listing:
-    """What is in a store below the folder for results, by one listing."""
+    """The names in a store below the folder for results, from a single listing."""
 
     def __init__(self, out: AnyPath | None, before_stem: str | None) -> None:
         self._out = out
@@ -150,7 +151,7 @@ class _Listing:
             names.sort()
 
     def of(self, pictures: Iterable[InputPicture]) -> dict[str, frozenset[str]]:
-        """Gives those names that the results of these pictures might want."""
+        """Returns the existing names that the results of these pictures could collide with."""
         if self._out is None or not is_remote(self._out):
             return {}
         found: dict[str, set[str]] = {}
@@ -159,7 +160,7 @@ class _Listing:
             names = self._names.get(folder, [])
             wanted = found.setdefault(folder, set())
             for beginning in wanted_names(picture):
-                # What is shortened keeps its end, not its beginning.
+                # A shortened name keeps its end, not its start.
                 if len(beginning) > _COMPARED_LENGTH or self._before_stem is None:
                     wanted.update(names)
                     continue

@@ -1,4 +1,4 @@
-"""The table of results: one Parquet file for each block, each picture in one of them."""
+"""The result table: one Parquet file for each block, with one row for each picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gradcam_cli.version import __version__
 TABLE_FOLDER = "results"
 _PART = re.compile(r"part-\d{5,}-[0-9a-f]{16}\.parquet")
 _KEY = b"gradcam"
-# A store answers in tens of milliseconds, however small the question.
+# A store takes tens of milliseconds to answer even a small request.
 _QUESTIONS_AT_ONCE = 16
 
 _KEY_COLUMNS = ["image", "class"]
@@ -62,16 +62,16 @@ _SCHEMA = pa.schema(
 def write_part(
     path: AnyPath, results: Sequence[PictureResult], explainers: Sequence[ExplainerFacts]
 ) -> None:
-    """Writes the rows of some pictures, whole or not at all.
+    """Writes the rows of some pictures atomically.
 
     Args:
-        path: The file; one that exists is replaced, but keeps the rows of pictures that were
-            skipped.
-        results: What came of the pictures.
-        explainers: What explained them.
+        path: The file. An existing one is replaced, but the rows of pictures that were
+            skipped are kept.
+        results: The results of the pictures.
+        explainers: The explainers.
 
     Raises:
-        OutputError: It can't be written.
+        OutputError: The file can't be written.
     """
     rows = [_row(result, explainers) for result in results if not result.skipped]
     skipped = {row_key(result.picture) for result in results if result.skipped}
@@ -85,16 +85,16 @@ def write_part(
 
 
 def row_key(picture: InputPicture) -> PictureKey:
-    """Gives what is the same in all rows of a picture, and in no others."""
+    """Returns the key that all rows of a picture share, and no others."""
     target = picture.target
     return printable(str(picture.path)), None if target is None else printable(target)
 
 
 def recorded_rows(folder: AnyPath) -> set[PictureKey]:
-    """Gives the keys of the rows that the table has, without errors.
+    """Returns the keys of the table's rows, except those with errors.
 
     Args:
-        folder: Where the parts are, if there are any.
+        folder: The folder of the parts, which may not exist.
 
     Raises:
         StorageError: The store can't be reached.
@@ -106,15 +106,15 @@ def recorded_rows(folder: AnyPath) -> set[PictureKey]:
 
 
 def drop_older_rows(folder: AnyPath, parts: Collection[str], anew: Collection[PictureKey]) -> None:
-    """Leaves each picture one row, where earlier runs cut the pictures into other parts.
+    """Removes duplicate rows when earlier runs cut the pictures into other parts.
 
-    Rows of this run's parts are the newest. Among others that are there twice, since a run
-    was stopped, one without an error is kept.
+    The rows of this run's parts are the newest. If a stopped run left duplicates among other
+    parts, a row without an error is kept.
 
     Args:
-        folder: Where the parts are.
-        parts: The names of this run's parts, whether it has written them or not.
-        anew: The keys of the rows that it has written.
+        folder: The folder of the parts.
+        parts: The names of this run's parts, written or not.
+        anew: The keys of the rows that this run has written.
 
     Raises:
         OutputError: A part can't be replaced or removed.
@@ -157,7 +157,7 @@ def drop_older_rows(folder: AnyPath, parts: Collection[str], anew: Collection[Pi
 
 
 def _keys_of(folder: AnyPath, names: Sequence[str]) -> Iterator[list[tuple[PictureKey, bool]]]:
-    """Gives the key of each row of some parts, and whether it tells of an error."""
+    """Returns the key of each row in some parts, and whether the row has an error."""
 
     def keys(name: str) -> list[tuple[PictureKey, bool]]:
         table = _read(folder / name, [*_KEY_COLUMNS, "error"])
@@ -191,7 +191,7 @@ def _write(path: AnyPath, table: pa.Table) -> None:
 
 
 def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
-    """Reads a part; None for a file that isn't one of the tool's own."""
+    """Reads a part; None for a file that this tool didn't write."""
     try:
         table = pq.read_table(readable(path), columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid):

@@ -1,4 +1,4 @@
-"""Spreads a run over the workers of a Ray cluster, and brings together what comes of it."""
+"""Distributes a run over the workers of a Ray cluster, and collects the results."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from gradcam_cli.cluster.worker import Answer
 
 LOCAL = "local"
-# What kills a worker more often than that will kill the next one too.
+# A task that kills a worker more often than this will kill the next one too.
 _RETRIES = 3
 _RESTARTS = 5
 _SLOW_BLOCK = 16
-# In seconds, for a machine that may be far away.
+# The timeout in seconds, enough for a distant machine.
 _PATIENCE = 10
-# Threads of a worker that wait for a store rather than compute.
+# Threads of a worker that wait for a store instead of computing.
 _WAITING_THREADS = 7
-# Ray tells of every worker that died on standard output, where the results go.
+# Ray reports every worker that died on standard output, which is reserved for results.
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -50,9 +50,9 @@ class ClusterRun(NamedTuple):
     """A run on a cluster.
 
     Attributes:
-        explainers: What explains the pictures.
-        results: One for each picture, block by block as they come, when its files and its
-            row in the table are complete.
+        explainers: The explainers of the pictures.
+        results: One result for each picture, block by block, as soon as its files and its row
+            in the table are complete.
     """
 
     explainers: Sequence[ExplainerFacts]
@@ -68,29 +68,29 @@ def explain_on_cluster(
 ) -> Iterator[ClusterRun]:
     """Explains pictures on the workers of a Ray cluster.
 
-    Overlays are those of a run on one machine. Besides, ``results`` below the folder for
-    results holds a table of Parquet files with a row for each picture. A block whose worker
-    died is explained by another; a table that an earlier run left keeps the rows of pictures
-    that aren't explained again.
+    The overlays are the same as in a run on one machine. In addition, the folder ``results``
+    below the folder for results has a table of Parquet files with one row for each picture. If a
+    worker dies, another one explains its block. A table of an earlier run keeps the rows of
+    pictures that aren't explained again.
 
     Args:
-        pictures: The pictures. Those that aren't in a store, and a model in a file, have to
-            be under the same name on every machine.
-        job: What is asked for. It needs a folder for results, and can't have a report. Its
-            machine options say where the cluster is, as for ``ray.init`` ("local" or None
-            starts one for the time of the run; where the caller is in a cluster already,
-            that is used), and how many processes hold the model (None for one on each GPU
-            or, without any, on each core).
-        block_size: How many pictures a worker gets at a time; None for 64 to 256, or 16 with a
-            method that runs the network many times.
+        pictures: The pictures. Pictures outside a store, and a model file, must have the same
+            path on every machine.
+        job: The job. It needs a folder for results and can't have a report. Its machine
+            options have the address of the cluster, as for ``ray.init``, and the number of
+            processes that hold the model. The address "local" or None starts a cluster for
+            the run; if the caller is already connected to one, that one is used. The number
+            None means one process on each GPU or, without GPUs, on each core.
+        block_size: The number of pictures that a worker gets at a time; None for 64 to 256, or
+            16 for a method that runs the network many times.
 
     Yields:
-        The run, when the first block is done.
+        The run, when the first block is finished.
 
     Raises:
         UsageError: Ray isn't installed, or the job can't be done on a cluster.
         ClusterError: The cluster can't be reached, or can't do the job.
-        GradcamError: What is wrong with the job, as on one machine.
+        GradcamError: An error in the job, as on one machine.
     """
     _check(pictures, job)
     address = job.machine.address or LOCAL
@@ -103,7 +103,7 @@ def explain_on_cluster(
         if job.write.skip_existing:
             pictures = _redoing_unrecorded(pictures, job)
         if block_size is None and job.explain.runs_many_times:
-            # Each picture takes seconds: workers would end far apart.
+            # Each picture takes seconds, so with large blocks workers would end far apart.
             block_size = _SLOW_BLOCK
         pattern = job.write.name
         before_stem = "" if pattern is None else NamePattern(pattern).before_stem
@@ -116,18 +116,18 @@ def explain_on_cluster(
 
 def _check(pictures: Sequence[InputPicture], job: Job) -> None:
     if job.write.report is not None:
-        raise UsageError("--report gathers all pictures on one machine; leave out --ray")
+        raise UsageError("--report collects all pictures on one machine; omit --ray")
     if job.write.out is None:
         raise UsageError("--ray needs --out: a folder or URL that all workers can write to")
     check_places(pictures, job.write.out)
     for path in (job.write.out, *(picture.path for picture in pictures)):
         if is_remote(path) and path.protocol == _PROCESS_MEMORY:
-            raise UsageError(f"{path}: the memory of one process is no place for several workers")
+            raise UsageError(f"{path}: several workers can't share the memory of one process")
 
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """Connects to a cluster, and leaves it again unless the caller was in it before."""
+    """Connects to a cluster, and disconnects at the end if the caller wasn't connected before."""
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     try:
@@ -147,13 +147,13 @@ def _connected(address: str) -> Iterator[Any]:
         try:
             _knock(address)
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
-        # Not let through, or all that was held back would come out beside the one line.
+        # Raising it here would print the held-back output in addition to the one error line.
         except Exception as error:
             failure = error
     if failure is not None:
         raise ClusterError(
-            f"--ray {address}: cannot be reached ({reason(failure)}); 'ray status' tells there "
-            f"whether it runs; if it wants a token, set RAY_AUTH_MODE=token"
+            f"--ray {address}: cannot be reached ({reason(failure)}); run 'ray status' there to "
+            f"check whether it is up; if it requires a token, set RAY_AUTH_MODE=token"
         ) from failure
     try:
         yield ray
@@ -162,14 +162,14 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 def _knock(address: str) -> None:
-    """Finds out at once that nobody answers, where Ray would try for minutes."""
+    """Fails immediately if nothing listens at the address; Ray would retry for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
 
 
 def _redoing_unrecorded(pictures: Sequence[InputPicture], job: Job) -> list[InputPicture]:
-    """Has pictures explained again that the table doesn't tell of: their block was cut short."""
+    """Marks pictures without a row in the table for redoing: their block was interrupted."""
     from gradcam_cli.cluster.result_table import TABLE_FOLDER, recorded_rows, row_key
 
     assert job.write.out is not None
@@ -203,7 +203,7 @@ def _answers(
     one_of_each = {picture.path.parent: picture for picture in reversed(pictures)}
     rows = [{BLOCK: block} for block in blocks]
     with warnings.catch_warnings():
-        # There is no other way yet to say how often a block is retried; without end, if not.
+        # These are still the only way to limit retries, which are unlimited by default.
         warnings.simplefilter("ignore", DeprecationWarning)
         answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Worker,
@@ -227,7 +227,7 @@ def _answers(
     except GradcamError:
         raise
     except Exception as error:
-        raise ClusterError(f"the cluster gave up ({reason(error)})") from error
+        raise ClusterError(f"the cluster failed ({reason(error)})") from error
 
 
 def _results(first: Answer, answers: Iterator[Answer], job: Job) -> Iterator[PictureResult]:

@@ -1,4 +1,4 @@
-"""What runs on each worker of a cluster: one process that holds the model."""
+"""The process on each worker of a cluster, which holds the model."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BLOCK, ANSWER = "block", "answer"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one block.
+    """The outcome of one block.
 
     Attributes:
-        part: The name of its part of the table of results.
-        explainers: What explained it.
-        results: One for each picture.
-        error: Why there is nothing: the whole run can't be done.
+        part: The name of its part of the result table.
+        explainers: The explainers.
+        results: One result for each picture.
+        error: Why the whole run can't be done; None if it can.
     """
 
     part: str
@@ -42,7 +42,7 @@ class Answer:
 
 
 class Worker:
-    """Explains one block after the other; `ray.data.Dataset.map_batches` calls it."""
+    """Explains one block after the other; called by `ray.data.Dataset.map_batches`."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Worker:
         """Loads the model.
 
         Args:
-            job: What is asked for; has a folder for results.
-            parallelism: How many things are done at once here.
-            pictures: One of each folder.
-            folder: The current folder of whoever asked.
-            onednn_setting: What whoever asked has set `onednn.VARIABLE` to; None to do what
+            job: The job, which has a folder for results.
+            parallelism: The division of this worker's cores.
+            pictures: One picture from each folder.
+            folder: The current folder of the caller.
+            onednn_setting: The caller's own value of `onednn.VARIABLE`; None to choose what
                 suits this machine.
         """
-        # Paths that aren't absolute mean the same here, where that folder is shared.
+        # Relative paths then mean the same as for the caller, if the folder is shared.
         with contextlib.suppress(OSError):
             os.chdir(folder)
         if onednn_setting is not None:
@@ -73,20 +73,20 @@ class Worker:
         parallelism.limit(tf.config.threading)
         self._ready: ReadyJob | None = None
         self._error: GradcamError | None = None
-        # An actor that fails to start would be started again and again.
+        # Ray would restart an actor whose constructor fails again and again.
         try:
             self._ready = make_ready(job, pictures, parallelism)
         except GradcamError as error:
             self._error = error
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Explains a block, and writes its results and its part of the table.
+        """Explains a block, and writes its results and its part of the result table.
 
         Args:
-            batch: A `Block` in the first and only row of a column.
+            batch: A column with a `Block` in its only row.
 
         Returns:
-            An `Answer`, likewise.
+            A column with an `Answer` in its only row.
         """
         answers = np.empty(1, object)
         answers[0] = self._explain(batch[BLOCK][0])

@@ -1,1 +1,1 @@
-"""The user's files, wherever they lie: found, named, marked and written."""
+"""The user's files in any storage: finding, naming, marking and writing them."""

@@ -1,4 +1,4 @@
-"""Fetches files of stores within limits of size and time, whatever a server sends."""
+"""Downloads files from stores within limits of size and time, whatever the server sends."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class DownloadLimits:
-    """What a download may take. Stores other than the web also have time limits of their own.
+    """The limits of a download. Stores other than the web also have time limits of their own.
 
     Attributes:
         megabytes: The size of the file in 10^6 bytes, after decompression.
-        connecting: Seconds until a web server has taken the connection.
-        silence: Seconds in which a web server sends nothing.
+        connecting: Seconds to wait until a web server accepts the connection.
+        silence: Seconds to wait while a web server sends nothing.
         total: Seconds from the request to the last byte.
     """
 
@@ -40,13 +40,13 @@ class DownloadLimits:
 
 
 class Downloads:
-    """Fetches files in any number of threads, and can give all of them up."""
+    """Downloads files in any number of threads, and can cancel all downloads."""
 
     def __init__(self, limits: DownloadLimits | None = None) -> None:
-        """Begins with nothing.
+        """Sets the limits; nothing is downloaded yet.
 
         Args:
-            limits: What each download may take; None for what suits pictures.
+            limits: The limits of each download; None for defaults that suit pictures.
         """
         self._limits = limits or DownloadLimits()
         self._running: set[Future[io.BytesIO]] = set()
@@ -54,23 +54,23 @@ class Downloads:
         self._lock = Lock()
 
     def fetch(self, path: UPath) -> io.BytesIO:
-        """Fetches a file.
+        """Downloads a file.
 
         Args:
-            path: Where it is.
+            path: The location of the file.
 
         Raises:
-            StorageError: It is larger or takes longer than it may, or the downloads were stopped.
-            Exception: Whatever the store's own library raises.
+            StorageError: The file exceeds a limit, or the downloads were stopped.
+            Exception: Any error of the store's own library.
         """
         if path.fs.async_impl:
             return self._fetch_beside(path)
         return self._checked(path, path.fs.cat_file(path.path, end=self._most_bytes + 1))
 
     def stop(self) -> None:
-        """Gives up what is being fetched, and fetches nothing more.
+        """Cancels all running downloads and refuses new ones.
 
-        Whoever waits for a file gets a `StorageError` at once.
+        Threads that wait for a file get a `StorageError` immediately.
         """
         with self._lock:
             self._stopped = True
@@ -85,8 +85,8 @@ class Downloads:
     def _check_size(self, path: UPath, size: int) -> None:
         if size > self._most_bytes:
             raise StorageError(
-                f"{path}: refused, it has more than {self._limits.megabytes} MB; a larger number "
-                f"after --max-download lets it in"
+                f"{path}: refused, it is larger than {self._limits.megabytes} MB; allow more with "
+                f"--max-download"
             )
 
     def _checked(self, path: UPath, content: bytes) -> io.BytesIO:
@@ -94,16 +94,16 @@ class Downloads:
         return io.BytesIO(content)
 
     def _fetch_beside(self, path: UPath) -> io.BytesIO:
-        """Fetches a file in the thread where fsspec waits for the network."""
+        """Downloads a file in the thread in which fsspec waits for the network."""
         with self._lock:
             if self._stopped:
-                raise StorageError(f"{path}: not read, the run was stopped")
+                raise StorageError(f"{path}: not read, because the run was stopped")
             download = asyncio.run_coroutine_threadsafe(self._fetch_in_time(path), path.fs.loop)
             self._running.add(download)
         try:
             return download.result()
         except CancelledError:
-            raise StorageError(f"{path}: not read to its end, the run was stopped") from None
+            raise StorageError(f"{path}: not fully read, because the run was stopped") from None
         finally:
             with self._lock:
                 self._running.discard(download)
@@ -119,7 +119,7 @@ class Downloads:
             if not clock.expired():
                 raise
             raise StorageError(
-                f"{path}: given up, it wasn't all there after {self._limits.total:g} s"
+                f"{path}: timed out, it was still incomplete after {self._limits.total:g} s"
             ) from error
 
     async def _fetch_from_web(self, path: UPath) -> io.BytesIO:
@@ -128,7 +128,7 @@ class Downloads:
         limits = self._limits
         timeout = aiohttp.ClientTimeout(connect=limits.connecting, sock_read=limits.silence)
         session = await path.fs.set_session()
-        # Not in parts: the whole would then be in memory twice.
+        # A single buffer, because joining parts would hold the content in memory twice.
         content = io.BytesIO()
         try:
             async with session.get(
@@ -138,7 +138,7 @@ class Downloads:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
                 if not response.ok:
                     raise StorageError(
-                        f"{path}: cannot be read (the server answers {response.status} "
+                        f"{path}: cannot be read (the server answered {response.status} "
                         f"{response.reason})"
                     )
                 self._check_size(path, response.content_length or 0)
@@ -146,16 +146,14 @@ class Downloads:
                     content.write(chunk)
                     self._check_size(path, content.tell())
         except aiohttp.TooManyRedirects as error:
-            raise StorageError(
-                f"{path}: cannot be read (it leads from address to address)"
-            ) from error
+            raise StorageError(f"{path}: cannot be read (too many redirects)") from error
         except aiohttp.ConnectionTimeoutError as error:
             raise StorageError(
-                f"{path}: given up, the server took no connection within {limits.connecting:g} s"
+                f"{path}: timed out, no connection to the server within {limits.connecting:g} s"
             ) from error
         except aiohttp.SocketTimeoutError as error:
             raise StorageError(
-                f"{path}: given up, the server sent nothing for {limits.silence:g} s"
+                f"{path}: timed out, the server sent nothing for {limits.silence:g} s"
             ) from error
         content.seek(0)
         return content

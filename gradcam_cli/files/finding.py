@@ -1,4 +1,4 @@
-"""Finds the pictures that a user names, one by one or by their folders."""
+"""Finds the pictures that a user names, as files or by their folders."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 )
-# Its path as the user would name it, and the class that is asked for of it alone.
+# The picture's path as the user would write it, and the class that is requested for it alone.
 PictureKey: TypeAlias = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
 class InputPicture:
-    """A picture to be explained.
+    """A picture to explain.
 
     Attributes:
-        path: The file as the user would name it.
-        folder: Its folder below the one that was named; empty if the file itself was.
-        target: The class to explain, as a user names it; None for what the run says.
-        redo: Explain it although its results exist: something else about it is missing.
+        path: The file as the user would write it.
+        folder: Its folder relative to the folder that the user named; empty if the user named
+            the file itself.
+        target: The class to explain, as the user wrote it; None for the class of the run.
+        redo: Whether to explain it even if its results exist, because something else of it is
+            missing.
     """
 
     path: AnyPath
@@ -39,24 +41,24 @@ class InputPicture:
 
     @property
     def key(self) -> PictureKey:
-        """What tells it from the other pictures of a run."""
+        """What distinguishes it from the other pictures of a run."""
         return str(self.path), self.target
 
 
 def find_pictures(paths: Iterable[str | AnyPath]) -> Iterator[InputPicture]:
-    """Finds the pictures that are meant, folder by folder in the order of their names.
+    """Finds pictures, folder by folder in the order of their names.
 
-    Folders are searched with all below them for the usual endings of picture files.
-    Hidden files, and what this tool wrote itself, are passed over. Each file comes once,
-    however often it is named. A path that doesn't exist is passed on, so that it is
-    reported where it would have been read.
+    Folders are searched recursively for files with the usual picture extensions. Hidden files and
+    files written by this tool are skipped. Each file is found only once, even if it is named
+    several times. A path that doesn't exist is yielded too, so that the error is reported when
+    it is read.
 
     Args:
-        paths: Files and folders, local or in a store by their URL.
+        paths: Local files and folders, or URLs of files and folders in stores.
 
     Raises:
-        UsageError: A URL is of a kind that nothing installed can read.
-        StorageError: A store can't be asked what is in a folder.
+        UsageError: No installed package can read this kind of URL.
+        StorageError: A folder of a store can't be listed.
     """
     found: set[str] = set()
     for root in map(to_path, paths):
@@ -70,10 +72,10 @@ def find_pictures(paths: Iterable[str | AnyPath]) -> Iterator[InputPicture]:
 
 def _find(root: AnyPath) -> Iterable[InputPicture]:
     if is_remote(root):
-        # A store is asked about a name only where that doesn't look like a picture's.
+        # A request to the store is needed only for names that don't look like pictures.
         if root.suffix.lower() not in SUFFIXES and is_folder(root):
             return _find_in_store(root)
-    # Path.is_dir fails for names that are too long for the system.
+    # Path.is_dir raises an error for names that are too long for the system.
     elif os.path.isdir(root):
         return _find_below(root)
     return [InputPicture(root, Path())]
@@ -105,6 +107,6 @@ def _find_below(root: Path) -> Iterator[InputPicture]:
                 continue
             if not is_own_result(path):
                 yield InputPicture(path, Path(folder).relative_to(root))
-    # They are told of where pictures would be read.
+    # They are reported when they are read as pictures.
     for name in unreadable:
         yield InputPicture(Path(name), Path())

@@ -1,4 +1,4 @@
-"""Reads which pictures are meant, and which class of each, from a list."""
+"""Reads a list of pictures, with an optional class for each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PATH, _CLASS = "path", "class"
 
 
 def gather_pictures(paths: Sequence[str], lists: Sequence[str] = ()) -> list[InputPicture]:
-    """Finds all pictures that a user means, each once.
+    """Finds all pictures that a user names, each once.
 
     Args:
         paths: Pictures and folders.
         lists: As for `read_manifest`.
 
     Raises:
-        ImageError: There is none.
+        ImageError: There are no pictures.
         UsageError: A list can't be read.
     """
     named: dict[PictureKey, InputPicture] = {}
@@ -43,19 +43,19 @@ def gather_pictures(paths: Sequence[str], lists: Sequence[str] = ()) -> list[Inp
 
 
 def read_manifest(name: str) -> Iterator[InputPicture]:
-    """Finds the pictures that a list names.
+    """Finds the pictures in a list.
 
     Args:
-        name: A text file with a picture or folder in each line, or a table (CSV) with the
-            columns "path" and, where a class is to be explained that isn't the most
-            probable, "class"; "-" for standard input. What isn't absolute is seen from the
-            current folder, and its results go into folders of the same names.
+        name: A text file with one picture or folder per line, or a table (CSV) with the column
+            "path" and optionally "class" for the class to explain; "-" for standard input.
+            Relative paths are relative to the current folder, and their results go into
+            folders of the same names.
 
     Yields:
         The pictures in the order of the list, each once, or once for each of its classes.
 
     Raises:
-        UsageError: There is no such file, it is no text, or a table without paths.
+        UsageError: The file doesn't exist, isn't text, or is a table without paths.
     """
     found: set[PictureKey] = set()
     for path, target in _read(name):
@@ -68,7 +68,7 @@ def read_manifest(name: str) -> Iterator[InputPicture]:
 
 
 def _own_folder(named: AnyPath, picture: InputPicture) -> Path:
-    """Says in which folder below that for results the results go."""
+    """Returns the subfolder of the folder for results into which a picture's results go."""
     if is_remote(named) or named.is_absolute() or ".." in named.parts:
         return picture.folder
     above = named.parent if picture.path == named else named
@@ -80,15 +80,17 @@ def _read(name: str) -> Iterator[tuple[str, str | None]]:
         if name == STANDARD_INPUT:
             yield from _rows(name, sys.stdin)
         else:
-            # File names needn't be text, and spreadsheets begin with a byte order mark.
+            # File names needn't be valid text, and spreadsheets write a byte order mark.
             with open(name, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 yield from _rows(name, file)
     except OSError as error:
         raise unreadable(f"--from-file {name}", error) from None
     except csv.Error as error:
-        raise UsageError(f"--from-file {name}: is no table ({reason(error)})") from None
+        raise UsageError(f"--from-file {name}: is not a table ({reason(error)})") from None
     except ValueError as error:
-        raise UsageError(f"--from-file {name}: is no list of pictures ({reason(error)})") from None
+        raise UsageError(
+            f"--from-file {name}: is not a list of pictures ({reason(error)})"
+        ) from None
 
 
 def _rows(name: str, file: IO[str]) -> Iterator[tuple[str, str | None]]:

@@ -7,17 +7,17 @@ import stat
 from pathlib import Path
 from typing import IO
 
-# Where files have an owner; elsewhere the user's folders are the user's alone anyway.
+# Systems on which files have owners. On others, the user's folders belong to the user anyway.
 _HAVE_OWNERS = hasattr(os, "geteuid")
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER_OF_OWNER, _FILE_OF_OWNER = 0o700, 0o600
 
 
 def make_own_folder(folder: Path) -> None:
-    """Makes a folder that only its owner can look into, or makes one so.
+    """Makes a folder that only its owner can access, or restricts an existing one.
 
     Raises:
-        OSError: It can't be made, or belongs to somebody else.
+        OSError: The folder can't be made, or belongs to another user.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if _HAVE_OWNERS:
@@ -25,29 +25,29 @@ def make_own_folder(folder: Path) -> None:
 
 
 def make_own_file(file: IO[bytes]) -> None:
-    """Has only its owner read and write a file that is being written.
+    """Restricts an open file so that only its owner can read and write it.
 
     Args:
-        file: Open for writing.
+        file: The file, open for writing.
     """
     if _HAVE_OWNERS:
         os.fchmod(file.fileno(), _FILE_OF_OWNER)
 
 
 def read_own_file(path: Path, largest: int) -> bytes | None:
-    """Reads a file, if only the user can have written it.
+    """Reads a file if only the user can have written it.
 
     Args:
         path: The file.
-        largest: How many bytes it may have.
+        largest: The largest size in bytes.
 
     Returns:
-        What is in it; None if it isn't there, can't be read, is too large, isn't a regular file,
-        or if the file or its folder is somebody else's or others may write there.
+        The content. None if the file doesn't exist, can't be read, is too large or isn't a
+        regular file, or if another user owns or can write the file or its folder.
     """
     try:
-        # What is checked is what was opened: a name may mean something else a moment later. A
-        # pipe would keep everybody waiting.
+        # The checks use the opened file, because the name may refer to another one a moment
+        # later. Opening a pipe must not block.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         flags |= getattr(os, "O_BINARY", 0)
         if not _HAVE_OWNERS:

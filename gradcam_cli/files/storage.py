@@ -1,7 +1,7 @@
-"""Reaches the user's files wherever they lie: in local folders, or in a store by its URL.
+"""Accesses the user's files in any storage: in local folders, or in a store by URL.
 
-Local files are plain `pathlib.Path`; what is written as a URL is a `upath.UPath`, which
-fsspec reads and writes. fsspec isn't imported before the first URL.
+Local files are `pathlib.Path` objects. URLs are `upath.UPath` objects, which fsspec reads and
+writes. fsspec is imported at the first URL.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 AnyPath: TypeAlias = "Path | UPath"
 
-# A single letter before a colon is a drive of Windows; "zip://::file.zip" chains stores.
+# A single letter before a colon is a Windows drive; "zip://::file.zip" chains stores.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LOCAL = frozenset({"file", "local"})
-# What is put there appears under its name at once and whole; elsewhere it takes a rename.
+# Stores in which writing a file is atomic; in others, the file is written and then renamed.
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "s3", "s3a", "tos"}
 )
@@ -53,20 +53,20 @@ _PACKAGES = {
 
 
 def is_url(name: str) -> bool:
-    """Says whether a user's name for a file or folder is a URL, as s3://bucket/photos."""
+    """Returns whether a user's name for a file or folder is a URL, such as s3://bucket/photos."""
     return _URL.match(name) is not None
 
 
 def is_elsewhere(name: str) -> bool:
-    """Says whether a user's name for a file is a URL of another place than this machine."""
+    """Returns whether a user's name for a file is a URL that isn't local."""
     return is_url(name) and _protocol(name) not in _LOCAL
 
 
 def to_path(name: str | AnyPath) -> AnyPath:
-    """Turns what a user named into a path; file:// URLs are local files.
+    """Converts a user's name for a file or folder to a path; file:// URLs become local paths.
 
     Raises:
-        UsageError: Nothing that is installed reads URLs of that kind.
+        UsageError: No installed package can read this kind of URL.
     """
     if not isinstance(name, str):
         return name
@@ -82,7 +82,7 @@ def to_path(name: str | AnyPath) -> AnyPath:
     try:
         fsspec.get_filesystem_class(protocol)
         path = UPath(name)
-        # Some stores look for what they need only when they are opened.
+        # Some stores import what they need only when they are opened.
         _ = path.fs
     except ImportError as error:
         package = _PACKAGES.get(protocol)
@@ -91,7 +91,7 @@ def to_path(name: str | AnyPath) -> AnyPath:
             f"{name}: {protocol}:// needs a package that isn't installed: {advice}"
         ) from error
     except ValueError as error:
-        raise UsageError(f"{name}: {protocol}:// is no kind of URL that can be read") from error
+        raise UsageError(f"{name}: {protocol}:// URLs are not supported") from error
     except Exception as error:
         raise StorageError(f"{name}: cannot be reached ({reason(error)})") from error
     return path
@@ -118,23 +118,23 @@ def check_is_there(option: str, path: str | Path) -> None:
 
 
 def is_remote(path: AnyPath) -> TypeIs[UPath]:
-    """Says whether a path is a URL's."""
+    """Returns whether a path is a URL."""
     return not isinstance(path, Path)
 
 
 def file_name(path: AnyPath) -> str:
-    """Gives the last part of a path, of a web address without what follows a "?" or "#"."""
+    """Returns the last part of a path; for a web address, without query and fragment."""
     if is_remote(path) and path.protocol in WEB:
         return posixpath.basename(urlsplit(str(path)).path)
     return path.name
 
 
 def relative_place(source: AnyPath, folder: AnyPath) -> str:
-    """Says where a file lies as seen from a folder; from another store, its whole URL.
+    """Returns the path of a file relative to a folder, or its whole URL from another store.
 
     Args:
         source: The file.
-        folder: The folder; either it or the file, or both, are in a store.
+        folder: The folder. The file, the folder or both are in a store.
     """
     if is_remote(source) and is_remote(folder) and source.fs == folder.fs:
         return posixpath.relpath(source.path, folder.path)
@@ -142,26 +142,26 @@ def relative_place(source: AnyPath, folder: AnyPath) -> str:
 
 
 def is_folder(path: UPath) -> bool:
-    """Says whether there is a folder of that name in a store.
+    """Returns whether a store has a folder of this name.
 
     Raises:
-        StorageError: The store can't be asked.
+        StorageError: The store can't be reached.
     """
     if path.protocol in WEB:
-        # The web has no folders, but a server may list what is below such an address.
+        # The web has no folders, but a server may list the files below such an address.
         return urlsplit(str(path)).path.endswith("/")
     with _telling(path, "read"):
         return bool(path.fs.isdir(path.path))
 
 
 def list_below(folder: UPath) -> list[tuple[str, ...]]:
-    """Lists all files in a folder of a store and below it, by their parts from there.
+    """Lists all files in a folder of a store recursively, by their path components.
 
-    They come as from a walk of a local folder: the files of a folder in the order of
-    their names, then its folders.
+    The order is that of walking a local folder: the files of a folder in the order of their
+    names, then its subfolders.
 
     Raises:
-        StorageError: The store can't be asked.
+        StorageError: The store can't be listed.
     """
     root = folder.path.rstrip("/") + "/"
     with _telling(folder, "listed"):
@@ -169,17 +169,17 @@ def list_below(folder: UPath) -> list[tuple[str, ...]]:
             found = find_on_web(folder)
         else:
             folder.fs.invalidate_cache(folder.path)
-            # Some stores hide that they can't be reached from a search, but not from a listing.
+            # Some stores report that they can't be reached only when listing, not searching.
             found = folder.fs.find(folder.path) or folder.fs.ls(folder.path, detail=False)[:0]
     listed = [tuple(name.removeprefix(root).strip("/").split("/")) for name in found]
     return sorted(listed, key=lambda parts: [(n < len(parts), p) for n, p in enumerate(parts, 1)])
 
 
 def names_in(folder: UPath) -> set[str]:
-    """Gives the names of what lies in a folder of a store, by asking once; it may not exist.
+    """Returns the names in a folder of a store by one request; the folder may not exist.
 
     Raises:
-        StorageError: The store can't be asked.
+        StorageError: The store can't be listed.
     """
     with _telling(folder, "listed"):
         folder.fs.invalidate_cache(folder.path)
@@ -191,21 +191,21 @@ def names_in(folder: UPath) -> set[str]:
 
 
 def is_pipe_or_device(path: AnyPath) -> bool:
-    """Says whether a path leads to something that may never end, or never begin."""
+    """Returns whether a path is a pipe or device, from which reading may block or never end."""
     return not is_remote(path) and os.path.exists(path) and not path.is_file() and not path.is_dir()
 
 
 def readable(path: AnyPath, downloads: Downloads | None = None) -> Path | io.BytesIO:
-    """Gives what Pillow opens: a local file itself, of a store the bytes, asked for at once.
+    """Returns what Pillow opens: a local path, or the content of a file in a store.
 
     Args:
         path: The file.
-        downloads: What fetches it from a store; None for the usual limits.
+        downloads: Downloads it from a store; None for the default limits.
 
     Raises:
-        FileNotFoundError: There is none in the store.
-        PermissionError: It may not be read.
-        StorageError: The store can't be asked, or the file takes more than it may.
+        FileNotFoundError: The store has no such file.
+        PermissionError: The file may not be read.
+        StorageError: The store can't be reached, or the file exceeds a limit.
     """
     if not is_remote(path):
         return path
@@ -218,10 +218,10 @@ def readable(path: AnyPath, downloads: Downloads | None = None) -> Path | io.Byt
 
 
 def remove(path: AnyPath) -> None:
-    """Removes a file that exists.
+    """Removes an existing file.
 
     Raises:
-        OutputError: It can't be removed.
+        OutputError: The file can't be removed.
     """
     try:
         if is_remote(path):
@@ -233,24 +233,24 @@ def remove(path: AnyPath) -> None:
 
 
 def check_writable(path: AnyPath) -> None:
-    """Refuses to write where nothing can be written, as on the web.
+    """Refuses locations that are read-only, such as the web.
 
     Raises:
-        UsageError: Results need another place.
+        UsageError: Nothing can be written there.
     """
     if is_remote(path) and path.protocol in _READ_ONLY:
         raise UsageError(
-            f"{path}: nothing can be written to {path.protocol}:// addresses; choose a folder for "
-            f"the results with --out"
+            f"{path}: {path.protocol}:// addresses are read-only; choose a folder for the results "
+            f"with --out"
         )
 
 
 @contextlib.contextmanager
 def put_whole(path: UPath) -> Iterator[IO[bytes]]:
-    """Opens a file of a store for writing that appears under its name only when complete.
+    """Opens a file in a store for writing; it appears under its name only when complete.
 
     Raises:
-        OutputError: It can't be written.
+        OutputError: The file can't be written.
     """
     buffer = io.BytesIO()
     yield buffer
@@ -279,7 +279,7 @@ def _write_and_rename(path: UPath, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _telling(path: UPath, done: str) -> Iterator[None]:
-    """Turns whatever a store's own library raises into one line."""
+    """Converts any error of a store's own library to a one-line error."""
     try:
         yield
     except GradcamError:

@@ -1,4 +1,4 @@
-"""Reads text that a user was given, in bounded memory whatever it turns out to be."""
+"""Reads text files with bounded memory, whatever they contain."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from typing import IO
 _MEGABYTE = 1_000_000
 _BEGINNING = 4096
 _LONGEST_LINE = 1_000_000
-_NO_TEXT = "it is no text in UTF-8, but a binary file"
+_NO_TEXT = "it is a binary file, not UTF-8 text"
 
 
 def read_small_file(path: Path, megabytes: int) -> bytes:
-    """Reads a file that has no reason to be large.
+    """Reads a file that should be small.
 
     Args:
         path: The file.
-        megabytes: How many 10^6 bytes it may have.
+        megabytes: The largest size, in 10^6 bytes.
 
     Raises:
-        ValueError: It has more.
-        OSError: It can't be read.
+        ValueError: The file is larger.
+        OSError: The file can't be read.
     """
     limit = megabytes * _MEGABYTE
     with path.open("rb") as file:
         is_large = os.fstat(file.fileno()).st_size > limit
-        # A pipe tells no size before it is read.
+        # The size of a pipe isn't known before it is read.
         content = b"" if is_large else file.read(limit + 1)
     if is_large or len(content) > limit:
-        raise ValueError(f"it has more than {megabytes} MB")
+        raise ValueError(f"it is larger than {megabytes} MB")
     return content
 
 
 def read_small_text(path: Path, megabytes: int) -> str:
-    """Reads a text file that has no reason to be large.
+    """Reads a text file that should be small.
 
     Args:
-        path: The file: UTF-8, with a byte order mark or without.
-        megabytes: How many 10^6 bytes it may have.
+        path: The file, in UTF-8 with or without a byte order mark.
+        megabytes: The largest size, in 10^6 bytes.
 
     Raises:
-        ValueError: It has more, or isn't such text.
-        OSError: It can't be read.
+        ValueError: The file is larger, or isn't such text.
+        OSError: The file can't be read.
     """
     content = read_small_file(path, megabytes)
     if b"\0" in content[:_BEGINNING]:
@@ -52,16 +52,16 @@ def read_small_text(path: Path, megabytes: int) -> str:
 
 
 def bounded_lines(file: IO[str]) -> Iterator[str]:
-    """Gives the lines of a text file of any length.
+    """Yields the lines of a text file of any length.
 
     Args:
-        file: What is open for reading.
+        file: The file, open for reading.
 
     Yields:
         Each line with its end.
 
     Raises:
-        ValueError: It isn't text, or a line is longer than any that means something.
+        ValueError: The file isn't text, or a line is too long.
     """
     while line := file.readline(_LONGEST_LINE):
         if "\0" in line:

@@ -1,4 +1,4 @@
-"""Finds the files of a folder on the web by the links of the pages that show it."""
+"""Finds the files in a web folder from the links of its pages."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _LINK = re.compile(r"""<a\s[^<>]*?href\s*=\s*["']?([^"'\s<>]+)""", re.IGNORECASE)
-# Of each page, and the time of all of them.
+# The size of each page, and the time for all of them.
 _LIMITS = DownloadLimits(megabytes=16)
-# A server can make up folders in folders for ever, and names of any length.
+# A server can invent endless nested folders, and names of any length.
 _MOST_CHARACTERS = 256_000_000
 _LONGEST_ADDRESS = 2000
 
 
 def find_on_web(folder: UPath, limits: DownloadLimits = _LIMITS) -> list[str]:
-    """Finds all files of a folder on the web and below it.
+    """Finds all files in a web folder recursively.
 
     Args:
-        folder: Its address ends with a slash, as those of the folders below it do.
-        limits: What each page may take; all of them may take the total time of one.
+        folder: The folder, whose address ends with a slash, like those of its subfolders.
+        limits: The limits for each page. All pages together may take the total time of one.
 
     Returns:
-        Their addresses, in any order.
+        The addresses of the files, in any order.
 
     Raises:
-        StorageError: There are more than any folder has, or it takes too long.
-        Exception: Whatever aiohttp raises.
+        StorageError: There are too many files, or listing them takes too long.
+        Exception: Any error of aiohttp.
     """
     from upath import UPath
 
@@ -60,14 +60,14 @@ def find_on_web(folder: UPath, limits: DownloadLimits = _LIMITS) -> list[str]:
             (pages if address.endswith("/") else files).append(address)
             characters += len(address)
             if characters > _MOST_CHARACTERS:
-                raise StorageError(f"{folder}: given up, it lists more than can be read")
+                raise StorageError(f"{folder}: refused, it lists too many files")
         if time.monotonic() > end:
-            raise StorageError(f"{folder}: given up, it wasn't all listed after {limits.total:g} s")
+            raise StorageError(f"{folder}: timed out, not fully listed after {limits.total:g} s")
     return files
 
 
 def _address(page: str, link: str) -> str:
-    """Gives where a link leads; "" for nowhere."""
+    """Returns the address that a link leads to; "" if it is invalid."""
     if len(link) > _LONGEST_ADDRESS:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all."""
+"""Writes files atomically."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gradcam_cli.files.storage import AnyPath, is_remote, put_whole
 
 @contextlib.contextmanager
 def written_whole(path: AnyPath, option: str = "--out") -> Iterator[IO[bytes]]:
-    """Opens a file for writing that appears under its name only when it is complete.
+    """Opens a file for writing; it appears under its name only when it is complete.
 
     Args:
         path: The file.
-        option: What names another folder.
+        option: The option that chooses another folder, for the error message.
 
     Raises:
         OutputError: The file or its folder can't be written.
@@ -53,14 +53,14 @@ def written_whole(path: AnyPath, option: str = "--out") -> Iterator[IO[bytes]]:
 
 
 def check_folder(folder: Path, named: str) -> None:
-    """Refuses early to write where nothing can be written.
+    """Fails early if nothing can be written to a folder.
 
     Args:
-        folder: Where files will be written; it need not exist.
-        named: What the user named, for the message.
+        folder: The folder, which need not exist.
+        named: What the user named, for the error message.
 
     Raises:
-        OutputError: No file can be made there.
+        OutputError: No file can be created there.
     """
     try:
         folder = folder.absolute()
@@ -78,7 +78,7 @@ def _temporary_name(path: Path) -> Path:
 
 
 def _open_nameless(folder: Path) -> IO[bytes] | None:
-    """Opens a file that vanishes with the process, where the file system has such; else None."""
+    """Opens an unnamed file that disappears with the process; None if not supported."""
     if not hasattr(os, "O_TMPFILE"):
         return None
     try:
@@ -88,7 +88,7 @@ def _open_nameless(folder: Path) -> IO[bytes] | None:
 
 
 def _give_name(file: IO[bytes], path: Path) -> None:
-    # See open(2): what the link points to is meant, which Python asks for with folders alone.
+    # See open(2): this needs AT_SYMLINK_FOLLOW, which Python sets only with a folder descriptor.
     source = f"/proc/self/fd/{file.fileno()}"
     folder = os.open(path.parent, os.O_DIRECTORY)
     try:

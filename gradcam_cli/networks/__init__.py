@@ -1,1 +1,1 @@
-"""Networks as the mathematics sees them; every trick on Keras and TensorFlow is here."""
+"""Networks as the mathematics sees them, and all code that relies on framework internals."""

@@ -1,4 +1,4 @@
-"""Makes feature maps of a layer's output however it lies, and puts changed ones back."""
+"""Converts a layer's output to feature maps, whatever its layout, and puts changed maps back."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import tensorflow as tf
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.places import Batch, Cells, Factor, Tokens, product
 
-# Sizes that aren't known before the graph runs are tensors.
+# A size that isn't known before the graph runs is a tensor.
 _Size = int | tf.Tensor
 
 
 class Arrangement:
-    """The way from one layer's output to feature maps, and back."""
+    """The conversion between one layer's output and feature maps."""
 
     def __init__(self, grid: Grid, graph: tf.Graph) -> None:
-        """Plans the way.
+        """Plans the conversion.
 
         Args:
-            grid: What the output is.
-            graph: The graph that it is in.
+            grid: The layout of the output.
+            graph: The graph of the output.
         """
         self._grid = grid
         self._graph = graph
@@ -46,7 +46,7 @@ class Arrangement:
 
     @property
     def has_others(self) -> bool:
-        """Whether the output has more than feature maps: further tokens, or padding."""
+        """Whether the output contains more than feature maps: extra tokens or padding."""
         frames = self._grid.places.frames
         padded = any(frame.before or frame.after for frame in frames)
         return bool(padded or self._grid.before or self._grid.after)
@@ -55,17 +55,17 @@ class Arrangement:
         """Repeats the layer's output for one input.
 
         Args:
-            output: As the layer returns it for one input.
-            count: How often.
+            output: The layer's output for one input.
+            count: The number of repetitions.
 
         Returns:
-            What the layer would return for as many inputs.
+            The layer's output for as many equal inputs.
         """
         axes = self._grid.places.axes
         batch = next(
             index for index, axis in enumerate(axes) if any(isinstance(f, Batch) for f in axis)
         )
-        # Windows of one input come one after the other, or those of all inputs do.
+        # A batch of windows holds the windows input by input, or the inputs window by window.
         if isinstance(axes[batch][0], Batch):
             multiples = [count if axis == batch else 1 for axis in range(len(axes))]
             found: tf.Tensor = tf.tile(output, multiples)
@@ -74,14 +74,14 @@ class Arrangement:
         return found
 
     def to_maps(self, output: tf.Tensor) -> tf.Tensor:
-        """Arranges a layer's output, or what has its shape.
+        """Converts a layer's output, or a tensor of its shape, to feature maps.
 
         Args:
-            output: As the layer returns it.
+            output: The tensor, in the layer's own layout.
 
         Returns:
-            (N, rows, columns, K); as many axes in between as the picture has. Further tokens
-            and padding are left out.
+            (N, rows, columns, K), with as many spatial axes as the input has. Extra tokens and
+            padding are left out.
         """
         if self.is_trivial:
             return output
@@ -95,15 +95,15 @@ class Arrangement:
         return maps
 
     def to_output(self, maps: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-        """Puts feature maps in the place of those in a layer's output.
+        """Replaces the feature maps in a layer's output.
 
         Args:
             maps: (N, rows, columns, K).
-            output: The layer's output; of it come further tokens and padding. It isn't used if
-                there are neither.
+            output: The layer's output, which provides extra tokens and padding. It isn't used
+                if there are none.
 
         Returns:
-            The shape of the output.
+            A tensor in the layer's own layout.
         """
         if self.is_trivial:
             return maps
@@ -123,7 +123,7 @@ class Arrangement:
         return tf.concat([before, patches, after], axis)
 
     def _with_padding(self, output: tf.Tensor) -> tf.Tensor:
-        """Gives (N, rows, columns, K) with the padding of rows and columns."""
+        """Returns (N, rows, columns, K) with the padding of rows and columns."""
         if self._grid.before or self._grid.after:
             axis = self._token_axis()
             length = tf.shape(output)[axis] - self._grid.before - self._grid.after
@@ -135,14 +135,14 @@ class Arrangement:
         return self._rolled(tf.reshape(parts, [-1, *lengths, channels]), -1)
 
     def _rolled(self, maps: tf.Tensor, direction: int) -> tf.Tensor:
-        """Rolls maps as the network did (1), or back (-1)."""
+        """Rolls maps as the network did (1) or back (-1)."""
         for axis, frame in enumerate(self._grid.places.frames):
             if frame.roll:
                 maps = tf.roll(maps, direction * frame.roll, axis + 1)
         return maps
 
     def _shape_of_patches(self) -> list[_Size]:
-        """Gives the shape of the output without further tokens, -1 for that with the batch."""
+        """Returns the shape of the output without extra tokens; -1 for the batch axis."""
         shape: list[_Size] = []
         sizes = iter(self._sizes)
         for axis in self._grid.places.axes:
@@ -159,7 +159,7 @@ class Arrangement:
         )
 
     def _length(self, axis: int) -> _Size:
-        """Says how many cells there are, with padding."""
+        """Returns the number of cells along an axis, with padding."""
         frame = self._grid.places.frames[axis]
         if frame.measured is not None:
             name, index = frame.measured
@@ -172,7 +172,7 @@ class Arrangement:
             if isinstance(factor, Batch):
                 sizes.append(-1)
             elif isinstance(factor, Cells) and self._grid.places.frames[factor.axis].measured:
-                # Where the size isn't fixed, cells aren't divided.
+                # Cells are never divided if the size isn't fixed.
                 sizes.append(self._length(factor.axis))
             else:
                 sizes.append(factor.size)
@@ -184,7 +184,7 @@ def _patches_of(factor: Factor) -> tuple[Factor, ...]:
 
 
 def _rank(factor: Factor, in_channels: bool) -> tuple[float, ...]:
-    """Sorts factors: the batch, then rows and columns, the outermost first, then channels."""
+    """Sorts factors: the batch, then rows and columns (outermost first), then channels."""
     if isinstance(factor, Batch):
         return (0,)
     if isinstance(factor, Cells) and not in_channels:

@@ -1,8 +1,8 @@
-"""The attention probabilities of a transformer, found in its graph.
+"""Finds the attention probabilities of a transformer in its graph.
 
-Keras computes attention with a softmax like any other operation, also where it calls it fused:
-for TensorFlow it has no fused kernel. So no layer need be known. Attention is a sum of products
-over places of the picture, of which one operand comes from a softmax.
+Keras computes attention with an ordinary softmax, even when it calls the attention fused,
+because it has no fused kernel for TensorFlow. So no layer needs to be known. Attention is a
+contraction over positions of the picture in which one operand comes from a softmax.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from gradcam_cli.networks.places import (
 from gradcam_cli.networks.single_tensors import single_tensors
 
 _NORMALIZING = operation_names("Exp", "Softmax")
-# What may lie between a softmax over places and the product with what it weighs.
+# The operations allowed between a softmax over positions and the product with the values.
 _REARRANGING = operation_names(
     "Cast", "ExpandDims", "Identity", "Mul", "RealDiv", "Reshape", "Squeeze", "Transpose"
 )
-_IN_PARTS = "attends within parts of the picture, as windows or rows, not over all of it"
+_IN_PARTS = "attends within parts of the picture, such as windows or rows, not over all of it"
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class AttentionBlock:
     """The attention of one block.
 
     Attributes:
-        probabilities: What weighs the values, as it lies in the graph.
-        tokens: What the block hands on to the next, and the last one to the classifier; None
-            where that isn't a single tensor.
+        probabilities: The weights of the values, in the graph's own layout.
+        tokens: The tokens that leave the block for the next one, or from the last block for
+            the classifier; None if they aren't a single tensor.
         order: The axes of the probabilities: those of inputs and heads, queries, keys.
-        queries: Which of them tell queries apart.
-        keys: Which of them tell keys apart.
-        heads: How many heads there are.
+        queries: The axes of the queries.
+        keys: The axes of the keys.
+        heads: The number of heads.
         heads_outside: Whether heads come before the inputs of a batch.
     """
 
@@ -65,10 +65,10 @@ class AttentionBlock:
         """Arranges the probabilities, or their gradients.
 
         Args:
-            values: As they lie in the graph.
+            values: A tensor in the graph's own layout.
 
         Returns:
-            (N, heads, queries, keys) float32; further tokens are where the network has them.
+            (N, heads, queries, keys) float32; extra tokens stay at the network's positions.
         """
         shape = tf.shape(values)
         rows = tf.reduce_prod(tf.gather(shape, list(self.queries)))
@@ -82,15 +82,15 @@ class AttentionBlock:
 
 @dataclass(frozen=True)
 class SelfAttention:
-    """All attention of a network, which relates the same tokens to one another in each block.
+    """All attention of a network whose blocks relate the same tokens to one another.
 
     Attributes:
         blocks: In the order of computation; at least one.
         grid: The tokens as feature maps with a single channel.
-        before: A number for each further token before the patches.
-        after: A number for each one after them.
-        read: Of the tokens that the last block makes, those on which the scores depend: their
-            numbers, and `PATCHES` for all patches.
+        before: A number for each extra token before the patches.
+        after: A number for each extra token after them.
+        read: The numbers of the last block's output tokens on which the scores depend, with
+            `PATCHES` for all patches.
     """
 
     blocks: Sequence[AttentionBlock]
@@ -100,15 +100,15 @@ class SelfAttention:
     read: frozenset[int]
 
     def read_rows(self, matrices: tf.Tensor) -> tf.Tensor:
-        """Takes the rows of those tokens that the scores are computed from.
+        """Selects the rows of the tokens that the scores are computed from.
 
         Args:
             matrices: (N, queries, keys).
 
         Returns:
-            (N, keys): the row of a class token; the mean of the rows of all patches, where these
-            are pooled or flattened; where several further tokens are read, or such and the
-            patches, the mean of what would be returned for each.
+            (N, keys): the row of a class token, or the mean of the rows of all patches if these
+            are pooled or flattened. If the scores depend on several of these, the mean of
+            their results.
         """
         last = tf.shape(matrices)[1] - len(self.after)
         rows = [matrices[:, place] for place, key in enumerate(self.before) if key in self.read]
@@ -120,7 +120,7 @@ class SelfAttention:
         return tf.add_n(rows) / len(rows)
 
     def to_maps(self, values: tf.Tensor) -> tf.Tensor:
-        """Lays values out as the picture lies, without those of further tokens.
+        """Arranges values as the picture, without those of extra tokens.
 
         Args:
             values: (N, tokens) float32.
@@ -144,10 +144,10 @@ class NoAttention:
 
 
 def find_attention(trace: GridTrace) -> SelfAttention | NoAttention:
-    """Finds the self-attention over all tokens on the way from a picture to the scores.
+    """Finds the self-attention over all tokens between a picture and the scores.
 
     Args:
-        trace: The places of all tensors on that way.
+        trace: The places of all tensors in between.
     """
     found: list[_Product] = []
     for step in trace.steps:
@@ -159,7 +159,7 @@ def find_attention(trace: GridTrace) -> SelfAttention | NoAttention:
         if seen is not None:
             found.append(seen)
     if not found:
-        return NoAttention("has no attention that relates the picture's places to one another")
+        return NoAttention("has no attention that relates the picture's positions to one another")
     first, last = found[0], found[-1]
     if not all(_is_alike(seen.grid, first.grid) for seen in found):
         return NoAttention("merges or removes tokens between its blocks")
@@ -177,13 +177,13 @@ def find_attention(trace: GridTrace) -> SelfAttention | NoAttention:
 
 @dataclass(frozen=True)
 class _Product:
-    """Attention probabilities that weigh values.
+    """A product of attention probabilities and values.
 
     Attributes:
-        copy: The probabilities, in the copy of the graph.
-        block: What they are; what the block hands on isn't known yet.
+        copy: The probabilities in the copy of the graph.
+        block: The attention, whose output tokens aren't known yet.
         grid: The queries as feature maps with a single channel.
-        tokens: The queries, where there are further ones beside the patches.
+        tokens: The queries, if there are extra ones beside the patches.
     """
 
     copy: tf.Tensor
@@ -196,7 +196,7 @@ _Seen: TypeAlias = _Product | NoAttention | None
 
 
 def _look_at(trace: GridTrace, step: Step) -> _Seen:
-    """Says whether an operation weighs values by attention, and how."""
+    """Returns how an operation weights values by attention; None if it doesn't."""
     named = contraction(step)
     if named is None or not all(places.has_cells for places in step.places):
         return None
@@ -213,8 +213,8 @@ def _look_at(trace: GridTrace, step: Step) -> _Seen:
         if not _relates(places):
             if _weighs_places(copy):
                 return NoAttention(
-                    "gathers its tokens by queries that are no tokens themselves (learned ones, "
-                    "or a class token alone)"
+                    "gathers its tokens with queries that aren't tokens themselves (learned ones, "
+                    "or only a class token)"
                 )
         elif _is_normalized(trace, copy):
             return _product(trace, copy, places, keys)
@@ -228,7 +228,7 @@ def _product(
     queries = [axis for axis in having if axis not in keys]
     rest = [axis for axis in range(len(places.axes)) if axis not in having]
     batch = [axis for axis in rest if any(isinstance(f, Batch) for f in places.axes[axis])]
-    # Windows lie in the batch.
+    # Windows are part of the batch.
     in_windows = [axis for axis in queries if any(isinstance(f, Batch) for f in places.axes[axis])]
     if in_windows or len(batch) != 1:
         return NoAttention(_IN_PARTS)
@@ -239,7 +239,7 @@ def _product(
         return NoAttention("attends to fewer keys than it has tokens")
     original = trace.original(copy)
     if original is None:
-        return NoAttention("computes its attention inside of called functions, out of reach")
+        return NoAttention("computes its attention in called functions, which can't be accessed")
     outside = not isinstance(places.axes[batch[0]][0], Batch)
     others = [axis for axis in rest if axis not in batch]
     order = [*others, *batch] if outside else [*batch, *others]
@@ -255,7 +255,7 @@ def _product(
 
 
 def _grid_along(trace: GridTrace, places: Places, axes: Sequence[int]) -> Grid | NoGrid:
-    """Says what tokens along some axes are."""
+    """Returns the grid of the tokens along some axes."""
     kept = tuple(places.axes[axis] for axis in axes)
     return trace.grid_of(Places(((Batch(1),), *kept, ()), places.frames))
 
@@ -265,7 +265,7 @@ def _is_alike(one: Grid, other: Grid) -> bool:
 
 
 def _relates(places: Places) -> bool:
-    """Says whether places are told apart twice, rather than by rows and columns of windows."""
+    """Returns whether positions occur twice, not only as rows and columns of windows."""
     cells = sorted(places.cells(), key=lambda cells: (cells.axis, -cells.pitch))
     return any(
         outer.axis == inner.axis and not continues(outer, inner)
@@ -274,7 +274,7 @@ def _relates(places: Places) -> bool:
 
 
 def _is_normalized(trace: GridTrace, tensor: tf.Tensor) -> bool:
-    """Says whether what relates places to places comes from a softmax, however it is written."""
+    """Returns whether the weights between positions come from a softmax, however written."""
     pending, seen = [tensor.op], set()
     while pending:
         op = pending.pop()
@@ -289,7 +289,7 @@ def _is_normalized(trace: GridTrace, tensor: tf.Tensor) -> bool:
 
 
 def _weighs_places(tensor: tf.Tensor) -> bool:
-    """Says whether a tensor is the softmax of something."""
+    """Returns whether a tensor is the output of a softmax."""
     op = tensor.op
     while op.type in _REARRANGING:
         op = op.inputs[0].op
@@ -297,10 +297,10 @@ def _weighs_places(tensor: tf.Tensor) -> bool:
 
 
 def _handed_on(trace: GridTrace, products: Sequence[_Product]) -> list[tf.Tensor | None]:
-    """Finds what each block hands on: the last tensor before the next attention that is single.
+    """Finds the output of each block: its last single tensor before the next attention.
 
-    Nothing tells where the classifier begins after the last block; but that block has as many
-    single tensors as the others.
+    Nothing marks the start of the classifier after the last block, but the last block has as
+    many single tensors as the others.
     """
     used = [step.op for step in trace.steps if trace.used(step.op.outputs[0]) is not None]
     parts: list[list[tf.Tensor]] = [[] for _ in products]

@@ -1,4 +1,4 @@
-"""Finds what a network adds that doesn't depend on its input."""
+"""Finds what a network adds independently of its input."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NORMALIZATIONS = operation_names("FusedBatchNorm", "FusedBatchNormV2", "FusedBa
 
 
 def biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Finds the tensors that a bias goes into.
+    """Finds the tensors to which a bias is added.
 
-    What a ReLU6 returns where it is saturated counts as one.
+    The output of a saturated ReLU6 counts as a bias.
 
     Args:
-        inputs: The network's input, in the graph that it was traced in.
+        inputs: The network's input, in the traced graph.
 
     Yields:
-        Each tensor with its bias, in the order of the graph; the bias has a shape that
-        multiplies with the tensor's gradient.
+        Each tensor with its bias, in the order of the graph. The bias can be multiplied with
+        the tensor's gradient by broadcasting.
     """
     reached = {inputs.name}
     for op in inputs.graph.get_operations():
@@ -48,5 +48,5 @@ def biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
 
 
 def _beside(tensor: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Gives the bias of each channel the shape in which it is added to channels that are first."""
+    """Reshapes the bias of each channel for tensors that have the channels first."""
     return tf.reshape(bias, [-1, *[1] * (tensor.shape.rank - 2)])

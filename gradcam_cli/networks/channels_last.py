@@ -1,14 +1,14 @@
-"""Runs networks that put the channels first on processors, which want them last.
+"""Runs channels-first networks on CPUs, whose kernels need the channels last.
 
-TensorFlow's own kernels for the processor compute convolutions, pooling and some more with
-the channels last alone. (Those of oneDNN do better, but they are off on many processors, and
-lack some operations too.) So each operation that puts the channels first is replaced, while
-the network is traced, by one that puts them last, with transpositions around it. Gradients
-are then those of the replacement, and have their kernels as well.
+TensorFlow's own CPU kernels compute convolutions, pooling and some more only with the
+channels last. (The kernels of oneDNN can do more, but they are disabled on many CPUs and lack
+some operations too.) So each channels-first operation is replaced, while the network is
+traced, by a channels-last one between two transpositions. Gradients then are those of the
+replacement and have kernels as well.
 
-Operations that Python makes are replaced as they are made; gradients that a layer brings
-along, as that of SiLU, then use the replacement too. Those of a saved graph are replaced
-while the graph is copied.
+Operations made from Python are replaced as they are made. Custom gradients of a layer, such as
+that of SiLU, then use the replacement too. Operations of a saved graph are replaced while the
+graph is copied.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _LAST_FORMATS = {b"NCHW": "NHWC", b"NCDHW": "NDHWC"}
 _CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
 _LOOPS = operation_names("NextIteration", "RefNextIteration")
 _CONVOLUTIONS = operation_names("Conv2D", "Conv3D")
-# What takes each cell of each channel by itself, in networks as they are run.
+# Operations that treat each cell of each channel separately, in networks at inference.
 _CELL_BY_CELL = operation_names(
     *("Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"),
     *("Elu", "LeakyRelu", "Relu", "Relu6", "Sigmoid", "Tanh"),
 )
-# What has a number for each axis: attributes, and inputs by their place.
+# Arguments with a number for each axis: attributes, and inputs by their index.
 _BY_AXIS = {"dilations", "ksize", "strides"}
 _BY_AXIS_INPUTS = {
     "Conv2DBackpropInput": (0,),
@@ -52,9 +52,9 @@ _BY_AXIS_INPUTS = {
 
 @contextmanager
 def channels_last_operations() -> Iterator[None]:
-    """Has operations that this thread adds to graphs put the channels last.
+    """Makes the operations that this thread adds to graphs put the channels last.
 
-    It does nothing where there is a GPU, whose kernels take both.
+    It does nothing if there is a GPU, whose kernels support both layouts.
     """
     if _has_gpu():
         yield
@@ -72,14 +72,14 @@ def _replaced_outputs(op: tf.Operation) -> Sequence[tf.Tensor] | None:
 
 
 def _replaced(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
-    """Gives what stands for an operation's outputs; None where it can stay as it is."""
+    """Returns replacements for an operation's outputs; None if it can stay unchanged."""
     if is_channels_first(op):
         return _replacement(op, inputs)
     return _moved(op, inputs) if op.type in _CELL_BY_CELL else None
 
 
 def _moved(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
-    """Computes cell by cell before the channels are moved, so that they needn't be moved back."""
+    """Computes cell by cell before the channels are moved, which saves moving them back."""
     ranks = {tensor.shape.rank for tensor in inputs} - {0}
     if len(ranks) > 1 or not any(map(was_channels_last, inputs)):
         return None
@@ -88,17 +88,17 @@ def _moved(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | N
 
 
 def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor] | None:
-    """Computes with the channels last, and in groups one by one, what an operation computes.
+    """Computes the same as an operation with the channels last, group by group.
 
     Args:
-        op: One of `FORMATTED_OPS`, maybe of another graph.
-        inputs: What stands for its inputs here.
+        op: One of `FORMATTED_OPS`, maybe from another graph.
+        inputs: The replacements of its inputs.
 
     Returns:
-        What stands for its outputs, in their own layout; None if the number of axes isn't
+        The replacements of its outputs, in their own layout; None if the number of axes isn't
         known.
     """
-    # Which is the image: a transposed convolution has it after the shape of its output.
+    # A transposed convolution takes the image after the shape of its output.
     place = 2 if op.type.endswith(("BackpropInput", "BackpropInputV2")) else 0
     rank = inputs[place].shape.rank
     if rank is None or rank < 3:
@@ -117,14 +117,14 @@ def _replacement(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> list[tf.Tenso
 
     results = _in_groups(computed, *inputs) if op.type in _CONVOLUTIONS else computed(*inputs)
     image, *others = results if isinstance(results, tuple) else [results]
-    # What is known of it doesn't always follow from the inputs in another order.
+    # TensorFlow can't always infer the known part of the shape from the reordered inputs.
     shape = op.outputs[0].shape
     image.set_shape(shape if shape.rank is None else [shape[axis] for axis in order])
     return [with_channels_first(image) if turns else image, *others]
 
 
 def _reordered(op: tf.Operation, order: Sequence[int]) -> dict[str, Any]:
-    """Gives the attributes that tell what an operation computes, with its axes in another order."""
+    """Returns the attributes that define an operation, with its axes in another order."""
     attributes = attributes_of(op)
     data_format = attributes.get("data_format")
     if data_format in _LAST_FORMATS:
@@ -142,7 +142,7 @@ def _reordered(op: tf.Operation, order: Sequence[int]) -> dict[str, Any]:
 def _in_groups(
     convolve: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], image: tf.Tensor, weights: tf.Tensor
 ) -> tf.Tensor:
-    """Convolves groups of channels one by one: of them together there is no gradient."""
+    """Convolves groups of channels one by one, because a grouped convolution has no gradient."""
     groups = (image.shape[-1] or 0) // (weights.shape[-2] or 1)
     if groups <= 1:
         return convolve(image, weights)
@@ -151,7 +151,7 @@ def _in_groups(
 
 
 def needs_copy(graph: tf.Graph) -> bool:
-    """Says whether a graph has what only a `ChannelsLastCopy` can be explained with."""
+    """Returns whether a graph can only be explained through a `ChannelsLastCopy`."""
     operations = graph.get_operations()
     return any(op.type in _CALLS or is_channels_first(op) for op in operations) and not any(
         op.type in _LOOPS for op in operations
@@ -159,29 +159,29 @@ def needs_copy(graph: tf.Graph) -> bool:
 
 
 class ChannelsLastCopy:
-    """A copy of a graph in which no operation puts the channels first.
+    """A copy of a graph without channels-first operations.
 
-    What is called is copied in place of the call, since TensorFlow finds no gradients for
-    what is to be compiled as a whole. Where there is a GPU, operations keep their layout.
+    Called functions are copied in place of their calls, because TensorFlow has no gradients for
+    functions marked for compilation as a whole. If there is a GPU, operations keep their layout.
 
     Attributes:
         graph: The copy.
     """
 
     def __init__(self, inputs: tf.Tensor, layers: Sequence[str], *, channels_first: bool) -> None:
-        """Copies what computes something, of a graph without variables and loops.
+        """Copies a computation from a graph without variables and loops.
 
         Args:
             inputs: The graph's input.
-            layers: The names of what its layers return.
-            channels_first: Whether the input has the channels first; it has in the copy too.
+            layers: The names of the layers' output tensors.
+            channels_first: Whether the input has the channels first, also in the copy.
 
         Raises:
-            UnsupportedModelError: The graph has loops, in which operations lead back.
+            UnsupportedModelError: The graph has loops.
         """
         if any(op.type in _LOOPS for op in inputs.graph.get_operations()):
             raise UnsupportedModelError(
-                "the model puts the channels first and has loops; save it with the channels last"
+                "the model is channels-first and has loops; save it as channels-last instead"
             )
         definition = inputs.graph.as_graph_def()
         first = channels_first_tensors(inputs, channels_first=channels_first)
@@ -190,17 +190,17 @@ class ChannelsLastCopy:
         self._replaces = not _has_gpu()
         self._layers: dict[str, str] = {}
         with self.graph.as_default():
-            # Not only calls may use them.
+            # Other operations than calls may use them too.
             library = tf.compat.v1.GraphDef(library=definition.library)
             tf.graph_util.import_graph_def(library, name="")
             self._tensors = self._copy(inputs.graph, {}, first.intersection(layers))
 
     def tensor(self, name: str) -> str:
-        """Names the copy of a tensor."""
+        """Returns the name of the copy of a tensor."""
         return str(self._tensors[name].name)
 
     def layer(self, name: str) -> str:
-        """Names the copy of what a layer returns; it has the channels last."""
+        """Returns the name of the copy of a layer's output, with the channels last."""
         return self._layers.get(name) or self.tensor(name)
 
     def _copy(
@@ -210,11 +210,11 @@ class ChannelsLastCopy:
 
         Args:
             source: Their graph.
-            given: What is there already, by the names of the tensors that it stands for.
-            turned: The names of layers' outputs that have the channels first.
+            given: The tensors that exist already, by the names of their originals.
+            turned: The names of layer outputs that have the channels first.
 
         Returns:
-            What stands for each tensor, by its name.
+            The copy of each tensor, by the name of its original.
         """
         copies = dict(given)
         for op in source.get_operations():
@@ -224,7 +224,7 @@ class ChannelsLastCopy:
             for tensor, output in zip(op.outputs, outputs, strict=True):
                 copies[tensor.name] = output
                 if tensor.name in turned:
-                    # What a layer returns must be what the network goes on with.
+                    # The network must continue with the tensor that stands for the layer.
                     feature_map = with_channels_last(output)
                     self._layers[tensor.name] = feature_map.name
                     copies[tensor.name] = with_channels_first(feature_map)
@@ -238,7 +238,7 @@ class ChannelsLastCopy:
             return [copies[tensor.name] for tensor in called.outputs]
         replaced = None
         if self._replaces:
-            # Grouped ones are taken apart, wherever they have their channels.
+            # Grouped convolutions are split, whatever their layout.
             is_convolution = op.type in _CONVOLUTIONS
             replaced = _replacement(op, inputs) if is_convolution else _replaced(op, inputs)
         if replaced is not None:

@@ -1,4 +1,4 @@
-"""A network that is built when it is first needed, and known by its identity until then."""
+"""A network that is built when it is first needed, and identified by a text until then."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gradcam_cli.networks.forward import LayerNode, Network, Recording
 
 
 class DeferredNetwork:
-    """Stands for a network that may never be needed, because its graph was kept.
+    """Stands for a network that may never be needed, because its graph is cached.
 
     Attributes:
-        identity: What decides all that the network computes, in words and digests.
+        identity: Words and digests that determine everything the network computes.
     """
 
     def __init__(self, build: Callable[[], Network], identity: str) -> None:
-        """Builds nothing yet.
+        """Prepares the network; nothing is built yet.
 
         Args:
             build: Makes the network.
-            identity: Equal for two networks only if they compute the same.
+            identity: A text that is equal for two networks only if they compute the same.
         """
         self._build = build
         self._built: Network | None = None
@@ -31,7 +31,7 @@ class DeferredNetwork:
 
     @property
     def built(self) -> Network:
-        """The network itself; all threads get the same."""
+        """The network itself, the same for all threads."""
         with self._lock:
             if self._built is None:
                 self._built = self._build()
@@ -39,27 +39,27 @@ class DeferredNetwork:
 
     @property
     def name(self) -> str:
-        """What the network calls itself."""
+        """The network's own name."""
         return self.built.name
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """Shape of one input, with the channels last; None where any size fits."""
+        """The shape of one input, with the channels last; None for axes of any length."""
         return self.built.input_shape
 
     @property
     def parameters(self) -> int:
-        """How many numbers its weights hold."""
+        """The number of values in its weights."""
         return self.built.parameters
 
     @property
     def is_constant(self) -> bool:
-        """Whether its weights are constants in the graph it records."""
+        """Whether its weights are constants in the graph that it records."""
         return self.built.is_constant
 
     @property
     def nodes(self) -> Sequence[LayerNode]:
-        """Its layers, those that contain others before their contents."""
+        """Its layers; a layer comes before the layers nested in it."""
         return self.built.nodes
 
     def record(self, inputs: tf.Tensor) -> Recording:

@@ -1,4 +1,4 @@
-"""Makes a network faster for those who won't change its weights any more."""
+"""Makes a faster version of a network whose weights won't change any more."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from gradcam_cli.networks.forward import Network, Recording
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.merging import MergedNetwork
 
-# Folding more takes longer, and more memory, than most runs get back.
+# Folding larger networks costs more time and memory than most runs get back.
 MOST_PARAMETERS = 10_000_000
 
 
 def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
-    """Merges normalization into convolutions, and weights of small networks into their graphs.
+    """Merges normalization into convolutions, and small networks' weights into their graphs.
 
-    Together they take two fifths off the time of EfficientNet-Lite0. Weights that change later
-    aren't seen.
+    Together this makes EfficientNet-Lite0 two fifths faster. Later changes of the weights have
+    no effect.
 
     Args:
         network: Any network.
-        taps: The names of the layers that will be explained, if it is known: normalization is
-            merged into all convolutions but these. None if it may be any.
+        taps: The names of the layers to explain. Normalization is merged into all convolutions
+            except these. None if it may be any layer.
 
     Returns:
-        One that computes the same but for rounding; the given one, if it isn't a model of
+        A network that computes the same up to rounding; the given one if it isn't a model of
         Keras 3.
     """
     if isinstance(network, DeferredNetwork):
@@ -44,7 +44,7 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
         network.output,
         taps=names,
         classes_only=network.classes_only,
-        # TensorFlow adds constants by itself, and FullGrad shows each bias for itself.
+        # TensorFlow adds constants itself, and FullGrad shows the contribution of each bias.
         merges_biases=False,
     )
 
@@ -53,7 +53,7 @@ class _FoldedNetwork(MergedNetwork):
     is_constant = True
 
     def record(self, inputs: tf.Tensor) -> Recording:
-        """Calls the model with constants in the place of its variables, and records it."""
+        """Calls the model with constants in place of its variables, and records it."""
         with tf.init_scope():
             weights = [variable.numpy() for variable in self.model.variables]
         constants = zip(self.model.variables, map(tf.constant, weights), strict=True)

@@ -1,4 +1,4 @@
-"""One traced pass through a network, with every layer's output within reach."""
+"""One traced pass through a network, with access to every layer's output."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
 
-# What may stand between a network's last activation and its output without changing
-# which number belongs to which class.
+# Operations between a network's last activation and its output that don't change which number
+# belongs to which class.
 _TRANSPARENT_OPS = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape")
 _ACTIVATION_OPS = operation_names("Softmax", "Sigmoid")
-# What a network is shown that takes any size and doesn't say which it was trained on.
+# The input size for networks that accept any and don't say which they were trained on.
 USUAL_LENGTH = 224
 
 
@@ -28,12 +28,12 @@ class LayerNode:
     """One layer of a network.
 
     Attributes:
-        path: Its name, after the names of the layers that it is nested in, joined by "/".
-        index: Its place among the outermost layers; None for a nested one.
-        kind: What it does, as a user knows it ("Conv2D").
-        parameters: How many numbers its weights hold.
-        is_transparent: What it returns shows no more than what it was given (pooling,
-            padding, dropout).
+        path: Its name after the names of the layers that contain it, joined by "/".
+        index: Its index among the outermost layers; None for a nested layer.
+        kind: Its type as users know it ("Conv2D").
+        parameters: The number of values in its weights.
+        is_transparent: Whether its output shows no more than its input (pooling, padding,
+            dropout).
     """
 
     path: str
@@ -45,14 +45,14 @@ class LayerNode:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a network returned in one call, and what its layers returned on the way.
+    """The outputs of a network and of its layers in one call.
 
     Attributes:
         outputs: The network's output, (N, ...).
         layer_outputs: The output of every layer that was called, by its path, in the order
-            in which the calls ended; pictures are (N, rows, columns, channels), also in
-            networks that put the channels first. Of a layer that was called several times
-            it is the last output.
+            in which the calls ended. Pictures are (N, rows, columns, channels), also in
+            channels-first networks. For a layer that was called several times, it is the
+            last output.
     """
 
     outputs: tf.Tensor
@@ -60,52 +60,52 @@ class Recording:
 
 
 class Network(Protocol):
-    """What the mathematics needs of a network, wherever it came from."""
+    """The interface of a network, whatever its source."""
 
     @property
     def name(self) -> str:
-        """What the network calls itself."""
+        """The network's own name."""
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """Shape of one input, with the channels last; None where any size fits."""
+        """The shape of one input, with the channels last; None for axes of any length."""
 
     @property
     def parameters(self) -> int:
-        """How many numbers its weights hold."""
+        """The number of values in its weights."""
 
     @property
     def is_constant(self) -> bool:
-        """Whether it has no variables: its weights are constants in the graph it records."""
+        """Whether it has no variables: its weights are constants in the graph that it records."""
 
     @property
     def nodes(self) -> Sequence[LayerNode]:
-        """Its layers, those that contain others before their contents."""
+        """Its layers; a layer comes before the layers nested in it."""
 
     def record(self, inputs: tf.Tensor) -> Recording:
         """Runs the network for inference, inside a graph, and records it.
 
         Args:
-            inputs: (N, height, width, channels) float32, as the network wants it.
+            inputs: (N, height, width, channels) float32, as the network takes them.
         """
 
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """The symbolic tensors of one pass, to be used inside the function that traced it.
+    """The symbolic tensors of one pass, for use inside the function that traced it.
 
     Attributes:
-        inputs: What the network was called with, (N, height, width, channels).
-        logits: The scores before the final softmax or sigmoid, (N, classes) float32; the
-            outputs themselves where the network has no such activation. A network with a
-            single output unit has two classes: the unit speaks for the second, and its
-            negated logit for the first.
+        inputs: The network's input, (N, height, width, channels).
+        logits: The scores before the final softmax or sigmoid, (N, classes) float32, or the
+            outputs themselves if the network has no such activation. A network with a single
+            output unit has two classes: the unit is the logit of the second class, and its
+            negative is that of the first.
         probabilities: (N, classes) float32 in [0, 1]: the outputs, or the softmax of the
-            logits where the network leaves that to its user.
-        activation: The operation that ends the network: "Softmax", "Sigmoid" or None.
+            logits if the network has no final activation.
+        activation: The final operation of the network: "Softmax", "Sigmoid" or None.
         layer_outputs: As in `Recording`.
-        usual_size: The size of an input, without batch and channels, where the graph takes
-            any; one that the graph fixes counts more.
+        usual_size: The size of an input, without batch and channels, for graphs that accept
+            any. A size that is fixed in the graph takes precedence.
     """
 
     inputs: tf.Tensor
@@ -116,13 +116,13 @@ class ForwardPass:
     usual_size: tuple[int, ...]
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
-        """Gives the probability that follows from the logit of a class.
+        """Returns the probability that belongs to the logit of a class.
 
         Args:
             targets: (N, classes) float32, one-hot.
 
         Returns:
-            (N,) float32 in [0, 1], after sigmoid where the network has that, else after softmax.
+            (N,) float32 in [0, 1], after sigmoid if the network ends in one, else after softmax.
         """
         is_sigmoid = self.activation == "Sigmoid" or self.logits.shape[-1] == 1
         to_probabilities = tf.sigmoid if is_sigmoid else tf.nn.softmax
@@ -130,7 +130,7 @@ class ForwardPass:
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
 
     def grid(self, path: str) -> Grid | NoGrid:
-        """Says how a layer's output is made of feature maps, or why it isn't.
+        """Returns a layer's output as feature maps, or why it has none.
 
         Args:
             path: A key of `layer_outputs`.
@@ -138,9 +138,9 @@ class ForwardPass:
         return self._grids.find(self.layer_outputs[path])
 
     def uses_patches(self, path: str) -> bool:
-        """Says whether the logits depend on the cells of a layer's output.
+        """Returns whether the logits depend on the cells of a layer's output.
 
-        They don't where only a class token beside the patches is used, or nothing at all.
+        They don't if only a class token beside the patches is used, or nothing at all.
 
         Args:
             path: A key of `layer_outputs`.
@@ -148,7 +148,7 @@ class ForwardPass:
         return self._grids.uses_patches(self.layer_outputs[path])
 
     def is_sum(self, path: str) -> bool:
-        """Says whether a layer returns a sum of feature maps, as a residual block does.
+        """Returns whether a layer's output is a sum of feature maps, as in a residual block.
 
         Args:
             path: A key of `layer_outputs`.
@@ -156,7 +156,7 @@ class ForwardPass:
         return self._grids.is_sum(self.layer_outputs[path])
 
     def is_only_normalized(self, path: str) -> bool:
-        """Says whether a layer's output goes nowhere but into a normalization of each cell.
+        """Returns whether a layer's output is used only by a normalization of each cell.
 
         Args:
             path: A key of `layer_outputs`.
@@ -175,7 +175,7 @@ class ForwardPass:
         )
 
 
-# From inputs and targets (N, classes) to the pass and the scores (N,), inside a graph.
+# From inputs and targets (N, classes) to the pass and the scores (N,), in a graph.
 Scorer = Callable[[tf.Tensor, tf.Tensor], tuple[ForwardPass, tf.Tensor]]
 
 
@@ -187,11 +187,11 @@ def trace_forward(
     Args:
         network: The network.
         inputs: A symbolic tensor that it accepts.
-        usual_size: The size of an input, without batch and channels, where any is accepted;
-            None for 224 in each direction.
+        usual_size: The size of an input, without batch and channels, if any is accepted; None
+            for 224 in each direction.
 
     Returns:
-        The tensors of this pass. The network is left as it was.
+        The tensors of this pass. The network isn't changed.
     """
     recording = network.record(inputs)
     outputs, activation = recording.outputs, None
@@ -217,10 +217,10 @@ def trace_forward(
 
 
 def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.Tensor:
-    """Differentiates scores by a layer's output, inside their graph.
+    """Differentiates scores with respect to a layer's output, in their graph.
 
     Args:
-        scores: (N,), each depending on its own input alone.
+        scores: (N,), each depending only on its own input.
         layer_output: (N, ..., K).
         layer: The path of the layer.
 
@@ -228,7 +228,7 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
         The shape and dtype of the layer's output.
 
     Raises:
-        UnusableLayerError: Something between the layer and the scores has no gradient.
+        UnusableLayerError: An operation between the layer and the scores has no gradient.
     """
     gradients: tf.Tensor | None
     (gradients,) = tf.gradients(scores, layer_output)
@@ -240,11 +240,11 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
 
 
 def length_of(tensor: tf.Tensor, axis: int) -> int:
-    """Gives the length of an axis that is known, also while a graph is traced.
+    """Returns the length of an axis that is statically known, also while a graph is traced.
 
     Args:
         tensor: Any tensor.
-        axis: From 0, or from -1 backwards.
+        axis: The index of the axis; may be negative.
     """
     length = tensor.shape[axis]
     assert length is not None

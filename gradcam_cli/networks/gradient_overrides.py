@@ -1,4 +1,4 @@
-"""Gives operations another gradient, whichever way a network puts them into a graph."""
+"""Replaces the gradients of operations, however a network puts them into a graph."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from contextvars import ContextVar
 
 import tensorflow as tf
 
-# Where `tf.Graph.gradient_override_map` puts its names too, so that they are kept in files.
+# `tf.Graph.gradient_override_map` uses the same attribute, which is also saved in files.
 _ATTRIBUTE = "_gradient_op_type"
 _overrides: ContextVar[Mapping[str, str]] = ContextVar("overrides")
 
 
 @contextmanager
 def overridden_gradients(graph: tf.Graph, gradients: Mapping[str, str]) -> Iterator[None]:
-    """Gives the operations that are made in a graph from now on other gradients.
+    """Replaces the gradients of operations that are added to a graph in this context.
 
     Args:
         graph: The graph.
-        gradients: By the type of the operation, a name given to `tf.RegisterGradient`.
+        gradients: The name given to `tf.RegisterGradient`, by the type of the operation.
     """
     before = _overrides.get({})
     with graph.gradient_override_map(dict(gradients)):
@@ -31,10 +31,10 @@ def overridden_gradients(graph: tf.Graph, gradients: Mapping[str, str]) -> Itera
 
 
 def with_overrides(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """Does the same for a graph that is about to be imported, which TensorFlow leaves as it is.
+    """Does the same for a graph to be imported, which TensorFlow's own function leaves out.
 
     Returns:
-        The given graph if nothing is overridden, else a copy.
+        The given graph if nothing is overridden, otherwise a copy.
     """
     overrides = _overrides.get({})
     if not overrides:

@@ -1,14 +1,14 @@
-"""Which outputs of a network's layers are feature maps, and where their cells lie.
+"""Finds which layer outputs are feature maps, and where their cells lie in the picture.
 
-Not the number of axes makes a feature map, but that its cells are the picture's rows and
-columns. They are followed from the input through all operations
-(`gradcam_cli.networks.place_rules`), however they lie: as rows and columns, as tokens beside a
-class token, as windows.
+A feature map isn't defined by its number of axes but by its cells: they are rows and columns of
+the picture. These are followed from the input through all operations
+(`gradcam_cli.networks.place_rules`) in any layout: as rows and columns, as tokens beside a class
+token, as windows.
 
-Neighbouring cells lie as many pixels apart as the product of the strides up to them (Araujo,
-Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019),
-and a trained network sees the middle of its input with the middle of its map. To divide the
-input evenly among the cells would be right only if every convolution padded its input.
+The distance between adjacent cells is the product of the strides before them (Araujo, Norris and
+Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019). A trained
+network sees the centre of its input with the centre of its map. Dividing the input evenly among
+the cells would be right only if every convolution padded its input.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from gradcam_cli.networks.places import (
 )
 from gradcam_cli.networks.sized_copy import SizedCopy, known_shape
 
-# (vertical, horizontal), in pixels of the input; of series and volumes as many as they have axes.
+# (vertical, horizontal), in input pixels; as many numbers as the input has spatial axes.
 Pitch: TypeAlias = tuple[float, ...]
 
 _SUMS = operation_names("Add", "AddN", "AddV2")
-# No layer has a size that looks like this one, so that a batch is never taken for anything else.
+# An unusual size, so that the batch can't be confused with anything else.
 _BATCH = 7919
-# What asks for the size of a tensor doesn't use what is in it.
+# Operations that use only the size of a tensor, not its values.
 _SHAPE_OPS = operation_names("OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike")
-# Convolutions that don't pad leave a map that covers less than its input, and cropping leaves
-# much less; padding makes it cover more. What lies beyond these factors is an error of ours.
+# Convolutions without padding leave a map that covers less than its input. Cropping leaves much
+# less, and padding makes it cover more. A factor beyond these limits is an error of ours.
 _LEAST_COVERED, _MOST_COVERED = 0.05, 2.5
 
 
@@ -57,15 +57,15 @@ class Grid:
     """A layer's output as feature maps.
 
     Attributes:
-        places: What its axes are.
-        channels: Which of them has the channels.
-        size: Rows and columns; as many numbers as the picture has axes.
-        pitch: How far apart neighbouring cells lie.
-        before: How many further tokens come before the patches.
-        after: How many come after them.
+        places: The meaning of its axes.
+        channels: The index of the channel axis.
+        size: Rows and columns; as many numbers as the input has spatial axes.
+        pitch: The distance between adjacent cells.
+        before: The number of extra tokens before the patches.
+        after: The number of extra tokens after them.
         are_tokens: Whether rows and columns share an axis.
-        is_even: Whether the pitch is the input divided evenly, because what the operations
-            told of it can't be.
+        is_even: Whether the pitch is the input divided evenly, because the pitch that follows
+            from the operations is impossible.
     """
 
     places: Places
@@ -84,14 +84,14 @@ class Grid:
 
     @property
     def cells_in_words(self) -> str:
-        """How many cells there are: "14×14 tokens + 1"."""
+        """The number of cells: "14×14 tokens + 1"."""
         cells = "×".join(map(str, self.size))
         kind = "tokens" if self.are_tokens else "cells"
         others = self.before + self.after
         return f"{cells} {kind} + {others}" if others else f"{cells} {kind}"
 
     def describe(self) -> str:
-        """Says how the cells lie: "14×14 tokens + 1, 16 px apart"."""
+        """Describes the cells: "14×14 tokens + 1, 16 px apart"."""
         pitch = "×".join(f"{step:.4g}" for step in dict.fromkeys(self.pitch))
         even = " (a guess: the input divided evenly)" if self.is_even else ""
         return f"{self.cells_in_words}, {pitch} px apart{even}"
@@ -102,8 +102,8 @@ class NoGrid:
     """Why a layer's output isn't made of feature maps.
 
     Attributes:
-        reason: In words that follow its name.
-        lost: What the picture's places can't be followed through; None if that isn't why.
+        reason: In words that follow the output's name.
+        lost: The operation in which the positions were lost; None if that isn't the reason.
     """
 
     reason: str
@@ -111,7 +111,7 @@ class NoGrid:
 
 
 class GridTrace:
-    """The places of all tensors on the way from an input to a network's scores."""
+    """The positions of all tensors on the way from an input to a network's scores."""
 
     def __init__(
         self,
@@ -125,8 +125,8 @@ class GridTrace:
         Args:
             inputs: The network's input, (N, ..., channels), in a graph.
             logits: The scores.
-            layer_outputs: What else is to be known of.
-            size: The size of an input, without batch and channels, where the graph takes any.
+            layer_outputs: Other tensors of interest.
+            size: The size of an input, without batch and channels, if the graph accepts any.
         """
         batch, *known, channels = inputs.shape.as_list()
         spatial = [length or usual for length, usual in zip(known, size, strict=True)]
@@ -140,13 +140,13 @@ class GridTrace:
         self._grids: dict[str, Grid | NoGrid] = {}
 
     def find(self, tensor: tf.Tensor) -> Grid | NoGrid:
-        """Says how a tensor is made of feature maps, or why it isn't."""
+        """Returns a tensor as feature maps, or why it has none."""
         if tensor.name not in self._grids:
             self._grids[tensor.name] = self._find(tensor)
         return self._grids[tensor.name]
 
     def uses_patches(self, tensor: tf.Tensor) -> bool:
-        """Says whether the scores depend on the patches of a tensor, and not on others alone."""
+        """Returns whether the scores depend on a tensor's patches, not only on extra tokens."""
         copy = self.copy(tensor)
         used = None if copy is None else self.used(copy)
         if used is None or copy is None:
@@ -155,7 +155,7 @@ class GridTrace:
         return all(PATCHES in used.get(token.key, ids_of(token)) for token in tokens)
 
     def is_sum(self, tensor: tf.Tensor) -> bool:
-        """Says whether a tensor is a sum of feature maps, as at the end of a residual block."""
+        """Returns whether a tensor is a sum of feature maps, as at the end of a residual block."""
         copy = self.copy(tensor)
         if copy is None or copy.op.type not in _SUMS:
             return False
@@ -169,23 +169,23 @@ class GridTrace:
 
     @property
     def input(self) -> tf.Tensor:
-        """The network's input in that copy."""
+        """The network's input in the copy of the graph."""
         return self._copy.input
 
     def used(self, copy: tf.Tensor) -> Used | None:
-        """Says which tokens of a copied tensor the scores depend on; None if on none at all."""
+        """Returns the tokens of a copied tensor that the scores depend on; None if on nothing."""
         return self._used.get(copy.name)
 
     def places_of(self, copy: tf.Tensor) -> Places | None:
-        """Gives the places of a copied tensor; None if it doesn't depend on the input."""
+        """Returns the places of a copied tensor; None if it doesn't depend on the input."""
         return self._places.get(copy.name)
 
     def copy(self, tensor: tf.Tensor) -> tf.Tensor | None:
-        """Gives the copy of a tensor; None if it doesn't depend on the input."""
+        """Returns the copy of a tensor; None if it doesn't depend on the input."""
         return self._copy.tensors.get(tensor.name)
 
     def original(self, copy: tf.Tensor) -> tf.Tensor | None:
-        """Finds what a copied tensor stands for; None if that is inside of a called function."""
+        """Returns the original of a copied tensor; None for those inside called functions."""
         name = self._copy.originals.get(copy.name)
         return None if name is None else self._inputs.graph.get_tensor_by_name(name)
 
@@ -201,7 +201,7 @@ class GridTrace:
                 self._note(tensor, found)
 
     def _note(self, tensor: tf.Tensor, places: Places) -> None:
-        """Remembers places, and by which tensor their numbers can be told at run time."""
+        """Stores a tensor's places, and whether it can give their number at run time."""
         name = self._copy.originals.get(tensor.name)
         if name is not None:
             for axis, frame in enumerate(places.frames):
@@ -220,7 +220,7 @@ class GridTrace:
         self._places[tensor.name] = places
 
     def _find_used(self, logits: tf.Tensor) -> dict[str, Used]:
-        """Finds which tokens of each tensor the scores depend on."""
+        """Finds the tokens of each tensor that the scores depend on."""
         copy = self.copy(logits)
         if copy is None:
             return {}
@@ -244,9 +244,9 @@ class GridTrace:
         return self.grid_of(self._places[copy.name])
 
     def grid_of(self, places: Places) -> Grid | NoGrid:
-        """Says how what has these places is made of feature maps, or why it isn't."""
+        """Returns a tensor with these places as feature maps, or why it has none."""
         if places.lost is not None:
-            reason = f"can't be traced back to places in the picture, because of {places.lost}"
+            reason = f"can't be traced back to positions in the picture, because of {places.lost}"
             return NoGrid(reason, places.lost)
         if not places.has_cells:
             return NoGrid("has no rows and columns of the picture")
@@ -266,7 +266,7 @@ class GridTrace:
             return NoGrid("has a single cell")
         if None in self._inputs.shape.as_list()[1:-1]:
             if not _is_same_at_any_size(places, channels):
-                return NoGrid("can be explained at a fixed size of the input alone")
+                return NoGrid("can be explained only at a fixed size of the input")
         else:
             frames = tuple(replace(frame, measured=None) for frame in places.frames)
             places = replace(places, frames=frames)
@@ -284,7 +284,7 @@ class GridTrace:
         )
 
     def _plausible(self, size: Sequence[int], pitch: Sequence[float]) -> tuple[Pitch, bool]:
-        """Gives the pitch, or that of cells that divide the input, where it can't be right."""
+        """Returns the pitch, or if it is impossible that of cells that divide the input evenly."""
         lengths = known_shape(self._copy.input)[1:-1]
         covered = [
             cells * step / length for cells, step, length in zip(size, pitch, lengths, strict=True)
@@ -309,21 +309,21 @@ def _united(of_several: Sequence[Used]) -> Used:
 
 
 def _refusal(places: Places) -> str | None:
-    """Says why a tensor that has cells of the picture has no feature maps, if it hasn't."""
+    """Returns why a tensor with cells of the picture has no feature maps; None if it has."""
     kinds = [factor for axis in places.axes for factor in axis]
     axes = [cells.axis for cells in places.cells()]
     seen = [(cells.axis, cells.pitch) for cells in places.cells()]
     if len(set(seen)) < len(seen) or sum(isinstance(kind, Tokens) for kind in kinds) > 1:
-        return "relates places to places, as attention scores do"
+        return "relates positions to positions, as attention scores do"
     if set(axes) != set(range(len(places.frames))):
         return "has only rows or only columns of the picture"
     if not any(isinstance(kind, Batch) for kind in kinds):
         return "mixes the pictures of a batch"
     if any(isinstance(kind, Repeated) for kind in kinds):
-        return "repeats the picture's places"
+        return "repeats the picture's positions"
     having = _axes_with_channels(places)
     if len(having) > 1:
-        return "divides its channels among several axes, as attention heads do"
+        return "splits its channels among several axes, as attention heads do"
     if not having and () not in places.axes:
         return "has no channels"
     return None
@@ -343,7 +343,7 @@ def _channel_axis(places: Places) -> int:
 
 
 def _whole(places: Places, channels: int, axis: int) -> list[Cells] | None:
-    """Finds the parts of the rows, or the columns, the outermost first; None if one is missing.
+    """Finds the parts of the rows or columns, outermost first; None if one is missing.
 
     Finer parts may have become channels, as in patches.
     """

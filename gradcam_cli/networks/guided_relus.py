@@ -1,4 +1,4 @@
-"""Guided backpropagation: ReLUs that pass back what is positive alone.
+"""Guided backpropagation, in which ReLUs pass back only positive gradients.
 
 Springenberg et al., 2015, arXiv 1412.6806.
 """
@@ -17,7 +17,7 @@ _RELUS = operation_names("Relu", RELU6)
 
 
 def guided_relus(graph: tf.Graph) -> AbstractContextManager[None]:
-    """Guides the ReLUs and ReLU6s that are made in a graph from now on.
+    """Guides the ReLUs and ReLU6s that are added to a graph in this context.
 
     Args:
         graph: The graph.

@@ -1,4 +1,4 @@
-"""Tells whether a network prepares its input itself."""
+"""Detects whether a network preprocesses its input itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradcam_cli.networks.operations import operation_names
 _ARITHMETIC_OPS = operation_names(
     "Mul", "Sub", "Div", "RealDiv", "DivNoNan", "AddV2", "Add", "Rsqrt"
 )
-# Up to here an operation belongs to what prepares the input; from here on, to the network.
+# Operations that may precede arithmetic in preprocessing. Any other one begins the network.
 _PREPARING_OPS = operation_names(
     "Cast",
     "ConcatV2",
@@ -28,10 +28,10 @@ _PREPARING_OPS = operation_names(
 
 
 def rescales_input(inputs: tf.Tensor) -> bool:
-    """Says whether a network computes with its input before the first layer with weights.
+    """Returns whether a network computes with its input before the first layer with weights.
 
     Args:
-        inputs: The network's input, in the graph that it was traced in.
+        inputs: The network's input, in the traced graph.
     """
     pending = [inputs]
     while pending:

@@ -1,8 +1,8 @@
-"""What is used of Keras and TensorFlow beyond what they promise to keep.
+"""Uses of Keras and TensorFlow beyond their public interfaces.
 
-Each function tells why, looks whether what it relies on is there, and has another way, or
-says that there is none, when it isn't. Two more such uses have modules of their own:
-`layer_calls` and, for the names of operations, `operations`.
+Each function says why it is needed and checks that what it relies on exists. If it doesn't, the
+function has another way, or says that there is none. Two more such uses have modules of their
+own: `layer_calls` and, for the names of operations, `operations`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Replacement: TypeAlias = "Callable[[tf.Operation], Sequence[tf.Tensor] | None]"
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
-    """Finds the layers directly inside a layer or model, in the order in which it got them.
+    """Lists the layers directly inside a layer or model, in the order in which they were added.
 
-    Models promise to tell their layers, layers don't. Keras knows them by
-    ``Layer._flatten_layers``. Without it they are looked for in the layer's attributes, which
-    takes longer, and finds any that are there for other reasons.
+    The public interface lists the layers of models, but not those of layers. Keras has
+    ``Layer._flatten_layers`` for that. Without it, the layer's attributes are searched, which
+    takes longer and also finds layers that are there for other reasons.
     """
     with suppress(AttributeError, TypeError):
         return list(layer._flatten_layers(include_self=False, recursive=False))
@@ -46,10 +46,10 @@ def _layers_in(value: Any) -> Iterator[keras.Layer]:
 
 
 def make_capturing_graph(name: str) -> tf.Graph | None:
-    """Makes a graph that tells what tensors from outside it uses, as ``captures``.
+    """Makes a graph that lists the outside tensors that it uses, as ``captures``.
 
-    A function's graph can be had by tracing a `tf.function`, but only with a dozen copies of
-    the constants that are in it.
+    Tracing a `tf.function` also gives such a graph, but with a dozen copies of the constants
+    in it.
 
     Returns:
         The graph; None if TensorFlow has no such class.
@@ -60,17 +60,16 @@ def make_capturing_graph(name: str) -> tf.Graph | None:
 
 
 def with_constants(function: Any) -> Any:
-    """Puts constants in the place of a function's variables, and inlines what it calls.
+    """Replaces a function's variables by constants, and inlines the functions that it calls.
 
-    TensorFlow does that for its converters, and offers it to nobody else: with constants,
-    normalization disappears into the convolutions before it, and a SavedModel shows its
-    layers.
+    TensorFlow has this for its converters but not in its public interface. With constants, it
+    folds normalization into the convolutions before it, and a SavedModel shows its layers.
 
     Args:
         function: A concrete function.
 
     Returns:
-        A concrete function; None if TensorFlow has lost the converter.
+        A concrete function; None if TensorFlow no longer has the converter.
     """
     try:
         from tensorflow.python.framework.convert_to_constants import (
@@ -82,13 +81,13 @@ def with_constants(function: Any) -> Any:
 
 
 def has_onednn_on() -> bool | None:
-    """Says whether TensorFlow uses oneDNN's kernels on the processor.
+    """Returns whether TensorFlow uses oneDNN's kernels on the CPU.
 
-    Nobody else can tell: the environment may leave the choice to TensorFlow, or be changed
-    after TensorFlow has read it.
+    There is no other way to find out: the environment may leave the choice to TensorFlow, or may
+    change after TensorFlow has read it.
 
     Returns:
-        None if TensorFlow doesn't say it any more.
+        None if TensorFlow no longer tells.
     """
     try:
         from tensorflow.python.util import _pywrap_util_port
@@ -100,16 +99,15 @@ def has_onednn_on() -> bool | None:
 
 @contextmanager
 def replaced_operations(replace: Replacement) -> Iterator[None]:
-    """Has a function replace operations while this thread adds them to graphs.
+    """Lets a function replace operations while this thread adds them to graphs.
 
-    TensorFlow tells its own debugger of each operation; nobody else can stand between a
-    network and TensorFlow's kernels, whatever library the network was made with. Without
-    that, operations stay as they are: those without a kernel for the processor then fail
-    with TensorFlow's own message.
+    TensorFlow calls its own debugger for each operation. There is no other way to intervene
+    between a network and TensorFlow's kernels for every library that may have made the network.
+    Without it, operations aren't replaced, and those without a CPU kernel fail with
+    TensorFlow's own message.
 
     Args:
-        replace: Is given each new operation; returns what is to be taken for its outputs,
-            or None.
+        replace: Called with each new operation; returns replacements for its outputs, or None.
     """
     try:
         from tensorflow.python.framework import op_callbacks
@@ -129,13 +127,13 @@ def replaced_operations(replace: Replacement) -> Iterator[None]:
 
 
 def functions_of(definition: Any) -> dict[str, Any]:
-    """Finds the functions that a graph calls.
+    """Lists the functions that a graph calls.
 
     Args:
         definition: A ``GraphDef``.
 
     Returns:
-        The ``FunctionDef`` of each, by its name; see `graph_of`.
+        The ``FunctionDef`` of each by its name; see `graph_of`.
     """
     return {function.signature.name: function for function in definition.library.function}
 
@@ -143,14 +141,14 @@ def functions_of(definition: Any) -> dict[str, Any]:
 def graph_of(function: Any) -> tf.Graph | None:
     """Makes the graph of a function that other graphs call.
 
-    TensorFlow imports such functions whole, where gradients and layers need what is inside.
+    TensorFlow imports such functions as a whole, but gradients and layers need their contents.
 
     Args:
         function: A ``FunctionDef``.
 
     Returns:
-        The graph, with ``inputs`` and ``outputs``; None if TensorFlow can't make it any more:
-        then the call stays a call.
+        The graph, with ``inputs`` and ``outputs``; None if TensorFlow no longer supports it.
+        Then the call isn't inlined.
     """
     try:
         from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
@@ -161,15 +159,15 @@ def graph_of(function: Any) -> tf.Graph | None:
 
 
 def tell_variable_shape(source: tf.Tensor, target: tf.Tensor) -> None:
-    """Tells a placeholder of a variable how large that is.
+    """Tells a placeholder for a variable the variable's shape.
 
-    The size of what is read from a variable isn't in the type of its tensor; TensorFlow keeps
-    it beside. Without it, what is computed from the variable inside of called functions has
-    no known size.
+    The shape of a variable's value isn't part of the type of its tensor; TensorFlow stores it
+    separately. Without it, values computed from the variable in called functions have no known
+    shape.
 
     Args:
-        source: A tensor that stands for a variable in some graph.
-        target: A placeholder of the same type in another.
+        source: A tensor that stands for a variable in a graph.
+        target: A placeholder of the same type in another graph.
     """
     with suppress(ImportError, AttributeError):
         from tensorflow.python.ops import handle_data_util

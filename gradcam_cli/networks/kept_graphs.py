@@ -1,7 +1,7 @@
-"""Graphs that were traced in an earlier run, kept in the user's cache folder.
+"""Caches traced graphs between runs, in the user's cache folder.
 
-Building a network of Keras and tracing it takes as long as explaining a hundred pictures,
-and gives the same graph every time.
+Building and tracing a Keras network takes as long as explaining a hundred pictures, and gives
+the same graph every time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gradcam_cli.networks.internals import has_onednn_on
 from gradcam_cli.networks.pure_operations import impure_operations
 from gradcam_cli.networks.traced_function import ConstantGraph, TracedFunction
 
-# Of up to 40 MB each; those that were used last stay.
+# Each has up to 40 MB. The most recently used ones are kept.
 _MOST = 8
 _LARGEST = 256 * 2**20
 _DIGEST_LENGTH = hashlib.sha256().digest_size
@@ -41,11 +41,11 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class KeptGraph:
-    """A graph and what was found out while it was traced.
+    """A graph and the facts that were found while it was traced.
 
     Attributes:
         graph: The graph.
-        facts: What JSON can hold.
+        facts: Values that JSON can hold.
     """
 
     graph: ConstantGraph
@@ -53,18 +53,18 @@ class KeptGraph:
 
 
 class KeptGraphs:
-    """A folder with a file for each graph: a digest, and the graph as a ``MetaGraphDef``.
+    """A folder with one file for each graph: a digest, and the graph as a ``MetaGraphDef``.
 
-    It is only ever a shortcut: what can't be read or written, or was made by other code or
-    other versions, counts as not there. So does what others than the user may have put there,
+    It is only a cache: what can't be read or written, or was made by other code or other
+    versions, counts as missing. So do files that somebody other than the user may have written,
     because a graph is run.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Reads and writes nothing yet.
+        """Chooses the folder; nothing is read or written yet.
 
         Args:
-            folder: Where the files are; None for the user's cache folder.
+            folder: The folder of the files; None for the user's cache folder.
         """
         self._folder = folder or cache_folder() / "graphs"
 
@@ -72,10 +72,10 @@ class KeptGraphs:
         """Finds a graph.
 
         Args:
-            description: As it was kept for.
+            description: The description under which it was cached.
 
         Returns:
-            The graph; None if there is none, or none that can be used.
+            The graph; None if there is none that can be used.
         """
         path = self._path(description)
         content = read_own_file(path, _LARGEST)
@@ -86,7 +86,7 @@ class KeptGraphs:
             return None
         try:
             kept = _unpack(content)
-        # Whatever somebody put there, with the right digest.
+        # The digest doesn't prove that the content is valid.
         except Exception:
             return None
         with contextlib.suppress(OSError):
@@ -94,14 +94,14 @@ class KeptGraphs:
         return kept
 
     def keep(self, description: str, kept: KeptGraph) -> None:
-        """Keeps a graph for later runs, if that is possible.
+        """Caches a graph for later runs, if possible.
 
         Args:
-            description: All that decides what the graph computes, but for the versions of the
-                code.
+            description: Everything that determines what the graph computes, except the
+                versions of the code.
             kept: The graph.
         """
-        # Without a home, the user's folder would be one called "~" in the current one.
+        # Without a home, the path would be relative and start with a folder named "~".
         if not self._folder.is_absolute():
             return
         graph = kept.graph
@@ -152,18 +152,18 @@ def find_or_trace(
     description: str | None,
     graphs: KeptGraphs | None,
 ) -> tuple[TracedFunction, Facts]:
-    """Traces a function that runs a network, or finds what an earlier run traced.
+    """Traces a function that runs a network, or loads what an earlier run traced.
 
     Args:
-        network: The network. What is traced of it is kept only if it is known by its identity.
-        trace: From symbolic tensors to symbolic tensors, and what was found out of them.
-        signature: The shapes and types of what the function is given.
-        description: All that decides what the function computes but the network, the signature
-            and the versions of the code; None if that can't be told.
-        graphs: Where graphs are kept; None to trace always.
+        network: The network. Its graph is cached only if its identity is known.
+        trace: A function from symbolic tensors to symbolic tensors and the facts about them.
+        signature: The shapes and dtypes of the function's arguments.
+        description: Everything that determines what the function computes, except the network,
+            the signature and the versions of the code; None if that isn't known.
+        graphs: The cache of graphs; None to always trace.
 
     Returns:
-        The function, and what was found out.
+        The function, and the facts.
     """
     found_out: list[Facts] = []
 
@@ -191,7 +191,7 @@ def _in_order(infos: Mapping[str, Any]) -> list[str]:
 
 @cache
 def _circumstances() -> tuple[str, ...]:
-    """Tells what else than its description decides how a graph comes out."""
+    """Lists what determines a graph besides its description."""
     package = Path(__file__).parent.parent
     sources = hashlib.sha256()
     for path in sorted(package.glob("**/*.py")):

@@ -1,8 +1,8 @@
-"""Keras models as networks to be explained.
+"""Keras models as networks to explain.
 
-The layers are reached by recording their calls while the model is traced, not by building
-a second model around them. So it doesn't matter whether a model is functional, sequential,
-subclassed or nested in another: what was called was recorded.
+Layer outputs are obtained by recording the layers' calls while the model is traced, not by
+building a second model. So functional, sequential, subclassed and nested models all work:
+whatever was called was recorded.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _TRANSPARENT_KINDS = frozenset(
 
 
 class KerasNetwork:
-    """A model of Keras 3, or of Keras 2 by the package tf-keras.
+    """A model of Keras 3, or of Keras 2 through the package tf-keras.
 
     Attributes:
         model: The model.
-        output: Which of several outputs holds the class scores.
+        output: The name of the output with the class scores; None if there is only one.
         classes_only: Whether outputs that aren't one score for each class are refused.
-        is_constant: Never: its weights are variables.
+        is_constant: Always false: its weights are variables.
     """
 
     is_constant = False
@@ -60,9 +60,9 @@ class KerasNetwork:
         """Takes a model with one input.
 
         Args:
-            model: The model; it is never changed.
-            output: Which of several outputs holds the class scores.
-            classes_only: Refuse outputs that aren't one score for each class.
+            model: The model, which is never changed.
+            output: The name of the output with the class scores, if there are several.
+            classes_only: Whether to refuse outputs that aren't one score for each class.
         """
         self.model = model
         self.output = output
@@ -75,7 +75,7 @@ class KerasNetwork:
 
     @cached_property
     def channels_first(self) -> bool:
-        """Whether the model wants (N, channels, height, width)."""
+        """Whether the model takes (N, channels, height, width)."""
         return any(
             getattr(layer, "data_format", None) == "channels_first"
             for _, layer in walk_layers(self.model)
@@ -83,10 +83,10 @@ class KerasNetwork:
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """Shape of one input, with the channels last; None where any size fits.
+        """The shape of one input, with the channels last; None for axes of any length.
 
         Raises:
-            UnsupportedModelError: The model was never called, so that it has none.
+            UnsupportedModelError: The model was never called, so its input shape isn't known.
         """
         inputs = getattr(self.model, "inputs", None)
         built_for = (self.model.get_build_config() or {}).get("input_shape")
@@ -97,7 +97,7 @@ class KerasNetwork:
         else:
             raise UnsupportedModelError(
                 f"{self.name}: the model doesn't say what input it takes; call it on a picture "
-                f"before it is saved"
+                f"before saving it"
             )
         if self.channels_first and len(whole) == 4:
             whole = tuple(whole[axis] for axis in to_last(4))
@@ -105,12 +105,12 @@ class KerasNetwork:
 
     @property
     def parameters(self) -> int:
-        """How many numbers its weights hold."""
+        """The number of values in its weights."""
         return int(self.model.count_params())
 
     @property
     def nodes(self) -> list[LayerNode]:
-        """Its layers, nested ones after the layer that contains them."""
+        """Its layers; a layer comes before the layers nested in it."""
         top_level = {id(layer): index for index, layer in enumerate(self.model.layers)}
         return [
             LayerNode(
@@ -124,11 +124,11 @@ class KerasNetwork:
         ]
 
     def record(self, inputs: tf.Tensor) -> Recording:
-        """Calls the model for inference inside a graph and records what its layers return.
+        """Calls the model for inference in a graph and records its layers' outputs.
 
         Raises:
-            UsageError: The model has several outputs and none of this name.
-            UnsupportedModelError: What it returns aren't class scores.
+            UsageError: The model has several outputs and none was named, or none has the name.
+            UnsupportedModelError: The output isn't a score for each class.
         """
         if self.channels_first:
             inputs = with_channels_first(inputs)
@@ -146,8 +146,8 @@ class KerasNetwork:
             outputs = self.model(self._packed(inputs), training=False)
         if not called:
             raise UnsupportedModelError(
-                f"{self.name}: this version of Keras calls layers in a way that can't be followed; "
-                f"see which versions gradcam is made for"
+                f"{self.name}: this version of Keras calls layers in an unsupported way; check "
+                f"which versions gradcam supports"
             )
         named = self._named(outputs)
         if self.classes_only:
@@ -155,7 +155,7 @@ class KerasNetwork:
         return Recording(next(iter(named.values())), layer_outputs)
 
     def _packed(self, inputs: tf.Tensor) -> Any:
-        """Puts the input into the structure that the model was made with."""
+        """Packs the input into the structure that the model was made with."""
         try:
             structure = self.model.input
         except (AttributeError, ValueError):
@@ -174,8 +174,8 @@ class KerasNetwork:
     def _recorders(
         self, layer_outputs: dict[str, tf.Tensor]
     ) -> Iterator[tuple[keras.Layer, Interceptor]]:
-        """Makes for each layer what puts its output into ``layer_outputs``."""
-        # A layer that is in several places has as many paths.
+        """Makes for each layer the interceptor that stores its output in ``layer_outputs``."""
+        # A layer that occurs in several places has several paths.
         paths: dict[int, list[str]] = {}
         layers = list(walk_layers(self.model))
         for path, layer in layers:
@@ -194,12 +194,12 @@ def _recorder(
             return result
         feature_map = result
         if channels_first and result.shape.rank == 4:
-            # The recorded tensor must be one that the network goes on with, or the scores
-            # wouldn't depend on it.
+            # The network must continue with the recorded tensor, or the scores wouldn't depend
+            # on it.
             feature_map = with_channels_last(result)
             result = with_channels_first(feature_map)
         for path in paths:
-            # A layer that is called again comes last.
+            # A layer that is called again moves to the end.
             layer_outputs.pop(path, None)
             layer_outputs[path] = feature_map
         return result
@@ -208,7 +208,7 @@ def _recorder(
 
 
 def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
-    """Yields every layer inside a model with its path, outermost first."""
+    """Yields every layer inside a model with its path, outer layers first."""
     for layer in sublayers(model):
         path = f"{prefix}{layer.name}"
         yield path, layer
@@ -219,25 +219,25 @@ def choose_output(outputs: dict[str, tf.Tensor], name: str | None) -> tf.Tensor:
     """Finds the class scores among a network's outputs.
 
     Args:
-        outputs: The outputs by their names.
-        name: What the user said; None if the network has one output.
+        outputs: The outputs by name.
+        name: The name that the user gave; None if the network has one output.
 
     Returns:
         (N, classes).
 
     Raises:
-        UsageError: There are several and none was named, or none has this name.
+        UsageError: There are several outputs and none was named, or none has the name.
         UnsupportedModelError: The output isn't (N, classes).
     """
     if name is None and len(outputs) > 1:
         raise UsageError(
-            f"the model has {len(outputs)} outputs; say which with --head: {', '.join(outputs)}"
+            f"the model has {len(outputs)} outputs; choose one with --head: {', '.join(outputs)}"
         )
     if name is not None and name not in outputs:
         raise UsageError(f"--head {name}: the model has no such output, only {', '.join(outputs)}")
     output = outputs[name] if name is not None else next(iter(outputs.values()))
     if not isinstance(output, tf.Tensor) or output.shape.rank != 2 or not output.shape[1]:
-        shape = getattr(output, "shape", "nothing of a fixed shape")
+        shape = getattr(output, "shape", "something without a fixed shape")
         raise UnsupportedModelError(
             f"the model returns {shape}, not a score for each class, (None, classes)"
         )

@@ -1,20 +1,20 @@
-"""Steps in where a model's layers are called, and leaves model and layers as they are.
+"""Intercepts the calls of a model's layers without changing the model or its layers.
 
-A layer's output can be had by giving the layer another ``call`` for a while. But a model may
-be in use by several threads, and an interrupt may come at any time. So the methods of the
-layers' classes are replaced, once for all threads, by ones that look whether anything is to
-be done in the current context; in every other thread they do what they did before. When
-the last context ends, the classes have their own methods back.
+A layer's output could be obtained by temporarily giving the layer another ``call``. But several
+threads may use a model, and an interrupt may come at any time. So the methods of the layers'
+classes are replaced, once for all threads, by ones that check whether the current context has
+something to do. In every other thread they behave as before. When the last context ends, the
+classes get their own methods back.
 
-Nobody promises that Python lets a class be changed so: classes that are made in C refuse it.
-Layers of such a class get a ``call`` of their own for a while, which other threads pass
-through in the same way. Whether calls go by these methods at all, `KerasNetwork` sees by the
-call of the model itself.
+Python doesn't guarantee that a class can be changed in this way: classes written in C refuse it.
+Layers of such a class temporarily get a ``call`` of their own, which works for other threads in
+the same way. `KerasNetwork` finds out from the call of the model itself whether calls use these
+methods at all.
 
-Both methods of a layer are watched. ``__call__`` alone would miss layers whose ``call`` is
-called directly by another layer, and classes with a ``__call__`` of their own; ``call``
-alone would miss layers with a ``call`` of their own, as operations have in Keras 2, and
-quantized ones.
+Both methods of a layer are intercepted. ``__call__`` alone would miss layers whose ``call`` is
+called directly by another layer, and classes with a ``__call__`` of their own. ``call`` alone
+would miss layers with a ``call`` of their own, such as operations in Keras 2 and quantized
+layers.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-# Is given the layer's own call and what it was called with; returns what the caller gets.
+# Takes the layer's own call and its arguments, and returns the result for the caller.
 Interceptor = Callable[..., Any]
 
 _CALL = "call"
 _METHODS = ("__call__", _CALL)
 _interceptors: ContextVar[Mapping[int, Interceptor]] = ContextVar("interceptors")
-# Layers whose call is going on: `__call__` calls `call`, and a class may call its parent's.
+# Layers whose call is running: `__call__` calls `call`, and a class may call its parent's.
 _running: ContextVar[frozenset[int]] = ContextVar("running", default=frozenset())
 
 
@@ -44,12 +44,12 @@ _running: ContextVar[frozenset[int]] = ContextVar("running", default=frozenset()
 def intercepted_calls(
     interceptors: Iterable[tuple[keras.Layer, Interceptor]],
 ) -> Iterator[None]:
-    """Steps in where layers are called in this context, which no other thread shares.
+    """Intercepts calls of layers in this context, which no other thread shares.
 
     Args:
-        interceptors: For each layer what is called in its place, with the layer's own call
-            before the arguments. Inside another context, the layer's own call is what that
-            one made of it.
+        interceptors: For each layer, the function to call in its place, with the layer's own
+            call before the arguments. In a nested context, the layer's own call is what the
+            outer context made of it.
     """
     pairs = list(interceptors)
     before = _interceptors.get({})
@@ -57,7 +57,7 @@ def intercepted_calls(
     for layer, interceptor in pairs:
         within[id(layer)] = _chained(interceptor, within.get(id(layer)))
     with _hooked([layer for layer, _ in pairs]):
-        # An interrupt may come between any two steps, so that there is no token to lose.
+        # An interrupt may come between any two steps, so no token of `set` is needed to undo it.
         try:
             _interceptors.set(within)
             yield
@@ -74,17 +74,17 @@ def _chained(interceptor: Interceptor, inner: Interceptor | None) -> Interceptor
 
 
 class _Hook:
-    """A method that looks first whether there is something to be done.
+    """A method that first checks whether there is something to do.
 
     Attributes:
-        users: All contexts that want it.
+        users: All contexts that need it.
     """
 
     def __init__(self, owner: Any, name: str) -> None:
-        """Changes nothing yet.
+        """Prepares the method; nothing is changed yet.
 
         Args:
-            owner: The class, or the layer, that gets it.
+            owner: The class or the layer that gets it.
             name: The method's name.
         """
         self.users: set[object] = set()
@@ -98,7 +98,7 @@ class _Hook:
             self._function = functools.partial(_call, owner, getattr(owner, name))
 
     def put(self) -> bool:
-        """Has the owner use it; says whether the owner does."""
+        """Installs the method in the owner, and returns whether that worked."""
         if not self._is_used():
             try:
                 self._set(self._function)
@@ -107,8 +107,8 @@ class _Hook:
         return True
 
     def remove(self) -> None:
-        """Gives the owner its own method back."""
-        # Somebody else may have replaced it in the meantime.
+        """Restores the owner's own method."""
+        # Other code may have replaced it in the meantime.
         if self._is_used() and self._is_own:
             self._set(self._original)
         elif self._is_used():
@@ -121,7 +121,7 @@ class _Hook:
         if isinstance(self._owner, type):
             setattr(self._owner, self._name, function)
         else:
-            # Keras would look whether there is something in it to be saved.
+            # Keras's own assignment would check whether the value has state to save.
             vars(self._owner)[self._name] = function
 
 
@@ -142,7 +142,7 @@ def _hooked(layers: Sequence[keras.Layer]) -> Iterator[None]:
         _hooks[key].users.add(user)
         return _hooks[key].put()
 
-    # What is undone is what was done, wherever an interrupt came.
+    # Exactly what was done is undone, wherever an interrupt came.
     try:
         with _lock:
             kinds = {type(layer) for layer in layers}
@@ -163,7 +163,7 @@ def _hooked(layers: Sequence[keras.Layer]) -> Iterator[None]:
 
 
 def _places(kind: type) -> Iterator[tuple[type, str]]:
-    """Finds the classes from which a class has the methods."""
+    """Finds the classes from which a class inherits the methods."""
     for name in _METHODS:
         owner = next((owner for owner in kind.__mro__ if name in vars(owner)), None)
         if owner is not None:
@@ -174,16 +174,16 @@ def _hooking(original: Any) -> Callable[..., Any]:
     def hook(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         return _call(layer, _bound(original, layer), *args, **kwargs)
 
-    # The attributes of the original say how to do without wrappers.
+    # The attributes of the original describe how to work without wrappers.
     functools.update_wrapper(hook, original, updated=())
     with suppress(TypeError, ValueError):
-        # Layers that are made in other threads look what arguments they take.
+        # Layers created in other threads inspect the signature of their methods.
         hook.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     return hook
 
 
 def _call(layer: keras.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    # Keras 2 may translate this function for graphs, with all that it calls.
+    # Keras 2 may convert this function for graphs, with everything that it calls.
     interceptor = _interceptor_of(layer)
     if interceptor is None:
         return call(*args, **kwargs)
@@ -195,7 +195,7 @@ def _interceptor_of(layer: keras.Layer) -> Interceptor | None:
 
 
 def _bound(method: Any, layer: keras.Layer) -> Callable[..., Any]:
-    # A method may be an object of its own kind, as those that `tf.function` decorates.
+    # A method may be an object of another type, such as those decorated with `tf.function`.
     bind = getattr(type(method), "__get__", None)
     bound: Callable[..., Any] = bind(method, layer, type(layer)) if bind else method
     return bound

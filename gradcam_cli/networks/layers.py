@@ -1,4 +1,4 @@
-"""The choice of the layer whose feature maps are explained."""
+"""Chooses the layer whose feature maps are explained."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gradcam_cli.networks.grids import Grid, NoGrid
 from gradcam_cli.networks.operations import operation_names
 
 _ATTENTION = "attention"
-# What brings all tokens to one length, those of the background too.
+# Layers that bring all tokens to the same length, including those of the background.
 _NORMALIZATIONS = ("LayerNormalization", "RMSNormalization")
 # (N, classes)
 _RANK_OF_SCORES = 2
-# What Keras 2 makes of an operation in a functional model.
+# The layers that Keras 2 makes of operations in a functional model.
 _OPERATION_LAYERS = ("SlicingOpLambda", "TFOpLambda")
 _REARRANGING = operation_names(
     *("ExpandDims", "GatherV2", "Identity", "Pad", "Reshape", "Roll", "Slice", "Split", "SplitV"),
@@ -28,15 +28,15 @@ _NORMALIZATION_NAMES = ("layer_norm", "layernorm", "rms_norm")
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One layer as it is for inputs of one shape.
+    """One layer, for inputs of one shape.
 
     Attributes:
         node: The layer.
         output_shape: Without the batch; None if it wasn't called or returns no tensor.
         grid: Its output as feature maps; None if it can't be explained.
-        default: Whether it is the one that is explained unless another is named.
-        reason: If it is the default, why.
-        is_sum: Whether it returns a sum of feature maps, as a residual block does.
+        default: Whether it is explained if no other layer is named.
+        reason: Why it is the default; empty if it isn't.
+        is_sum: Whether its output is a sum of feature maps, as in a residual block.
     """
 
     node: LayerNode
@@ -48,7 +48,7 @@ class LayerInfo:
 
     @property
     def usable(self) -> bool:
-        """Whether maps can be drawn from it."""
+        """Whether it can be explained."""
         return self.grid is not None
 
 
@@ -85,21 +85,21 @@ def choose_tap(
     *,
     after_normalization: bool = False,
 ) -> str:
-    """Finds the layer that a user means.
+    """Finds the layer that a user means, or the default layer.
 
     Args:
-        network: The network that was traced.
-        forward: Its pass.
-        layer: A name, or a path where layers are nested; an index among the outermost
-            layers (negative from the end); or None for the default (see `default_tap`).
+        network: The traced network.
+        forward: A pass through it.
+        layer: A name, or a path for nested layers; an index among the outermost layers
+            (negative ones count from the end); or None for the default (see `default_tap`).
         after_normalization: As for `default_tap`.
 
     Returns:
-        The path of a layer in ``forward.layer_outputs`` from which maps can be drawn.
+        The path of a layer in ``forward.layer_outputs`` that can be explained.
 
     Raises:
-        UnknownLayerError: There is no such layer.
-        UnusableLayerError: Its output isn't spatial, or the score doesn't depend on it.
+        UnknownLayerError: The network has no such layer.
+        UnusableLayerError: The layer's output isn't spatial, or the score doesn't depend on it.
     """
     if layer is None:
         return default_tap(network, forward, after_normalization=after_normalization)
@@ -113,19 +113,20 @@ def default_tap(
 ) -> str:
     """Finds the last layer with feature maps that the score depends on.
 
-    Pooling, padding, dropout and reshaping are passed over: what they return shows no more
-    than their input does, and pooling shows it coarser. So it is ``block5_conv4`` in VGG19,
-    as in the paper, and the last activation or addition in networks that end in global
-    pooling. Where all tokens go on to the scores, it is what the last block returns: the
-    normalization after it limits what one token can say, so that the background has to say
-    a part of it. Where only a class token goes on, it is the last layer on whose patches the
-    scores depend: the normalization before the attention of the last block.
+    Pooling, padding, dropout and reshaping are skipped: their output shows no more than their
+    input, and that of pooling is coarser. So the layer is ``block5_conv4`` in VGG19, as in the
+    paper, and the last activation or addition in networks that end in global pooling.
+
+    If all tokens contribute to the scores, it is the output of the last block. The normalization
+    after it limits the contribution of a single token, so that the background contributes too.
+    If only a class token contributes, it is the last layer on whose patches the scores depend:
+    the normalization before the attention of the last block.
 
     Args:
-        network: The network that was traced.
-        forward: Its pass.
-        after_normalization: Don't pass over the normalization after the last block. Methods
-            that multiply each cell by its own gradient see nothing before it.
+        network: The traced network.
+        forward: A pass through it.
+        after_normalization: Whether to include the normalization after the last block. Methods
+            that multiply each cell by its own gradient give a meaningless map before it.
 
     Raises:
         UnusableLayerError: The network has no such layer.
@@ -136,18 +137,18 @@ def default_tap(
         lost = next((grid.lost for grid in found if isinstance(grid, NoGrid) and grid.lost), None)
         because = f" (the picture's rows and columns are lost in {lost})" if lost else ""
         raise UnusableLayerError(
-            f"{network.name} has no layer with a spatial output{because}, so Grad-CAM has nothing "
-            f"to show"
+            f"{network.name} has no layer with a spatial output{because}, so there is nothing to "
+            f"explain"
         )
     return path
 
 
 def why_default(forward: ForwardPass, path: str) -> str:
-    """Says in a few words why a layer is explained if no other is named.
+    """Says in a few words why a layer is the default.
 
     Args:
         forward: A pass through the network.
-        path: What `default_tap` returned.
+        path: The path that `default_tap` returned.
     """
     grid = forward.grid(path)
     if not isinstance(grid, Grid) or not grid.are_tokens:
@@ -157,11 +158,11 @@ def why_default(forward: ForwardPass, path: str) -> str:
     else:
         reason = "the last with patch tokens"
     lost = _lost_later(forward, path)
-    return reason if lost is None else f"{reason}; later places are lost in {lost}"
+    return reason if lost is None else f"{reason}; later positions are lost in {lost}"
 
 
 def _lost_later(forward: ForwardPass, path: str) -> str | None:
-    """Says what keeps later layers from being explained, if they look like feature maps."""
+    """Returns what prevents later layers that look like feature maps from being explained."""
     for other in _called_after(forward, path):
         found = forward.grid(other)
         is_map = (forward.layer_outputs[other].shape.rank or 0) > _RANK_OF_SCORES
@@ -171,7 +172,7 @@ def _lost_later(forward: ForwardPass, path: str) -> str | None:
 
 
 def _is_before_unused_patches(forward: ForwardPass, path: str) -> bool:
-    """Says whether later layers have patches on which the scores don't depend."""
+    """Returns whether later layers have patches that the scores don't depend on."""
     return any(
         isinstance(forward.grid(other), Grid) and not forward.uses_patches(other)
         for other in _called_after(forward, path)
@@ -184,14 +185,14 @@ def _called_after(forward: ForwardPass, path: str) -> list[str]:
 
 
 def feature_grid(forward: ForwardPass, path: str) -> Grid:
-    """Gives a layer's output as feature maps.
+    """Returns the grid of a layer's feature maps.
 
     Args:
         forward: A pass through the network.
         path: The layer.
 
     Raises:
-        UnusableLayerError: It has none, or the score doesn't depend on them.
+        UnusableLayerError: The layer has none, or the score doesn't depend on them.
     """
     if path not in forward.layer_outputs:
         raise UnusableLayerError(
@@ -216,7 +217,7 @@ def _usable_grid(forward: ForwardPass, path: str) -> Grid | None:
 
 
 def _say_usable(forward: ForwardPass, path: str) -> str:
-    """Says which layer can be explained instead of one that can't."""
+    """Names a layer that can be explained in place of one that can't."""
     paths = list(forward.layer_outputs)
     place = paths.index(path)
     by_distance = sorted(range(len(paths)), key=lambda other: (abs(other - place), other))
@@ -229,7 +230,7 @@ def _say_usable(forward: ForwardPass, path: str) -> str:
 def _default_taps(
     network: Network, forward: ForwardPass, after_normalization: bool = False
 ) -> Iterator[str]:
-    """Yields the layers that may be explained unless another is named, the best first."""
+    """Yields the candidates for the default layer, best first."""
     nodes = {node.path: node for node in network.nodes}
     innermost = _innermost(forward)
     projections: list[str] = []
@@ -242,7 +243,7 @@ def _default_taps(
             continue
         is_normalization = _is_normalization(nodes[path])
         is_before_attention = _is_before_unused_patches(forward, path)
-        # A single map weighs others, as the weights of attention over places do.
+        # A single map weights other maps, like the weights of attention over positions.
         is_weight = grid.number_of_channels == 1
         is_last_normalization = is_normalization and not (
             after_normalization or is_before_attention
@@ -255,7 +256,7 @@ def _default_taps(
         ):
             second_best.append(path)
         elif is_before_attention and not is_normalization and not forward.is_sum(path):
-            # Queries, keys and values of attention that isn't a layer of its own.
+            # Queries, keys and values of attention that isn't a layer.
             projections.append(path)
         elif is_normalization:
             yield path
@@ -268,14 +269,14 @@ def _default_taps(
 
 
 def _takes_apart(node: LayerNode, output: tf.Tensor) -> bool:
-    """Says whether a layer of Keras 2 is an operation that shows no more than it was given."""
+    """Returns whether a Keras 2 layer is an operation that only rearranges its input."""
     return node.kind in _OPERATION_LAYERS and output.op.type in _REARRANGING
 
 
 def _innermost(forward: ForwardPass) -> dict[str, str]:
     """Finds for each tensor, by its name, the innermost layer that returns it.
 
-    A layer returns what the last layer inside it returned; the inner one says more.
+    An outer layer returns the output of its last inner layer, and the inner one says more.
     """
     paths: dict[str, str] = {}
     for path, output in forward.layer_outputs.items():
@@ -284,10 +285,10 @@ def _innermost(forward: ForwardPass) -> dict[str, str]:
 
 
 def _is_in_attention(nodes: dict[str, LayerNode], path: str) -> bool:
-    """Says whether a layer is a part of attention: queries, keys and values aren't features."""
+    """Returns whether a layer is part of attention: queries, keys and values aren't features."""
     parents = path.split("/")[:-1]
     outer = ["/".join(parents[: number + 1]) for number in range(len(parents))]
-    # A SavedModel has no layers but names.
+    # A SavedModel has only names of scopes, no layers.
     kinds = [nodes[other].kind if other in nodes else other.rpartition("/")[2] for other in outer]
     return any(_ATTENTION in kind.lower() for kind in kinds)
 
@@ -298,7 +299,7 @@ def _is_normalization(node: LayerNode) -> bool:
 
 
 def format_shape(shape: tuple[int | None, ...]) -> str:
-    """Writes a shape as 7×7×1280."""
+    """Formats a shape as 7×7×1280."""
     return "×".join("?" if size is None else str(size) for size in shape) or "a single number"
 
 
@@ -321,7 +322,7 @@ def _path_named(network: Network, name: str) -> str:
         return nested[0]
     if nested:
         raise UnknownLayerError(
-            f"{network.name} has {len(nested)} layers {name!r}; say which: {', '.join(nested)}"
+            f"{network.name} has {len(nested)} layers {name!r}; choose one: {', '.join(nested)}"
         )
     hint = suggestion(name, paths, likeness=0.5)
     raise UnknownLayerError(

@@ -1,4 +1,4 @@
-"""Where a tensor has its channels: last, as everything here wants them, or before the places."""
+"""Where a tensor has its channels: last, as everywhere in this package, or first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gradcam_cli.networks.operations import operation_names
 
 _TO_FIRST = "to_channels_first"
 _FIRST_FORMATS = (b"NCHW", b"NCDHW")
-# What else has a data format takes its other input's, or doesn't occur in networks.
+# Other operations with a data format take that of their other input, or don't occur in networks.
 FORMATTED_OPS = operation_names(
     "AvgPool",
     "AvgPool3D",
@@ -31,31 +31,31 @@ FORMATTED_OPS = operation_names(
 
 
 def to_last(rank: int) -> list[int]:
-    """Gives the axes of a tensor with the channels first, in the order of one that has them last.
+    """Returns the axes of a channels-first tensor in channels-last order.
 
     Args:
-        rank: How many axes there are, at least 3.
+        rank: The number of axes, at least 3.
     """
     return [0, *range(2, rank), 1]
 
 
 def to_first(rank: int) -> list[int]:
-    """Gives the axes of a tensor with the channels last, in the order of one that has them first.
+    """Returns the axes of a channels-last tensor in channels-first order.
 
     Args:
-        rank: How many axes there are, at least 3.
+        rank: The number of axes, at least 3.
     """
     return [0, rank - 1, *range(1, rank - 1)]
 
 
 def with_channels_last(tensor: tf.Tensor) -> tf.Tensor:
-    """Moves the channels last.
+    """Moves the channels to the end.
 
     Args:
         tensor: (N, channels, ...), in a graph.
 
     Returns:
-        (N, ..., channels). If the tensor itself was made of such a one, it is that one.
+        (N, ..., channels). If the tensor was made from such a tensor, that one is returned.
     """
     if was_channels_last(tensor):
         return tensor.op.inputs[0]
@@ -63,7 +63,7 @@ def with_channels_last(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def was_channels_last(tensor: tf.Tensor) -> bool:
-    """Says whether a tensor was made by moving the channels from the end before the places."""
+    """Returns whether a tensor was made by moving the channels from the end to the front."""
     rank = tensor.shape.rank
     if tensor.op.type != "Transpose" or rank is None or rank < 3:
         return False
@@ -71,7 +71,7 @@ def was_channels_last(tensor: tf.Tensor) -> bool:
 
 
 def with_channels_first(tensor: tf.Tensor) -> tf.Tensor:
-    """Moves the channels before the places.
+    """Moves the channels to the front, after the batch.
 
     Args:
         tensor: (N, ..., channels), in a graph.
@@ -83,22 +83,22 @@ def with_channels_first(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def is_channels_first(op: tf.Operation) -> bool:
-    """Says whether an operation itself puts the channels before the places."""
+    """Returns whether an operation itself has the channels first."""
     return op.type in FORMATTED_OPS and op.get_attr("data_format") in _FIRST_FORMATS
 
 
 def channels_first_tensors(inputs: tf.Tensor, *, channels_first: bool = False) -> set[str]:
     """Finds the tensors of a graph that have the channels first.
 
-    A tensor has them where the operation puts them that it comes from or, if that knows
-    nothing of channels, where that operation's inputs have them.
+    A tensor's layout is that of the operation that made it. For an operation without a layout,
+    it is that of the operation's inputs.
 
     Args:
         inputs: The network's input.
-        channels_first: Whether that itself has the channels first.
+        channels_first: Whether the input itself has the channels first.
 
     Returns:
-        The names of those that are computed from the input.
+        The names of those computed from the input.
     """
     reached = {inputs.name}
     found = {inputs.name} if channels_first else set()
@@ -108,7 +108,7 @@ def channels_first_tensors(inputs: tf.Tensor, *, channels_first: bool = False) -
             continue
         names = [tensor.name for tensor in op.outputs]
         reached.update(names)
-        # In networks with the channels last, axes are moved in the same way for other reasons.
+        # Channels-last networks may transpose axes in the same way for other reasons.
         is_known = bool(found) or op.name.rpartition("/")[2].startswith(_TO_FIRST)
         if _puts_first(op, not found.isdisjoint(sources), is_known):
             found.update(names)
@@ -116,12 +116,12 @@ def channels_first_tensors(inputs: tf.Tensor, *, channels_first: bool = False) -
 
 
 def _puts_first(op: tf.Operation, are_first: bool, can_move: bool) -> bool:
-    """Says whether what an operation returns has the channels first.
+    """Returns whether an operation's output has the channels first.
 
     Args:
         op: The operation.
-        are_first: Whether what it is given has them first.
-        can_move: Whether it can be that axes are moved to have the channels first.
+        are_first: Whether its input has the channels first.
+        can_move: Whether a transposition may move the channels to the front.
     """
     if op.type in FORMATTED_OPS:
         return is_channels_first(op)

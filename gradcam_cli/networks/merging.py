@@ -1,8 +1,9 @@
-"""Merges normalization into the weights of the convolution before it.
+"""Merges batch normalization into the weights of the convolution before it.
 
 With y = γ (Σ w x + b - μ) / √(σ² + ε) + β (Ioffe and Szegedy 2015, arXiv 1502.03167), the weights
-γ w / √(σ² + ε) and one addition do the same. What was a pass over every feature map becomes a
-product with the weights, which are few: variables may change between two runs.
+γ w / √(σ² + ε) and one addition do the same. This replaces a pass over every feature map by a
+product with the weights, which are few. It is computed in each run, so variables may change
+between runs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ADDITIONS = operation_names("Add", "AddV2", "BiasAdd")
 
 
 class MergedNetwork(KerasNetwork):
-    """Computes the same as a model of Keras 3 but for rounding, in less time."""
+    """Computes the same as a model of Keras 3 up to rounding, in less time."""
 
     def __init__(
         self,
@@ -38,14 +39,14 @@ class MergedNetwork(KerasNetwork):
         """Takes a model.
 
         Args:
-            model: The model; it is never changed.
-            output: Which of several outputs holds the class scores.
-            taps: The names or paths of the layers that will be explained: what they return
-                stays. Others may be cut off from the scores. None if it may be any: then
-                nothing is merged.
+            model: The model, which is never changed.
+            output: The name of the output with the class scores, if there are several.
+            taps: The names or paths of the layers to explain, whose outputs stay the same. The
+                outputs of others may no longer lead to the scores. None if it may be any layer;
+                then nothing is merged.
             classes_only: As for `KerasNetwork`.
-            merges_biases: Also merge into convolutions that have biases of their own, so that
-                two become one.
+            merges_biases: Whether to also merge into convolutions with biases of their own,
+                which makes one bias of two.
         """
         super().__init__(model, output, classes_only=classes_only)
         self._taps = None if taps is None else {tap.rpartition("/")[2] for tap in taps}
@@ -63,7 +64,7 @@ class MergedNetwork(KerasNetwork):
         for _, layer in walk_layers(self.model):
             if layer.name in self._taps:
                 yield layer, _noting(tapped)
-            # A layer with a call of its own does something else.
+            # A layer with a ``call`` of its own does something else.
             elif type(layer) is keras.layers.BatchNormalization and "call" not in vars(layer):
                 yield layer, _merging(layer, tapped, self._merges_biases)
 
@@ -81,7 +82,7 @@ def _noting(tapped: set[str]) -> Interceptor:
 def _merging(
     layer: keras.layers.BatchNormalization, tapped: set[str], merges_biases: bool
 ) -> Interceptor:
-    """Normalizes by other weights of the convolution before the layer, if there is one."""
+    """Replaces normalization by other weights of the convolution before it, if there is one."""
 
     def merged(call: Callable[..., Any], inputs: tf.Tensor, **options: Any) -> Any:
         if inputs.name in tapped or not _is_plain(layer, inputs):
@@ -98,11 +99,11 @@ def _merging(
 
 
 def _find_convolution(op: tf.Operation) -> tuple[tf.Operation | None, tf.Tensor | None]:
-    """Finds the convolution that an operation is, or to whose channels it adds a bias."""
+    """Finds the convolution that an operation is, or whose output it adds a bias to."""
     bias = None
     if op.type in _ADDITIONS:
         op, bias = op.inputs[0].op, op.inputs[1]
-        # One number for each channel, or for all, in whatever shape it is added.
+        # One number for each channel or for all of them, in whatever shape.
         shape = bias.shape
         if not shape.is_fully_defined() or shape.num_elements() not in (1, *shape[-1:]):
             return None, None
@@ -125,7 +126,7 @@ def _normalized_by_weights(
         for name in ("strides", "padding", "explicit_paddings", "data_format", "dilations")
     }
     if convolution.type in _DEPTHWISE:
-        # (rows, columns, channels, multiplier), of which channel and multiplier make one output.
+        # (rows, columns, channels, multiplier); channel and multiplier together are one output.
         weights *= tf.reshape(factor, weights.shape[2:])
         output = tf.raw_ops.DepthwiseConv2dNative(input=before, filter=weights, **attributes)
     else:
@@ -134,6 +135,6 @@ def _normalized_by_weights(
 
 
 def _is_plain(layer: keras.layers.BatchNormalization, inputs: tf.Tensor) -> bool:
-    # In half precision normalization computes in float32 by itself.
+    # In half precision, the layer itself normalizes in float32.
     is_single = inputs.dtype == tf.float32 and layer.compute_dtype == "float32"
     return bool(is_single and layer.scale and layer.center and layer.axis in (-1, 3))

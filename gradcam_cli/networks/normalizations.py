@@ -8,22 +8,22 @@ from gradcam_cli.networks.grids import GridTrace
 from gradcam_cli.networks.operations import operation_names
 from gradcam_cli.networks.place_rules.step import Step
 
-# What a layer normalization does with its input, and nothing else that networks do with theirs.
+# The operations in which layer normalization uses its input, and other layers don't.
 _OF_NORMALIZATIONS = operation_names(
     *("Cast", "Mean", "Mul", "Shape", "Square", "SquaredDifference", "StopGradient", "Sub")
 )
-# By which tf-keras normalizes layers, after a reshape.
+# The operation with which tf-keras computes layer normalization, after a reshape.
 _OF_BATCHES = "FusedBatchNorm"
 
 
 def is_only_normalized(trace: GridTrace, tensor: tf.Tensor) -> bool:
-    """Says whether a tensor goes nowhere but into a normalization of each cell's channels.
+    """Returns whether a tensor is used only by a normalization of each cell's channels.
 
-    What follows doesn't notice how long the channels of a cell are, so that the product of a
-    cell and its gradient is zero, but for rounding.
+    Such a normalization ignores the length of a cell's channel vector, so the product of a cell
+    and its gradient is zero up to rounding.
 
     Args:
-        trace: The places of all tensors on the way from a picture to the scores.
+        trace: The places of all tensors between a picture and the scores.
         tensor: One of them.
     """
     copy = trace.copy(tensor)

@@ -1,4 +1,4 @@
-"""A network opened at one layer: what goes into it, what comes out, and the scores."""
+"""A network opened at one layer, to run the parts before and after it separately."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gradcam_cli.networks.streams import Streams
 
 
 class OpenedNetwork:
-    """Functions that run a network up to a layer, from it on, and there and back.
+    """Functions that run a network up to a layer, from it on, or all of it with gradients.
 
-    The network is traced once; each function is a part of that graph, made when it is
-    first called.
+    The network is traced once. Each function is a part of that graph, made when it is first
+    called.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class OpenedNetwork:
         """Traces the network.
 
         Args:
-            scorer: Runs it inside a graph.
+            scorer: Runs the network in a graph.
             layer: The path of the layer.
             input_shape: The shape of one input.
             classes: The shape of one input's targets.
-            batch_size: How many inputs are to go through the network at once.
+            batch_size: The number of inputs that go through the network at once.
         """
         self._streams = Streams.of(batch_size)
         self._parts: dict[str, Any] = {}
@@ -71,13 +71,15 @@ class OpenedNetwork:
         progress: Callable[[int, int], None],
         inputs: int = 1,
     ) -> tf.Tensor:
-        """Runs the network on many changed copies of an input, some of them side by side.
+        """Runs the network on many changed copies of an input, several batches in parallel.
 
         Args:
-            run: From which of the copies, to (copies, ...); called from several threads.
-            total: How many copies there are.
-            progress: Told how many more are done, and how many there are of all inputs.
-            inputs: How many inputs are changed so, one after the other.
+            run: A function from a slice of the copies to (copies, ...); called from several
+                threads.
+            total: The number of copies.
+            progress: Called with the number of copies done since the last call and the total
+                for all inputs.
+            inputs: The number of inputs that are changed one after the other.
 
         Returns:
             (total, ...).
@@ -101,7 +103,7 @@ class OpenedNetwork:
         return feature_maps
 
     def evidence(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Computes A and the gradient of y^c by A, each (N, ..., K) float32."""
+        """Computes A and the gradient of y^c with respect to A, each (N, ..., K) float32."""
         part = self._part(
             "evidence", [self._inputs, self._targets], [self._feature_maps, self._gradients]
         )
@@ -111,13 +113,13 @@ class OpenedNetwork:
     def scores_with(
         self, inputs: tf.Tensor, targets: tf.Tensor, feature_maps: tf.Tensor
     ) -> tf.Tensor:
-        """Computes the scores that follow from other feature maps.
+        """Computes the scores for other feature maps.
 
         Args:
-            inputs: (N, ..., channels) float32, or (1, ..., channels) for all; they still reach
-                what lies beside the layer, and the tokens beside its patches.
+            inputs: (N, ..., channels) float32, or (1, ..., channels) for all. They still
+                determine connections that bypass the layer, and the tokens beside its patches.
             targets: (N, classes) float32, one-hot.
-            feature_maps: What to put in the place of A, (N, ..., K) float32.
+            feature_maps: The replacement of A, (N, ..., K) float32.
 
         Returns:
             (N,) float32.
@@ -127,7 +129,7 @@ class OpenedNetwork:
     def probabilities_with(
         self, inputs: tf.Tensor, targets: tf.Tensor, feature_maps: tf.Tensor
     ) -> tf.Tensor:
-        """Computes the probabilities that follow from other feature maps, as `scores_with` does.
+        """Computes the probabilities for other feature maps, like `scores_with`.
 
         Returns:
             (N,) float32 in [0, 1].

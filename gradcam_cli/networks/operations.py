@@ -1,8 +1,8 @@
-"""TensorFlow's operations: their names, by which graphs are read, and how to make one again.
+"""The names of TensorFlow's operations, and functions to find, run and copy operations.
 
-Graphs tell what they compute by these names alone, and TensorFlow promises only those that
-`tf.raw_ops` has. One that it drops or renames wouldn't be noticed: a graph with the new name
-would be read as if it said something else.
+Graphs identify operations only by name, and TensorFlow guarantees only the names in
+`tf.raw_ops`. Code that looks for a dropped or renamed operation would fail silently: it would
+misread a graph with the new name. `unknown_operations` finds such names.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _named: set[str] = set()
 
 
 def operation_names(*names: str) -> frozenset[str]:
-    """Puts names together, and remembers them for `unknown_operations`."""
+    """Collects names, and registers them for `unknown_operations`."""
     _named.update(names)
     return frozenset(names)
 
 
 def unknown_operations() -> set[str]:
-    """Finds the names that are looked for and that this TensorFlow doesn't have."""
+    """Returns the registered names that this version of TensorFlow doesn't have."""
     return {name for name in _named if not hasattr(tf.raw_ops, name)}
 
 
 def attributes_of(op: tf.Operation) -> dict[str, Any]:
-    """Gives the attributes that tell what an operation computes, but for types of its inputs."""
+    """Returns the attributes that define an operation, without the types of its inputs."""
     inferred = {argument.type_attr for argument in op.op_def.input_arg}
     inferred |= {argument.number_attr for argument in op.op_def.input_arg}
     return {
@@ -40,15 +40,15 @@ def attributes_of(op: tf.Operation) -> dict[str, Any]:
 
 
 def compute(op: tf.Operation, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
-    """Runs an operation of the same type, or adds it to the graph that is being made.
+    """Runs an operation of the same type, or adds it to the current graph.
 
     Args:
         op: The operation.
-        inputs: What it is given now.
-        attributes: What it computes.
+        inputs: The new inputs.
+        attributes: The new attributes.
 
     Returns:
-        Its output; several as a tuple.
+        Its output, or a tuple of several.
     """
     pending = list(inputs)
     arguments: dict[str, Any] = {}
@@ -62,7 +62,7 @@ def compute(op: tf.Operation, inputs: Sequence[Any], attributes: Mapping[str, An
 
 
 def operations_between(source: tf.Tensor, wanted: Collection[tf.Tensor]) -> list[tf.Operation]:
-    """Finds what depends on a tensor and is needed for others.
+    """Finds the operations that depend on a tensor and lead to others.
 
     Args:
         source: A tensor in a graph.
@@ -95,18 +95,18 @@ def copied(
     name: str | None = None,
     with_hints: bool = False,
 ) -> list[tf.Tensor]:
-    """Adds an operation to a graph once more.
+    """Adds a copy of an operation to a graph.
 
     Args:
-        op: The operation, maybe of another graph.
-        inputs: What stands for its inputs.
-        graph: The graph that gets it.
-        name: What it is to be called.
-        with_hints: Keep what it tells TensorFlow besides, such as whose gradient it has. That
-            may not fit another graph.
+        op: The operation, maybe from another graph.
+        inputs: The inputs of the copy.
+        graph: The graph that gets the copy.
+        name: The name of the copy.
+        with_hints: Whether to keep annotations such as a custom gradient, which may not fit
+            another graph.
 
     Returns:
-        Its outputs.
+        The outputs of the copy.
     """
     attributes = op.node_def.attr.items()
     copy = graph.create_op(

@@ -1,11 +1,10 @@
-"""Which places of a picture the elements of a tensor belong to.
+"""The positions of a picture to which the elements of a tensor belong.
 
-A network may lay rows and columns out as it likes: as axes of their own, as one axis of
-tokens, as windows that lie in the batch. Each axis of a tensor is therefore described as a
-product of factors, the outermost first, as a reshape sees it: an axis of 196 tokens is 14 rows
-times 14 columns, and an axis of 14 rows may be 2 windows times 7 rows. What a reshape, a
-transpose or a matrix product does to factors is arithmetic, so places are known exactly or
-not at all.
+A network may arrange rows and columns in any layout: as separate axes, as one axis of tokens, or
+as windows in the batch. Each axis of a tensor is therefore described as a product of factors,
+outermost first, as in a reshape: an axis of 196 tokens is 14 rows times 14 columns, and an axis
+of 14 rows may be 2 windows times 7 rows. Reshaping, transposing and multiplying matrices changes
+the factors by arithmetic, so positions are known exactly or not at all.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TypeAlias
 
-# The rounding of pitches that were multiplied and divided on different ways.
+# The rounding error of pitches that were multiplied and divided along different paths.
 _TOLERANCE = 1e-6
-# Stands for all patches where tokens are told apart; every further token has a positive number.
+# The number of all patches together; every extra token has a positive number.
 PATCHES = 0
 
 
@@ -31,14 +30,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Other:
-    """Channels, heads, or anything else that isn't a place."""
+    """Channels, heads, or anything else that isn't a position."""
 
     size: int
 
 
 @dataclass(frozen=True)
 class Repeated:
-    """The same values again and again, as upsampling makes them."""
+    """The same values repeated, as in upsampling."""
 
     size: int
 
@@ -48,9 +47,9 @@ class Cells:
     """Rows or columns, or a part of them.
 
     Attributes:
-        axis: Which of the picture's axes: 0 for its rows, 1 for its columns.
-        size: How many.
-        pitch: How far apart two neighbours are, in pixels of the input.
+        axis: The axis of the picture: 0 for rows, 1 for columns.
+        size: The number of cells.
+        pitch: The distance between adjacent cells, in input pixels.
     """
 
     axis: int
@@ -60,10 +59,10 @@ class Cells:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Patches of a picture with further tokens before or after them.
+    """Patches of a picture with extra tokens before or after them.
 
     Attributes:
-        key: Tells these tokens from those of another concatenation.
+        key: Distinguishes these tokens from those of another concatenation.
         before: A number for each token before the patches (class, distillation, register).
         cells: The patches.
         after: A number for each token after them.
@@ -76,7 +75,7 @@ class Tokens:
 
     @property
     def size(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
         return len(self.before) + product(self.cells) + len(self.after)
 
 
@@ -86,15 +85,15 @@ Axis: TypeAlias = tuple[Factor, ...]
 
 @dataclass(frozen=True)
 class Frame:
-    """How the rows, or the columns, of a tensor lie on those of the picture.
+    """How the rows or columns of a tensor lie on those of the picture.
 
     Attributes:
-        extent: Number of cells times their pitch, in pixels of the input.
-        before: How many of the first cells are padding.
-        after: How many of the last cells are padding.
-        roll: By how many cells they were rolled towards the end.
-        measured: A tensor and its axis that has these cells and no others; None if no
-            tensor has.
+        extent: The number of cells times their pitch, in input pixels.
+        before: The number of padding cells at the start.
+        after: The number of padding cells at the end.
+        roll: The number of cells by which they were rolled towards the end.
+        measured: The name of a tensor and its axis that has exactly these cells; None if there
+            is none.
     """
 
     extent: float
@@ -106,12 +105,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Places:
-    """What the axes of a tensor mean.
+    """The meaning of a tensor's axes.
 
     Attributes:
-        axes: The factors of each axis, the outermost first; none for an axis of one element.
+        axes: The factors of each axis, outermost first; none for an axis of one element.
         frames: One for each spatial axis of the picture.
-        lost: Why the places aren't known any more; None if they are, or if there never were any.
+        lost: Why the positions are no longer known; None if they are, or never were.
     """
 
     axes: tuple[Axis, ...]
@@ -120,7 +119,7 @@ class Places:
 
     @property
     def has_cells(self) -> bool:
-        """Whether any place of the picture can be told."""
+        """Whether any position in the picture is known."""
         return any(True for _ in self.cells())
 
     def cells(self) -> Iterator[Cells]:
@@ -128,13 +127,13 @@ class Places:
         return chain.from_iterable(map(cells_of, self.axes))
 
     def tokens(self) -> Iterator[Tokens]:
-        """Yields the tokens of all axes that have further ones beside the patches."""
+        """Yields the tokens of all axes that have extra ones beside the patches."""
         for factor in chain.from_iterable(self.axes):
             if isinstance(factor, Tokens):
                 yield factor
 
     def spans(self, cells: Cells) -> bool:
-        """Says whether cells reach from one side of the picture to the other."""
+        """Returns whether cells reach from one side of the picture to the other."""
         return _is_close(cells.size * cells.pitch, self.frames[cells.axis].extent)
 
     def with_frame(self, axis: int, frame: Frame) -> Places:
@@ -154,7 +153,7 @@ def product(factors: Iterable[Factor]) -> int:
 
 
 def cells_of(axis: Axis) -> Iterator[Cells]:
-    """Yields the rows and columns in an axis, with those that are patches among tokens."""
+    """Yields the rows and columns in an axis, including patches among tokens."""
     for factor in axis:
         if isinstance(factor, Cells):
             yield factor
@@ -163,27 +162,27 @@ def cells_of(axis: Axis) -> Iterator[Cells]:
 
 
 def is_plain(axis: Axis) -> bool:
-    """Says whether an axis tells neither places nor inputs apart."""
+    """Returns whether an axis distinguishes neither positions nor inputs."""
     return all(isinstance(factor, Other | Repeated) for factor in axis)
 
 
 def plain(size: int) -> Axis:
-    """Describes an axis that tells no places apart."""
+    """Describes an axis that distinguishes no positions."""
     return () if size == 1 else (Other(size),)
 
 
 def plain_places(shape: Sequence[int], lost: str | None = None) -> Places:
-    """Describes a tensor that tells no places apart.
+    """Describes a tensor that distinguishes no positions.
 
     Args:
         shape: The lengths of its axes.
-        lost: Why not, if they were known before.
+        lost: Why the positions are no longer known, if they were.
     """
     return Places(tuple(plain(size) for size in shape), (), lost)
 
 
 def fused(factors: Iterable[Factor]) -> Axis:
-    """Joins neighbouring factors that are one: parts of the channels, or of the rows."""
+    """Joins adjacent factors that belong together: parts of the channels or of the rows."""
     result: list[Factor] = []
     for factor in factors:
         if factor.size == 1 and isinstance(factor, Other | Repeated):
@@ -202,7 +201,7 @@ def fused(factors: Iterable[Factor]) -> Axis:
 
 
 def continues(outer: Cells, inner: Cells) -> bool:
-    """Says whether rows, or columns, and what lies within each of them make one range."""
+    """Returns whether outer and inner rows, or columns, form one continuous range."""
     return outer.axis == inner.axis and _is_close(outer.pitch, inner.size * inner.pitch)
 
 
@@ -211,14 +210,14 @@ def _is_close(a: float, b: float) -> bool:
 
 
 def regrouped(axes: Iterable[Axis], shape: Sequence[int]) -> tuple[Axis, ...] | None:
-    """Reshapes.
+    """Applies a reshape.
 
     Args:
         axes: The axes before.
         shape: The lengths of the axes after.
 
     Returns:
-        The axes after; None if an axis ends in the middle of what can't be divided.
+        The axes after; None if an axis ends within a factor that can't be divided.
     """
     pending = list(chain.from_iterable(axes))
     result = []
@@ -238,14 +237,14 @@ def regrouped(axes: Iterable[Axis], shape: Sequence[int]) -> tuple[Axis, ...] | 
             axis.append(factor)
             missing //= factor.size
         result.append(axis)
-    # Axes of one cell still tell where it is.
+    # Axes with a single cell still have its position.
     if result:
         result[-1].extend(pending)
     return None if product(pending) != 1 else tuple(map(fused, result))
 
 
 def _divided(factor: Factor, outer: int) -> tuple[Factor, Factor] | None:
-    """Splits a factor in an outer one of a size and the rest; None if that can't be."""
+    """Splits a factor into an outer one of a given size and the rest; None if impossible."""
     inner, remainder = divmod(factor.size, outer)
     if remainder:
         return None
@@ -258,11 +257,11 @@ def _divided(factor: Factor, outer: int) -> tuple[Factor, Factor] | None:
 
 
 def joined(places: Sequence[Places], shape: Sequence[int]) -> Places | None:
-    """Describes what an operation returns that goes element by element, with broadcasting.
+    """Describes the output of an element-wise operation with broadcasting.
 
     Args:
-        places: Of each operand.
-        shape: What is returned.
+        places: The places of each operand.
+        shape: The shape of the output.
 
     Returns:
         The places; None if the operands contradict each other.
@@ -284,10 +283,10 @@ def joined(places: Sequence[Places], shape: Sequence[int]) -> Places | None:
 
 
 def common_axis(a: Axis, b: Axis) -> Axis | None:
-    """Finds what an axis means that is called so in one operand and so in another.
+    """Combines the meanings of an axis in two operands.
 
     Returns:
-        The one that tells more; None if they contradict each other.
+        The meaning that says more; None if they contradict each other.
     """
     if a == b or is_plain(b):
         return a
@@ -295,7 +294,7 @@ def common_axis(a: Axis, b: Axis) -> Axis | None:
         return b
     if len(a) != len(b) or not all(map(_are_alike, a, b)):
         return None
-    # Branches with different strides that still have as many cells: the coarser says how wide.
+    # Branches with different strides but equally many cells: take the coarser one's pitch.
     return max(a, b, key=lambda axis: [cells.pitch for cells in cells_of(axis)])
 
 
@@ -309,7 +308,7 @@ def _are_alike(a: Factor, b: Factor) -> bool:
 
 
 def common_frames(places: Sequence[Places]) -> tuple[Frame, ...] | None:
-    """Finds the frames of what is computed from several; None if they contradict each other."""
+    """Combines the frames of several operands; None if they contradict each other."""
     known = [operand for operand in places if operand.frames and operand.has_cells]
     if not known:
         return ()
@@ -331,7 +330,7 @@ def common_frames(places: Sequence[Places]) -> tuple[Frame, ...] | None:
 
 
 def common_loss(places: Sequence[Places], axes: Sequence[Axis]) -> str | None:
-    """Says why no places are known, if none are."""
+    """Returns why no positions are known, if none are."""
     if any(True for axis in axes for _ in cells_of(axis)):
         return None
     return next((operand.lost for operand in places if operand.lost), None)

@@ -1,4 +1,4 @@
-"""Lets a network compute in half precision, for GPUs that are faster so."""
+"""Makes a network compute in half precision, which is faster on some GPUs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _POLICY = "mixed_float16"
 
 
 def use_mixed_precision(network: Network) -> None:
-    """Has all layers but the last compute in float16 from now on, with weights in float32.
+    """Makes all layers but the last compute in float16, with weights in float32.
 
-    The last one makes probabilities of scores, whose differences would be lost (Micikevicius
+    The last layer turns scores into probabilities and would lose their differences (Micikevicius
     et al. 2018, arXiv 1710.03740).
 
     Args:
-        network: A network of Keras 3; it is changed.
+        network: A network of Keras 3, which is changed.
 
     Raises:
-        UsageError: It is no such network.
+        UsageError: The network isn't a Keras 3 model.
     """
     if not isinstance(network, KerasNetwork) or not isinstance(network.model, keras.Model):
-        raise UsageError("--mixed-precision goes with models of Keras 3 only; leave it out")
+        raise UsageError("--mixed-precision needs a Keras 3 model; omit it for this one")
     *layers, _ = [layer for _, layer in walk_layers(network.model)]
     for layer in layers:
         layer.dtype_policy = _POLICY

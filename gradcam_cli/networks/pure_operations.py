@@ -1,8 +1,8 @@
-"""The operations of TensorFlow that may be in a graph from elsewhere.
+"""The TensorFlow operations that a graph from an untrusted source may have.
 
-Each computes tensors from tensors, and does nothing else: it reaches no file, no network, no
-Python, no other process, and doesn't print. Whatever isn't here isn't admitted, so that an
-operation that nobody has thought of, or that a later TensorFlow brings, harms nobody.
+Each of them only computes tensors from tensors: it has no access to files, the network, Python or
+other processes, and prints nothing. All others are refused, so that an operation that was
+overlooked, or that a later TensorFlow adds, does no harm.
 """
 
 from __future__ import annotations
@@ -112,21 +112,21 @@ PURE_OPERATIONS = frozenset(
     )
     for name in names.split()
 )
-# A constant may be stored as one value for all its elements. It may have so many for each byte
-# that is stored, beyond what is small anyway.
+# A constant may be stored as one value for all its elements. A large constant may have this many
+# elements for each stored byte; a small one may have any number.
 _MOST_ELEMENTS = 100
 _FEW_ELEMENTS = 16_000_000
 
 
 def impure_operations(graph: Any) -> set[str]:
-    """Finds what nobody has vouched for in a graph, and in all functions of its library.
+    """Finds operations in a graph and its function library that aren't known to be harmless.
 
     Args:
         graph: A ``tf.compat.v1.GraphDef``.
 
     Returns:
-        The types of operations that aren't among `PURE_OPERATIONS`, and "Const" if one of them
-        takes far more memory than is stored of it.
+        The types of operations that aren't among `PURE_OPERATIONS`, and "Const" if a constant
+        takes far more memory than its stored size.
     """
     functions = {function.signature.name for function in graph.library.function}
     found = impure_nodes(graph.node, functions)
@@ -136,11 +136,11 @@ def impure_operations(graph: Any) -> set[str]:
 
 
 def impure_nodes(nodes: Iterable[Any], functions: Collection[str]) -> set[str]:
-    """Finds what nobody has vouched for among some nodes.
+    """Finds nodes that aren't known to be harmless.
 
     Args:
         nodes: ``tf.compat.v1.NodeDef`` messages.
-        functions: The names in the library; a node can also call a function by its name.
+        functions: The names of the library's functions; a node can also call one by its name.
 
     Returns:
         As for `impure_operations`.
@@ -163,5 +163,5 @@ def _is_bomb(node: Any) -> bool:
         return False
     tensor = node.attr["value"].tensor
     elements = count_elements(tensor)
-    # To tell the size of a large one takes as long as to write it.
+    # Computing the size of a large tensor takes as long as writing it, so it comes last.
     return elements > _FEW_ELEMENTS and elements > _MOST_ELEMENTS * int(tensor.ByteSize())

@@ -1,8 +1,7 @@
-"""TensorFlow SavedModels as networks to be explained.
+"""TensorFlow SavedModels as networks to explain.
 
-A SavedModel has no layers any more, only operations. It is inlined into one flat graph
-with its weights as constants; operations that share a name scope, as those of one layer
-do, count as a layer.
+A SavedModel has operations but no layers. It is inlined into one flat graph with its weights as
+constants. Operations that share a name scope, like those of one layer, count as a layer.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ PICTURE_CHANNELS = frozenset({1, 3, 4})
 _RANKS = (3, 4)
 _PREFIX = "saved_model"
 _OWN_GRADIENT = "_gradient_op_type"
-# What Keras 3 adds to every name in a model that it exports, having called it before.
+# Keras 3 adds this to every name in an exported model, because it has called the model before.
 _SECOND_CALL = "_1"
 _TRANSPARENT_OPS = operation_names(
     *("MaxPool", "AvgPool", "Pad", "PadV2", "MirrorPad", "Reshape", "Transpose")
 )
-# The operations that say what a scope is; any other is named by its last operation.
+# The operations that define the kind of a scope; other scopes take that of their last operation.
 _TELLING_OPS = operation_names("Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "MatMul")
 
 
@@ -41,10 +40,10 @@ class GraphNetwork:
     """The serving function of a SavedModel.
 
     Attributes:
-        name: What the user calls it.
-        nodes: Its layers: the scopes whose output may be spatial, in the order of computation.
-        input_shape: (height, width, channels) that it was saved with, None where any.
-        is_constant: Always.
+        name: The name that the user gave.
+        nodes: Its layers: the scopes with possibly spatial outputs, in the order of computation.
+        input_shape: The (height, width, channels) of its input; None for axes of any length.
+        is_constant: Always true.
     """
 
     is_constant = True
@@ -53,9 +52,9 @@ class GraphNetwork:
         """Flattens the function of a SavedModel's signature.
 
         Args:
-            name: What the user calls it.
+            name: The name that the user gave.
             function: A concrete function with one input (N, height, width, channels).
-            output: Which of several outputs holds the class scores.
+            output: The name of the output with the class scores, if there are several.
 
         Raises:
             UnsupportedModelError: This version of TensorFlow can't flatten it.
@@ -65,8 +64,8 @@ class GraphNetwork:
         frozen = with_constants(function)
         if frozen is None:
             raise UnsupportedModelError(
-                f"{name}: TensorFlow {tf.__version__} can't take a SavedModel apart; save the "
-                f"model as a .keras file"
+                f"{name}: TensorFlow {tf.__version__} can't inline a SavedModel; save the model "
+                f"as a .keras file"
             )
         (inputs,) = frozen.inputs
         self._input = inputs.name
@@ -94,11 +93,11 @@ class GraphNetwork:
         ]
 
     def record(self, inputs: tf.Tensor) -> Recording:
-        """Puts the graph into the one that is being traced.
+        """Imports the graph into the one that is being traced.
 
         Raises:
-            UsageError: The model has several outputs and none of this name.
-            UnsupportedModelError: What it returns aren't class scores.
+            UsageError: The model has several outputs and none was named, or none has the name.
+            UnsupportedModelError: The output isn't a score for each class.
         """
         if self._channels_first:
             inputs = with_channels_first(inputs)
@@ -111,7 +110,7 @@ class GraphNetwork:
         return Recording(choose_output(outputs, self._output), layer_outputs)
 
     def _explainable(self, graph: tf.Graph) -> Any:
-        """Gives the graph, or what computes the same and has its gradients."""
+        """Returns the graph, or an equivalent one that has gradients."""
         inputs = graph.get_tensor_by_name(self._input)
         if self._channels_first or needs_copy(graph):
             layers = [tensor for _, tensor in self._scopes.values()]
@@ -124,18 +123,18 @@ class GraphNetwork:
             graph = copy.graph
         definition = graph.as_graph_def()
         for node in definition.node:
-            # They were recorded in the graph that was saved, and know nothing of this one.
+            # Custom gradients were registered in the process that saved the graph, not here.
             node.attr.pop(_OWN_GRADIENT, None)
         return definition
 
 
 def _has_channels_first(shape: Sequence[int | None]) -> bool:
-    """Says whether an input of this shape, without the batch, has the channels first."""
+    """Returns whether an input of this shape, without the batch, has the channels first."""
     return len(shape) == 3 and shape[0] in PICTURE_CHANNELS and shape[2] not in PICTURE_CHANNELS
 
 
 def _spatial_scopes(graph: tf.Graph, input_name: str) -> dict[str, tuple[str, str]]:
-    """Finds what stands for layers: by path, the kind and the tensor that is returned."""
+    """Finds the scopes that stand for layers: the kind and the output tensor by path."""
     reached = {input_name}
     scopes: dict[str, tuple[str, str]] = {}
     for op in graph.get_operations():
@@ -154,7 +153,7 @@ def _spatial_scopes(graph: tf.Graph, input_name: str) -> dict[str, tuple[str, st
 
 
 def _without_common_parts(scopes: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Leaves out the outer scopes, and the ending of names, that all share."""
+    """Removes the outer scopes and the ending that all names share."""
     parents = [path.rpartition("/")[0] for path in scopes if "/" in path]
     prefix = f"{posixpath.commonpath(parents)}/" if parents else ""
     paths = [path.removeprefix(prefix) for path in scopes]

@@ -1,4 +1,4 @@
-"""Tensors through which all goes that a network computes, and what follows from others."""
+"""Tensors through which a whole computation passes, and recomputation from other tensors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gradcam_cli.networks.operations import copied, operations_between
 
 
 def single_tensors(source: tf.Tensor, operations: Sequence[tf.Operation]) -> Iterator[tf.Tensor]:
-    """Yields the tensors that alone tell all that follows: nothing before them is used after.
+    """Yields the tensors on which alone everything after them depends.
 
     Args:
         source: The input.
-        operations: All that lead from it to an output, in the order of computation.
+        operations: All operations between it and an output, in the order of computation.
     """
     last_uses = {tensor.name: place for place, op in enumerate(operations) for tensor in op.inputs}
     needed_until = last_uses.get(source.name, -1)
@@ -27,15 +27,15 @@ def single_tensors(source: tf.Tensor, operations: Sequence[tf.Operation]) -> Ite
 
 
 def follow_from(tensor: tf.Tensor, replacement: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
-    """Computes in the same graph what would follow from another tensor.
+    """Recomputes in the same graph what depends on a tensor, from another tensor.
 
     Args:
         tensor: A tensor of a graph.
-        replacement: What is to be taken for it, of the same shape.
-        wanted: What is computed from the tensor.
+        replacement: The tensor to use in its place, of the same shape.
+        wanted: A tensor computed from the first one.
 
     Returns:
-        What is computed from the replacement instead; what doesn't depend on the tensor is
+        The same computed from the replacement. Operations that don't depend on the tensor are
         shared.
     """
     graph: tf.Graph = tensor.graph

@@ -1,8 +1,8 @@
-"""A copy of a graph in which every size is known.
+"""Copies a graph for one input size, so that every size in it is known.
 
-A graph for pictures of any size says of many tensors only how many axes they have. TensorFlow
-works out most of the rest by itself when operations are made once more for an input of one
-size; what a network computes of sizes is computed here.
+A graph for pictures of any size knows only the number of axes of many tensors. TensorFlow infers
+most sizes when the operations are made again for a fixed input size. What a network computes from
+sizes is computed here.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ from gradcam_cli.networks.operations import (
 
 _SIZES = operation_names("Rank", "Shape", "Size")
 _CALLS = operation_names("PartitionedCall", "StatefulPartitionedCall")
-# Whole numbers say how something is computed, so that their values are needed, not only their
-# shapes. Larger tensors of them are data.
+# Integers can determine how something is computed, so their values are needed, not only their
+# shapes. Larger integer tensors are data.
 _MOST_NUMBERS = 1_000_000
 
 
 class SizedCopy:
-    """What leads from a network's input to some tensors, copied for an input of one size.
+    """A copy of the graph between a network's input and some tensors, for one input size.
 
-    What is called is copied in place of the call. Weights are left out: nothing is computed.
+    Called functions are copied in place of their calls. Weights are left out, because nothing is
+    computed.
 
     Attributes:
         operations: The copied operations, in the order of computation.
-        tensors: What stands for each tensor of the original that depends on the input, by its
-            name.
-        originals: The name of the tensor that each tensor of the copy stands for; tensors
-            inside of called functions have none.
+        tensors: The copy of each original tensor that depends on the input, by the name of the
+            original.
+        originals: The name of the original of each copied tensor. Tensors inside called
+            functions have none.
     """
 
     def __init__(
@@ -54,15 +55,15 @@ class SizedCopy:
 
         Args:
             inputs: The network's input, (N, ..., channels), in a graph.
-            shape: The whole shape that it is to have.
-            wanted: The tensors to which it leads.
+            shape: The complete shape of the input in the copy.
+            wanted: The tensors to copy up to.
         """
         self.operations: list[tf.Operation] = []
         self.tensors: dict[str, tf.Tensor] = {}
         self.originals: dict[str, str] = {}
-        # Only from the graph of a function there is a way out, to where numbers are computed.
+        # Only a function's graph allows leaving it with ``tf.init_scope`` to compute numbers.
         self._graph = make_capturing_graph("sizes") or tf.Graph()
-        # What follows from sizes alone, by the name of the tensor in the copy.
+        # Values that depend only on sizes, by the name of the tensor in the copy.
         self._numbers: dict[str, np.ndarray] = {}
         needed = operations_between(inputs, wanted)
         has_calls = any(op.type in _CALLS for op in needed)
@@ -113,7 +114,7 @@ class SizedCopy:
             return known
         try:
             outputs = copied(op, inputs, self._graph)
-        # A network may insist on the size of a batch, and TensorFlow then on anything.
+        # A network may require a certain batch size, and TensorFlow may then raise any error.
         except (ValueError, TypeError, tf.errors.OpError):
             return [tf.compat.v1.placeholder(tensor.dtype) for tensor in op.outputs]
         if outputs:
@@ -123,7 +124,7 @@ class SizedCopy:
     def _computed(
         self, op: tf.Operation, inputs: Sequence[tf.Tensor]
     ) -> Sequence[tf.Tensor] | None:
-        """Computes what follows from sizes alone; None if more is needed."""
+        """Computes what depends only on sizes; None if it depends on more."""
         if op.type in _SIZES and inputs[0].shape.is_fully_defined():
             shape = known_shape(inputs[0])
             value = {"Shape": shape, "Size": math.prod(shape), "Rank": len(shape)}[op.type]
@@ -136,7 +137,7 @@ class SizedCopy:
                 found = compute(op, values, attributes_of(op))
                 several = found if isinstance(found, (list, tuple)) else [found]
                 arrays = [tensor.numpy() for tensor in several]
-        # What can't be run so is left to TensorFlow's own guess of the sizes.
+        # TensorFlow's own shape inference has to do for operations that can't be run like this.
         except (AttributeError, TypeError, ValueError, tf.errors.OpError):
             return None
         return [self._number(array) for array in arrays]
@@ -147,7 +148,7 @@ class SizedCopy:
         return constant
 
     def _leaf(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Makes what stands for a tensor that doesn't depend on the input."""
+        """Makes the replacement of a tensor that doesn't depend on the input."""
         is_number = tensor.dtype.is_integer or tensor.dtype.is_bool
         if is_number and (tensor.shape.num_elements() or 0) <= _MOST_NUMBERS:
             value = tf.get_static_value(tensor)
@@ -165,5 +166,5 @@ class SizedCopy:
 
 
 def known_shape(tensor: tf.Tensor) -> list[int]:
-    """Gives the shape of a tensor all of whose sizes are known."""
+    """Returns the shape of a tensor whose sizes are all known."""
     return [size for size in tensor.shape.as_list() if size is not None]

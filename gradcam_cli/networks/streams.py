@@ -1,4 +1,4 @@
-"""Runs a network on several small batches side by side: TensorFlow alone leaves cores idle."""
+"""Runs a network on several small batches in parallel; TensorFlow alone leaves cores idle."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gradcam_cli.runtime.cores import MOST_STREAMS, usable_cores
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-# More inputs than this leave the cache of a core, and gain nothing.
+# Larger batches don't fit in a core's cache and aren't faster.
 _LARGEST = 16
 
 
 @dataclass(frozen=True)
 class Streams:
-    """How inputs are divided among threads that each run the network.
+    """The division of inputs among threads that each run the network.
 
     Attributes:
-        number: How many batches go through the network side by side.
-        batch_size: How many inputs each has at most.
+        number: The number of batches that go through the network in parallel.
+        batch_size: The largest number of inputs in each batch.
     """
 
     number: int
@@ -32,10 +32,10 @@ class Streams:
 
     @classmethod
     def of(cls, batch_size: int) -> Streams:
-        """Divides what may go through the network at once.
+        """Divides a batch among the cores.
 
         Args:
-            batch_size: How many inputs that is. On a GPU all go as one batch.
+            batch_size: The number of inputs in all streams together. A GPU gets one batch.
         """
         if tf.config.list_logical_devices("GPU"):
             return cls(1, batch_size)
@@ -43,10 +43,10 @@ class Streams:
         return cls(number, max(1, min(batch_size // number, _LARGEST)))
 
     def cut(self, total: int) -> Iterator[slice]:
-        """Cuts a number of inputs into batches, as even as can be.
+        """Cuts inputs into batches of about equal size.
 
         Args:
-            total: The number.
+            total: The number of inputs.
         """
         size = max(1, min(self.batch_size, -(-total // self.number)))
         for start in range(0, total, size):
@@ -55,14 +55,14 @@ class Streams:
     def run(
         self, function: Callable[[_Item], _Result], items: Iterable[_Item]
     ) -> Iterator[_Result]:
-        """Calls a function for one item after the other, in as many threads as there are streams.
+        """Calls a function for each item, in as many threads as there are streams.
 
         Args:
-            function: What is called, from several threads at once.
-            items: What it is given; few are taken in advance.
+            function: The function, which is called from several threads at once.
+            items: Its arguments; only a few are taken in advance.
 
         Yields:
-            What it returns, in the order of the items.
+            The results, in the order of the items.
         """
         if self.number == 1:
             yield from map(function, items)
@@ -72,7 +72,7 @@ class Streams:
             try:
                 for item in items:
                     running.append(threads.submit(function, item))
-                    # While one is computed in each stream, the next is waiting.
+                    # One item is computed in each stream while the next one waits.
                     if len(running) > 2 * self.number:
                         yield running.popleft().result()
                 while running:

@@ -1,4 +1,4 @@
-"""A function of TensorFlow that is traced once and run for batch after batch."""
+"""A TensorFlow function that is traced once and run for batch after batch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Run = Callable[..., Sequence[np.ndarray]]
 
 @dataclass(frozen=True)
 class ConstantGraph:
-    """A graph that needs nothing but its inputs.
+    """A graph that depends only on its inputs.
 
     Attributes:
         graph: The operations.
-        inputs: The names of the tensors that it is given, in their order.
-        outputs: The names of those that it computes.
+        inputs: The names of its input tensors, in order.
+        outputs: The names of its output tensors.
     """
 
     graph: tf.Graph
@@ -34,15 +34,14 @@ class ConstantGraph:
 
 
 class TracedFunction:
-    """Runs a graph, from several threads if need be.
+    """Runs a graph, also from several threads at once.
 
-    On the processor, a graph that needs nothing but its inputs runs in a session. A
-    `tf.function` keeps a dozen copies of the constants in it, and is optimized for GPUs
-    besides: the built-in network, whose weights are constants, takes twice as long to get
-    ready so, and 80 MB more.
+    On a CPU, a graph that depends only on its inputs runs in a session. A `tf.function` keeps a
+    dozen copies of the constants in it and is also optimized for GPUs. With it, the built-in
+    network, whose weights are constants, would take twice as long to get ready, and 80 MB more.
 
     Attributes:
-        graph: What runs in a session; None where nothing does.
+        graph: The graph that runs in a session; None if there is none.
     """
 
     def __init__(
@@ -56,10 +55,10 @@ class TracedFunction:
         """Traces the function.
 
         Args:
-            trace: From symbolic tensors to symbolic tensors.
-            signature: The shapes and types of what it is given.
-            is_constant: It uses no variables.
-            graph: What tracing it for a session gave before, and would give again.
+            trace: A function from symbolic tensors to symbolic tensors.
+            signature: The shapes and dtypes of its arguments.
+            is_constant: Whether it uses no variables.
+            graph: The result of an earlier, equal tracing for a session.
         """
         self._lock = Lock()
         self._is_optimized = False
@@ -76,10 +75,10 @@ class TracedFunction:
         """Computes the outputs.
 
         Args:
-            inputs: As in the signature.
+            inputs: Arrays as in the signature.
 
         Returns:
-            The outputs, in their order.
+            The outputs, in order.
 
         Raises:
             tensorflow.errors.ResourceExhaustedError: There isn't enough memory.
@@ -89,9 +88,9 @@ class TracedFunction:
 
     @contextmanager
     def _alone_at_first(self) -> Iterator[None]:
-        """Keeps other threads waiting while TensorFlow optimizes the graph at its first run.
+        """Makes other threads wait while TensorFlow optimizes the graph in its first run.
 
-        They would all do the same, each with the memory that it takes.
+        Otherwise each of them would do the same, and take the memory for it.
         """
         if self._is_optimized:
             yield
@@ -104,7 +103,7 @@ class TracedFunction:
 
 
 def _trace_constant(trace: Trace, signature: Sequence[tf.TensorSpec]) -> ConstantGraph | None:
-    """Traces a function into a graph of its own; None if that needs more than its inputs."""
+    """Traces a function into its own graph; None if it depends on more than its inputs."""
     graph = make_capturing_graph("trace")
     if graph is None:
         return None
@@ -113,14 +112,14 @@ def _trace_constant(trace: Trace, signature: Sequence[tf.TensorSpec]) -> Constan
         outputs = trace(*inputs)
     if graph.captures:
         return None
-    # Tensors themselves can't be looked up any more, since == compares their values.
+    # Store names, because tensors can't be looked up: == compares their values.
     return ConstantGraph(
         graph, [tensor.name for tensor in inputs], [tensor.name for tensor in outputs]
     )
 
 
 def _in_session(graph: ConstantGraph) -> Run | None:
-    """Opens a session; None if TensorFlow has none any more that takes a graph of today."""
+    """Opens a session; None if TensorFlow has no sessions any more for such a graph."""
     try:
         session = tf.compat.v1.Session(graph=graph.graph, config=_session_config())
         run: Run = session.make_callable(list(graph.outputs), list(graph.inputs))
@@ -132,11 +131,11 @@ def _in_session(graph: ConstantGraph) -> Run | None:
 def _session_config() -> Any:
     config = tf.compat.v1.ConfigProto()
     config.intra_op_parallelism_threads = tf.config.threading.get_intra_op_parallelism_threads()
-    # Less than none: the operations of a batch run one after the other, in the caller's thread.
+    # A negative number runs the operations one after the other, in the caller's thread.
     config.inter_op_parallelism_threads = -1
     rewriting = config.graph_options.rewrite_options
-    # What networks of images gain by. Each that is usual besides copies all weights once more,
-    # for what is of use on GPUs, or finds nothing.
+    # The optimizers that help networks for images. Each of the other default ones copies all
+    # weights once more, for benefits only on GPUs or for none.
     rewriting.optimizers.extend(["function", "constfold", "arithmetic", "dependency", "remap"])
     rewriting.meta_optimizer_iterations = rewriting.ONE
     return config

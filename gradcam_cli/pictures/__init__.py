@@ -1,1 +1,1 @@
-"""A picture as pixels: read, fitted to a network's input, and the way back."""
+"""A picture as pixels: reading it, fitting it to a network's input, and the way back."""

@@ -1,4 +1,4 @@
-"""Fits a picture to a network's input, and maps back onto the picture."""
+"""Fits a picture to a network's input, and maps to the picture."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from gradcam_cli.errors import UsageError
 Box = tuple[float, float, float, float]
 
 FITS = ("keep", "squash", "crop", "cover", "pad")
-# Networks are commonly measured on the middle of a picture, this part of its short side.
+# Networks are usually evaluated on a centre crop of this fraction of the picture's short side.
 CENTRE_CROP = 0.875
-# The input of a network is most often this many cells of its last map wide.
+# The last map of a network usually has this many cells along the input's side.
 _CELLS = 7
 _LARGEST_STRIDE = 32
-# A picture at least six times as long as the input is first reduced by a whole number, to three
-# times its length or more. That takes a fifth of the time, and changes values by 2 of 255 at most.
+# A picture at least six times as long as the input is first reduced by an integer factor, to at
+# least three times the input's length. This takes a fifth of the time and changes values by at
+# most 2 of 255.
 _REDUCING_GAP = 3.0
-# Beyond this aspect ratio even "keep" squashes, or a strip would have no height left.
+# For more extreme aspect ratios even "keep" squashes, or a strip would have no height left.
 _LONGEST_ASPECT_RATIO = 16.0
-# The mean colour of ImageNet: what the networks know best as "nothing there".
+# The mean colour of ImageNet, which networks take best for "nothing".
 _FILL = (124, 116, 104)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a map lies on a picture, in what it takes to draw it there.
+    """Where a map lies on a picture, with all that is needed to draw it.
 
     Attributes:
-        position: Left and top of the drawn map, in pixels of the picture.
-        size: Its (width, height), in pixels of the picture.
-        margins: How many cells are added to the map at (top, bottom) and (left, right),
-            which continue its outermost cells to the border of the picture.
-        box: The part of the map with these margins that fills `size`, in cells.
+        position: The left and top edge of the drawn map, in picture pixels.
+        size: The (width, height) of the drawn map, in picture pixels.
+        margins: The number of cells added at (top, bottom) and (left, right). They repeat the
+            outermost cells up to the border of the picture.
+        box: The part of the map with margins that fills `size`, in cells.
     """
 
     position: tuple[int, int]
@@ -48,10 +49,10 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class LaidMap:
-    """A map on a picture, of which any rows can be had without all the others.
+    """A map on a picture, whose rows are computed only when needed.
 
     Attributes:
-        vertical: (height, rows) float32, how much each row of the map weighs in each of pixels.
+        vertical: (height, rows) float32, the weight of each map row in each row of pixels.
         widened: (rows, width) float32, the map upsampled horizontally.
     """
 
@@ -71,16 +72,16 @@ class LaidMap:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a picture is laid into a network's input, and the way back.
+    """How a picture fits into a network's input, and the way back.
 
     The part ``source`` of the picture fills the part ``target`` of the input. Boxes are
-    (left, top, right, bottom); whole pixels have their middle at one half.
+    (left, top, right, bottom). The centre of a pixel is at one half.
 
     Attributes:
         picture_size: (width, height) of the picture, in pixels.
         input_size: (width, height) of the input, in pixels.
         source: The part of the picture that the network sees, in picture pixels.
-        target: Where in the input that part is, in input pixels.
+        target: The position of that part in the input, in input pixels.
     """
 
     picture_size: tuple[int, int]
@@ -89,10 +90,10 @@ class Fit:
     target: tuple[int, int, int, int]
 
     def apply(self, picture: Image.Image) -> np.ndarray:
-        """Lays a picture into the input.
+        """Resamples a picture into the input.
 
         Args:
-            picture: Of size `picture_size`, with 8 bits a channel.
+            picture: A picture of size `picture_size` with 8 bits per channel.
 
         Returns:
             (height, width, channels) uint8.
@@ -118,10 +119,10 @@ class Fit:
         return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
 
     def scaled_to(self, picture_size: tuple[int, int]) -> Fit:
-        """Gives the fit of the same picture in another size.
+        """Returns the fit of the same picture at another size.
 
         Args:
-            picture_size: (width, height) in pixels, of the same shape.
+            picture_size: (width, height) in pixels, with the same aspect ratio.
         """
         horizontal = picture_size[0] / self.picture_size[0]
         vertical = picture_size[1] / self.picture_size[1]
@@ -130,19 +131,19 @@ class Fit:
         return Fit(picture_size, self.input_size, source, self.target)
 
     def place(self, cells: tuple[int, int], pitch: tuple[float, float]) -> Placement:
-        """Finds where a map lies on the part of the picture that it was computed from.
+        """Computes where a map lies on the part of the picture that it was computed from.
 
         Args:
-            cells: (rows, columns) of the map of the network's input.
-            pitch: Vertical and horizontal distance of its cells, in input pixels.
+            cells: (rows, columns) of the map.
+            pitch: The vertical and horizontal distance between its cells, in input pixels.
         """
         left, top, right, bottom = self.seen
         box = [0.0, 0.0, 0.0, 0.0]
         margins = []
         for axis, (low, high) in enumerate(((left, right), (top, bottom))):
             count = cells[1 - axis]
-            # From the picture's pixels to the input's, and on to the cells of the map,
-            # whose middle lies in the middle of the input.
+            # From picture pixels to input pixels, and on to the cells of the map. The centre
+            # of the map lies on the centre of the input.
             scale = (self.target[axis + 2] - self.target[axis]) / (
                 self.source[axis + 2] - self.source[axis]
             )
@@ -161,11 +162,11 @@ class Fit:
         )
 
     def upsample(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> np.ndarray:
-        """Lays a map over the part of the picture that it was computed from.
+        """Upsamples a map to the part of the picture that it was computed from.
 
         Args:
-            heatmap: (rows, columns) float32 in [0, 1], of the network's input.
-            pitch: Vertical and horizontal distance of its cells, in input pixels.
+            heatmap: (rows, columns) float32 in [0, 1], for the network's input.
+            pitch: The vertical and horizontal distance between its cells, in input pixels.
 
         Returns:
             (height, width) float32 of the size of `seen`, in [0, 1], upsampled bicubically.
@@ -173,7 +174,7 @@ class Fit:
         return self.lay(heatmap, pitch)[:]
 
     def lay(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> LaidMap:
-        """Lays a map as `upsample` does, without computing its pixels yet."""
+        """Prepares `upsample` without computing the pixels yet."""
         rows, columns = heatmap.shape
         placement = self.place((rows, columns), pitch)
         left, top, right, bottom = placement.box
@@ -188,16 +189,16 @@ class Fit:
 def _cell_weights(
     cells: int, margins: tuple[int, int], pixels: int, low: float, high: float
 ) -> np.ndarray:
-    """Gives how much each cell weighs in each pixel of a line, (pixels, cells) float32.
+    """Computes the weight of each cell in each pixel of a line, (pixels, cells) float32.
 
     Args:
-        cells: How many cells the line has.
-        margins: How many are added to it at both ends, equal to the outermost.
-        pixels: How many pixels it becomes.
-        low: Where they begin, in cells.
-        high: Where they end, in cells.
+        cells: The number of cells in the line.
+        margins: The number of cells added at each end, equal to the outermost.
+        pixels: The number of pixels.
+        low: The start of the pixels, in cells.
+        high: The end of the pixels, in cells.
     """
-    # Interpolation is linear: what becomes of one cell alone are its weights.
+    # Interpolation is linear, so the weights of a cell are the interpolation of that cell alone.
     alone = np.pad(np.eye(cells, dtype=np.float32), (margins, (0, 0)), mode="edge")
     upsampled = Image.fromarray(alone).resize(
         (cells, pixels), Image.Resampling.BICUBIC, box=(0, low, cells, high)
@@ -206,7 +207,7 @@ def _cell_weights(
 
 
 def mean_color(channels: int) -> tuple[int, ...]:
-    """Gives the colour of "nothing there", in [0, 255].
+    """Returns the colour that stands for "nothing", in [0, 255].
 
     Args:
         channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
@@ -225,28 +226,28 @@ def choose_input_size(
     """Chooses the size of a network's input.
 
     Args:
-        native: (height, width) that the network was trained for, in pixels.
-        any_size: Whether it takes others.
+        native: The (height, width) that the network was trained for, in pixels.
+        any_size: Whether it accepts other sizes.
         fit: One of `FITS`.
-        wanted: (height, width) that the user asked for, in pixels; None for the best known
-            size: the native one, or for "keep" one at which objects are as large as in a
-            centre crop.
+        wanted: The (height, width) that the user asked for, in pixels; None for the best
+            size known: the native one, or for "keep" one at which objects are as large as
+            in a centre crop.
 
     Returns:
         (width, height) in pixels.
 
     Raises:
-        UsageError: The network takes inputs of its native size only.
+        UsageError: The network only accepts inputs of its native size.
     """
     height, width = native
     if not any_size:
         if fit == "keep":
             raise UsageError(
-                "--fit keep: this network takes inputs of one shape only; use squash, crop or pad"
+                "--fit keep: this network accepts only one input shape; use squash, crop or pad"
             )
         if wanted not in (None, native):
             raise UsageError(
-                f"--size: this network takes inputs of {height}×{width} (height×width) only"
+                f"--size: this network accepts only inputs of {height}×{width} (height×width)"
             )
         return width, height
     if wanted is None and fit == "keep":
@@ -257,16 +258,16 @@ def choose_input_size(
 
 
 def usual_stride(native: tuple[int, int]) -> int:
-    """Guesses the product of the strides of a network from the size of its input.
+    """Guesses the product of a network's strides from its input size.
 
-    Inputs should be multiples of it: in between, padded convolutions see up to half a cell
-    beside the place where their map is drawn.
+    Inputs should be multiples of it. Otherwise padded convolutions see up to half a cell
+    beside the position at which their map is drawn.
 
     Args:
-        native: (height, width) that the network was trained for, in pixels.
+        native: The (height, width) that the network was trained for, in pixels.
 
     Returns:
-        A power of two, 32 at most.
+        A power of two, at most 32.
     """
     stride = 1
     while 2 * stride <= min(min(native) / _CELLS, _LARGEST_STRIDE):
@@ -275,24 +276,24 @@ def usual_stride(native: tuple[int, int]) -> int:
 
 
 def round_to(length: float, stride: int) -> int:
-    """Rounds a length to a multiple of a stride, and to one at least."""
+    """Rounds a length to a multiple of a stride, at least to the stride."""
     return max(stride, round(length / stride) * stride)
 
 
 def fit_picture(
     picture_size: tuple[int, int], fit: str, input_size: tuple[int, int], stride: int = 1
 ) -> Fit:
-    """Works out how a picture is laid into a network's input.
+    """Computes how a picture fits into a network's input.
 
     Args:
         picture_size: (width, height) of the picture, in pixels.
-        fit: "keep" (the whole picture in its own aspect ratio, in an input of that
-            shape), "squash" (the whole picture, stretched to the input), "crop" (the
-            middle of it), "cover" (as much of the middle as there is in the input's shape),
-            or "pad" (the whole picture, with borders).
-        input_size: (width, height) of the input, in pixels. "keep" gives the input the
-            same area and another shape.
-        stride: Of what the sides of the shape that "keep" chooses are multiples.
+        fit: "keep" (the whole picture with its own aspect ratio, in an input of that shape),
+            "squash" (the whole picture, stretched to the input), "crop" (its centre crop),
+            "cover" (the largest centred part with the input's shape), or "pad" (the whole
+            picture, with borders).
+        input_size: (width, height) of the input, in pixels. "keep" uses an input of the same
+            area and another shape.
+        stride: The sides of the shape that "keep" chooses are multiples of this.
 
     Returns:
         The fit.
@@ -309,7 +310,7 @@ def fit_picture(
         if fit == "crop":
             scale *= CENTRE_CROP
         half_width, half_height = input_size[0] * scale / 2, input_size[1] * scale / 2
-        # Rounding must not put it beside the picture.
+        # Rounding must not move it beyond the picture's edge.
         source = (
             max(0.0, width / 2 - half_width),
             max(0.0, height / 2 - half_height),

@@ -1,4 +1,4 @@
-"""The one way from a picture to what a network is given."""
+"""The preparation of a picture as a network's input."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class PreparedPicture:
     """A picture in memory, ready for a network.
 
     Attributes:
-        image: Upright, mode "RGB".
-        fit: How it lies in the network's input.
-        inputs: (height, width, channels) uint8, what the network is given.
+        image: The picture, upright, mode "RGB".
+        fit: How it fits into the network's input.
+        inputs: (height, width, channels) uint8, the network's input.
     """
 
     image: Image.Image
@@ -30,13 +30,13 @@ class PreparedPicture:
 
 @dataclass(frozen=True)
 class InputShape:
-    """How pictures become inputs of a network.
+    """How pictures become a network's inputs.
 
     Attributes:
         fit: One of `gradcam_cli.pictures.fitting.FITS`.
-        size: (width, height) of the input in pixels; for the fit "keep" its area, in the
-            shape of each picture.
-        stride: Of what the sides of the shapes that "keep" chooses are multiples.
+        size: (width, height) of the input in pixels. For the fit "keep" only its area counts;
+            the shape is that of each picture.
+        stride: The sides of the shapes that "keep" chooses are multiples of this.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
     """
 
@@ -50,20 +50,19 @@ class InputShape:
 
         Args:
             path: A picture file or its URL.
-            downloads: What fetches it from a URL; None for the usual limits.
+            downloads: Downloads it from a URL; None for the default limits.
 
         Raises:
             ImageError: It can't be read; see `gradcam_cli.pictures.reading.read_picture`.
-            StorageError: The store that it is in can't be reached, or sends too much or too
-                slowly.
+            StorageError: Its store can't be reached, or it exceeds a download limit.
         """
         return self.prepare(read_picture(path, downloads))
 
     def prepare(self, image: Image.Image) -> PreparedPicture:
-        """Prepares a picture that is in memory.
+        """Prepares a picture in memory.
 
         Args:
-            image: As `gradcam_cli.pictures.reading.read_picture` returns it.
+            image: A picture as returned by `gradcam_cli.pictures.reading.read_picture`.
         """
         fit = fit_picture(image.size, self.fit, self.size, self.stride)
         return PreparedPicture(image, fit, fit.apply(to_channels(image, self.channels)))

@@ -1,4 +1,4 @@
-"""Reads a picture of any common kind as upright RGB."""
+"""Reads pictures of any common format as upright RGB."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.runtime.stderr import without_library_messages
 
-# Pillow knows a format once its plugin is imported; several JPEGs in a file count as one.
+# Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
 _PLUGINS = (
     JpegImagePlugin.JpegImageFile,
     PngImagePlugin.PngImageFile,
@@ -37,43 +37,41 @@ _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
 _MAXIMUM_16_BIT = 65535
 _WHITE = (255, 255, 255, 255)
 
-# Without a handler Python would print what Pillow logs of files that it refuses.
+# Without a handler, Python would print Pillow's log messages about files that it refuses.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Image.Image:
-    """Reads a picture, turned upright and converted to RGB.
+    """Reads a picture, rotates it upright and converts it to RGB.
 
-    Its pixels before transparency is laid on white are kept in ``info["rgba"]``, for
-    networks that see opacity too.
-
-    The first frame of an animation or of a multi-page TIFF is taken; transparent pixels
-    are laid on white; 16-bit grey is scaled to 8 bits; integer and floating-point
-    pictures are scaled from their minimum to their maximum.
+    Of an animation or a multi-page TIFF, the first frame is read. Transparent pixels are
+    composited onto white; the original pixels are kept in ``info["rgba"]``, for networks that
+    also take opacity. 16-bit grey is scaled to 8 bits. Integer and floating-point pictures are
+    scaled from their minimum to their maximum.
 
     Args:
         path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
-        downloads: What fetches it from a URL; None for the usual limits.
+        downloads: Downloads it from a URL; None for the default limits.
 
     Returns:
-        An upright picture of mode "RGB", fully loaded, with its ICC profile (if any, and
-        if the file was RGB) in ``info["icc_profile"]``.
+        An upright picture of mode "RGB", fully loaded. ``info["icc_profile"]`` has its ICC
+        profile, if there is one and the file was RGB.
 
     Raises:
-        ImageError: The file can't be read, is no such picture, is cut short, or has more
-            pixels than Pillow holds to be safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
-        StorageError: The store that it is in can't be reached, or sends too much or too slowly.
+        ImageError: The file can't be read, isn't such a picture, is truncated, or has more
+            pixels than Pillow considers safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
+        StorageError: Its store can't be reached, or it exceeds a download limit.
     """
     path = to_path(path)
     if is_pipe_or_device(path):
         raise ImageError(f"{path}: is a pipe or a device, not a picture")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of oddities in metadata, and of large pictures well before the
-            # limit where it refuses them.
+            # Pillow warns of unusual metadata, and of large pictures well below the limit at
+            # which it refuses them.
             warnings.simplefilter("ignore")
             with Image.open(readable(path, downloads), formats=_FORMATS) as image:
-                # libtiff tells of what is damaged, and so do the errors below.
+                # libtiff prints messages about damage, which the errors below report too.
                 is_tiff = image.format == "TIFF"
                 with without_library_messages() if is_tiff else nullcontext():
                     image.load()
@@ -90,7 +88,7 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
         raise ImageError(f"{path}: no permission to read it") from None
     except UnidentifiedImageError:
         raise ImageError(
-            f"{path}: not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF)"
         ) from None
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
@@ -99,9 +97,9 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
         ) from None
     except StorageError:
         raise
-    # Broken files make Pillow's decoders fail in many ways.
+    # Pillow's decoders raise many kinds of errors for broken files.
     except Exception as error:
-        raise ImageError(f"{path}: damaged or cut short ({error})") from error
+        raise ImageError(f"{path}: damaged or truncated ({error})") from error
     picture.info = {} if profile is None else {"icc_profile": profile}
     if rgba is not None:
         picture.info["rgba"] = rgba
@@ -109,10 +107,10 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
 
 
 def to_channels(picture: Image.Image, channels: int) -> Image.Image:
-    """Converts a picture to what a network sees.
+    """Converts a picture to the channels that a network takes.
 
     Args:
-        picture: As `read_picture` returns it.
+        picture: A picture as returned by `read_picture`.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
 
     Returns:

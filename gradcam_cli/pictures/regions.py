@@ -1,7 +1,7 @@
-"""From a map to a region: what lies above a threshold, its outline and its box.
+"""Finds the region of a map above a threshold, with its outline and its box.
 
-Selvaraju et al. (2017, arXiv 1610.02391, section 4.1) localise an object by keeping what
-is at least 15 % of the map's maximum, and drawing the box of the largest connected part.
+Selvaraju et al. (2017, arXiv 1610.02391, section 4.1) localise an object by keeping values of at
+least 15 % of the map's maximum, and drawing the box around the largest connected region.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 DEFAULT_THRESHOLD = 0.15
-# A vertex may lie this far from a whole pixel by rounding alone.
+# Rounding alone may move a vertex this far from a whole pixel.
 _ROUNDING = 1e-6
 _OUTLINE_TOLERANCE = 0.5
 
@@ -21,14 +21,14 @@ PixelBox = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Region:
-    """Where a map is above a threshold.
+    """The region in which a map is above a threshold.
 
     Attributes:
-        threshold: The part of the map's maximum at which the region begins, 0 to 1.
+        threshold: The fraction of the map's maximum at which the region begins, 0 to 1.
         box: (left, top, right, bottom) of its largest connected part in whole pixels,
             right and bottom exclusive; None for a map without a positive value.
-        outlines: Closed lines around every part and every hole, each (points, 2) float32
-            of x and y in pixels, whose middles lie at one half; largest part first.
+        outlines: Closed lines around every part and every hole, largest part first. Each is
+            (points, 2) float32, x and y in pixels; the centre of a pixel is at one half.
     """
 
     threshold: float
@@ -39,12 +39,12 @@ class Region:
 def find_region(heatmap: np.ndarray, threshold: float = DEFAULT_THRESHOLD) -> Region:
     """Finds the region of a map above a threshold.
 
-    Between pixels the map is taken to be linear, so the outlines are finer than pixels,
-    and parts that touch at a corner alone are one if the map is high enough between them.
+    The map is interpolated linearly between pixels. So outlines have subpixel accuracy, and
+    parts that touch only at a corner are connected if the map is high enough between them.
 
     Args:
         heatmap: (height, width) float in [0, 1], of the picture's size.
-        threshold: As a part of the map's maximum, in (0, 1].
+        threshold: The fraction of the map's maximum, in (0, 1].
 
     Returns:
         The region.
@@ -54,7 +54,7 @@ def find_region(heatmap: np.ndarray, threshold: float = DEFAULT_THRESHOLD) -> Re
         return Region(threshold, None, [])
     parts = _connected_parts(heatmap, threshold * maximum)
     if not parts:
-        # Nothing but single pixels: the peak itself.
+        # Only single pixels are above the threshold, so the region is the peak itself.
         row, column = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
         left, top = int(column), int(row)
         return Region(threshold, (left, top, left + 1, top + 1), [])
@@ -70,32 +70,32 @@ def find_region(heatmap: np.ndarray, threshold: float = DEFAULT_THRESHOLD) -> Re
 
 
 def simplify_outline(outline: np.ndarray) -> np.ndarray:
-    """Leaves out the points that the eye doesn't miss.
+    """Removes points that make no visible difference.
 
     Args:
         outline: (points, 2) float32, closed.
 
     Returns:
-        (fewer points, 2) float64; the line stays within about half a pixel.
+        (fewer points, 2) float64; the line moves by at most about half a pixel.
     """
     from matplotlib.path import Path
 
     path = Path(outline, closed=False)
     path.should_simplify = True
     path.simplify_threshold = _OUTLINE_TOLERANCE
-    # The last vertex of a cleaned path only says that the path ends.
+    # The last vertex of a cleaned path only marks its end.
     return np.asarray(path.cleaned(simplify=True).vertices)[:-1]
 
 
 def _connected_parts(heatmap: np.ndarray, level: float) -> list[list[np.ndarray]]:
-    """Gives for each connected part its outer line and then those of its holes."""
+    """Returns for each connected part its outer line, followed by those of its holes."""
     from contourpy import FillType, contour_generator
 
-    # Continued beyond the edge of the picture, parts reach it instead of the middles of the
+    # With padding, parts extend to the edge of the picture instead of the centres of the
     # outermost pixels.
     continued = np.pad(np.pad(heatmap, 1, mode="edge"), 1)
     generator = contour_generator(z=continued, fill_type=FillType.OuterOffset)
-    # For this type of filling: the points of each part, and where in them lines begin.
+    # This fill type returns the points of each part, and the offsets at which lines begin.
     parts: tuple[list[np.ndarray], list[np.ndarray]] = generator.filled(level, np.inf)  # type: ignore[assignment]
     return [
         [points[start:end] - 2 for start, end in pairwise(offsets)]
@@ -104,8 +104,8 @@ def _connected_parts(heatmap: np.ndarray, level: float) -> list[list[np.ndarray]
 
 
 def _enclosed_area(part: list[np.ndarray]) -> float:
-    """Works out the area inside a part's outer line and outside of its holes."""
-    # Holes run the other way round, so that their signed areas count against the outer's.
+    """Computes the area inside a part's outer line and outside its holes."""
+    # Holes have the opposite orientation, so their signed areas are subtracted.
     return abs(sum(_signed_area(line) for line in part))
 
 

@@ -1,1 +1,1 @@
-"""The machine, and how TensorFlow is started on it."""
+"""The machine, and the start of TensorFlow on it."""

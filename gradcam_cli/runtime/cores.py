@@ -1,4 +1,4 @@
-"""Divides the cores of a machine between the network and the pictures around it."""
+"""Divides a machine's cores between the network and the processing of pictures."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-# Each stream needs the memory of a batch; with more cores each gets several of them.
+# Each stream needs the memory of a batch. With more cores, each stream gets several.
 MOST_STREAMS = 8
 
 
 @dataclass(frozen=True)
 class Parallelism:
-    """How many things are done at once.
+    """The numbers of threads for each kind of work.
 
-    Several small batches side by side, each on a core of its own, keep all cores busy and
-    their caches warm; within one batch, cores wait for each other at every layer.
+    Several small batches in parallel, each on its own core, keep all cores busy and their
+    caches warm. Within one batch, cores wait for each other at every layer.
 
     Attributes:
-        workers: Threads that decode and draw.
-        streams: Batches that go through the network side by side, where it runs on the
-            processor. (Each GPU takes one.)
-        cores_per_stream: Threads that work on one batch.
+        workers: The number of threads that decode and draw.
+        streams: The number of batches that go through the network in parallel on a CPU.
+            (Each GPU takes one.)
+        cores_per_stream: The number of threads that work on one batch.
     """
 
     workers: int = 1
@@ -30,11 +30,11 @@ class Parallelism:
     cores_per_stream: int = 1
 
     def limit(self, threading: Any) -> None:
-        """Has TensorFlow use so many threads.
+        """Limits TensorFlow's threads to these numbers.
 
         Args:
-            threading: ``tf.config.threading``. After the first operation nothing changes
-                any more: a second command in one process runs with the threads of the first.
+            threading: ``tf.config.threading``. It can't be changed after the first operation,
+                so a second command in one process runs with the threads of the first.
         """
         with contextlib.suppress(RuntimeError):
             threading.set_intra_op_parallelism_threads(self.cores_per_stream)
@@ -42,7 +42,7 @@ class Parallelism:
 
 
 def usable_cores() -> int:
-    """Counts the cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -51,12 +51,12 @@ def usable_cores() -> int:
 def divide_cores(
     pictures: int, workers: int | None = None, one_by_one: bool = False
 ) -> Parallelism:
-    """Chooses how many things are done at once.
+    """Chooses the numbers of threads for a run.
 
     Args:
-        pictures: How many there are.
-        workers: What the user asked for; None for one a core.
-        one_by_one: The method fills the machine with a single picture.
+        pictures: The number of pictures.
+        workers: The number of workers that the user asked for; None for one per core.
+        one_by_one: Whether the method keeps the machine busy with a single picture.
     """
     workers = workers or usable_cores()
     streams = 1 if one_by_one else min(pictures, workers, MOST_STREAMS)

@@ -1,4 +1,4 @@
-"""Puts off the import of modules that a library asks for and hardly ever uses."""
+"""Delays the import of modules that a library imports but rarely uses."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from types import ModuleType
 
 @contextmanager
 def lazy_imports(names: Collection[str]) -> Iterator[None]:
-    """Has modules executed when they are first used, not when this thread imports them.
+    """Delays executing modules that this thread imports until they are first used.
 
-    Python's own `importlib.util.LazyLoader` does that. The modules are in ``sys.modules`` as
-    ever, for whoever imports them afterwards; modules that aren't installed are missing at once.
-    Other threads import as always: before Python 3.12 two threads can't load one lazily.
+    Python's own `importlib.util.LazyLoader` does this. The modules are in ``sys.modules`` as
+    usual for later imports. A module that isn't installed is reported immediately. Imports in
+    other threads aren't delayed, because before Python 3.12 two threads can't load the same
+    module lazily.
 
     Args:
-        names: The modules.
+        names: The names of the modules.
     """
     finder = _LazyFinder(names)
     sys.meta_path.insert(0, finder)

@@ -1,4 +1,4 @@
-"""Gives memory that isn't needed any more back to the system."""
+"""Returns freed memory to the system."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def return_freed_memory() -> None:
-    """Returns what was freed since the last call, where the C library is glibc.
+    """Returns memory that was freed since the last call, if the C library is glibc.
 
-    It keeps freed blocks for the next request by itself. Blocks of many sizes, as pictures of
-    many sizes need them, leave gaps that hardly anything fits into: a tenth of the process.
+    glibc keeps freed blocks for later requests. Pictures of many sizes leave gaps that hardly
+    anything fits into: about a tenth of the process's memory.
     """
     trim = _malloc_trim()
     if trim is not None:
@@ -22,6 +22,6 @@ def return_freed_memory() -> None:
 def _malloc_trim() -> Any:
     try:
         return getattr(ctypes.CDLL(None), "malloc_trim", None)
-    # Windows has no library of the whole process.
+    # Windows can't open the process itself as a library.
     except TypeError:
         return None

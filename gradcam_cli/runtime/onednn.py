@@ -1,9 +1,9 @@
-"""Chooses oneDNN's kernels where TensorFlow leaves them off and they are faster.
+"""Enables oneDNN's kernels where they are faster but TensorFlow doesn't enable them.
 
-On x86-64 Linux TensorFlow turns oneDNN on by itself only for processors with instructions
-made for neural networks (AVX-512 VNNI and later ones). On those with AVX2 alone it is
-faster too. On Windows it is on wherever it can be; builds for macOS don't have it, and those
-for ARM have a choice of their own.
+On x86-64 Linux, TensorFlow enables oneDNN only on CPUs with instructions for neural networks
+(AVX-512 VNNI and later ones), but it is also faster on CPUs with only AVX2. On Windows it is
+enabled wherever possible. Builds for macOS don't include it, and those for ARM choose
+differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _ON = "1"
 _MEANINGS = {"0": False, "false": False, _ON: True, "true": True}
 _NEEDED = frozenset({"avx2", "fma"})
-# `DefaultOneDnnPolicy` in TensorFlow's tensorflow/core/util/port.cc, as Linux calls them.
+# From `DefaultOneDnnPolicy` in TensorFlow's tensorflow/core/util/port.cc, in Linux's spelling.
 _ENOUGH_FOR_TENSORFLOW = frozenset(
     {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 )
@@ -26,9 +26,9 @@ _is_chosen_here = False
 
 
 def choose_onednn() -> None:
-    """Turns oneDNN on where it is faster, unless the user or TensorFlow has decided.
+    """Enables oneDNN where it is faster, unless the user or TensorFlow has decided.
 
-    TensorFlow reads the variable while it is imported, so that nothing changes after that.
+    TensorFlow reads the variable while it is imported, so this has no effect afterwards.
     """
     global _is_chosen_here
     if VARIABLE in os.environ or "tensorflow" in sys.modules:
@@ -39,26 +39,26 @@ def choose_onednn() -> None:
 
 
 def users_setting() -> str | None:
-    """Gives what the user set `VARIABLE` to; None if nothing, or if gradcam set it."""
+    """Returns the user's value of `VARIABLE`; None if there is none, or if gradcam set it."""
     value = os.environ.get(VARIABLE)
     return None if _is_chosen_here and value == _ON else value
 
 
 def gains_from_onednn(cpuinfo: str) -> bool:
-    """Says whether a processor is faster with oneDNN, and TensorFlow leaves it off.
+    """Returns whether a CPU is faster with oneDNN but TensorFlow doesn't enable it.
 
     Args:
-        cpuinfo: What Linux tells of it in ``/proc/cpuinfo``.
+        cpuinfo: The content of ``/proc/cpuinfo`` on Linux.
     """
     flags = set(find_in_cpuinfo(cpuinfo, "flags").split())
     return flags >= _NEEDED and not flags & _ENOUGH_FOR_TENSORFLOW
 
 
 def describe_onednn(is_on: bool | None) -> str:
-    """Says in words whether oneDNN is on, and who decided.
+    """Says in words whether oneDNN is enabled, and who decided.
 
     Args:
-        is_on: What TensorFlow says; None if it doesn't.
+        is_on: What TensorFlow reports; None if it doesn't.
     """
     state = "oneDNN" if is_on is None else "oneDNN on" if is_on else "oneDNN off"
     value = users_setting()

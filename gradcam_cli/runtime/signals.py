@@ -1,4 +1,4 @@
-"""Ends the command in good order when the system asks for it."""
+"""Ends the command cleanly when the system asks for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _ERRORS = {"SIGTERM": Terminated, "SIGHUP": HungUp}
 
 
 def heed_signals() -> None:
-    """Makes SIGTERM and SIGHUP end the command as Ctrl-C does.
+    """Makes SIGTERM and SIGHUP end the command like Ctrl-C.
 
-    What is being written is finished, or removed. A signal that is ignored stays so: nohup
-    and shells ignore those that a command should outlive.
+    Files being written are completed or removed. An ignored signal stays ignored: nohup and
+    shells ignore signals that a command should survive.
     """
     # Windows has no SIGHUP.
     errors = {
@@ -25,8 +25,8 @@ def heed_signals() -> None:
 
     def end(number: int, frame: FrameType | None) -> None:
         nonlocal first
-        # A system that shuts down sends both, and the other one must not stop the tidying up. The
-        # same once more means now, as with Ctrl-C.
+        # A system that shuts down sends both signals, and the second kind must not interrupt
+        # the cleanup. The same signal again ends the command immediately, like Ctrl-C twice.
         if first in (None, number):
             first = number
             raise errors[number]

@@ -1,4 +1,4 @@
-"""Standard input, output and error: there from the start, and told of when they fail."""
+"""Makes sure that the standard streams exist, and that their failures are reported."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _STANDARD = range(3)
 
 
 def prepare_standard_streams() -> None:
-    """Opens the standard streams that are closed, and has failures of the others told.
+    """Opens closed standard streams, and makes failures of the others raise our errors.
 
-    A closed one (``>&-``) leaves its number to the next file that is opened, a picture maybe,
-    and what is written to the stream would go there. It becomes the null device instead.
+    The number of a closed stream (``>&-``) would go to the next opened file, maybe a picture, and
+    output for the stream would be written to that file. So a closed stream becomes the null
+    device.
 
-    From then on writing to standard output raises `OutputError`, or `ReaderGoneError` where a
-    pipe has lost its reader. Standard error fails silently: there is nobody left to tell, and
-    the results matter more. So does standard output on a terminal that was closed.
+    Afterwards, writing to standard output raises `OutputError`, or `ReaderGoneError` if a pipe
+    has lost its reader. Standard error fails silently, because its errors can't be reported
+    anywhere and the results matter more. The same holds for standard output on a closed terminal.
     """
     for number in _STANDARD:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free. Child processes have to find it, too.
+            # It gets the lowest free number, which is this one. Child processes inherit it.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or _null("r")
     sys.stdout = _checked(sys.stdout, "standard output") if sys.stdout else _null("w")
@@ -45,7 +46,7 @@ def _checked(stream: TextIO, name: str | None) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()
-    # Python leaves out the buffer if it is told to (-u).
+    # With the option -u, Python doesn't use a buffer.
     raw: io.RawIOBase = getattr(stream.buffer, "raw", stream.buffer)  # type: ignore[assignment]
     return io.TextIOWrapper(
         io.BufferedWriter(_CheckedOutput(raw, name)),
@@ -57,18 +58,18 @@ def _checked(stream: TextIO, name: str | None) -> TextIO:
 
 
 class _CheckedOutput(io.RawIOBase):
-    """Writes to a stream, and turns its failures into errors of ours or into nothing."""
+    """Writes to a stream, and converts its failures to our errors or ignores them."""
 
     def __init__(self, raw: io.RawIOBase, name: str | None) -> None:
-        """Takes over a stream.
+        """Wraps a stream.
 
         Args:
             raw: The stream.
-            name: What messages call it; None to ignore failures.
+            name: The stream's name in messages; None to ignore failures.
         """
         self._raw = raw
         self._name = name
-        # A terminal that was closed doesn't count as one any more.
+        # Checked now, because a closed terminal no longer counts as a terminal.
         self._is_terminal = raw.isatty()
 
     def writable(self) -> bool:

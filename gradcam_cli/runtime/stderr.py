@@ -1,4 +1,4 @@
-"""Keeps what libraries write to standard error from the user's terminal."""
+"""Hides from the terminal what libraries write to standard error."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LOG_LINE = re.compile(
 
 
 def separate_stderr() -> None:
-    """Parts what Python writes to standard error from what C libraries write there.
+    """Separates Python's output to standard error from that of C libraries.
 
-    Both go to the same place, until `without_library_messages` drops the one but not the other.
-    To be called where the process begins, before anything remembers `sys.stderr`.
+    Both still go to the same place, until `without_library_messages` drops the latter. It must be
+    called at the start of the process, before anything stores `sys.stderr`.
     """
     if sys.stderr is None or _muffler.own is not None:
         return
@@ -39,16 +39,16 @@ def separate_stderr() -> None:
         errors=sys.stderr.errors,
         line_buffering=True,
     )
-    # Rich asks the latter for the terminal's width.
+    # Rich uses `sys.__stderr__` to get the terminal's width.
     sys.stderr = sys.__stderr__ = stream  # type: ignore[misc]
 
 
 @contextmanager
 def without_library_messages() -> Iterator[None]:
-    """Drops what C libraries write to standard error meanwhile, in this thread or another.
+    """Drops what C libraries write to standard error in the meantime, in any thread.
 
-    What Python writes is let through. Where `separate_stderr` wasn't called, as in a program of
-    somebody else's, everything is.
+    Python's output isn't dropped. If `separate_stderr` wasn't called, as in other people's
+    programs, nothing is dropped.
     """
     _muffler.begin()
     try:
@@ -59,9 +59,9 @@ def without_library_messages() -> Iterator[None]:
 
 @contextmanager
 def held_back_stderr() -> Iterator[None]:
-    """Holds back what is written to standard error, and lets it go if something fails.
+    """Holds back output to standard error, and prints it only if an exception is raised.
 
-    The messages come from C++ before any log level is looked at.
+    This is needed because C++ libraries print messages before they read any log level.
     """
     sys.stderr.flush()
     held = [_STDERR] if _muffler.own is None else [_STDERR, _muffler.own]
@@ -128,7 +128,7 @@ def _flush_stderr() -> None:
 
 
 def _copy_stderr() -> int:
-    """Copies the descriptor, but not to the number of a standard stream that is closed."""
+    """Duplicates the descriptor, but not to the number of a closed standard stream."""
     copies = [os.dup(_STDERR)]
     while copies[-1] <= _STDERR:
         copies.append(os.dup(_STDERR))
@@ -138,10 +138,10 @@ def _copy_stderr() -> int:
 
 
 class _Muffler:
-    """Leads the descriptor that C libraries write to nowhere, as long as anybody wants it.
+    """Redirects the descriptor of C libraries to the null device while anybody needs it.
 
     Attributes:
-        own: The descriptor that Python writes to instead; None where it is the same.
+        own: The descriptor that Python uses instead; None if it is the same.
     """
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class _Muffler:
         self._lock = Lock()
 
     def begin(self) -> None:
-        """Counts one more who wants it."""
+        """Registers one more user."""
         with self._lock:
             self._users += 1
             if self.own is not None and self._users == 1:
@@ -159,7 +159,7 @@ class _Muffler:
                 os.close(nowhere)
 
     def end(self) -> None:
-        """Counts one less."""
+        """Unregisters one user."""
         with self._lock:
             self._users -= 1
             if self.own is not None and not self._users:

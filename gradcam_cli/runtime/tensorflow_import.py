@@ -1,4 +1,4 @@
-"""Imports TensorFlow without its chatter, and for the command line in less time."""
+"""Imports TensorFlow without its messages, and for the command line in less time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gradcam_cli.runtime.stderr import held_back_stderr, without_log_lines
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _NO_MESSAGES = "3"
 
-# Keras imports them for two functions that draw, and they take a tenth of its time.
+# Keras imports these for two drawing functions, and they take a tenth of its import time.
 _HARDLY_USED = ("matplotlib.patches", "matplotlib.pyplot")
 
 
@@ -26,13 +26,13 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
     """Imports TensorFlow and Keras.
 
     Args:
-        show_messages: Let TensorFlow write to standard error as it does by itself.
-        parallelism: How many cores work on a batch, and how many batches there are at a
-            time; None for all cores on one.
+        show_messages: Whether TensorFlow may write to standard error as usual.
+        parallelism: The number of cores per batch and of parallel batches; None for all
+            cores on one batch.
     """
     if not show_messages:
         os.environ.setdefault(_LOG_LEVEL, _NO_MESSAGES)
-        # Keras warns of every layer that a file doesn't fit; the error says it once.
+        # Keras warns about every layer that a file doesn't match; one error is enough.
         warnings.simplefilter("ignore")
     choose_onednn()
     quiet = contextlib.nullcontext() if show_messages else held_back_stderr()
@@ -42,7 +42,7 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
 
         if parallelism is not None:
             parallelism.limit(tf.config.threading)
-        # The first operation starts the runtime, which has things to say too.
+        # The first operation starts the runtime, which prints messages too.
         tf.constant(0)
 
 
@@ -69,7 +69,7 @@ def import_for_programs() -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Undoes what libraries make of Ctrl-C while they are loaded: an ImportError."""
+    """Restores Ctrl-C, which libraries turn into an ImportError while they are loaded."""
     try:
         yield
     except ImportError as error:
@@ -80,16 +80,16 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _quickly() -> Iterator[None]:
-    """Spares the first import a fifth of its time, and later collections what they would search.
+    """Speeds up the first import by a fifth, and later garbage collections.
 
-    Only the command imports TensorFlow this way: next to nothing is there before it that could
-    become garbage later, and stay.
+    Only the command imports TensorFlow like this. There, almost nothing exists before the import
+    that could become garbage later and would never be collected.
     """
     if "tensorflow" in sys.modules:
         yield
         return
     was_enabled = gc.isenabled()
-    # Next to nothing that an import makes is garbage.
+    # An import creates almost no garbage.
     gc.disable()
     try:
         yield

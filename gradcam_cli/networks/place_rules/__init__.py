@@ -1,1 +1,1 @@
-"""What each operation of a graph does to the places of its inputs."""
+"""The effect of each operation of a graph on the positions of its inputs."""

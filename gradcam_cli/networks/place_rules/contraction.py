@@ -1,4 +1,4 @@
-"""Sums of products: matrix products and Einstein sums, of which attention is made."""
+"""Sums of products: matrix products and Einstein sums, which make up attention."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MATRIX_PRODUCTS = operation_names("BatchMatMul", "BatchMatMulV2", "BatchMatMulV
 
 
 def contraction(step: Step) -> tuple[list[list[str]], list[str]] | None:
-    """Names the axes of a sum of products, as Einstein does; None if it isn't one.
+    """Names the axes of a sum of products as in Einstein notation; None if it isn't one.
 
     Returns:
-        The names of the axes of each input, and of those of the output.
+        The axis names of each input, and those of the output.
     """
     if step.type in _MATRIX_PRODUCTS:
         return _names_in_matrix_product(step)
@@ -69,7 +69,7 @@ def _labels(term: str, rest: Sequence[str]) -> list[str]:
 
 
 def _contracted(step: Step) -> Places | None:
-    """Describes a sum of products: axes of one name go together, those that end are summed up."""
+    """Describes a sum of products: axes of one name are matched, those that end are summed."""
     named = contraction(step)
     if named is None:
         return None
@@ -89,7 +89,7 @@ def _contracted(step: Step) -> Places | None:
             return None
         renamed = []
         for factor in axis:
-            # Tokens meet themselves in attention; queries aren't keys.
+            # In attention the same tokens occur twice, as queries and as keys.
             if isinstance(factor, Tokens):
                 key = next(step.numbers) if factor.key in taken else factor.key
                 taken.add(key)

@@ -1,4 +1,4 @@
-"""Operations that go element by element, join tensors, or repeat them."""
+"""Element-wise operations, and operations that join or repeat tensors."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ _ONE_TO_ONE = operation_names("IdentityN")
 
 
 def _by_element(step: Step) -> Places | None:
-    # The statistics of a normalization lie along its channels, wherever those are.
+    # The statistics of a normalization lie along its channels, wherever these are.
     places = step.places[:1] if step.type.startswith("FusedBatchNorm") else step.places
     result = joined(places, step.shape())
     if result is None:
@@ -153,7 +153,7 @@ def _concatenate(step: Step) -> Places | None:
 
 
 def _with_tokens(step: Step, parts: Sequence[Axis], having: Sequence[int]) -> Tokens | None:
-    """Joins patches and further tokens to one axis; None where several parts are patches."""
+    """Joins patches and extra tokens to one axis; None if several parts contain patches."""
     if len(having) != 1:
         return None
     core = parts[having[0]]

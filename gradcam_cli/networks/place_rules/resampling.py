@@ -20,7 +20,7 @@ from gradcam_cli.networks.places import (
     regrouped,
 )
 
-# The number of the input that is convolved or pooled.
+# The index of the input that is convolved or pooled.
 _WINDOWS = dict.fromkeys(
     operation_names(
         "AvgPool",
@@ -76,13 +76,13 @@ def _window(step: Step) -> Places | None:
 
 
 def _resampled(places: Places, index: int, length: int, ratio: float) -> Places:
-    """Describes places after some axis has got other cells.
+    """Describes places after the cells of an axis have changed.
 
     Args:
-        places: Before.
-        index: The axis.
-        length: How many cells it has now.
-        ratio: How many cells of before lie between two of now.
+        places: The places before.
+        index: The index of the axis.
+        length: The new number of cells.
+        ratio: The new pitch divided by the old one.
     """
     axis = places.axes[index]
     if is_plain(axis) or (ratio == 1 and length == product(axis)):
@@ -160,7 +160,7 @@ def _padded(places: Places, index: int, before: int, after: int) -> Places:
 
 
 def _space_to_batch(step: Step) -> Places | None:
-    """Follows dilated convolutions that TensorFlow makes of others: cells go to the batch."""
+    """Handles TensorFlow's dilated convolutions by other ones: cells move to the batch."""
     places, blocks, margins = step.places[0], step.value(1), step.value(2)
     if blocks is None or margins is None:
         return None
@@ -193,7 +193,7 @@ def _batch_to_space(step: Step) -> Places | None:
         places = places.with_axis(index, (*places.axes[index], *part))
         cells = next(cells_of(places.axes[index]), None)
         if cells is not None:
-            # The margins were there for the convolution in between.
+            # The margins were only there for the convolution in between.
             extent = cells.size * cells.pitch
             places = places.with_frame(cells.axis, Frame(extent))
         length = product(places.axes[index]) - int(before) - int(after)

@@ -33,7 +33,7 @@ def _split(step: Step) -> list[Places | None]:
         length = step.shape(output)[index]
         found.append(sliced(step, tensor, places, index, (start, length, 1)))
         start += length
-    # Which output it is that is used isn't told apart.
+    # The outputs aren't distinguished, so any of them may use the input.
     step.readers.pop(tensor, None)
     return found
 
@@ -100,15 +100,15 @@ def _bits(mask: int, count: int) -> list[bool]:
 def sliced(
     step: Step, tensor: int, places: Places, index: int, part: tuple[int | None, int, int]
 ) -> Places:
-    """Describes what is left of an axis.
+    """Describes what remains of an axis after slicing.
 
     Args:
-        step: The operation that slices.
-        tensor: Which of its inputs.
-        places: Before.
-        index: The axis.
-        part: Where it begins (None if that isn't known), how many elements it has, and how
-            far apart they are.
+        step: The slicing operation.
+        tensor: The index of its sliced input.
+        places: The places before.
+        index: The index of the axis.
+        part: The start (None if it isn't known), the number of elements, and the distance
+            between them.
     """
     start, length, stride = part
     factors = places.axes[index]
@@ -138,7 +138,7 @@ def sliced(
 def _part_of_tokens(
     tokens: Tokens, start: int, end: int
 ) -> tuple[tuple[Factor, ...], frozenset[int]] | None:
-    """Finds what is left of tokens, and the numbers of that; None if patches are divided."""
+    """Finds the remaining tokens and their numbers; None if the patches are divided."""
     patches = product(tokens.cells)
     first, last = len(tokens.before), len(tokens.before) + patches
     before = tokens.before[start : min(end, first)] if start < first else ()

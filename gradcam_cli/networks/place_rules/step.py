@@ -1,4 +1,4 @@
-"""One operation of a graph, and which tokens of its inputs are used."""
+"""One operation of a graph, and the tokens of its inputs that are used."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import tensorflow as tf
 from gradcam_cli.networks.places import PATCHES, Places, Tokens, plain_places
 from gradcam_cli.networks.sized_copy import known_shape
 
-# Of the tokens that are told apart, by their key, those that are used. An input that isn't used
-# at all has None.
+# The used ones among distinguished tokens, by key. An input that isn't used at all has None.
 Used: TypeAlias = Mapping[int, frozenset[int]]
 Reader: TypeAlias = Callable[[Used], "Used | None"]
 
 
 @dataclass
 class Step:
-    """One operation, and what is known of its inputs.
+    """One operation, and what is known about its inputs.
 
     Attributes:
         op: The operation; all of its shapes are known.
-        places: Of each input.
-        numbers: Gives numbers that nothing else has.
-        readers: For inputs whose tokens aren't all used as those of the output are: which
-            of them are, given those of the output.
+        places: The places of each input.
+        numbers: Yields unique numbers.
+        readers: For inputs whose used tokens aren't those of the output: a function from the
+            used tokens of the output to those of the input.
     """
 
     op: tf.Operation
@@ -37,23 +36,23 @@ class Step:
 
     @property
     def type(self) -> str:
-        """What the operation is."""
+        """The type of the operation."""
         return str(self.op.type)
 
     def shape(self, output: int = 0) -> list[int]:
-        """The shape of an output."""
+        """Returns the shape of an output."""
         return known_shape(self.op.outputs[output])
 
     def value(self, index: int) -> Any:
-        """The value of an input, an array; None if it isn't the same for all pictures."""
+        """Returns the value of an input, an array; None if it depends on the picture."""
         return tf.get_static_value(self.op.inputs[index])
 
     def attribute(self, name: str) -> Any:
-        """An attribute of the operation."""
+        """Returns an attribute of the operation."""
         return self.op.get_attr(name)
 
     def lost(self, output: int = 0) -> Places:
-        """Describes an output whose places can't be told."""
+        """Describes an output whose positions aren't known."""
         reason = f"the operation {self.type}"
         tensor = self.op.outputs[output]
         if not tensor.shape.is_fully_defined():
@@ -61,7 +60,7 @@ class Step:
         return plain_places(known_shape(tensor), reason)
 
     def read(self, index: int, used: Used) -> Used | None:
-        """Says which tokens of an input are used, given those of the outputs."""
+        """Returns the used tokens of an input, given those of the outputs."""
         if index in self.readers:
             return self.readers[index](used)
         return {
@@ -70,17 +69,17 @@ class Step:
 
 
 def ids_of(tokens: Tokens) -> frozenset[int]:
-    """The numbers of all tokens; the patches have one together."""
+    """Returns the numbers of all tokens; the patches share one."""
     return frozenset((*tokens.before, PATCHES, *tokens.after))
 
 
 def reader_of_factor(places: Places, kept: Mapping[int, int]) -> Reader:
-    """Makes a reader for an input some of whose tokens go on to the output.
+    """Makes a reader for an input some of whose tokens continue in the output.
 
     Args:
-        places: Of the input.
-        kept: The keys of those tokens in the output, by their keys in the input. Of all others
-            every token is used.
+        places: The places of the input.
+        kept: The keys of these tokens in the output, by their keys in the input. All others
+            count as used.
     """
 
     def read(used: Used) -> Used:

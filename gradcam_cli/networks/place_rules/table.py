@@ -1,6 +1,6 @@
-"""What each operation of a graph does to the places of its inputs.
+"""The table of rules: the effect of each operation on the positions of its inputs.
 
-An operation without a rule loses all places: what isn't known isn't shown.
+An operation without a rule loses all positions, so that nothing unknown is shown.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def follow(step: Step) -> list[Places]:
     """Describes the outputs of an operation.
 
     Args:
-        step: The operation; its readers are filled in.
+        step: The operation, whose readers are filled in.
 
     Returns:
         The places of each output.
@@ -93,7 +93,7 @@ def follow(step: Step) -> list[Places]:
 
 
 def _fit(step: Step) -> bool:
-    """Says whether all shapes are known that a rule needs."""
+    """Returns whether all shapes that a rule needs are known."""
     return (
         all(
             tensor.shape.is_fully_defined() and len(places.axes) == tensor.shape.rank
@@ -107,7 +107,7 @@ def input_places(shape: Sequence[int]) -> Places:
     """Describes a network's input.
 
     Args:
-        shape: (N, ..., channels); what lies between is the picture's.
+        shape: (N, ..., channels); the axes in between are those of the picture.
     """
     spatial = [Cells(axis, size, 1.0) for axis, size in enumerate(shape[1:-1])]
     axes: list[Axis] = [(Batch(shape[0]),), *((cells,) for cells in spatial), plain(shape[-1])]
