@@ -108,7 +108,7 @@ def show(
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    from gradcam_cli.cli.console import picture_console, stdout_console
+    from gradcam_cli.cli.console import picture_console, say_warning, stdout_console
     from gradcam_cli.cli.display import result_lines
     from gradcam_cli.rendering.figure import SCREEN, render_figure
     from gradcam_cli.rendering.terminal import detect_terminal, print_picture
@@ -125,6 +125,9 @@ def show(
     if result.error is not None:
         raise result.error
 
+    warning = ready.describe_collapse([picture])
+    if warning is not None:
+        say_warning(warning)
     console = stdout_console()
     console.print(result_lines(result, DEFAULT_TOP_K, console.width))
     console = picture_console()
