@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.facts import ExplainerFacts
+from gradcam_cli.cam.facts import TOP_CLASS, ExplainerFacts
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, MethodParameters, find_method
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
@@ -201,6 +201,18 @@ class Explainer:
         else:
             found = self._maps_of(tensor, resolved)
         return Explanation(probabilities, resolved, np.asarray(found))
+
+    def classify(self, inputs: np.ndarray) -> np.ndarray:
+        """Gives the probabilities of all classes.
+
+        Args:
+            inputs: (N, height, width, channels), as for `explain`.
+
+        Returns:
+            (N, classes) float32 in [0, 1].
+        """
+        top = np.full((len(inputs), 1), TOP_CLASS, np.int32)
+        return self._call(np.asarray(inputs, np.float32), top)[0]
 
     def _maps_of(self, inputs: tf.Tensor, targets: np.ndarray) -> tf.Tensor:
         if self._runs is None:

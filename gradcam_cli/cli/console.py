@@ -61,6 +61,11 @@ def say_error(error: BaseException, console: Console | None = None) -> None:
     (console or stderr_console()).print(text, soft_wrap=True)
 
 
+def say_warning(text: str) -> None:
+    """Prints on standard error what a user should know, though the run goes on."""
+    say(f"Warning: {visible(text)}", err=True)
+
+
 def describe_error(error: BaseException) -> str:
     """Says what went wrong: a line, and what it lists below."""
     if not isinstance(error, GradcamError):

@@ -13,7 +13,7 @@ from typing import ClassVar
 import click
 
 from gradcam_cli.cam.facts import ExplainerFacts
-from gradcam_cli.cli.console import say, visible
+from gradcam_cli.cli.console import say, say_warning, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.options import debug_option, model_options
 from gradcam_cli.cli.out_file import take_out_file
@@ -186,6 +186,10 @@ def explain(
             printer.introduce(tells_preprocessing=verbose or is_own, tells_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
+        if run.ready is not None and model.size is not None and not quiet:
+            warning = run.ready.describe_collapse(pictures)
+            if warning is not None:
+                say_warning(warning)
         if verbose:
             how = "" if run.ready is None else f"{_describe_input(run.ready)}; "
             say(f"{how}ready after {loaded - started:.1f} s", err=True)

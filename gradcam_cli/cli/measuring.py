@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cli.console import say_error, stderr_console
+from gradcam_cli.cli.console import say_error, say_warning, stderr_console
 from gradcam_cli.cli.options import fit_option, max_download_option, model_options
 from gradcam_cli.evaluation.table import METRICS
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
@@ -128,7 +128,13 @@ def evaluate_in_view(
     """
     from gradcam_cli.evaluation.map_sources import BASELINES
     from gradcam_cli.evaluation.measuring import evaluate_pictures
+    from gradcam_cli.run.size_check import describe_collapse
 
+    if not quiet:
+        inputs, downloads = measuring.options.inputs, measuring.options.downloads
+        warning = describe_collapse(explainers[0], measuring.pictures, inputs, downloads)
+        if warning is not None:
+            say_warning(warning)
     maps = len(explainers) + len(BASELINES) * options.with_baselines
     with progress_bar("maps", maps * len(measuring.pictures), quiet) as advance:
         return evaluate_pictures(measuring.pictures, explainers, options, advance)

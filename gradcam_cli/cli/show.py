@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
-from gradcam_cli.cli.console import has_colors, picture_console, stdout_console
+from gradcam_cli.cli.console import has_colors, picture_console, say_warning, stdout_console
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
@@ -151,6 +151,9 @@ def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) 
     from gradcam_cli.rendering.window import open_window
     from gradcam_cli.run.figures import figure_of
 
+    warning = ready.describe_collapse([picture])
+    if warning is not None:
+        say_warning(warning)
     console = stdout_console()
     table = result_lines(result, DEFAULT_TOP_K, console.width)
     console.print(table)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.errors import UsageError
-from gradcam_cli.files.downloads import DownloadLimits
+from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.options import (
@@ -159,6 +159,20 @@ class ReadyJob:
         from gradcam_cli.run.pipeline import explain_pictures
 
         return explain_pictures(pictures, self.explainers, self.task, namer)
+
+    def describe_collapse(self, pictures: Sequence[InputPicture]) -> str | None:
+        """Warns of a size at which the network doesn't recognize the first pictures any more.
+
+        Args:
+            pictures: All pictures.
+
+        Returns:
+            See `gradcam_cli.run.size_check.describe_collapse`.
+        """
+        from gradcam_cli.run.size_check import describe_collapse
+
+        downloads = Downloads(self.task.download_limits)
+        return describe_collapse(self.explainers[0], pictures, self.task.inputs, downloads)
 
 
 def check_classes(

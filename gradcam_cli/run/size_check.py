@@ -1,0 +1,75 @@
+"""Finds out whether a network still recognizes pictures at the size that a user asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.pictures.preparing import InputShape
+from gradcam_cli.pictures.reading import read_picture
+
+_FIRST = 4
+# Nearer sizes are those at which networks are often tested.
+_FAR = 1.25
+_LOST = 0.5
+
+
+def describe_collapse(
+    explainer: Explainer,
+    pictures: Sequence[InputPicture],
+    asked: InputShape,
+    downloads: Downloads | None = None,
+) -> str | None:
+    """Compares what the network says of the first pictures at two sizes.
+
+    Args:
+        explainer: Has the network.
+        pictures: All pictures; the first four are looked at.
+        asked: How they become inputs, with the size that the user asked for.
+        downloads: What fetches them from URLs.
+
+    Returns:
+        A warning, if the size is far from the usual one, and the most probable classes have
+        less than half of the probability there, in the mean of the pictures. Else None.
+    """
+    classifier = explainer.classifier
+    usual = classifier.input_for(asked.fit)
+    factor = math.sqrt(math.prod(asked.size) / math.prod(usual.size))
+    if 1 / _FAR < factor < _FAR:
+        return None
+    probabilities = []
+    for picture in pictures[:_FIRST]:
+        try:
+            image = read_picture(picture.path, downloads)
+            inputs = [shape.prepare(image).inputs for shape in (asked, usual)]
+            probabilities.append([explainer.classify(one[None])[0].max() for one in inputs])
+        # The run tells of it.
+        except (GradcamError, tf.errors.ResourceExhaustedError):
+            continue
+    if not probabilities:
+        return None
+    there, here = (sum(column) / len(probabilities) for column in zip(*probabilities, strict=True))
+    if there >= _LOST * here:
+        return None
+    width, height = asked.size
+    if len(probabilities) == 1:
+        what = f"the most probable class of {pictures[0].path} has"
+        mean = ""
+    else:
+        what = f"the most probable classes of the first {len(probabilities)} pictures have"
+        mean = " on average"
+    return (
+        f"{classifier.name} recognizes little at {height}×{width} px: {what} {_percent(there)}"
+        f"{mean}, but {_percent(here)} without --size; choose a size nearer to "
+        f"{'×'.join(map(str, usual.size[::-1]))}"
+    )
+
+
+def _percent(probability: float) -> str:
+    return f"{100 * probability:.1f} %"
