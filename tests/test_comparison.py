@@ -49,13 +49,18 @@ def test_several_methods_make_a_sheet(invoke, tmp_path):
     assert is_own_result(tmp_path / name)
     with Image.open(tmp_path / name) as sheet:
         assert "Grad-CAM, Eigen-CAM" in sheet.text["Title"]
-        # Two columns and two rows of 300×225, and the labels before and above them.
-        assert sheet.width > 600
-        assert sheet.height > 450
         pixels = np.asarray(sheet).astype(int)
+    # For each class three pictures of 300×225: the original and two overlays.
+    with Image.open(tmp_path / "dog.jpg") as picture:
+        original = np.asarray(picture).astype(int)
+    rows = [np.flatnonzero((pixels[:, 24:324] == line).all(-1).all(-1)) for line in original]
+    tops = next(found.tolist() for found in rows if len(found) == 2)
+    shown = [pixels[top : top + 225] for top in tops]
+    for of_class in shown:
+        assert (of_class[:, 24:324] == original).all()
     # Grad-CAM tells the classes apart, Eigen-CAM doesn't.
-    difference = np.abs(pixels[-474:-249] - pixels[-237:-12])
-    gradcam, eigencam = difference[:, -624:-324], difference[:, -312:-12]
+    difference = np.abs(shown[0] - shown[1])
+    gradcam, eigencam = difference[:, 338:638], difference[:, 652:952]
     assert eigencam.max() == 0
     assert gradcam.max() > 60
 
@@ -104,15 +109,30 @@ def test_layers_are_fused_and_smoothed(invoke):
 
 def test_a_sheet_puts_cells_in_rows_and_columns():
     colors = [["red", "green"], ["blue", "yellow"]]
+    original = Image.new("RGB", (90, 60), "gray")
     cells = [[Image.new("RGB", (90, 60), color) for color in row] for row in colors]
-    sheet = draw_sheet(
-        ["A", "A title that is far too long for its column"], [("x", "1 %")] * 2, cells
-    )
-    found = np.asarray(sheet)
+    methods = [("A", "layer"), ("A title that is far too long for its column", "")]
+    classes = [("x", "1 %")] * 2
+    found = np.asarray(draw_sheet("dog.jpg", "model", methods, classes, original, cells, "gray"))
+
+    def places(color):
+        return np.argwhere((found == np.asarray(Image.new("RGB", (1, 1), color))).all(-1))
+
     for row, names in enumerate(colors):
         for column, name in enumerate(names):
-            where = np.argwhere((found == np.asarray(Image.new("RGB", (1, 1), name))).all(-1))
-            assert len(where) >= 90 * 60
+            where = places(name)
+            assert len(where) == 90 * 60
             (top, left), (bottom, right) = where.min(0), where.max(0)
             assert (bottom - top, right - left) == (59, 89)
-            assert (top > 100, left > 300) == (row == 1, column == 1)
+            assert (top > 250, left > 200) == (row == 1, column == 1)
+    # The original stands before the overlays of each class; the bar's middle is grey, too.
+    assert len(places("gray")) >= 2 * 90 * 60
+    assert places("gray")[:, 1].min() < 30
+
+
+def test_many_methods_are_broken_into_even_lines():
+    cell = Image.new("RGB", (90, 60), "red")
+    methods = [(f"method {number}", "") for number in range(6)]
+    sheet = draw_sheet("a", "b", methods, [("x", "1 %")], cell, [[cell] * 6])
+    red = (np.asarray(sheet) == (255, 0, 0)).all(-1)
+    assert sorted({int(row.sum()) for row in red[:, : 4 * 104 + 24]}) == [0, 3 * 90, 4 * 90]

@@ -37,10 +37,18 @@ def test_a_picture_is_explained_as_the_command_does(samples, run_gradcam, tmp_pa
     assert (difference > 0).mean() < 0.01
 
 
-def test_it_shows_itself_as_the_overlay(samples):
+def test_it_shows_itself_as_the_overlay_with_its_class_below(samples):
     explanation = explain_image(samples / "cat.jpg", "tabby", method="layercam", alpha=0.7)
     shown = Image.open(io.BytesIO(explanation._repr_png_()))
-    np.testing.assert_array_equal(np.asarray(shown), np.asarray(explanation.overlay))
+    overlay = np.asarray(explanation.overlay)
+    height, width = overlay.shape[:2]
+    np.testing.assert_array_equal(np.asarray(shown)[:height], overlay)
+    band = np.asarray(shown.convert("L"))[height:]
+    assert band.shape[1] == width
+    assert 30 < band.shape[0] < height / 4
+    # Two lines of text: rows with dark pixels, a gap, and rows again.
+    dark = np.diff((band < 160).any(axis=1).astype(int))
+    assert (dark == 1).sum() >= 2
     assert repr(explanation).startswith("<LayerCAM of tabby (281), efficientnet-lite0 layer top")
 
 

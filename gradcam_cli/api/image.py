@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.cam.facts import TOP_CLASS
+from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.rendering.caption import add_caption
 from gradcam_cli.rendering.encoding import encode_picture, format_for
 from gradcam_cli.rendering.overlay import (
     DEFAULT_ALPHA,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 class ImageExplanation:
     """The predictions of a network for a picture, and the map for one class.
 
-    A notebook displays it as the overlay.
+    A notebook displays it as the overlay, with the class and its probability below.
 
     Attributes:
         picture: The picture, mode "RGB", upright.
@@ -47,6 +48,7 @@ class ImageExplanation:
         source: The file of the picture; None if it was in memory.
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
+        made_by: Method, model and layer, as a notebook shows them.
     """
 
     picture: Image.Image
@@ -58,6 +60,7 @@ class ImageExplanation:
     source: AnyPath | None = None
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
+    made_by: str = ""
 
     @property
     def overlay(self) -> Image.Image:
@@ -102,7 +105,10 @@ class ImageExplanation:
         return path
 
     def _repr_png_(self) -> bytes:
-        return encode_picture(self.overlay)
+        target, detail = self.target, self.made_by
+        if not self.has_evidence:
+            detail = f"No positive evidence for this class. {detail}"
+        return encode_picture(add_caption(self.overlay, target.name, target.percent, detail))
 
     def __repr__(self) -> str:
         return f"<{self.title}, {self.target.probability:.1%}>"
@@ -179,4 +185,5 @@ def explain_image(
         source,
         colormap,
         alpha,
+        describe([explainer.facts]),
     )

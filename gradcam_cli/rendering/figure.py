@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.rendering.fonts import load_font
+from gradcam_cli.rendering.fonts import load_font, shorten
 from gradcam_cli.rendering.overlay import DEFAULT_COLORMAP, color_table
 
 if TYPE_CHECKING:
@@ -180,10 +180,5 @@ def _reduced(image: Image.Image, inches: tuple[float, float], dots_per_inch: int
 
 def _shortened(text: str, size: float, inches: float, bold: bool) -> str:
     """Truncates text to the width that is available."""
-    font = load_font(_MEASURED_AT, bold)
     room = inches * _POINTS_PER_INCH / size * _MEASURED_AT
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(f"{text}…") > room:
-        text = text[:-1].rstrip()
-    return f"{text}…"
+    return shorten(text, load_font(_MEASURED_AT, bold), room)

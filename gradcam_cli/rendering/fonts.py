@@ -1,4 +1,4 @@
-"""The font for text in pictures."""
+"""The font for text in pictures, and how much text there is room for."""
 
 from __future__ import annotations
 
@@ -19,3 +19,18 @@ def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
     name = "DejaVuSans-Bold" if bold else "DejaVuSans"
     return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{name}.ttf", size)
+
+
+def shorten(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """Cuts text to the room that it has, with an ellipsis.
+
+    Args:
+        text: One line.
+        font: What it is written in.
+        room: In pixels.
+    """
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(f"{text}…") > room:
+        text = text[:-1].rstrip()
+    return f"{text}…"

@@ -1,79 +1,113 @@
-"""Draws a comparison sheet: one column for each method, one row for each class."""
+"""Draws a comparison sheet: the original and the overlays of all methods, in a row per class."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw
 
-from gradcam_cli.rendering.fonts import load_font
+from gradcam_cli.rendering.fonts import load_font, shorten
+from gradcam_cli.rendering.overlay import DEFAULT_COLORMAP, color_table
 
 CELL_SIDE = 360
-_GAP = 12
-_TEXT_SIZE = 22
-_SMALL_TEXT_SIZE = 17
-_LABEL_WIDTH = 190
-_HEADER_HEIGHT = 40
-_INK = (25, 25, 25)
-_PALE_INK = (110, 110, 110)
+_MOST_COLUMNS = 5
+_MARGIN = 24
+_GAP = 14
+_TITLE_SIZE = 27
+_CLASS_SIZE = 22
+_TEXT_SIZE = 19
+_SMALL_SIZE = 15
+_BAR_WIDTH = 18
+# For the numbers at the colour bar and its label.
+_BAR_SPACE = 84
+_BAR_LABEL = "fraction of the maximum"
+_PAPER = (255, 255, 255)
+_INK = (28, 28, 32)
+_PALE_INK = (104, 104, 112)
+_RULE = (222, 222, 226)
 
 
 def draw_sheet(
-    columns: Sequence[str],
-    rows: Sequence[tuple[str, str]],
+    title: str,
+    subtitle: str,
+    methods: Sequence[tuple[str, str]],
+    classes: Sequence[tuple[str, str]],
+    original: Image.Image,
     cells: Sequence[Sequence[Image.Image]],
+    colormap: str = DEFAULT_COLORMAP,
 ) -> Image.Image:
-    """Arranges pictures in a labelled table.
+    """Arranges pictures in a labelled table with a colour bar.
 
     Args:
-        columns: The heading of each column.
-        rows: The two lines of text before each row.
-        cells: The pictures of each row, mode "RGB", all of one size; `CELL_SIDE` pixels is
-            a good one.
+        title: The headline.
+        subtitle: The line below it.
+        methods: The heading of each method, in two lines; the second may be empty.
+        classes: The heading of each class: its name, and a remark.
+        original: The picture, mode "RGB", of the size of the cells.
+        cells: The overlays of each class, one for each method, mode "RGB", all of one size;
+            `CELL_SIDE` pixels is a good one.
+        colormap: The name of the Matplotlib colormap of the overlays.
 
     Returns:
         Mode "RGB" on white.
     """
-    cell = cells[0][0]
-    left, top = _LABEL_WIDTH + 2 * _GAP, _HEADER_HEIGHT + _GAP
-    step_x, step_y = cell.width + _GAP, cell.height + _GAP
-    sheet = Image.new(
-        "RGB", (left + len(columns) * step_x, top + len(rows) * step_y), (255, 255, 255)
-    )
+    labels = [("Original", ""), *methods]
+    lines = -(-len(labels) // _MOST_COLUMNS)
+    # As evenly as they go.
+    columns = -(-len(labels) // lines)
+    heading = round(1.5 * _TEXT_SIZE) + _SMALL_SIZE * any(detail for _, detail in methods)
+    step_x, step_y = original.width + _GAP, heading + original.height + _GAP
+    head = _MARGIN + round(1.35 * _TITLE_SIZE) + 2 * _TEXT_SIZE
+    group = round(2.2 * _CLASS_SIZE) + lines * step_y
+    width = 2 * _MARGIN + columns * step_x + _BAR_WIDTH + _BAR_SPACE
+    sheet = Image.new("RGB", (width, head + len(classes) * group + _MARGIN - _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    font, small = load_font(_TEXT_SIZE, bold=True), load_font(_SMALL_TEXT_SIZE)
-    for number, title in enumerate(columns):
-        middle = left + number * step_x + cell.width // 2
-        fitted = _fit_size(draw, title, cell.width)
-        draw.text((middle, top - _GAP), title, _INK, fitted, anchor="ms")
-    for row, (name, remark) in enumerate(rows):
-        y = top + row * step_y
-        middle = y + cell.height // 2
-        lines = _wrap(draw, name, _LABEL_WIDTH)
-        height = len(lines) * (_TEXT_SIZE + 4)
-        draw.multiline_text(
-            (_GAP, middle - height // 2 - _SMALL_TEXT_SIZE // 2), "\n".join(lines), _INK, font
-        )
-        draw.text((_GAP, middle + height // 2), remark, _PALE_INK, small, anchor="lt")
-        for column, picture in enumerate(cells[row]):
-            sheet.paste(picture, (left + column * step_x, y))
+
+    def write(x: int, y: int, text: str, size: int, room: int, bold: bool = False) -> int:
+        """Writes a line whose letters stand on y; returns how wide it is."""
+        font = load_font(size, bold)
+        text = shorten(text, font, room)
+        draw.text((x, y), text, _INK if bold else _PALE_INK, font, anchor="ls")
+        return round(font.getlength(text))
+
+    whole = width - 2 * _MARGIN
+    write(_MARGIN, _MARGIN + _TITLE_SIZE, title, _TITLE_SIZE, whole, bold=True)
+    write(_MARGIN, head - round(0.8 * _TEXT_SIZE), subtitle, _TEXT_SIZE, whole)
+    for number, ((name, remark), overlays) in enumerate(zip(classes, cells, strict=True)):
+        top = head + number * group
+        draw.line((_MARGIN, top, width - _MARGIN, top), _RULE)
+        baseline = top + round(1.6 * _CLASS_SIZE)
+        taken = write(_MARGIN, baseline, name, _CLASS_SIZE, whole * 3 // 4, bold=True)
+        write(_MARGIN + taken + _GAP, baseline, remark, _CLASS_SIZE, whole // 4)
+        top += round(2.2 * _CLASS_SIZE)
+        for place, picture in enumerate([original, *overlays]):
+            x = _MARGIN + place % columns * step_x
+            y = top + place // columns * step_y
+            label, detail = labels[place]
+            write(x, y + _TEXT_SIZE, label, _TEXT_SIZE, picture.width, bold=place > 0)
+            write(x, y + heading - 6, detail, _SMALL_SIZE, picture.width)
+            sheet.paste(picture, (x, y + heading))
+        if number == 0:
+            left = _MARGIN + columns * step_x
+            _draw_color_bar(sheet, left, top + heading, original.height, colormap)
     return sheet
 
 
-def _fit_size(draw: ImageDraw.ImageDraw, text: str, width: int) -> ImageFont.FreeTypeFont:
-    size = _TEXT_SIZE
-    while size > 8 and draw.textlength(text, load_font(size, bold=True)) > width:
-        size -= 1
-    return load_font(size, bold=True)
-
-
-def _wrap(draw: ImageDraw.ImageDraw, text: str, width: int) -> list[str]:
-    font = load_font(_TEXT_SIZE, bold=True)
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and draw.textlength(longer, font) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+def _draw_color_bar(sheet: Image.Image, left: int, top: int, height: int, colormap: str) -> None:
+    colors = np.frombuffer(color_table(colormap), np.uint8).reshape(-1, 1, 3)[::-1]
+    bar = Image.fromarray(colors).resize((_BAR_WIDTH, height))
+    sheet.paste(bar, (left, top))
+    draw = ImageDraw.Draw(sheet)
+    font = load_font(_SMALL_SIZE)
+    right = left + _BAR_WIDTH
+    # The outer numbers stay beside the bar.
+    for text, part, anchor in (("1", 0.0, "lt"), ("0.5", 0.5, "lm"), ("0", 1.0, "lb")):
+        y = top + round(part * (height - 1))
+        draw.line((right, y, right + 4, y), _PALE_INK)
+        draw.text((right + 8, y), text, _PALE_INK, font, anchor=anchor)
+    text = shorten(_BAR_LABEL, font, height)
+    label = Image.new("RGB", (round(font.getlength(text)) + 1, round(1.4 * _SMALL_SIZE)), _PAPER)
+    ImageDraw.Draw(label).text((0, label.height // 2), text, _PALE_INK, font, anchor="lm")
+    label = label.transpose(Image.Transpose.ROTATE_90)
+    sheet.paste(label, (right + 40, top + (height - label.height) // 2))

@@ -77,7 +77,7 @@ def figure_of(
         # Of a single class, the methods and layers stand side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
-        " ".join(printable(file_name(picture.path)).split()),
+        _title(picture),
         describe(explainers),
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,
@@ -86,25 +86,42 @@ def figure_of(
 
 
 def sheet_of(
+    original: Image.Image,
     overlays: Sequence[Sequence[Image.Image]],
     predictions: Sequence[Prediction],
+    picture: InputPicture,
     explainers: Sequence[ExplainerFacts],
+    colormap: str,
 ) -> Image.Image:
-    """Lays out the sheet that compares methods: methods across, classes down.
+    """Lays out the sheet that compares methods: for each class the overlays of all of them.
 
     Args:
+        original: The picture, as `for_sheet` gives it.
         overlays: For each explainer an overlay of each class, as `for_sheet` gives them.
         predictions: The classes.
+        picture: The picture.
         explainers: What explained them.
+        colormap: The colour map of the overlays.
     """
+    layers = list(dict.fromkeys(facts.layer for facts in explainers))
+    # Each method has its own only where they differ.
+    layer = f" · layer {layers[0]}" if len(layers) == 1 else ""
     return draw_sheet(
-        [METHODS[facts.method].title for facts in explainers],
+        _title(picture),
+        f"{explainers[0].model}{layer}",
+        [(METHODS[facts.method].title, "" if layer else facts.layer) for facts in explainers],
         [(target.name, target.percent) for target in predictions],
+        original,
         list(zip(*overlays, strict=True)),
+        colormap,
     )
 
 
-def for_sheet(overlay: Image.Image) -> Image.Image:
-    """Makes an overlay as small as a cell of a sheet, so that many can be held."""
-    overlay.thumbnail((CELL_SIDE, CELL_SIDE), Image.Resampling.LANCZOS)
-    return overlay
+def for_sheet(picture: Image.Image) -> Image.Image:
+    """Makes a picture as small as a cell of a sheet, so that many can be held."""
+    picture.thumbnail((CELL_SIDE, CELL_SIDE), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _title(picture: InputPicture) -> str:
+    return " ".join(printable(file_name(picture.path)).split())

@@ -83,7 +83,8 @@ class PictureWriter:
         if sheet is not None or figure is not None or self._task.keeps_panels:
             all_overlays = [overlays, *self._overlays_of_others(prepared, maps, shown)]
         if sheet is not None:
-            result = self._write_sheet(sheet, result, maps, all_overlays)
+            original = for_sheet(prepared.image.copy())
+            result = self._write_sheet(sheet, result, maps, original, all_overlays)
         elif figure is not None or self._task.keeps_panels:
             predictions = [target.prediction for target in result.targets[: len(shown)]]
             rows = label_overlays(prepared.image, all_overlays, predictions, self._facts)
@@ -172,13 +173,16 @@ class PictureWriter:
         path: AnyPath,
         result: PictureResult,
         maps: Sequence[np.ndarray],
+        original: Image.Image,
         overlays: Sequence[Sequence[Image.Image]],
     ) -> PictureResult:
         predictions = [target.prediction for target in result.targets]
         titles = ", ".join(METHODS[facts.method].title for facts in self._facts)
         first = self._facts[0]
         title = f"{titles}; {first.model} layer {first.layer}"
-        self._save(path, sheet_of(overlays, predictions, self._facts), result, title)
+        colormap = self._task.draw.colormap
+        sheet = sheet_of(original, overlays, predictions, result.picture, self._facts, colormap)
+        self._save(path, sheet, result, title)
         targets = [
             replace(
                 target,

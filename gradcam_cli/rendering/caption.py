@@ -1,0 +1,51 @@
+"""A band of text below a picture."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw
+
+from gradcam_cli.rendering.fonts import load_font, shorten
+
+_BAND_COLOR = (250, 250, 250)
+_TEXT_COLOR = (28, 28, 32)
+_MUTED_COLOR = (104, 104, 112)
+# A letter's height: this part of the picture's width, but legible in a small picture.
+_TEXT_PART = 1 / 32
+_LEAST_TEXT = 12
+_LEAST_WIDTH = 320
+_SMALLER = 0.75
+
+
+def add_caption(picture: Image.Image, text: str, value: str, detail: str) -> Image.Image:
+    """Writes two lines below a picture.
+
+    Args:
+        picture: Mode "RGB".
+        text: What stands in the first line, in heavy letters.
+        value: What stands beside it.
+        detail: The second line.
+
+    Returns:
+        Mode "RGB". A picture that is too narrow for text is in the middle of a wider one.
+    """
+    width = max(picture.width, _LEAST_WIDTH)
+    size = max(_LEAST_TEXT, round(width * _TEXT_PART))
+    margin = size // 2
+    room = width - 2 * margin
+    small = round(size * _SMALLER)
+    height = margin + size + margin // 2 + small + margin
+    canvas = Image.new("RGB", (width, picture.height + height), _BAND_COLOR)
+    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    draw = ImageDraw.Draw(canvas)
+    heavy, plain = load_font(size, bold=True), load_font(size)
+    top = picture.height + margin
+    beside = f"  {value}"
+    text = shorten(text, heavy, room - plain.getlength(beside))
+    # Both lines by their baselines, so that letters below them don't matter.
+    draw.text((margin, top + size), text, _TEXT_COLOR, heavy, anchor="ls")
+    left = margin + heavy.getlength(text)
+    draw.text((left, top + size), beside, _TEXT_COLOR, plain, anchor="ls")
+    bottom = top + size + margin // 2 + small
+    light = load_font(small)
+    draw.text((margin, bottom), shorten(detail, light, room), _MUTED_COLOR, light, anchor="ls")
+    return canvas
