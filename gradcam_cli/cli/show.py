@@ -151,7 +151,7 @@ def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) 
     from gradcam_cli.rendering.window import open_window
     from gradcam_cli.run.figures import figure_of
 
-    warning = ready.describe_collapse([picture])
+    warning = ready.describe_collapse([result.picture])
     if warning is not None:
         say_warning(warning)
     console = stdout_console()
