@@ -1,5 +1,6 @@
 """Users' own models, of every shape, as real saved files."""
 
+import json
 import zipfile
 
 import keras
@@ -527,6 +528,25 @@ def test_what_is_no_model_gets_one_clear_line(tmp_path):
             load_classifier(ModelOptions(str(tmp_path / name)))
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("3.99.0", r"; Keras 3\.99 wrote it and .* keras$"), ("3.0.0", r"\)$")]
+)
+def test_a_newer_keras_is_named_when_it_wrote_what_cannot_be_read(tmp_path, version, told):
+    path = tmp_path / "model.keras"
+    functional().save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = members["config.json"].replace(
+        b'"filters"', b'"novelty": 1, "filters"'
+    )
+    members["metadata.json"] = json.dumps({"keras_version": version}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelFileError, match=told):
+        load_classifier(ModelOptions(str(path)))
 
 
 @pytest.mark.parametrize(

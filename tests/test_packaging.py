@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -111,3 +112,17 @@ def test_whom_to_cite_and_what_changed_are_of_this_version():
     released = re.findall(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", changes, re.MULTILINE)
     # What isn't released yet has no version.
     assert released[:1] in ([], [__version__])
+
+
+def test_the_oldest_run_is_of_the_oldest_that_is_admitted():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    bounds = dict(
+        re.match(r"([\w-]+)[>=]=([\d.]+)", entry).groups() for entry in project["dependencies"]
+    )
+    lines = (ROOT / "tests" / "oldest.txt").read_text("utf-8").splitlines()
+    oldest = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert oldest == bounds
+    assert len(oldest) > 10
+    python = project["requires-python"].removeprefix(">=")
+    assert f"python{python}" in (ROOT / "tests" / "run_oldest").read_text("utf-8")
+    assert f"Programming Language :: Python :: {python}" in project["classifiers"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,21 @@ def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> kera
         if custom:
             raise needs_code(path, custom) from error
         reason = str(error).strip().partition("\n")[0]
-        raise ModelFileError(f"{path}: Keras cannot read this model ({reason})") from error
+        hint = _how_to_read(stored.keras_version, library)
+        raise ModelFileError(f"{path}: Keras cannot read this model ({reason}){hint}") from error
+
+
+def _how_to_read(written_by: str, library: Any) -> str:
+    """Says what helps if a newer Keras than the one that is installed wrote a file."""
+    written, installed = (
+        tuple(map(int, re.findall(r"\d{1,4}", version)[:2]))
+        for version in (written_by, library.__version__)
+    )
+    if written <= installed:
+        return ""
+    newer, older = (".".join(map(str, version)) for version in (written, installed))
+    package = library.__name__.replace("_", "-")
+    return f"; Keras {newer} wrote it and {older} is installed: pip install --upgrade {package}"
 
 
 def _load_objects(path: Path) -> dict[str, Any]:
