@@ -90,7 +90,7 @@ def _groups(pictures: Sequence[InputPicture], out: AnyPath | None) -> Iterator[l
     leaders: dict[int, int] = {}
     endings = {PurePath(picture.path.name).suffix[1:].casefold() for picture in pictures}
     joined: dict[int, int] = {}
-    second_wishes: dict[int, list[int]] = {}
+    second_choices: dict[int, list[int]] = {}
     for place, picture in enumerate(pictures):
         stem, _ = wanted_names(picture)
         leader = leaders.setdefault(_key(picture, out, stem), place)
@@ -99,10 +99,10 @@ def _groups(pictures: Sequence[InputPicture], out: AnyPath | None) -> Iterator[l
         # If "a.jpg" can't have its first choice of name, it wants "a_jpg", as "a_jpg.png" does.
         for name in {stem, _NUMBERED.sub("", stem)}:
             if "" in endings or name.rpartition("_")[2].casefold() in endings:
-                second_wishes.setdefault(_key(picture, out, name), []).append(place)
-    if second_wishes:
+                second_choices.setdefault(_key(picture, out, name), []).append(place)
+    if second_choices:
         for place, picture in enumerate(pictures):
-            for other in second_wishes.get(_key(picture, out, wanted_names(picture)[1]), ()):
+            for other in second_choices.get(_key(picture, out, wanted_names(picture)[1]), ()):
                 _join(joined, place, other)
     members: dict[int, list[int]] = {}
     for place in joined:

@@ -145,7 +145,7 @@ def _connected(address: str) -> Iterator[Any]:
     failure = None
     with held_back_stderr():
         try:
-            _knock(address)
+            _check_port(address)
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
         # Raising it here would print the held-back output in addition to the one error line.
         except Exception as error:
@@ -161,7 +161,7 @@ def _connected(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_port(address: str) -> None:
     """Fails immediately if nothing listens at the address; Ray would retry for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():

@@ -114,9 +114,9 @@ def check_sanity(
     curves = []
     for mode in MODES:
         found: list[list[np.ndarray]] = [[_compare(maps, maps)] for maps in originals]
-        with _given_back(network.model):
+        with _restored_weights(network.model):
             for number, group in enumerate(groups):
-                with _given_back(network.model, mode == INDEPENDENT):
+                with _restored_weights(network.model, mode == INDEPENDENT):
                     _shuffle(group, number)
                     for source, original, similar in zip(sources, originals, found, strict=True):
                         similar.append(_compare(original, explain(source)))
@@ -192,7 +192,7 @@ def _shuffle(layers: Sequence[tuple[str, keras.Layer]], seed: int) -> None:
 
 
 @contextmanager
-def _given_back(model: keras.Model, is_wanted: bool = True) -> Iterator[None]:
+def _restored_weights(model: keras.Model, is_wanted: bool = True) -> Iterator[None]:
     weights = model.get_weights() if is_wanted else []
     try:
         yield

@@ -150,7 +150,7 @@ def is_folder(path: UPath) -> bool:
     if path.protocol in WEB:
         # The web has no folders, but a server may list the files below such an address.
         return urlsplit(str(path)).path.endswith("/")
-    with _telling(path, "read"):
+    with _storage_errors(path, "read"):
         return bool(path.fs.isdir(path.path))
 
 
@@ -164,7 +164,7 @@ def list_below(folder: UPath) -> list[tuple[str, ...]]:
         StorageError: The store can't be listed.
     """
     root = folder.path.rstrip("/") + "/"
-    with _telling(folder, "listed"):
+    with _storage_errors(folder, "listed"):
         if folder.protocol in WEB:
             found = find_on_web(folder)
         else:
@@ -181,7 +181,7 @@ def names_in(folder: UPath) -> set[str]:
     Raises:
         StorageError: The store can't be listed.
     """
-    with _telling(folder, "listed"):
+    with _storage_errors(folder, "listed"):
         folder.fs.invalidate_cache(folder.path)
         try:
             listed = folder.fs.ls(folder.path, detail=False)
@@ -278,7 +278,7 @@ def _write_and_rename(path: UPath, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _telling(path: UPath, done: str) -> Iterator[None]:
+def _storage_errors(path: UPath, done: str) -> Iterator[None]:
     """Converts any error of a store's own library to a one-line error."""
     try:
         yield

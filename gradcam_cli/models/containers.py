@@ -67,7 +67,7 @@ def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
         UnsafeModelError: The file isn't what its name says, refers to other files, or unpacks
             to far more than its size.
     """
-    with _telling(path, "not a Keras model"):
+    with _model_file_errors(path, "not a Keras model"):
         is_zip = _is_zip(path)
         if not unsafe:
             _check(path, is_zip)
@@ -84,7 +84,7 @@ def check_weights(path: Path) -> None:
         ModelFileError: The file is damaged, or not a weights file.
         UnsafeModelError: As for `read_architecture`.
     """
-    with _telling(path, "no weights"):
+    with _model_file_errors(path, "no weights"):
         _check(path, _is_zip(path))
 
 
@@ -120,7 +120,7 @@ def _parse(text: str | bytes) -> Any:
 
 
 @contextmanager
-def _telling(path: Path, what: str) -> Iterator[None]:
+def _model_file_errors(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except GradcamError:

@@ -101,8 +101,8 @@ def has_onednn_on() -> bool | None:
 def replaced_operations(replace: Replacement) -> Iterator[None]:
     """Lets a function replace operations while this thread adds them to graphs.
 
-    TensorFlow calls its own debugger for each operation. There is no other way to intervene
-    between a network and TensorFlow's kernels for every library that may have made the network.
+    TensorFlow has this hook for its own debugger. There is no other way to intervene between a
+    network and TensorFlow's kernels that works for every library that may have made the network.
     Without it, operations aren't replaced, and those without a CPU kernel fail with
     TensorFlow's own message.
 

@@ -1,4 +1,4 @@
-"""Where a tensor has its channels: last, as everywhere in this package, or first."""
+"""The layout of tensors: channels last, as everywhere in this package, or channels first."""
 
 from __future__ import annotations
 

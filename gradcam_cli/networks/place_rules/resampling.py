@@ -160,7 +160,7 @@ def _padded(places: Places, index: int, before: int, after: int) -> Places:
 
 
 def _space_to_batch(step: Step) -> Places | None:
-    """Handles TensorFlow's dilated convolutions by other ones: cells move to the batch."""
+    """Follows dilated convolutions that TensorFlow emulates: cells move to the batch."""
     places, blocks, margins = step.places[0], step.value(1), step.value(2)
     if blocks is None or margins is None:
         return None

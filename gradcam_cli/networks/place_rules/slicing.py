@@ -33,7 +33,7 @@ def _split(step: Step) -> list[Places | None]:
         length = step.shape(output)[index]
         found.append(sliced(step, tensor, places, index, (start, length, 1)))
         start += length
-    # The outputs aren't distinguished, so any of them may use the input.
+    # Which output is used isn't distinguished, so all tokens of the input count as used.
     step.readers.pop(tensor, None)
     return found
 

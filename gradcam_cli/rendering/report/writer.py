@@ -116,7 +116,7 @@ class ReportWriter:
         self._assets = path.with_name(f"{path.stem}{_ASSETS_SUFFIX}")
         color_table(options.colormap)
         check_may_replace(path)
-        with self._telling_of_spool():
+        with self._spool_errors():
             self._previews: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, see __exit__
         if options.assets:
             self._prepare_assets()
@@ -149,7 +149,7 @@ class ReportWriter:
         Raises:
             OutputError: It can't be written.
         """
-        with self._telling_of_spool():
+        with self._spool_errors():
             self._previews.seek(0)
         previews: Iterator[str] = (line.rstrip(b"\n").decode("ascii") for line in self._previews)
         with written_whole(self.path, "--report") as file:
@@ -184,13 +184,13 @@ class ReportWriter:
     def _spool(self, preview: Preview) -> int:
         number = self._spooled
         self._spooled += 1
-        with self._telling_of_spool():
+        with self._spool_errors():
             line = f"data:image/webp;base64,{_to_text(preview.data)}\n"
             self._previews.write(line.encode("ascii"))
         return number
 
     @contextlib.contextmanager
-    def _telling_of_spool(self) -> Iterator[None]:
+    def _spool_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
