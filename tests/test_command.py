@@ -436,7 +436,9 @@ def test_layers_by_name_and_index(invoke, dog, tmp_path):
     assert "keep" in done.stderr
     done = invoke("dog.jpg", "-l", "-3", "--json")
     assert json.loads(done.stdout)["layer"] == "top_activation"
-    assert files(tmp_path) == ["dog.jpg", "dog_gradcam.png"]
+    assert files(tmp_path) == [
+        "dog.jpg", "dog_gradcam_448_block5c_add.png", "dog_gradcam_layer-3.png"
+    ]  # fmt: skip
 
 
 def test_heatmap_stands_alone_before_a_path(invoke, dog, tmp_path):

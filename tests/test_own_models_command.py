@@ -66,7 +66,7 @@ def test_truth_by_folders_and_only_wrong(run_gradcam, color_model, photos, tmp_p
     done = run_gradcam("photos", "-m", color_model, "--truth", "folders", "-o", "all")
     assert done.stdout.count("✓") == 3
     assert done.stdout.count("✗ true class: red") == 1
-    assert len(list((tmp_path / "all").rglob("*_gradcam.png"))) == 4
+    assert len(list((tmp_path / "all").rglob("*_gradcam_*.png"))) == 4
 
 
 def test_truth_by_a_table(run_gradcam, color_model, photos, tmp_path):
@@ -113,9 +113,9 @@ def test_a_small_network_gives_a_sharp_overlay(run_gradcam, color_model, samples
     assert done.returncode == 0, done.stderr
     assert "preprocessing 0-1 (a guess: the model gives no hint" in done.stdout
     original = Image.open(samples / "macaw.jpg").convert("RGB")
-    overlay = Image.open(tmp_path / "macaw_gradcam.png")
+    overlay = Image.open(tmp_path / f"macaw_gradcam_{color_model.stem}.png")
     assert overlay.size == original.size
-    heat = np.load(tmp_path / "macaw_heatmap.npy")
+    heat = np.load(tmp_path / f"macaw_heatmap_{color_model.stem}.npy")
     levels = (heat * 255 + 0.5).astype(int)
     jet = mpl.colormaps["jet"](np.arange(256), bytes=True)[..., :3][levels]
     expected = (np.asarray(original, float) + jet) / 2

@@ -54,7 +54,7 @@ def test_names_in_what_commands_print(run, nasty_model, save_picture, tmp_path, 
     assert f"→ {SHOWN}.html" in done.stdout
     check(done.stdout)
     done = run(f"{NASTY}.png", *nasty_model, **environment)
-    assert f"→ {SHOWN}_gradcam.png" in done.stdout
+    assert f"→ {SHOWN}_gradcam_" in done.stdout
     assert r"\x1b[2J0" in done.stdout
     check(done.stdout)
     done = run(f"{NASTY}.jpg", *nasty_model, **environment)

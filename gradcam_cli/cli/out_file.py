@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import OutputError, UsageError
+from gradcam_cli.errors import UsageError
 from gradcam_cli.files.finding import SUFFIXES, InputPicture
 from gradcam_cli.files.marks import is_marked
 from gradcam_cli.files.name_pattern import literal_pattern
@@ -34,8 +34,8 @@ def take_out_file(
         into that folder.
 
     Raises:
-        UsageError: The name can't be that of all files that would be written.
-        OutputError: There is a file of that name that the tool didn't write.
+        UsageError: The name can't be that of all files that would be written, or is that of a
+            file that the tool didn't write.
     """
     path, write = job.write.out, job.write
     if path is None or not _is_file(path, str(given.get("out"))):
@@ -59,7 +59,7 @@ def take_out_file(
             f"{told} names one file, but each class gets its own; give a folder ({path.stem}/)"
         )
     if path.exists() and not is_marked(path):
-        raise OutputError(
+        raise UsageError(
             f"{told}: exists already, and gradcam didn't write it; choose another name"
         )
     named = replace(

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.name_pattern import NamePattern
 from gradcam_cli.files.naming import result_folder, wanted_names
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote, list_below
 
@@ -52,7 +53,7 @@ def cut(
     pictures: Sequence[InputPicture],
     out: AnyPath | None,
     size: int | None = None,
-    before_stem: str | None = "",
+    pattern: NamePattern | None = None,
 ) -> Iterator[Block]:
     """Cuts pictures into blocks, in order.
 
@@ -65,15 +66,14 @@ def cut(
         size: The number of pictures in a block, which may have a few more. None for a size
             that depends only on the number of pictures, so that a repeated run has the same
             blocks on any cluster.
-        before_stem: The start of each result's name, before the name of the picture; None if
-            it isn't known.
+        pattern: The pattern of the names of results; None for the usual names.
 
     Raises:
         StorageError: The store of the results can't be listed.
     """
     if size is None:
         size = max(_SMALLEST, min(len(pictures) // _USUAL_NUMBER, _LARGEST))
-    listing = _Listing(out, before_stem)
+    listing = _Listing(out, pattern)
     block: list[InputPicture] = []
     index = 0
     for group in _groups(pictures, out):
@@ -140,9 +140,10 @@ def _join(joined: dict[int, int], one: int, other: int) -> None:
 class _Listing:
     """The names in a store below the folder for results, from a single listing."""
 
-    def __init__(self, out: AnyPath | None, before_stem: str | None) -> None:
+    def __init__(self, out: AnyPath | None, pattern: NamePattern | None) -> None:
         self._out = out
-        self._before_stem = before_stem
+        self._before_stem = "" if pattern is None else pattern.before_stem
+        self._after_stem = "_" if pattern is None else ""
         self._names: dict[str, list[str]] = {}
         if out is not None and is_remote(out) and is_folder(out):
             for *folders, name in list_below(out):
@@ -164,7 +165,7 @@ class _Listing:
                 if len(beginning) > _COMPARED_LENGTH or self._before_stem is None:
                     wanted.update(names)
                     continue
-                begun = f"{self._before_stem}{beginning}"
+                begun = f"{self._before_stem}{beginning}{self._after_stem}"
                 for name in islice(names, bisect_left(names, begun), None):
                     if not name.startswith(begun):
                         break

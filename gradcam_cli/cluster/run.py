@@ -105,9 +105,8 @@ def explain_on_cluster(
         if block_size is None and job.explain.runs_many_times:
             # Each picture takes seconds, so with large blocks workers would end far apart.
             block_size = _SLOW_BLOCK
-        pattern = job.write.name
-        before_stem = "" if pattern is None else NamePattern(pattern).before_stem
-        blocks = list(cut(pictures, job.write.out, block_size, before_stem))
+        pattern = None if job.write.name is None else NamePattern(job.write.name)
+        blocks = list(cut(pictures, job.write.out, block_size, pattern))
         answers = _answers(ray, blocks, pictures, job)
         with contextlib.closing(answers):
             first = next(answers)
