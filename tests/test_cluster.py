@@ -340,7 +340,7 @@ def test_a_run_on_a_cluster_goes_on(photos, of_cluster):
 
 
 def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):
-    refused = pytest.raises(UnknownModelError, match="there is no model 'nix'")
+    refused = pytest.raises(UnknownModelError, match="there is no model and no file 'nix'")
     job = make_job(model="nix", out=Path("maps"), workers=1)
     with refused, explain_on_cluster(photos, job):
         pass

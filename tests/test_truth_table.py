@@ -52,6 +52,11 @@ def test_a_missing_table_is_told_in_one_line(tmp_path):
             TruthNames(path)
 
 
+def test_nearly_folders_is_told_what_it_may_mean():
+    with pytest.raises(UsageError, match=r"--truth folder: .* file; did you mean folders\?$"):
+        TruthNames("folder")
+
+
 def pictures_in(*folders):
     return [InputPicture(Path("photos", folder, "1.jpg"), Path(folder)) for folder in folders]
 

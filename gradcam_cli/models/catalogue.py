@@ -206,7 +206,7 @@ def find_model(name: str) -> CatalogueModel:
     except KeyError:
         hint = suggestion(name, CATALOGUE, spelling=_normalize)
         raise UnknownModelError(
-            f"there is no model {name!r}{hint} ('gradcam models' lists all of them)"
+            f"there is no model and no file {name!r}{hint} ('gradcam models' lists all of them)"
         ) from None
 
 

@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
-from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, unreadable
+from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, suggestion, unreadable
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, file_name, is_remote, readable, to_path
 from gradcam_cli.files.tables import read_cell
@@ -19,6 +19,7 @@ from gradcam_cli.models.labels import Labels
 FOLDERS = "folders"
 # Of each name that fits several classes, where several names are wrong.
 _MATCHES_OF_EACH = 4
+_LIKENESS = 0.8
 _ROWS = "each row should hold a picture and its class"
 
 
@@ -205,7 +206,8 @@ def _read_table(path: AnyPath) -> dict[AnyPath, NamedClass]:
                 for key in keys:
                     table[key] = named
     except (OSError, ValueError, csv.Error) as error:
-        raise unreadable(f"--truth {path}", error) from error
+        hint = suggestion(str(path), [FOLDERS], likeness=_LIKENESS)
+        raise UsageError(f"{unreadable(f'--truth {path}', error)}{hint}") from error
     if not table:
         raise UsageError(f"--truth {path}: {_ROWS}")
     return table
