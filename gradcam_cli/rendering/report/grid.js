@@ -9,9 +9,11 @@ const grid = (() => {
   const CHIPS = 18;
   const THUMBNAIL_SIDE = 96;
   const FRAME_BUDGET = 8;
+  // So many are there as soon as the page has loaded, for screenshots and printers, and stay.
+  const EAGER = 100;
   const filter = { query: "", classes: new Set(), outcome: "all", bin: null };
 
-  // The cards. What is far from the screen holds no pixels.
+  // The cards. Beyond the first ones, what is far from the screen holds no pixels.
 
   const list = byId("grid");
   const observer = new IntersectionObserver(
@@ -93,7 +95,7 @@ const grid = (() => {
 
   function hide(card) {
     waiting.delete(card);
-    if (!card.levels) return;
+    if (!card.levels || card.number < EAGER) return;
     card.item.querySelector("img").removeAttribute("src");
     card.item.querySelector("canvas").width = 0;
     card.levels = undefined;
@@ -287,6 +289,10 @@ const grid = (() => {
   drawOutcomes();
   drawChips(false);
   sort("file");
+  for (const card of cards.slice(0, EAGER)) {
+    card.item.querySelector("img").decoding = "sync";
+    show(card);
+  }
   for (const card of cards) observer.observe(card.item);
 
   return { list, cardOf, shown: () => shown };
