@@ -53,6 +53,8 @@ highlight_options = {"console": {"stripall": False}}
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+# TensorFlow's remarks on the machine that builds the site.
+nb_output_stderr = "remove"
 
 # The long list of arguments stands at `__init__` alone, not at every class that inherits it.
 autodoc_class_signature = "separated"
@@ -67,6 +69,8 @@ html_theme = "furo"
 html_title = "gradcam"
 html_copy_source = False
 html_show_sphinx = False
+html_static_path = ["site/static"]
+html_css_files = ["pages.css"]
 templates_path = ["site"]
 html_additional_pages = {"index": "to_home.html"}
 html_math_renderer = "mathml"
