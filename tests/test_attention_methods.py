@@ -246,7 +246,7 @@ def excitation(x):
     [
         (attention_in_windows, "within parts of the picture"),
         (attention_to_fewer_keys, "fewer keys"),
-        (pooling_by_attention, "queries that aren.t tokens themselves"),
+        (pooling_by_attention, "queries that aren't tokens themselves"),
         (excitation, "has no attention"),
     ],
 )

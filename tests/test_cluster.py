@@ -355,7 +355,7 @@ def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):
             make_job(out=Path("maps"), report=Path("report.html")),
             "--report collects all pictures on one machine",
         ),
-        (make_job(out=UPath("memory://maps")), "memory://maps: the memory of one process"),
+        (make_job(out=UPath("memory://maps")), "memory://maps: several workers can't share"),
         (make_job(out=UPath("http://host/maps")), "http:// addresses are read-only"),
     ],
 )

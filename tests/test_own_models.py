@@ -586,5 +586,5 @@ def test_labels_that_do_not_fit_are_refused(saved, tmp_path):
 
 def test_weights_do_not_go_with_a_file(saved, tmp_path):
     (tmp_path / "x.h5").touch()
-    with pytest.raises(GradcamError, match=r"--weights needs a model.s name"):
+    with pytest.raises(GradcamError, match=r"--weights needs a model's name"):
         saved(functional(), weights=tmp_path / "x.h5")

@@ -190,6 +190,10 @@ def explain(
             warning = run.ready.describe_collapse(pictures)
             if warning is not None:
                 say_warning(warning)
+        if run.ready is not None and run.ready.task.targets.truth is not None and not quiet:
+            guesses = run.ready.task.targets.truth.describe_guesses()
+            if guesses is not None:
+                say_warning(guesses)
         if verbose:
             how = "" if run.ready is None else f"{_describe_input(run.ready)}; "
             say(f"{how}ready after {loaded - started:.1f} s", err=True)

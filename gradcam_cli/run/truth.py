@@ -117,18 +117,51 @@ class Truth:
             UnknownClassError: It lacks some, or names fit several classes; all are listed.
         """
         wrong: dict[str, tuple[NamedClass, UnknownClassError]] = {}
-        names = set()
+        names: dict[str, NamedClass] = {}
         for picture in _one_of_each_folder(pictures) if self._by_folders else pictures:
             named = self._names.of(picture)
             if named is None:
                 continue
-            names.add(named.name)
+            names[named.name] = named
             try:
                 self._find(named.name)
             except UnknownClassError as error:
                 wrong.setdefault(named.name, (named, error))
+        if self._by_folders and len(names) == 1 and not wrong:
+            # A folder of all pictures, whose name ("val") may be a part of a class's ("valley").
+            try:
+                self._labels.find(*names, by_part=False)
+            except UnknownClassError as error:
+                wrong = {name: (named, error) for name, named in names.items()}
         if wrong:
             raise self._describe(list(wrong.values()), len(names))
+
+    def describe_guesses(self) -> str | None:
+        """Lists the names that were understood because they are a part of a class's name.
+
+        Returns:
+            A warning in one line; None if all names seen so far are whole.
+        """
+        guesses = [
+            f"{name!r} as {self._labels.name(index)!r} ({index})"
+            for name, index in self._indices.items()
+            if not self._is_whole(name)
+        ]
+        if not guesses:
+            return None
+        more = len(guesses) - _MATCHES_OF_EACH
+        rest = f" and {more} more" if more > 0 else ""
+        return (
+            f"--truth {self._names.source}: understood {', '.join(guesses[:_MATCHES_OF_EACH])}"
+            f"{rest}; if that is wrong, use the whole name or the index of the class"
+        )
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            self._labels.find(name, by_part=False)
+        except UnknownClassError:
+            return False
+        return True
 
     def _find(self, name: str) -> int:
         if name not in self._indices:
