@@ -75,6 +75,26 @@ def test_folders_are_found_as_classes_are():
     assert [truth.of(picture) for picture in pictures] == [281, 283, 285, 281, 223]
 
 
+def test_a_flat_folder_is_no_class_because_of_a_part_of_its_name():
+    truth = Truth(TruthNames("folders"), imagenet_labels())
+    assert str(refusal(truth, pictures_in("val", "val"))) == (
+        "--truth folders: photos/val: no class is called 'val'; did you mean vale or vault or "
+        "vat? (put the pictures of each class into a folder with its name)"
+    )
+    truth.check(pictures_in("valley"))
+
+
+def test_what_was_understood_of_a_part_of_a_name_is_told():
+    truth = Truth(TruthNames("folders"), imagenet_labels())
+    truth.check(pictures_in("281", "n02123394", "tabby cat"))
+    assert truth.describe_guesses() is None
+    truth.check(pictures_in("val", "schipper"))
+    assert truth.describe_guesses() == (
+        "--truth folders: understood 'val' as 'valley' (979), 'schipper' as 'schipperke' (223); "
+        "if that is wrong, use the whole name or the index of the class"
+    )
+
+
 def test_a_picture_that_is_linked_belongs_to_the_folder_with_the_link(tmp_path, save_picture):
     save_picture(tmp_path / "all/1.png")
     (tmp_path / "dog").mkdir()

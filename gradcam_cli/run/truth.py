@@ -119,20 +119,21 @@ class Truth:
         wrong: dict[str, tuple[NamedClass, UnknownClassError]] = {}
         names: dict[str, NamedClass] = {}
         for picture in _one_of_each_folder(pictures) if self._by_folders else pictures:
-            named = self._names.of(picture)
-            if named is None:
+            said = self._names.of(picture)
+            if said is None:
                 continue
-            names[named.name] = named
+            names[said.name] = said
             try:
-                self._find(named.name)
+                self._find(said.name)
             except UnknownClassError as error:
-                wrong.setdefault(named.name, (named, error))
+                wrong.setdefault(said.name, (said, error))
         if self._by_folders and len(names) == 1 and not wrong:
             # A folder of all pictures, whose name ("val") may be a part of a class's ("valley").
+            ((name, named),) = names.items()
             try:
-                self._labels.find(*names, by_part=False)
+                self._labels.find(name, by_part=False)
             except UnknownClassError as error:
-                wrong = {name: (named, error) for name, named in names.items()}
+                wrong[name] = named, error
         if wrong:
             raise self._describe(list(wrong.values()), len(names))
 
