@@ -24,6 +24,8 @@ SLOWEST_FILES = [
     "test_processors.py",
     "test_attention_truth.py",
     "test_cell_places.py",
+    "test_documented_commands.py",
+    "test_tutorial.py",
     "test_catalogue.py",
     "test_evaluate_command.py",
     "test_attention_methods.py",
@@ -34,6 +36,7 @@ SLOWEST_FILES = [
     "test_explainers.py",
     "test_command.py",
     "test_report_page.py",
+    "test_documentation_site.py",
     "test_resume.py",
     "test_cluster.py",
 ]
