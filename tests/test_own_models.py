@@ -445,7 +445,7 @@ def test_a_saved_model_has_the_maps_of_its_model(tmp_path, pictures, which):
     folder = tmp_path / "exported"
     if which == "keras 3 export":
         model = nested(2)
-        model.export(folder, verbose=False)
+        model.export(folder)
         activations = model.layers[2](pictures / 255).numpy()
     else:
         model = keras2_model()
