@@ -291,7 +291,7 @@ def test_random_upper_layers_are_noticed_by_all_that_know_a_class():
 
 
 def test_the_command_places_a_map_of_tokens(tmp_path, monkeypatch, samples):
-    attention_networks.build().export(tmp_path / "saved", verbose=False)
+    attention_networks.build().export(tmp_path / "saved")
     monkeypatch.chdir(tmp_path)
     Image.open(samples / "dog.jpg").resize((40, 24)).save("dog.png")
     options = ["--model", "saved", "--preprocess", "none", "--json", "-v"]

@@ -170,7 +170,7 @@ def test_methods(classifiers, pictures, method):
 
 @pytest.mark.processor
 def test_a_saved_model(folder, pictures):
-    classifiers = load_both(folder, twins(), lambda model, path: model.export(path, verbose=False))
+    classifiers = load_both(folder, twins(), lambda model, path: model.export(path))
     assert classifiers[0].input_shape == (SIZE, SIZE, 3)
     assert len(check_inside(classifiers, pictures)) > 15
     check_same(classifiers, pictures, method="fullgrad")
@@ -178,7 +178,7 @@ def test_a_saved_model(folder, pictures):
 
 def test_a_saved_model_has_the_gradients_of_its_model(classifiers, folder, pictures):
     """Those that the exported model brings along belong to a graph that isn't there any more."""
-    twins()[1].export(folder / "whole", verbose=False)
+    twins()[1].export(folder / "whole")
     exported = load_classifier(ModelOptions(str(folder / "whole"), preprocess="0-1"))
     check_same([exported, classifiers[1]], pictures, method="fullgrad")
 
@@ -229,7 +229,7 @@ def test_operations_within_a_layer(pictures):
 
 def test_operations_of_a_saved_model(tmp_path, pictures):
     models = with_own_layers(blocks=True)
-    classifiers = load_both(tmp_path, models, lambda model, path: model.export(path, verbose=False))
+    classifiers = load_both(tmp_path, models, lambda model, path: model.export(path))
     check_inside(classifiers, pictures)
     check_same(classifiers, pictures, method="fullgrad")
 

@@ -178,7 +178,7 @@ def test_sparse_maps_are_scaled_to_their_percentile():
 
 
 def test_perturbing_a_saved_model(classifier, tmp_path):
-    classifier.network.model.export(tmp_path / "saved", verbose=False)
+    classifier.network.model.export(tmp_path / "saved")
     saved = load_classifier(ModelOptions(str(tmp_path / "saved"), preprocess="none"))
     for method in ("ablationcam", "fullgrad", "guidedgradcam"):
         expected = Explainer(classifier, method=method).explain(PICTURES, [[0, 1]] * 3)

@@ -32,7 +32,7 @@ def test_a_saved_model_is_guided_as_its_model(small_model, tmp_path, classify):
     # With weights of both signs there is much that guidance stops.
     draw = np.random.default_rng(6)
     model.set_weights([draw.normal(0, 1, weight.shape) for weight in model.get_weights()])
-    model.export(tmp_path / "exported", verbose=False)
+    model.export(tmp_path / "exported")
     pictures = draw.uniform(0, 1, (2, 16, 16, 3)).astype(np.float32)
     expected, found = (
         Explainer(classifier, "last", "guidedgradcam").explain(pictures, [[0, 1]] * 2).maps

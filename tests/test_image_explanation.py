@@ -86,7 +86,7 @@ def test_models_are_loaded_by_name_and_file(tmp_path):
                               keras.layers.GlobalAveragePooling2D()])  # fmt: skip
     small.save(tmp_path / "small.keras")
     assert gradcam_cli.GradCAM(load_model(str(tmp_path / "small.keras"))).conv_layer.filters == 2
-    small.export(tmp_path / "exported", verbose=False)
+    small.export(tmp_path / "exported")
     with pytest.raises(UnsupportedModelError, match="has no Keras layers"):
         load_model(str(tmp_path / "exported"))
 

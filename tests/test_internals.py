@@ -89,7 +89,7 @@ def compute(classifier):
 def save(path):
     """Writes what is computed where nothing is there but what is promised."""
     classifier = make_classifier()
-    classifier.network.model.export(f"{path}.exported", verbose=False)
+    classifier.network.model.export(f"{path}.exported")
     take_away()
     with pytest.raises(UnsupportedModelError, match=r"save the model as a \.keras file"):
         load_classifier(ModelOptions(f"{path}.exported"))

@@ -33,7 +33,7 @@ def averaged():
 @pytest.fixture(scope="module")
 def exported(with_class_token, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "vit"
-    with_class_token.export(folder, verbose=False)
+    with_class_token.export(folder)
     return folder
 
 
