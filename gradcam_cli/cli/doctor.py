@@ -56,12 +56,12 @@ _TO_KEY = re.compile(r"\W+")
 Facts = Mapping[str, str | int | list[str]]
 
 
-@click.command(short_help="Print what a bug report needs to say.")
+@click.command(short_help="Print versions, devices and settings for a bug report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @debug_option
 @click.pass_context
 def doctor(ctx: click.Context, /, as_json: bool) -> None:
-    """Prints versions, devices and settings, to be pasted into a bug report.
+    """Prints versions, devices and settings, to paste into a bug report.
 
     Paths in your home folder are abbreviated with ~.
 
@@ -164,10 +164,10 @@ def _without_paths(text: str) -> str:
 def _terminal() -> str:
     console = stdout_console()
     if not console.is_terminal:
-        return "none: the output goes to a file or a pipe"
+        return "none (output to a file or pipe)"
     columns, lines = shutil.get_terminal_size()
     colors = _COLORS.get(console.color_system or "", "no colours")
     return (
         f"{os.environ.get('TERM', 'unknown')}, {columns}×{lines}, {colors}, "
-        f"pictures by {detect_terminal()}, {sys.stdout.encoding}"
+        f"pictures as {detect_terminal()}, {sys.stdout.encoding}"
     )

@@ -95,5 +95,5 @@ def _tell(error: Exception) -> int:
             say(describe_error(error), err=True)
         return error.exit_code
     named = f"{type(error).__name__}: {error}"
-    say(f"Error: {visible(named)} (--debug shows where)", err=True)
+    say(f"Error: {visible(named)} (add --debug to see where)", err=True)
     return GradcamError.exit_code

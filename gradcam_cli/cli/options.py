@@ -129,7 +129,7 @@ def _refuse_path(ctx: click.Context, parameter: click.Parameter, value: str | No
     """Tells who takes the option's old name, --output, for a place to write to."""
     if value is not None and (set(value) & {"/", "\\"} or Path(value).suffix.lower() in SUFFIXES):
         raise click.BadParameter(
-            f"{value!r} is no output of a model; --out says where overlays are written"
+            f"{value!r} is a path, not an output of a model; to choose where to write, use --out"
         )
     return value
 

@@ -43,24 +43,24 @@ def take_out_file(
     told = f"--out {path}"
     if path.suffix.lower() not in SUFFIXES or not carries_mark(path):
         raise UsageError(
-            f"{told}: an overlay is written as {', '.join(PICTURE_FORMATS)}; name such a file, or "
-            f"a folder"
+            f"{told}: overlays can be written as {', '.join(PICTURE_FORMATS)}; choose one of these "
+            f"formats or a folder"
         )
     if given.get("format") not in (None, format_for(path)):
-        raise UsageError(f"{told} and --format {write.format} say different formats")
+        raise UsageError(f"{told} and --format {write.format} are different formats")
     if write.name is not None:
-        raise UsageError(f"{told} names a file already; leave out --name, or give a folder")
+        raise UsageError(f"{told} is a file name already; leave out --name or choose a folder")
     if len(pictures) > 1:
         raise UsageError(
-            f"{told} names one file for {len(pictures)} pictures; give a folder ({path.stem}/)"
+            f"{told} is one file for {len(pictures)} pictures; choose a folder ({path.stem}/)"
         )
     if job.writes_one_a_class:
         raise UsageError(
-            f"{told} names one file, but each class gets its own; give a folder ({path.stem}/)"
+            f"{told} is one file, but each class needs its own; choose a folder ({path.stem}/)"
         )
     if path.exists() and not is_marked(path):
         raise UsageError(
-            f"{told}: exists already, and gradcam didn't write it; choose another name"
+            f"{told}: exists already and was not written by gradcam; choose another name"
         )
     named = replace(
         write,

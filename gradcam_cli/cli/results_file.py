@@ -135,7 +135,7 @@ class ResultsFile:
 
     def _strange(self, what: str) -> UsageError:
         return UsageError(
-            f"--json {self.path}: {what} is no result of gradcam; choose another file"
+            f"--json {self.path}: {what} is not a result of gradcam; choose another file"
         )
 
     def _rewrite(self) -> None:

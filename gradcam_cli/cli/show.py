@@ -57,13 +57,13 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     type=MethodName(),
     default=DEFAULT_METHOD,
     show_default=True,
-    help="How the map is computed.",
+    help="The method that computes the map ('gradcam methods' lists them).",
 )
 @filled_with(
     "wanted",
     ExplainOptions,
     classes_option("The class to explain. Can be repeated. [default: the most probable]"),
-    fit_option("How the picture fits the network's input."),
+    fit_option("How to fit the picture into the network's input (see 'gradcam explain --help')."),
 )
 @filled_with(
     "draw",
@@ -78,8 +78,8 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     "--as",
     "kind",
     type=click.Choice([_WINDOW, *TERMINAL_KINDS]),
-    help="Where to show it. [default: a window where there is a display, else what the terminal "
-    "can do]",
+    help="Where to show it. [default: a window if there is a display, else the best that the "
+    "terminal supports]",
 )
 @debug_option
 @click.pass_context
@@ -95,12 +95,12 @@ def show(
     machine: MachineOptions,
     kind: str | None,
 ) -> None:
-    """Explains one picture on the screen and writes nothing.
+    """Explains one picture on the screen, without writing a file.
 
-    Where there is a display a window opens with the figure. Terminals that can show pictures
-    (kitty, iTerm2 and those with sixel graphics) show it inline; all others draw the overlay
-    from coloured half blocks. Without colours (NO_COLOR) the picture is drawn in dots, and the
-    map beside it in shades.
+    If there is a display, the figure opens in a window. Terminals that can show pictures (kitty,
+    iTerm2 and those with sixel graphics) show it inline. Other terminals show the overlay in
+    coloured half blocks. Without colours (NO_COLOR), the picture is drawn in dots and the map
+    beside it in shades.
 
     \b
     Examples:
@@ -115,12 +115,12 @@ def show(
 
     if kind == _WINDOW and not can_open_window():
         raise UsageError(
-            "--as window: there is no display here, or no toolkit that Matplotlib can use on it "
-            "(python3-tk is one)"
+            "--as window: there is no display, or no toolkit that Matplotlib can use (such as "
+            "python3-tk)"
         )
     # Both ask the terminal for the size of its characters, and read the answer.
     if kind in _ASKING and sys.stdout.isatty() and not sys.stdin.isatty():
-        raise UsageError(f"--as {kind}: standard input has to be the terminal")
+        raise UsageError(f"--as {kind}: standard input must be the terminal")
     if kind is None:
         kind = _WINDOW if can_open_window() else detect_terminal()
         if kind == _BLOCKS and not has_colors():

@@ -55,7 +55,7 @@ def probe_tensorflow() -> TensorFlowFacts:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return TensorFlowFacts(error=f"its import takes more than {_PATIENCE} s")
+            return TensorFlowFacts(error=f"importing it takes more than {_PATIENCE} s")
         except OSError as error:
             return TensorFlowFacts(error=f"Python cannot be started again ({error.strerror})")
         answer.seek(0)
@@ -63,7 +63,9 @@ def probe_tensorflow() -> TensorFlowFacts:
     try:
         return TensorFlowFacts(**json.loads(lines[-1]))
     except (IndexError, TypeError, ValueError):
-        return TensorFlowFacts(error=f"its import ends Python ({_describe_end(ended.returncode)})")
+        return TensorFlowFacts(
+            error=f"importing it ends Python ({_describe_end(ended.returncode)})"
+        )
 
 
 def _describe_end(code: int) -> str:
