@@ -275,5 +275,5 @@ def test_pictures_of_several_folders_may_share_a_name(tmp_path):
     job = make_job(name="map", out=tmp_path)
     one, other = (InputPicture(Path(name, "a.jpg"), Path(name)) for name in ("one", "other"))
     job.check_names([one, other])
-    with pytest.raises(UsageError, match=r"put \{stem\} into it"):
+    with pytest.raises(UsageError, match=r"add \{stem\} to it"):
         job.check_names([one, other, InputPicture(Path("one", "b.jpg"), Path("one"))])

@@ -134,8 +134,8 @@ def test_classes_without_names_have_no_folders():
     truth = Truth(TruthNames("folders"), numbered_labels(3))
     error = refusal(truth, pictures_in("ant", "bee"))
     assert str(error) == (
-        "--truth folders: the model's 3 classes have no names, and there are 2 folders; give "
-        "names with --labels FILE"
+        "--truth folders: the model's 3 classes have no names, and there are 2 folders; "
+        "name the classes with --labels FILE"
     )
     truth.check(pictures_in("0", "2"))
 
@@ -165,5 +165,5 @@ def test_a_table_of_other_pictures_is_refused_but_may_lack_some(tmp_path):
     names.check([unknown, known])
     with pytest.raises(UsageError, match="contains none of the pictures"):
         names.check([unknown])
-    with pytest.raises(TruthError, match=r"z\.jpg: the table of --truth doesn't have"):
+    with pytest.raises(TruthError, match=r"z\.jpg: not in the table of --truth"):
         Truth(names, LABELS).of(unknown)

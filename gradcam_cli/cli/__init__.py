@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints."""
+"""The command line: parses options, calls the other packages and prints."""
 
 from __future__ import annotations
 

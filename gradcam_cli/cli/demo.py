@@ -54,10 +54,10 @@ def demo(ctx: click.Context, /, out: Path) -> None:
 
 
 def _copy_pictures(folder: Path) -> list[Path]:
-    """Copies the pictures to a folder, unless they are there.
+    """Copies the pictures to a folder, unless they are there already.
 
     Raises:
-        OutputError: They can't be written there, or the folder has other files by their names.
+        OutputError: They can't be written, or the folder has other files with their names.
     """
     copies = []
     for picture in sorted(files(__package__).joinpath(_PICTURES).iterdir(), key=lambda p: p.name):

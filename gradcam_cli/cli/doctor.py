@@ -1,4 +1,4 @@
-"""``gradcam doctor``: the installation and the machine, for a bug report."""
+"""``gradcam doctor``: describes the installation and the machine for a bug report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gradcam_cli.runtime.processor import processor_features, processor_name, sy
 from gradcam_cli.version import __version__
 
 _FAILED = 1
-# Under which names TensorFlow is installed; the first is the usual one.
+# The distributions that contain TensorFlow. The first is the usual one.
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tf-nightly", "tensorflow-macos", "tensorflow-intel")
 _PACKAGES = {
     "tf-keras": ("tf-keras", "tf-keras-nightly"),
@@ -150,12 +150,12 @@ def _folder(folder: Path) -> str:
 
 
 def _without_paths(text: str) -> str:
-    """Abbreviates folders whose names may say who the user is, or what they work on."""
+    """Abbreviates folders whose names may reveal who the user is or what they work on."""
     short = {os.environ.get(name, ""): f"${name}" for name in _FOLDERS}
     short |= dict.fromkeys((*sys.path, sys.prefix, sys.base_prefix), "<Python>")
     short[os.path.expanduser("~")] = "~"
     for folder in sorted(short, key=len, reverse=True):
-        # Neither nothing nor the root.
+        # Skip "" and "/".
         if len(folder) > 1:
             text = text.replace(folder, short[folder])
     return text

@@ -1,4 +1,4 @@
-"""``gradcam models``: what ``--model`` accepts."""
+"""``gradcam models``: lists what ``--model`` accepts."""
 
 from __future__ import annotations
 

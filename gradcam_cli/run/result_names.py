@@ -165,14 +165,14 @@ def check_names(
     """
     if write.name is None:
         return
-    pattern, told = NamePattern(write.name), f"--name {write.name!r}"
+    pattern, option = NamePattern(write.name), f"--name {write.name!r}"
     if one_a_class and not pattern.has(CLASS):
         raise UsageError(
-            f"{told} gives the overlays of several classes the same name; add {{class}} to it"
+            f"{option} gives the overlays of several classes the same name; add {{class}} to it"
         )
     if write.skip_existing and pattern.has(CLASS) and not classes_are_known:
         raise UsageError(
-            f"{told}: --skip-existing can't know the predicted class in advance; leave out "
+            f"{option}: --skip-existing can't know the predicted class in advance; leave out "
             f"{{class}} or --skip-existing"
         )
     given: Counter[tuple[AnyPath, str | None, str | None]] = Counter()
@@ -185,7 +185,7 @@ def check_names(
         if given[name] > 1:
             field = STEM if place is None else CLASS
             raise UsageError(
-                f"{told} gives several results in {folder} the same name; add {{{field}}} to it"
+                f"{option} gives several results in {folder} the same name; add {{{field}}} to it"
             )
 
 
