@@ -65,7 +65,9 @@ def best_layer(
     started = time.perf_counter()
     metrics = metrics or RANKING_METRICS
     if not any(ALL_METRICS[name].is_faithfulness for name in metrics):
-        raise UsageError(f"--metric: layers are ranked by faithfulness ({RANKING_METRICS[0]}, …)")
+        raise UsageError(
+            f"--metric: layers are ranked by faithfulness; add a metric like {RANKING_METRICS[0]}"
+        )
     measuring = prepare(ctx.meta[DEBUG], paths, layers, metrics=metrics, **parameters)
 
     from rich.text import Text

@@ -92,7 +92,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
             return value
         sides = str(value).lower().split("x")
         if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= 8192 for side in sides):
-            self.fail(f"{value!r} is not a side in pixels (224), nor HEIGHTxWIDTH (180x320)")
+            self.fail(f"{value!r} is not a side in pixels (224) or HEIGHTxWIDTH (180x320)")
         return int(sides[0]), int(sides[-1])
 
 

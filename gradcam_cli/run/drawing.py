@@ -17,7 +17,7 @@ from gradcam_cli.run.options import DrawOptions
 
 @dataclass(frozen=True)
 class DrawnMap:
-    """A map of one class by one explainer, at the size of the picture.
+    """A map of one class by one explainer, at the resolution of the picture.
 
     Attributes:
         laid: The map over the part of the picture that the network saw.

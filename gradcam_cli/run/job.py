@@ -253,7 +253,7 @@ def _load(job: Job) -> Classifier:
     from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.networks.precision import use_mixed_precision
 
-    # Half precision changes the network itself.
+    # Half precision changes the network itself, so the network must be built at once.
     classifier = load_classifier(job.model, deferred=not job.machine.mixed_precision)
     if job.machine.mixed_precision:
         use_mixed_precision(classifier.network)
