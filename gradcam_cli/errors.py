@@ -1,8 +1,7 @@
-"""Every failure a user can meet, by name.
+"""Every error that a user can meet, as a class.
 
-The message of each is one line for the user: what went wrong, with which file or
-option, and what to do next. Lines below it list what there is to choose from. The command
-line prints both without a traceback.
+Each message is one line for the user: what went wrong, with which file or option, and what to
+do next. Details below it list the choices. The command line prints both without a traceback.
 """
 
 from __future__ import annotations
@@ -10,21 +9,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 
-# Some libraries quote all that they were given.
+# Some libraries quote their whole input in an error.
 _LONGEST_REASON = 300
-# As many lines as a small terminal shows, with the command that they answer.
+# Fits on a small terminal together with the command.
 _MOST_DETAILS = 20
 
 
 class Terminated(KeyboardInterrupt):
-    """Somebody asked the command to end (SIGTERM)."""
+    """The command was asked to end (SIGTERM)."""
 
 
 class HungUp(KeyboardInterrupt):
     """The terminal of the command was closed (SIGHUP)."""
 
 
-# What each is called, and the exit code by which shells tell it: 128 and the signal's number.
+# The word for each, and its exit code by the shells' convention: 128 plus the signal's number.
 _INTERRUPTIONS = {
     KeyboardInterrupt: ("Interrupted", 130),
     Terminated: ("Terminated", 143),
@@ -33,26 +32,26 @@ _INTERRUPTIONS = {
 
 
 def describe_interruption(error: KeyboardInterrupt) -> tuple[str, int]:
-    """Says in a word or two what ended the command, and with which exit code."""
+    """Returns a short description of what ended the command, and the exit code for it."""
     return _INTERRUPTIONS.get(type(error), _INTERRUPTIONS[KeyboardInterrupt])
 
 
 class GradcamError(Exception):
-    """Base of all errors that `gradcam_cli` raises on purpose (exit code 1).
+    """Base class of the errors that `gradcam_cli` raises on purpose (exit code 1).
 
     Attributes:
         message: One line.
-        details: What it lists, a line each; mostly nothing.
+        details: Further lines; usually none.
     """
 
     exit_code = 1
 
     def __init__(self, message: str = "", details: Sequence[str] = ()) -> None:
-        """Takes what the user is told.
+        """Sets the text for the user.
 
         Args:
             message: One line.
-            details: What it lists, as the classes that a name fits.
+            details: Further lines, such as the classes that match a name.
         """
         super().__init__(message)
         self.message = message
@@ -62,17 +61,17 @@ class GradcamError(Exception):
         return "\n".join([self.message, *(f"  {line}" for line in self.first_details())])
 
     def first_details(self, number: int = _MOST_DETAILS) -> list[str]:
-        """Gives the first lines of the details, and how many there are besides.
+        """Returns the first details, followed by a line that counts the rest.
 
         Args:
-            number: How many lines there may be before the one that counts the others.
+            number: The maximum number of details, not counting that line.
         """
         more = len(self.details) - number
         return [*self.details[:number], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def reason(error: BaseException) -> str:
-    """Says in one line why something failed, as far as an error of another library tells."""
+    """Returns the reason for another library's error in one line of limited length."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
@@ -85,13 +84,13 @@ def suggestion(
     likeness: float = 0.6,
     spelling: Callable[[str], str] = str,
 ) -> str:
-    """Names what a misspelt name may have meant, for the message of an error.
+    """Suggests known names for a misspelt one, as the end of an error message.
 
     Args:
-        name: What was given.
-        known: The names that there are.
-        likeness: How like it a name must be, 0 to 1.
-        spelling: What of a name is compared.
+        name: The name that was given.
+        known: The names that exist.
+        likeness: The similarity that a suggestion needs at least, 0 to 1.
+        spelling: Converts a name to the form that is compared.
 
     Returns:
         "; did you mean ...?" with up to three names, the closest first; "" if none is close.
@@ -103,17 +102,17 @@ def suggestion(
 
 
 class UsageError(GradcamError):
-    """An option or argument can't be meant as it stands (exit code 2)."""
+    """An option or argument is invalid (exit code 2)."""
 
     exit_code = 2
 
 
 def unreadable(what: str, error: Exception) -> UsageError:
-    """Says in the same words for every option why the file that it names can't be read.
+    """Makes the error for a file that can't be read, with the same words for every option.
 
     Args:
-        what: The option and the file, as ``--labels names.txt``.
-        error: Why.
+        what: The option and the file, such as ``--labels names.txt``.
+        error: The cause.
 
     Returns:
         The error to raise.
@@ -124,7 +123,7 @@ def unreadable(what: str, error: Exception) -> UsageError:
 
 
 class ImageError(GradcamError):
-    """A picture can't be read: missing, not a picture, truncated or far too large."""
+    """A picture can't be read: it is missing, truncated, far too large or not a picture."""
 
 
 class OutputError(GradcamError):
@@ -132,69 +131,69 @@ class OutputError(GradcamError):
 
 
 class ReaderGoneError(GradcamError):
-    """Nobody reads what the command prints any more, as after ``| head -1``.
+    """The reader of standard output has stopped reading, as ``| head -1`` does.
 
-    That is no failure to be told: the exit code is that of a program that SIGPIPE ended.
+    No message is printed. The exit code is that of a program that SIGPIPE ended.
     """
 
     exit_code = 141
 
 
 class OutOfMemoryError(GradcamError):
-    """The network needs more memory for a single picture than there is."""
+    """There isn't enough memory to run the network on a single picture."""
 
 
 class StorageError(GradcamError):
-    """A store can't be reached or asked: no network, no permission, no such bucket."""
+    """A store can't be accessed: there is no network, no permission or no such bucket."""
 
 
 class ClusterError(GradcamError):
-    """A cluster can't be reached, or its workers can't do what they were asked."""
+    """A cluster can't be reached, or its workers fail."""
 
 
 class CheckpointError(GradcamError):
-    """A weights file isn't what it should be, or holds more than tensors."""
+    """A weights file can't be read, or contains more than tensors."""
 
 
 class WeightsError(GradcamError):
-    """The weights of a model can't be had, or don't belong to that model."""
+    """The weights of a model can't be obtained, or don't belong to that model."""
 
 
 class UnknownModelError(UsageError):
-    """No model goes by the name that was given."""
+    """No model has the given name."""
 
 
 class UnknownLayerError(UsageError):
-    """The model has no layer by the name or index that was given."""
+    """The model has no layer with the given name or index."""
 
 
 class UnusableLayerError(UsageError):
-    """The layer exists, but no Grad-CAM can be drawn from it."""
+    """The layer exists, but can't be explained."""
 
 
 class UnknownClassError(UsageError):
-    """No class, or more than one, goes by what was given."""
+    """The given name or index matches no class, or more than one."""
 
 
 class UnsupportedModelError(UsageError):
-    """The model isn't an image classifier of a shape that can be explained."""
+    """The model isn't an image classifier that can be explained."""
 
 
 class ModelFileError(GradcamError):
-    """A file isn't a whole model that can be read."""
+    """A model file can't be read, or isn't complete."""
 
 
 class UnsafeModelError(GradcamError):
-    """A model holds or needs code of its own, and nobody said that it may run."""
+    """A model contains or needs code, and the user didn't allow it to run."""
 
 
 class LabelsError(UsageError):
-    """The names of the classes can't be read, or aren't those of the model."""
+    """The class names can't be read, or don't match the model."""
 
 
 class TruthError(GradcamError):
-    """Nobody says what a picture really shows."""
+    """The true class of a picture isn't known."""
 
 
 class AnnotationError(GradcamError):
-    """Nobody says where the objects of a picture are, or not in a way that can be read."""
+    """A picture has no annotation of its objects, or one that can't be read."""

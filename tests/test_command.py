@@ -587,8 +587,8 @@ def test_efficientnet_normalises_its_input_as_it_was_trained(tmp_path, kind):
 
 def test_options_that_would_do_nothing_are_refused(invoke, dog):
     for options, message in (
-        (["--threshold", 0.5], "--threshold goes with --contour or --box"),
-        (["--fuse", "max"], "--fuse goes with several --layer"),
+        (["--threshold", 0.5], "--threshold needs --contour or --box"),
+        (["--fuse", "max"], "--fuse needs several --layer options"),
         (["--each", "-c", 5], "--each explains the most probable classes"),
         (["-c", ""], "a class needs a name or a number"),
     ):

@@ -78,7 +78,7 @@ def test_what_a_sheet_cannot_have(invoke):
     for option in (["--heatmap"], ["--truth", "folders"]):
         done = invoke("dog.jpg", "--method", "gradcam", "--method", "fem", *option)
         assert done.exit_code == 2
-        assert done.stderr.startswith(f"Error: {option[0]} goes with one --method")
+        assert done.stderr.startswith(f"Error: {option[0]} doesn't work with the sheet")
         assert done.stderr.count("\n") == 1
     done = invoke("dog.jpg", "--method", "gradcan")
     assert done.exit_code == 2

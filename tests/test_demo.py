@@ -23,7 +23,7 @@ def test_the_demo_leaves_other_files_alone(run_gradcam, tmp_path):
     (tmp_path / "mine" / "dog.jpg").write_text("mine")
     ran = run_gradcam("demo", "--out", "mine")
     assert ran.returncode == 1
-    assert "dog.jpg: exists and is not the demo's picture; choose another folder" in ran.stderr
+    assert "dog.jpg: exists already and is not a demo picture; choose another --out" in ran.stderr
     assert (tmp_path / "mine" / "dog.jpg").read_text() == "mine"
 
 

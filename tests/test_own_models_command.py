@@ -80,7 +80,7 @@ def test_truth_by_a_table(run_gradcam, color_model, photos, tmp_path):
     records = {record["image"][-5:]: record for record in map(json.loads, done.stdout.splitlines())}
     assert records["0.png"]["correct"] is True
     assert records["1.png"]["correct"] is False
-    assert "doesn't have this picture" in records["2.png"]["error"]
+    assert "not in the table of --truth" in records["2.png"]["error"]
     assert records["3.png"]["truth"]["name"] == "green"
 
 
@@ -105,7 +105,9 @@ def test_unknown_true_classes_end_the_run_before_it_begins(
 def test_only_wrong_needs_a_truth(run_gradcam, photos):
     done = run_gradcam("photos", "--only", "wrong")
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["Error: --only wrong needs --truth to know what is wrong"]
+    assert done.stderr.splitlines() == [
+        "Error: --only wrong needs --truth to know the true classes"
+    ]
 
 
 def test_a_small_network_gives_a_sharp_overlay(run_gradcam, color_model, samples, tmp_path):

@@ -177,18 +177,18 @@ def test_a_name_of_the_users_own_file_is_left_to_it(gradcam):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--name", "same"], "several results in . one name; put {stem} into it"),
-        (["--name", "{stem}", "--each"], "put {class} into it"),
-        (["--name", "{stem}", "--class", "0", "--class", "1"], "put {class} into it"),
-        (["--name", "{stem}_{class}", "--skip-existing"], "leave {class} out of the name"),
+        (["--name", "same"], "several results in . the same name; add {stem} to it"),
+        (["--name", "{stem}", "--each"], "add {class} to it"),
+        (["--name", "{stem}", "--class", "0", "--class", "1"], "add {class} to it"),
+        (["--name", "{stem}_{class}", "--skip-existing"], "leave out {class} or --skip-existing"),
         (["--name", "{stem}_{size}"], "there is no field {size}"),
-        (["--name", "{stem}{stem}"], "use each field once"),
+        (["--name", "{stem}{stem}"], "use each field only once"),
         (["--name", "{stem:>9}"], "without a format"),
         (["--name", "{stem"], "the braces don't match"),
         (["--name", "maps/{stem}"], "choose the folder with --out"),
-        (["--name", ""], "a name needs 1 to"),
-        (["--name", "{stem}" + "x" * 61], "a name needs 1 to 60 bytes"),
-        (["--out", "both.png"], "names one file for 2 pictures; give a folder (both/)"),
+        (["--name", ""], "a name can't be empty"),
+        (["--name", "{stem}" + "x" * 61], "can have at most 60 bytes"),
+        (["--out", "both.png"], "is one file for 2 pictures; choose a folder (both/)"),
     ],
 )
 def test_clashes_and_odd_patterns_are_told_before_the_work(gradcam, arguments, told):
@@ -201,7 +201,7 @@ def test_clashes_and_odd_patterns_are_told_before_the_work(gradcam, arguments, t
 def test_a_list_of_classes_needs_them_in_the_name(gradcam):
     Path("list.csv").write_text("path,class\ndog.jpg,0\ndog.jpg,1\n")
     done = gradcam("--from-file", "list.csv", "--name", "{stem}", code=2)
-    assert "put {class} into it" in done.stderr
+    assert "add {class} to it" in done.stderr
     gradcam("--from-file", "list.csv", "--name", "{stem}_{class}")
     assert written() == {"list.csv", "dog_0-class-0.png", "dog_1-class-1.png"}
 
@@ -225,12 +225,12 @@ def test_out_names_the_file_of_one_picture(gradcam):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["-o", "dog.jpg"], "--out dog.jpg: exists already, and gradcam didn't write it"),
-        (["-o", "notes.txt"], "an overlay is written as png, jpg, webp"),
-        (["-o", "map.tif"], "an overlay is written as png, jpg, webp"),
-        (["-o", "map.png", "--format", "webp"], "say different formats"),
+        (["-o", "dog.jpg"], "--out dog.jpg: exists already and was not written by gradcam"),
+        (["-o", "notes.txt"], "overlays can be written as png, jpg, webp"),
+        (["-o", "map.tif"], "overlays can be written as png, jpg, webp"),
+        (["-o", "map.png", "--format", "webp"], "are different formats"),
         (["-o", "map.png", "--name", "{stem}"], "leave out --name"),
-        (["-o", "map.png", "--each"], "each class gets its own; give a folder (map/)"),
+        (["-o", "map.png", "--each"], "each class needs its own; choose a folder (map/)"),
     ],
 )
 def test_out_says_why_it_cannot_be_the_file(gradcam, arguments, told):
@@ -275,5 +275,5 @@ def test_pictures_of_several_folders_may_share_a_name(tmp_path):
     job = make_job(name="map", out=tmp_path)
     one, other = (InputPicture(Path(name, "a.jpg"), Path(name)) for name in ("one", "other"))
     job.check_names([one, other])
-    with pytest.raises(UsageError, match=r"put \{stem\} into it"):
+    with pytest.raises(UsageError, match=r"add \{stem\} to it"):
         job.check_names([one, other, InputPicture(Path("one", "b.jpg"), Path("one"))])

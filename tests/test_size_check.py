@@ -35,7 +35,7 @@ def test_the_warning_says_what_is_lost_and_what_to_do(warning):
     assert text.startswith("efficientnet-lite0 recognizes little at 512×512 px: ")
     assert "dog.jpg has 2." in text
     assert "but 89." in text
-    assert text.endswith("choose a size nearer to 256×256")
+    assert text.endswith("choose a size closer to 256×256")
 
 
 def test_several_pictures_count_by_their_mean(warning):

@@ -24,8 +24,8 @@ def test_a_table_tells_what_pictures_show(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "each row should hold"),
-        (b"a.jpg,dog\nb.jpg\n", "each row should hold"),
+        (b"", "each row must contain"),
+        (b"a.jpg,dog\nb.jpg\n", "each row must contain"),
         (b"a.jpg,dog\n\0", "binary file"),
         (b"a.jpg,d\xff\n", "cannot be read"),
         (b"a.jpg," + b"x" * 200_000, "field larger than field limit"),
@@ -79,7 +79,7 @@ def test_a_flat_folder_is_no_class_because_of_a_part_of_its_name():
     truth = Truth(TruthNames("folders"), imagenet_labels())
     assert str(refusal(truth, pictures_in("val", "val"))) == (
         "--truth folders: photos/val: no class is called 'val'; did you mean vale or vault or "
-        "vat? (put the pictures of each class into a folder with its name)"
+        "vat? (put the pictures of each class into a folder named after it)"
     )
     truth.check(pictures_in("valley"))
 
@@ -90,8 +90,8 @@ def test_what_was_understood_of_a_part_of_a_name_is_told():
     assert truth.describe_guesses() is None
     truth.check(pictures_in("val", "schipper"))
     assert truth.describe_guesses() == (
-        "--truth folders: understood 'val' as 'valley' (979), 'schipper' as 'schipperke' (223); "
-        "if that is wrong, use the whole name or the index of the class"
+        "--truth folders: took 'val' as 'valley' (979), 'schipper' as 'schipperke' (223); "
+        "if that is wrong, use the full name or the index of the class"
     )
 
 
@@ -108,7 +108,7 @@ def test_a_flat_folder_is_refused_once():
     pictures = [InputPicture(Path("photos", f"{number}.jpg"), Path()) for number in range(99)]
     assert str(refusal(truth, pictures)) == (
         "--truth folders: photos: no class is called 'photos' (put the pictures of each class "
-        "into a folder with its name)"
+        "into a folder named after it)"
     )
 
 
@@ -116,7 +116,7 @@ def test_all_unknown_folders_are_listed_with_what_they_may_mean():
     truth = Truth(TruthNames("folders"), imagenet_labels())
     pictures = pictures_in("tabby", "crane", "cat", "xqzwv", "tabby")
     assert str(refusal(truth, pictures)).splitlines() == [
-        "--truth folders: the model doesn't know 3 of 4 classes:",
+        "--truth folders: 3 of 4 classes are not classes of the model:",
         "  photos/crane: 'crane' fits 2 classes; choose one by its index:",
         "    134  n02012849  crane",
         "    517  n03126707  crane",
@@ -134,8 +134,8 @@ def test_classes_without_names_have_no_folders():
     truth = Truth(TruthNames("folders"), numbered_labels(3))
     error = refusal(truth, pictures_in("ant", "bee"))
     assert str(error) == (
-        "--truth folders: the model's 3 classes have no names, and there are 2 folders; give "
-        "names with --labels FILE"
+        "--truth folders: the model's 3 classes have no names, and there are 2 folders; "
+        "name the classes with --labels FILE"
     )
     truth.check(pictures_in("0", "2"))
 
@@ -151,7 +151,7 @@ def test_an_unknown_class_of_a_table_is_refused_with_its_line(tmp_path):
         f"--truth {path}: line 4: no class is called 'purple'"
     )
     assert str(refusal(truth, [a, b, c, d])).splitlines() == [
-        f"--truth {path}: the model doesn't know 2 of 3 classes:",
+        f"--truth {path}: 2 of 3 classes are not classes of the model:",
         "  line 4: no class is called 'purple'",
         "  line 6: no class is called 'grey'",
     ]
@@ -163,7 +163,7 @@ def test_a_table_of_other_pictures_is_refused_but_may_lack_some(tmp_path):
     names = TruthNames(str(path))
     known, unknown = (InputPicture(tmp_path / name, Path()) for name in ("a.jpg", "z.jpg"))
     names.check([unknown, known])
-    with pytest.raises(UsageError, match="has none of the pictures"):
+    with pytest.raises(UsageError, match="contains none of the pictures"):
         names.check([unknown])
-    with pytest.raises(TruthError, match=r"z\.jpg: the table of --truth doesn't have"):
+    with pytest.raises(TruthError, match=r"z\.jpg: not in the table of --truth"):
         Truth(names, LABELS).of(unknown)

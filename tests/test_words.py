@@ -66,7 +66,7 @@ def test_a_model_is_named_once(typed):
 def test_output_is_no_place(typed, value):
     done = typed(f"dog.jpg --output {value}")
     assert done.exit_code == 2
-    assert "--out says where" in done.stderr
+    assert "to choose where to write, use --out" in done.stderr
 
 
 def test_the_old_name_of_head_is_taken_but_not_shown(typed):

@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints."""
+"""The command line: parses options, calls the other packages and prints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gradcam_cli.version import __version__
 )
 @click.version_option(__version__, "-V", "--version", prog_name="gradcam")
 def main() -> None:
-    """Shows where an image classifier looked, and why this class.
+    """Shows where an image classifier looked to predict a class.
 
     \b
     gradcam demo                   try it on two pictures that come with gradcam

@@ -1,4 +1,4 @@
-"""``gradcam best-layer PATH...``: which layer of a model should be explained."""
+"""``gradcam best-layer PATH...``: ranks the layers of a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.cli.console import say, stdout_console, to_json, visible
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.measuring import evaluate_in_view, measuring_options, prepare, tell_errors
+from gradcam_cli.cli.measuring import evaluate_in_view, measuring_options, prepare, print_errors
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import debug_option, layers_option
 from gradcam_cli.errors import UsageError
@@ -65,7 +65,9 @@ def best_layer(
     started = time.perf_counter()
     metrics = metrics or RANKING_METRICS
     if not any(ALL_METRICS[name].is_faithfulness for name in metrics):
-        raise UsageError(f"--metric: layers are ranked by faithfulness ({RANKING_METRICS[0]}, …)")
+        raise UsageError(
+            f"--metric: layers are ranked by faithfulness; add a metric like {RANKING_METRICS[0]}"
+        )
     measuring = prepare(ctx.meta[DEBUG], paths, layers, metrics=metrics, **parameters)
 
     from rich.text import Text
@@ -104,6 +106,6 @@ def best_layer(
         console.print(visible(sentence))
         if not quiet:
             say(f"({time.perf_counter() - started:.0f} s)", err=True)
-    tell_errors(evaluation.errors)
+    print_errors(evaluation.errors)
     if evaluation.errors:
         ctx.exit(_FAILED)

@@ -1,8 +1,8 @@
-"""The way to the user's terminal: all that the commands print goes through here.
+"""Output to the user's terminal. Everything that the commands print goes through here.
 
-Names of files, classes, layers and models, and what a server says, come from strangers. A
-terminal would obey the control characters in them: move the cursor, change its title, hide
-text. Here they become visible, whoever prints them.
+Names of files, classes, layers and models, and the messages of servers, come from strangers. A
+terminal would obey control characters in them: move the cursor, change its title or hide text.
+This module replaces them with visible escapes.
 """
 
 from __future__ import annotations
@@ -21,53 +21,53 @@ from rich.text import Text
 
 from gradcam_cli.errors import GradcamError
 
-# Where nobody's terminal sets a width, lines are left whole.
+# Keeps lines whole in files and pipes, which have no width.
 _WIDTH_OF_FILES = 240
 _PICTURE_WIDTH = 80
-# The characters that control a terminal, those that turn the direction of writing, and the bytes
-# of file names that are no text; line breaks and tabs, which the commands write, apart.
+# Control characters except tabs and line breaks, which the commands write; characters that change
+# the direction of writing; and surrogates, which stand for undecodable bytes of file names.
 _OTHER_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROL = re.compile(f"[{_OTHER_CONTROLS}]")
 _CONTROL_IN_LINE = re.compile(f"[\\t\\n{_OTHER_CONTROLS}]")
 
 
 def visible(text: str) -> str:
-    """Writes what controls a terminal as escapes: ``\\x1b``, ``\\u202e``.
+    """Replaces control characters, tabs and line breaks with escapes: ``\\x1b``, ``\\u202e``.
 
     Args:
-        text: A name, or anything else that has no line breaks and tabs of ours.
+        text: A name, or other text that should fit in a line.
     """
     return _CONTROL_IN_LINE.sub(_escape, text)
 
 
 def say(text: str = "", err: bool = False) -> None:
-    """Prints text with line breaks and tabs, and nothing else that controls a terminal.
+    """Prints text, with escapes for control characters other than line breaks and tabs.
 
     Args:
-        text: The text, without the last line break.
-        err: Print it on standard error.
+        text: The text, without the final line break.
+        err: Whether to print to standard error.
     """
     click.echo(_CONTROL.sub(_escape, text), err=err)  # noqa: TID251, the one place for it
 
 
 def say_error(error: BaseException, console: Console | None = None) -> None:
-    """Prints what went wrong, in red where standard error is a terminal.
+    """Prints an error, in red if standard error is a terminal.
 
     Args:
-        error: What went wrong.
-        console: The console for standard error, where a progress bar has one.
+        error: The error.
+        console: The console for standard error, if a progress bar uses one.
     """
     text = Text(describe_error(error), style="red")
     (console or stderr_console()).print(text, soft_wrap=True)
 
 
 def say_warning(text: str) -> None:
-    """Prints on standard error what a user should know, though the run goes on."""
+    """Prints a warning to standard error."""
     say(f"Warning: {visible(text)}", err=True)
 
 
 def describe_error(error: BaseException) -> str:
-    """Says what went wrong: a line, and what it lists below."""
+    """Returns the message of an error: a line, with its details below."""
     if not isinstance(error, GradcamError):
         return f"Error: {visible(str(error))}"
     below = (f"  {visible(line)}" for line in error.first_details())
@@ -75,9 +75,9 @@ def describe_error(error: BaseException) -> str:
 
 
 def to_json(record: dict[str, Any]) -> str:
-    """Writes an object as a line of JSON, with escapes for what controls a terminal.
+    """Converts an object to a line of JSON, with JSON escapes for control characters.
 
-    Whoever reads it gets the exact values.
+    A JSON parser restores the exact values.
     """
     return _CONTROL.sub(_json_escape, json.dumps(record, ensure_ascii=False))
 
@@ -88,9 +88,9 @@ def stdout_console() -> Console:
 
 
 def picture_console() -> Console:
-    """Makes the console for pictures, which are nothing without their colours.
+    """Makes the console for pictures, which need colours.
 
-    It has them in a file too, and where somebody asked for colours in spite of NO_COLOR.
+    It has colours in files too, and despite NO_COLOR if the user asked for a picture in colours.
     """
     console = stdout_console()
     if not console.is_terminal:
@@ -105,21 +105,21 @@ def picture_console() -> Console:
 
 
 def has_colors() -> bool:
-    """Says whether pictures on standard output may have colours.
+    """Returns whether pictures on standard output may have colours.
 
-    NO_COLOR says no, and so does a terminal that has none.
+    They may not with NO_COLOR, or in a terminal without colours.
     """
     console = stdout_console()
     return not console.no_color and not (console.is_terminal and console.color_system is None)
 
 
 def stderr_console() -> Console:
-    """Makes the console for progress and for what went wrong."""
+    """Makes the console for progress and errors."""
     return _console(stderr=True)
 
 
 def plain_table(*columns: tuple[str, Literal["left", "right"]]) -> Table:
-    """Makes a table without lines from headings and their alignments."""
+    """Makes a table without lines, from the heading and alignment of each column."""
     table = _Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for heading, alignment in columns:
         table.add_column(heading, justify=alignment, no_wrap=True)
@@ -145,7 +145,7 @@ class _Console(Console):
 
 
 class _Table(Table):
-    """Has to know early how wide its cells are."""
+    """Escapes cells when they are added, because their width depends on it."""
 
     def add_row(
         self,

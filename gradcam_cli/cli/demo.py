@@ -28,15 +28,15 @@ _SUFFIX = ".jpg"
     type=LocalPath(file_okay=False),
     default=_FOLDER,
     show_default=True,
-    help="Write the pictures and their overlays here.",
+    help="Write the pictures and their overlays to this folder.",
 )
 @debug_option
 @click.pass_context
 def demo(ctx: click.Context, /, out: Path) -> None:
-    """Explains two pictures that come with gradcam, to try it without a picture of your own.
+    """Explains two pictures that come with gradcam, so that you can try it at once.
 
-    Copies them to a folder and explains them there, as 'gradcam FOLDER/*.jpg' does. Needs no
-    network. Files of yours are never overwritten.
+    Copies them to a folder and explains them there, as 'gradcam FOLDER/*.jpg' does. Works
+    without a network. Your own files are never overwritten.
     """
     check_folder(out, f"--out {out}")
     copies = _copy_pictures(out)
@@ -54,10 +54,10 @@ def demo(ctx: click.Context, /, out: Path) -> None:
 
 
 def _copy_pictures(folder: Path) -> list[Path]:
-    """Copies the pictures to a folder, unless they are there.
+    """Copies the pictures to a folder, unless they are there already.
 
     Raises:
-        OutputError: They can't be written there, or the folder has other files by their names.
+        OutputError: They can't be written, or the folder has other files with their names.
     """
     copies = []
     for picture in sorted(files(__package__).joinpath(_PICTURES).iterdir(), key=lambda p: p.name):
@@ -70,7 +70,7 @@ def _copy_pictures(folder: Path) -> list[Path]:
                 file.write(content)
         elif not _holds(copy, content):
             raise OutputError(
-                f"{copy}: exists and is not the demo's picture; choose another folder with --out"
+                f"{copy}: exists already and is not a demo picture; choose another --out"
             )
         copies.append(copy)
     return copies

@@ -1,4 +1,4 @@
-"""How results look: lines for people, JSON for programs."""
+"""Formats results: as lines for people, as JSON for programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAME_WIDTH = 22
 _BAR_WIDTH = 16
-# A line of a class without its files: indent, name, index, bar, probability and gaps.
+# The line of a class up to its files: indent, name, index, bar, probability and gaps.
 _CLASS_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _BAR_WIDTH + 2 + 7 + 2
 # Index and mark, the output, the type and the parameters of a layer, with their gaps.
 _LAYER_COLUMNS_WIDTH = 5 + 2 + 2 + 2 + 9
@@ -34,12 +34,12 @@ _FULL = "█"
 
 
 def layer_table(layers: Sequence[LayerInfo], width: int) -> Table:
-    """Lists layers; those that can't be explained are dimmed, the default is marked.
+    """Makes the table of layers, with the default marked and unusable layers dimmed.
 
     Args:
         layers: The layers.
-        width: How many characters fit in a line. Names are always whole; where there is no
-            room beside them, the parameters are left out, then the types.
+        width: The number of characters in a line. Names are never cut. If the columns don't fit,
+            the parameters are left out first, then the types.
     """
     widest = max(
         cell_len(visible(layer.node.path)) + 2 * layer.node.path.count("/") for layer in layers
@@ -58,7 +58,7 @@ def layer_table(layers: Sequence[LayerInfo], width: int) -> Table:
     for layer in layers:
         node = layer.node
         parents, _, name = node.path.rpartition("/")
-        # Indented by how deep it is nested; the whole path can be copied.
+        # Indent by the depth of nesting. The path is written in full, so that it can be copied.
         text = Text("  " * node.path.count("/"))
         text.append(f"{parents}/" if parents else "", style="dim").append(name)
         table.add_row(
@@ -86,7 +86,7 @@ def _format_shape(shape: tuple[int | None, ...]) -> str:
 
 
 def info_table(classifier: Classifier) -> Table:
-    """Tells what a model takes and returns, and what was chosen for it and why."""
+    """Makes the table of a model's input, outputs and defaults, with the reasons for these."""
     layers = classifier.layers()
     default = next((layer for layer in layers if layer.default), None)
     height, width = classifier.input_size
@@ -114,18 +114,18 @@ def info_table(classifier: Classifier) -> Table:
 
 
 def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
-    """Shows one explained picture: its classes as bars, and what was written.
+    """Formats the result of one picture: its classes as bars, and the files.
 
-    A table of rich's would take as long as a tenth of explaining the picture.
+    This avoids Rich's tables, which would take a tenth of the time of explaining the picture.
 
     Args:
-        result: A picture without an error.
-        show_classes: How many of the most probable classes are shown, besides those that
-            have a file of their own.
-        width: How many characters fit in a line. Where a file's name doesn't fit beside
-            its class, it gets a line of its own.
+        result: A result without an error.
+        show_classes: The number of most probable classes to show. Classes with their own files
+            are always shown.
+        width: The number of characters in a line. If a file's name doesn't fit beside its class,
+            all files are listed below the classes.
     """
-    # Without any file all are meant, which a report or a window shows.
+    # Without files, all targets count: a report or a window shows them.
     with_files = [target for target in result.targets if target.output is not None]
     explained = {target.prediction.index: target for target in with_files or result.targets}
     shown = list(result.predictions[:show_classes])
@@ -189,7 +189,7 @@ def _bar(fraction: float) -> str:
 
 
 def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> str:
-    """Writes one picture's result as a line of JSON."""
+    """Converts the result of one picture to a line of JSON."""
     methods = [explainer.method for explainer in explainers]
     record: dict[str, Any] = {
         "image": str(result.picture.path),
@@ -235,6 +235,6 @@ def _target_record(target: ExplainedTarget) -> dict[str, Any]:
 
 
 def _region_record(region: Region) -> dict[str, Any]:
-    # Tenths of a pixel are finer than anything that a map can tell.
+    # Maps aren't precise to a tenth of a pixel.
     outlines = [simplify_outline(line).round(1).tolist() for line in region.outlines]
     return {"threshold": region.threshold, "box": region.box, "outlines": outlines}

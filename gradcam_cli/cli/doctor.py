@@ -1,4 +1,4 @@
-"""``gradcam doctor``: the installation and the machine, for a bug report."""
+"""``gradcam doctor``: describes the installation and the machine for a bug report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gradcam_cli.runtime.processor import processor_features, processor_name, sy
 from gradcam_cli.version import __version__
 
 _FAILED = 1
-# Under which names TensorFlow is installed; the first is the usual one.
+# The distributions that contain TensorFlow. The first is the usual one.
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tf-nightly", "tensorflow-macos", "tensorflow-intel")
 _PACKAGES = {
     "tf-keras": ("tf-keras", "tf-keras-nightly"),
@@ -56,12 +56,12 @@ _TO_KEY = re.compile(r"\W+")
 Facts = Mapping[str, str | int | list[str]]
 
 
-@click.command(short_help="Print what a bug report needs to say.")
+@click.command(short_help="Print versions, devices and settings for a bug report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @debug_option
 @click.pass_context
 def doctor(ctx: click.Context, /, as_json: bool) -> None:
-    """Prints versions, devices and settings, to be pasted into a bug report.
+    """Prints versions, devices and settings, to paste into a bug report.
 
     Paths in your home folder are abbreviated with ~.
 
@@ -150,12 +150,12 @@ def _folder(folder: Path) -> str:
 
 
 def _without_paths(text: str) -> str:
-    """Abbreviates folders whose names may say who the user is, or what they work on."""
+    """Abbreviates folders whose names may reveal who the user is or what they work on."""
     short = {os.environ.get(name, ""): f"${name}" for name in _FOLDERS}
     short |= dict.fromkeys((*sys.path, sys.prefix, sys.base_prefix), "<Python>")
     short[os.path.expanduser("~")] = "~"
     for folder in sorted(short, key=len, reverse=True):
-        # Neither nothing nor the root.
+        # Skip "" and "/".
         if len(folder) > 1:
             text = text.replace(folder, short[folder])
     return text
@@ -164,10 +164,10 @@ def _without_paths(text: str) -> str:
 def _terminal() -> str:
     console = stdout_console()
     if not console.is_terminal:
-        return "none: the output goes to a file or a pipe"
+        return "none (output to a file or pipe)"
     columns, lines = shutil.get_terminal_size()
     colors = _COLORS.get(console.color_system or "", "no colours")
     return (
         f"{os.environ.get('TERM', 'unknown')}, {columns}×{lines}, {colors}, "
-        f"pictures by {detect_terminal()}, {sys.stdout.encoding}"
+        f"pictures as {detect_terminal()}, {sys.stdout.encoding}"
     )

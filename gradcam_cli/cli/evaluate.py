@@ -17,8 +17,8 @@ from gradcam_cli.cli.measuring import (
     evaluate_in_view,
     measuring_options,
     prepare,
+    print_errors,
     progress_bar,
-    tell_errors,
 )
 from gradcam_cli.cli.options import debug_option, layers_option, methods_option
 from gradcam_cli.cli.path_types import LocalPath
@@ -113,7 +113,7 @@ def evaluate(
             options, annotations=Annotations(annotations, measuring.classifier.labels)
         )
     if not sanity:
-        # That gives the network other weights.
+        # The sanity check needs a network whose weights can be changed.
         measuring = replace(measuring, classifier=measuring.classifier.folded(layers))
     explainers = [
         Explainer(measuring.classifier, layer, method)
@@ -138,7 +138,7 @@ def evaluate(
             seconds = time.perf_counter() - started
             names = ", ".join(visible(str(path)) for path in written)
             say(f"→ {names}  ({seconds:.0f} s)", err=True)
-    tell_errors(evaluation.errors)
+    print_errors(evaluation.errors)
     if evaluation.errors:
         ctx.exit(_FAILED)
 

@@ -1,4 +1,4 @@
-"""How figures look: tables that fit the terminal, and sentences."""
+"""Formats the values of metrics: tables that fit the terminal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MARK = "★"
 
 
 def metric_tables(evaluation: Evaluation, width: int) -> Iterator[Table]:
-    """Lists the figures, in as many tables below one another as the width asks for.
+    """Yields the tables of values, as many as the width of the terminal requires.
 
-    The best of each column is marked, baselines apart; those are dimmed.
+    The best method of each column is marked. Baselines are dimmed and never marked.
     """
     from gradcam_cli.evaluation.ranking import best_rows
 
@@ -44,7 +44,7 @@ def metric_tables(evaluation: Evaluation, width: int) -> Iterator[Table]:
 def ranking_table(
     ranking: list[tuple[EvaluatedMaps, float]], metrics: list[str], width: int
 ) -> Table:
-    """Lists layers, best first, with their mean rank and as many figures as there is room."""
+    """Makes the table of layers, best first, with their mean ranks and the metrics that fit."""
     names = max(len(row.layer or "") for row, _ in ranking)
     room = width - names - len("mean rank") - 4 * _GAP
     metrics = metrics[: max(0, room // (_CELL_WIDTH + _GAP))]
@@ -70,10 +70,10 @@ def _cell(row: EvaluatedMaps, name: str, is_best: bool) -> Text:
 
 
 def format_measurement(measured: Measurement, metric: MetricInfo) -> str:
-    """Writes a mean and half of its interval: 28.3 ± 4.1."""
+    """Formats a mean and half of its confidence interval: "28.3 ±4.1"."""
     factor, digits = (100, 1) if metric.is_share else (1, 3)
     if not metric.is_share and abs(measured.mean) >= 1:
         digits = 2
-    # Adding 0 takes the sign off a zero.
+    # Adding 0 removes the sign of a negative zero.
     mean = round(factor * measured.mean, digits) + 0.0
     return f"{mean:.{digits}f} ±{factor * measured.margin:.{digits}f}"

@@ -58,9 +58,9 @@ _ENDINGS_OF_RESULTS = (".jsonl", ".ndjson", ".json", _STANDARD_OUTPUT)
 
 
 class _ExplainCommand(click.Command):
-    """Lets options whose value may be left out stand alone, even before a path."""
+    """Allows some options without a value, even before a path."""
 
-    # What an option means alone, and what is its value rather than a path.
+    # For each option, its value if none is given, and a check that an argument is its value.
     _values_of: ClassVar = {
         "--heatmap": (next(iter(HEATMAP_FORMATS)), HEATMAP_FORMATS.__contains__),
         "--figure": (next(iter(FIGURE_FORMATS)), FIGURE_FORMATS.__contains__),
@@ -183,7 +183,7 @@ def explain(
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None
-            printer.introduce(tells_preprocessing=verbose or is_own, tells_cells=verbose)
+            printer.print_introduction(with_preprocessing=verbose or is_own, with_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
         if run.ready is not None and model.size is not None and not quiet:
@@ -217,12 +217,12 @@ def explain(
                     card = card_of(result)
                     if report is not None and card is not None:
                         report.add(card)
-                    printer.tell(result)
+                    printer.print_result(result)
         except KeyboardInterrupt as error:
             interrupt = error
         if report is not None:
             report.write()
-            printer.tell_report(report.path)
+            printer.print_report_path(report.path)
     if interrupt is not None:
         word, code = describe_interruption(interrupt)
         printer.summarize(f"{word}: ")
@@ -235,7 +235,7 @@ def explain(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that has begun: here, or on a cluster, where nothing is at hand but facts."""
+    """A run that has started in this process, or on a cluster, where ``ready`` is None."""
 
     explainers: Sequence[ExplainerFacts]
     results: Iterator[PictureResult]

@@ -1,4 +1,4 @@
-"""The command group: its default command, and how errors reach the user."""
+"""The command group: its default command, and the output of errors."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LIKENESS = 0.7
 
 
 class GradcamGroup(DefaultGroup):  # type: ignore[misc]
-    """Runs "explain" where no command is named; turns errors into one line."""
+    """Runs "explain" if no command is named, and prints errors in one line."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Runs the command line and ends with its exit code."""
+        """Runs the command line and exits with its exit code."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
         try:
@@ -37,16 +37,16 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
             code = error.exit_code
         except click.Abort as abort:
             code = GradcamError.exit_code
-            # Click has printed an empty line already.
+            # Click has printed an empty line.
             if isinstance(abort.__cause__, KeyboardInterrupt):
                 word, code = describe_interruption(abort.__cause__)
                 say(f"{word}.", err=True)
         except GradcamError as error:
-            code = _tell(error)
+            code = _print_error(error)
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; an error is told in one line, after where it was with --debug."""
+        """Runs a command and prints its error in one line, with --debug after the traceback."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
@@ -58,13 +58,13 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
                 raise
             if ctx.meta.get(DEBUG):
                 say(traceback.format_exc().rstrip("\n"), err=True)
-            ctx.exit(_tell(error))
+            ctx.exit(_print_error(error))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Lets "--" come first, before a file whose name begins with a hyphen.
+        """Allows "--" as the first argument, before a file whose name begins with a hyphen.
 
         Raises:
-            click.UsageError: What comes first is nearly a command, and no file.
+            click.UsageError: The first argument resembles a command and isn't a file.
         """
         if args[:1] == ["--"]:
             args = [self.default_cmd_name, *args]
@@ -75,7 +75,7 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
         return list(super().parse_args(ctx, args))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Completes what the default command takes too: options and files."""
+        """Also completes the options and files of the default command."""
         completed = super().shell_complete(ctx, incomplete)
         default = self.get_command(ctx, self.default_cmd_name)
         if incomplete.startswith("-"):
@@ -88,12 +88,12 @@ def _looks_like_a_command(word: str) -> bool:
     return _WORD.fullmatch(word) is not None and not os.path.exists(word)
 
 
-def _tell(error: Exception) -> int:
-    """Tells of an error in one line, with what it lists below, and gives its exit code."""
+def _print_error(error: Exception) -> int:
+    """Prints an error in one line, with its details below, and returns its exit code."""
     if isinstance(error, GradcamError):
         if not isinstance(error, ReaderGoneError):
             say(describe_error(error), err=True)
         return error.exit_code
     named = f"{type(error).__name__}: {error}"
-    say(f"Error: {visible(named)} (--debug shows where)", err=True)
+    say(f"Error: {visible(named)} (add --debug to see where)", err=True)
     return GradcamError.exit_code

@@ -1,4 +1,4 @@
-"""``gradcam info``: what a model takes and returns."""
+"""``gradcam info``: describes a model's input, outputs and defaults."""
 
 from __future__ import annotations
 

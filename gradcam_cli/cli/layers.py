@@ -1,4 +1,4 @@
-"""``gradcam layers``: what ``--layer`` accepts."""
+"""``gradcam layers``: lists what ``--layer`` accepts."""
 
 from __future__ import annotations
 

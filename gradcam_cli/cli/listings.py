@@ -1,4 +1,4 @@
-"""The JSON that the commands for listings print."""
+"""The JSON output of the commands that list or describe something."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def models_record() -> dict[str, Any]:
-    """Describes each named model as ``gradcam models`` does."""
+    """Returns the JSON object of ``gradcam models``."""
     models = [
         {
             "name": model.name,
             "input_size": [model.input_size, model.input_size],
             "any_size": model.any_size,
             "parameters": model.parameters,
-            # From percent with one decimal.
+            # The table has percent with one decimal.
             "top1_accuracy": round(model.top1 / 100, 3),
             "weights": model.weights,
             "default": model.name == DEFAULT_MODEL,
@@ -32,7 +32,7 @@ def models_record() -> dict[str, Any]:
 
 
 def methods_record() -> dict[str, Any]:
-    """Describes each method as ``gradcam methods`` does."""
+    """Returns the JSON object of ``gradcam methods``."""
     methods = [
         {
             "name": name,
@@ -49,7 +49,7 @@ def methods_record() -> dict[str, Any]:
 
 
 def metrics_record() -> dict[str, Any]:
-    """Describes each metric as ``gradcam metrics`` does."""
+    """Returns the JSON object of ``gradcam metrics``."""
     metrics = [
         {
             "name": name,
@@ -65,7 +65,7 @@ def metrics_record() -> dict[str, Any]:
 
 
 def layers_record(classifier: Classifier) -> dict[str, Any]:
-    """Describes each layer of a model as ``gradcam layers`` does."""
+    """Returns the JSON object of ``gradcam layers``."""
     layers = [
         {
             "index": layer.node.index,
@@ -81,7 +81,7 @@ def layers_record(classifier: Classifier) -> dict[str, Any]:
 
 
 def info_record(classifier: Classifier) -> dict[str, Any]:
-    """Describes a model as ``gradcam info`` does, with the names of all classes."""
+    """Returns the JSON object of ``gradcam info``, with the names of all classes."""
     labels = classifier.labels
     classes = []
     for index in range(len(labels)):

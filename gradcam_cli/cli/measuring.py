@@ -1,4 +1,4 @@
-"""What the commands that measure maps share: options, models, pictures, progress."""
+"""What the commands that measure maps share: options, preparation, progress bar."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _OPTIONS = (
 
 
 def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that say what is measured, on which model."""
+    """Adds the options for the model and for what to measure."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return model_options(command)
@@ -61,7 +61,7 @@ def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Measuring:
-    """What is measured: pictures, a classifier, and how they come together."""
+    """What to measure: pictures, a classifier and the options."""
 
     pictures: list[InputPicture]
     classifier: Classifier
@@ -82,14 +82,14 @@ def prepare(
     """Finds the pictures and loads the classifier.
 
     Args:
-        show_messages: Let TensorFlow write to standard error.
-        paths: As the user gave them.
-        layers: The layers that the user named, which may tell the model.
+        show_messages: Whether TensorFlow may write to standard error.
+        paths: The paths of the pictures, as the user wrote them.
+        layers: The layers that the user named. They may imply the model.
         model: What to load.
-        wanted_class: The class to explain.
-        metrics: What is measured; all if there is none.
-        fit: How pictures fit the input.
-        max_download: How large a picture from a URL may be, in 10^6 bytes.
+        wanted_class: The class to explain; None for the most probable one of each picture.
+        metrics: The metrics to measure; empty for all.
+        fit: How to fit pictures into the input; None for the way that suits the network.
+        max_download: The maximum size of a picture from a URL, in 10^6 bytes.
     """
     model.check_files()
     pictures = gather_pictures(paths)
@@ -118,13 +118,13 @@ def prepare(
 def evaluate_in_view(
     measuring: Measuring, explainers: Sequence[Explainer], options: EvaluationOptions, quiet: bool
 ) -> Evaluation:
-    """Measures the maps of explainers beside those of the baselines, behind a bar.
+    """Measures the maps of explainers and baselines, with a progress bar.
 
     Args:
         measuring: The pictures.
-        explainers: What makes the maps.
-        options: What is measured.
-        quiet: Show no bar.
+        explainers: The explainers that compute the maps.
+        options: What to measure.
+        quiet: Whether to hide the bar and the warning about ``--size``.
     """
     from gradcam_cli.evaluation.map_sources import BASELINES
     from gradcam_cli.evaluation.measuring import evaluate_pictures
@@ -142,10 +142,10 @@ def evaluate_in_view(
 
 @contextmanager
 def progress_bar(description: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Shows a bar on standard error, where that is a terminal.
+    """Shows a progress bar on standard error, if that is a terminal.
 
     Yields:
-        A function that moves it on.
+        A function that advances the bar by a number of steps.
     """
     from rich.progress import (
         BarColumn,
@@ -165,13 +165,13 @@ def progress_bar(description: str, total: int, quiet: bool) -> Iterator[Callable
         transient=True,
         disable=quiet or not console.is_terminal,
     )
-    # Before Rich 14.3, one that is disabled writes an empty line.
+    # Before Rich 14.3, a disabled bar writes an empty line.
     with nullcontext() if progress.disable else progress:
         task = progress.add_task(description, total=total)
         yield lambda done: progress.advance(task, done)
 
 
-def tell_errors(errors: Sequence[GradcamError]) -> None:
-    """Prints why pictures weren't measured."""
+def print_errors(errors: Sequence[GradcamError]) -> None:
+    """Prints the errors of pictures that couldn't be measured."""
     for error in errors:
         say_error(error)

@@ -15,15 +15,15 @@ _SEPARATORS = str.maketrans("", "", "-_ .")
 
 
 class MethodName(click.ParamType):  # type: ignore[type-arg]  # Generic from Click 8.4 on.
-    """A method, by its name or its title, however it is written."""
+    """A method by its name or title. Case, hyphens, underscores, dots and spaces don't matter."""
 
     name = "method"
 
     def __init__(self, names: Collection[str] = METHODS) -> None:
-        """Takes the methods that a command has.
+        """Sets the methods that a command accepts.
 
         Args:
-            names: Of `METHODS`.
+            names: Keys of `METHODS`.
         """
         self._names = list(names)
         self._known = {_plain(METHODS[name].title): name for name in names}
@@ -33,7 +33,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg]  # Generic from Cli
         """Finds the method.
 
         Raises:
-            click.BadParameter: There is none; the message names those that are close.
+            click.BadParameter: There is no such method. The message suggests similar names.
         """
         found = self._known.get(_plain(str(value)))
         if found is None:
@@ -44,12 +44,12 @@ class MethodName(click.ParamType):  # type: ignore[type-arg]  # Generic from Cli
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Completes the names that `METHODS` has."""
+        """Completes the accepted names."""
         return [CompletionItem(name) for name in self._names if name.startswith(incomplete)]
 
 
 class MethodNames(MethodName):
-    """Methods, parted by commas: each is found as `MethodName` does."""
+    """Methods separated by commas, each found like a `MethodName`."""
 
     def convert(  # type: ignore[override]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -65,7 +65,7 @@ class MethodNames(MethodName):
 def joined(
     ctx: click.Context, parameter: click.Parameter, value: tuple[tuple[str, ...], ...]
 ) -> tuple[str, ...]:
-    """Joins what several options name, each method once."""
+    """Joins the methods of repeated options, without duplicates."""
     return tuple(dict.fromkeys(name for names in value for name in names))
 
 

@@ -1,4 +1,4 @@
-"""``gradcam methods``: what ``--method`` accepts."""
+"""``gradcam methods``: lists what ``--method`` accepts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def methods(as_json: bool) -> None:
     from gradcam_cli.cli.console import plain_table, stdout_console
 
     table = plain_table(("method", "left"), ("", "left"), ("passes", "left"), ("paper", "left"))
-    # Where a line is too long for the terminal, names stay whole and the rest is wrapped.
+    # If a line is too long for the terminal, names stay whole and the rest is wrapped.
     for column in table.columns[1:]:
         column.no_wrap = False
     for name, info in METHODS.items():

@@ -1,4 +1,4 @@
-"""``gradcam metrics``: what ``--metric`` accepts."""
+"""``gradcam metrics``: lists what ``--metric`` accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gradcam models``: what ``--model`` accepts."""
+"""``gradcam models``: lists what ``--model`` accepts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def models(as_json: bool) -> None:
     All of them distinguish the 1,000 classes of ImageNet. "top-1" is the published
     accuracy on one centre crop.
 
-    With --json, "models" holds an object for each: name, input_size (height, width), any_size,
-    parameters, top1_accuracy (0 to 1), weights, default.
+    With --json, "models" contains an object per model: name, input_size (height, width),
+    any_size, parameters, top1_accuracy (0 to 1), weights, default.
     """
     if as_json:
         say(to_json(models_record()))

@@ -1,7 +1,7 @@
-"""The options that several commands share, and how they become values.
+"""The options that several commands share, and their conversion to values.
 
-A group of options is a frozen dataclass, and an option is one of its fields: `filled_with`
-adds the options to a command, and hands it the dataclass that they fill.
+A group of options is a frozen dataclass with a field for each option. `filled_with` adds the
+options to a command and passes the dataclass to it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ Decorator = Callable[[Command], Command]
 
 
 def filled_with(name: str, group: type, *options: Decorator) -> Decorator:
-    """Makes a decorator that adds options and gathers what they say.
+    """Makes a decorator that adds options and passes their values as one dataclass.
 
     Args:
-        name: The parameter by which the command gets it.
-        group: A dataclass with a field for each option. What has no option here keeps its
-            default.
-        options: What `click.option` gives.
+        name: The name of the command's parameter for the dataclass.
+        group: A dataclass with a field for each option. Other fields keep their defaults.
+        options: The decorators from `click.option`.
     """
     names = [field.name for field in fields(group)]
 
@@ -76,7 +75,7 @@ def _set_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> N
 def each_once(
     ctx: click.Context, parameter: click.Parameter, value: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-    """Leaves out what was given before."""
+    """Removes repeated values."""
     return tuple(dict.fromkeys(value))
 
 
@@ -93,7 +92,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
             return value
         sides = str(value).lower().split("x")
         if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= 8192 for side in sides):
-            self.fail(f"{value!r} is not a side in pixels (224), nor HEIGHTxWIDTH (180x320)")
+            self.fail(f"{value!r} is not a side in pixels (224) or HEIGHTxWIDTH (180x320)")
         return int(sides[0]), int(sides[-1])
 
 
@@ -105,7 +104,7 @@ class LayerName(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | int:
-        """Takes a number for an index, and all else for a name."""
+        """Converts a number to an index, and everything else to a name."""
         try:
             return int(value)
         except ValueError:
@@ -113,10 +112,10 @@ class LayerName(click.ParamType):  # type: ignore[type-arg]
 
 
 class _HeadOption(click.Option):
-    """Shows the first of its names alone: the second is the one that it had before."""
+    """Hides all names except the first from the help. The second is the option's old name."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Leaves the old name out."""
+        """Returns the help with the first name only."""
         names = self.opts
         self.opts = names[:1]
         try:
@@ -126,10 +125,10 @@ class _HeadOption(click.Option):
 
 
 def _refuse_path(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Tells who takes the option's old name, --output, for a place to write to."""
+    """Refuses a path, because the option's old name, --output, looks like a place to write to."""
     if value is not None and (set(value) & {"/", "\\"} or Path(value).suffix.lower() in SUFFIXES):
         raise click.BadParameter(
-            f"{value!r} is no output of a model; --out says where overlays are written"
+            f"{value!r} is a path, not an output of a model; to choose where to write, use --out"
         )
     return value
 
@@ -199,14 +198,14 @@ model_options = filled_with(
 
 
 def the_model(options: ModelOptions, named: str | None) -> ModelOptions:
-    """Takes the model that a command got as its argument.
+    """Combines the model that was given as an argument with the options.
 
     Args:
-        options: What the options say.
-        named: The argument, if there was one.
+        options: The options.
+        named: The argument; None if there is none.
 
     Raises:
-        click.UsageError: Both name a model.
+        click.UsageError: Both the argument and ``--model`` name a model.
     """
     if named is None:
         return options
@@ -216,7 +215,7 @@ def the_model(options: ModelOptions, named: str | None) -> ModelOptions:
 
 
 def layers_option(help_: str) -> Decorator:
-    """Makes the option that names layers, any number of them."""
+    """Makes the option for layers, which can be repeated."""
     return click.option(
         "-l",
         "--layer",
@@ -230,7 +229,7 @@ def layers_option(help_: str) -> Decorator:
 
 
 def methods_option(more_help: str) -> Decorator:
-    """Makes the option that names methods, any number of them."""
+    """Makes the option for methods, which can be repeated."""
     return click.option(
         "--method",
         "methods",
@@ -245,14 +244,14 @@ def methods_option(more_help: str) -> Decorator:
 
 
 def classes_option(help_: str) -> Decorator:
-    """Makes the option that names classes, any number of them."""
+    """Makes the option for classes, which can be repeated."""
     return click.option(
         "-c", "--class", "classes", metavar="CLASS", multiple=True, callback=each_once, help=help_
     )
 
 
 def fit_option(help_: str) -> Decorator:
-    """Makes the option that says how a picture fits the network's input."""
+    """Makes the option for how to fit a picture into the network's input."""
     return click.option("--fit", type=click.Choice(FITS), help=help_)
 
 

@@ -1,4 +1,4 @@
-"""``--out dog2.png``: the name of the one file that is written, rather than of a folder."""
+"""``--out dog2.png``: the name of a single result file instead of a folder."""
 
 from __future__ import annotations
 
@@ -20,47 +20,48 @@ from gradcam_cli.run.job import Job
 def take_out_file(
     job: Job, pictures: Sequence[InputPicture], given: Mapping[str, Any]
 ) -> tuple[Job, list[InputPicture]]:
-    """Takes ``--out`` for the name of a file where that is meant.
+    """Interprets ``--out`` as the name of a file, if it is one.
 
-    It is where it ends as a picture does, unless there is a folder of that name.
+    It is one if it has the extension of a picture or is an existing local file, unless it ends in
+    a slash or is an existing folder.
 
     Args:
-        job: What is asked for.
+        job: The run.
         pictures: All pictures of the run.
         given: What the user typed for each option.
 
     Returns:
-        The job with a folder for results and a name, and the pictures, whose results all go
-        into that folder.
+        The job with a folder for results and a name, and the pictures changed so that their
+        results go directly into that folder. Without a file name, both as they are.
 
     Raises:
-        UsageError: The name can't be that of all files that would be written, or is that of a
-            file that the tool didn't write.
+        UsageError: The run would write several overlays or another format, ``--name`` is given
+            too, or the file exists and wasn't written by the tool.
     """
     path, write = job.write.out, job.write
     if path is None or not _is_file(path, str(given.get("out"))):
         return job, list(pictures)
-    told = f"--out {path}"
+    option = f"--out {path}"
     if path.suffix.lower() not in SUFFIXES or not carries_mark(path):
         raise UsageError(
-            f"{told}: an overlay is written as {', '.join(PICTURE_FORMATS)}; name such a file, or "
-            f"a folder"
+            f"{option}: overlays can be written as {', '.join(PICTURE_FORMATS)}; choose one of "
+            f"these or a folder"
         )
     if given.get("format") not in (None, format_for(path)):
-        raise UsageError(f"{told} and --format {write.format} say different formats")
+        raise UsageError(f"{option} and --format {write.format} are different formats")
     if write.name is not None:
-        raise UsageError(f"{told} names a file already; leave out --name, or give a folder")
+        raise UsageError(f"{option} is a file name already; leave out --name or choose a folder")
     if len(pictures) > 1:
         raise UsageError(
-            f"{told} names one file for {len(pictures)} pictures; give a folder ({path.stem}/)"
+            f"{option} is one file for {len(pictures)} pictures; choose a folder ({path.stem}/)"
         )
     if job.writes_one_a_class:
         raise UsageError(
-            f"{told} names one file, but each class gets its own; give a folder ({path.stem}/)"
+            f"{option} is one file, but each class needs its own; choose a folder ({path.stem}/)"
         )
     if path.exists() and not is_marked(path):
         raise UsageError(
-            f"{told}: exists already, and gradcam didn't write it; choose another name"
+            f"{option}: exists already and was not written by gradcam; choose another name"
         )
     named = replace(
         write,

@@ -1,4 +1,4 @@
-"""Options that take a file or folder: any place, or only one on this machine."""
+"""Types for options that accept a file or folder, anywhere or only on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradcam_cli.files.storage import is_elsewhere, is_url, to_path
 
 
 class StoragePath(click.Path):
-    """A local path, or a URL that fsspec reaches."""
+    """A local path, or a URL that fsspec supports."""
 
     def __init__(self, **restrictions: bool) -> None:
         super().__init__(path_type=Path, **restrictions)
@@ -24,7 +24,7 @@ class StoragePath(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        """Leaves the two slashes of a URL alone, which `pathlib.Path` would join."""
+        """Converts a URL without joining its two slashes, as `pathlib.Path` would do."""
         if not (isinstance(value, str) and is_url(value)):
             return super().convert(value, param, ctx)
         try:
@@ -34,7 +34,7 @@ class StoragePath(click.Path):
 
 
 class LocalPath(StoragePath):
-    """A path on this machine; a URL is refused instead of being taken for a file's name."""
+    """A path on this machine. A URL is refused rather than taken as the name of a file."""
 
     def convert(
         self,
@@ -42,7 +42,7 @@ class LocalPath(StoragePath):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        """Refuses what isn't on this machine."""
+        """Converts a local path and refuses other places."""
         if isinstance(value, str) and is_elsewhere(value):
             self.fail(f"{value} is not on this machine; give a local file", param, ctx)
         return super().convert(value, param, ctx)

@@ -1,4 +1,4 @@
-"""Prints results as they come, in the form that the user asked for."""
+"""Prints results as they arrive, in the format that the user chose."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 class ResultPrinter:
-    """Prints results on standard output, errors and progress on standard error.
+    """Prints results to standard output, and errors and progress to standard error.
 
     Attributes:
-        done: How many pictures were explained.
-        failed: How many could not be.
-        skipped: How many had their results already.
-        wrong: How many were predicted wrongly, of those whose true class is known.
+        done: The number of pictures that were explained.
+        failed: The number of pictures that couldn't be explained.
+        skipped: The number of pictures that were skipped because their results exist.
+        wrong: The number of wrong predictions among pictures whose true class is known.
     """
 
     def __init__(
@@ -80,36 +80,36 @@ class ResultPrinter:
         self._task = self._progress.add_task(
             "pictures", total=number_of_pictures, visible=number_of_pictures > 1
         )
-        # A live bar and results on the same screen have to go through one console.
+        # A live bar and results on the same screen must go through one console.
         if self._stdout.is_terminal and not self._progress.disable:
             self._stdout = self._stderr
 
     @property
     def introduction(self) -> str:
-        """What explains, and by which layer."""
+        """A line with the method, the model and the layer."""
         return describe(self._explainers)
 
-    def introduce(self, tells_preprocessing: bool, tells_cells: bool) -> None:
-        """Says what explains, and by which layer.
+    def print_introduction(self, with_preprocessing: bool, with_cells: bool) -> None:
+        """Prints the method, the model and the layer.
 
         Args:
-            tells_preprocessing: Say what is done to the pictures before the network.
-            tells_cells: Say how the cells of the layer lie.
+            with_preprocessing: Whether to print how pictures are preprocessed.
+            with_cells: Whether to print where the cells of the layer lie.
         """
         first = self._explainers[0]
         note = f" ({first.reason})" if first.reason and first.needs_layer else ""
         self._stdout.print(Text(visible(f"{self.introduction}{note}"), style="dim"))
-        if tells_cells and first.needs_layer:
+        if with_cells and first.needs_layer:
             self._stdout.print(Text(visible(f"cells {first.cells}"), style="dim"))
-        if tells_preprocessing:
+        if with_preprocessing:
             preprocessing = self._explainers[0].preprocessing
             self._stdout.print(Text(visible(f"preprocessing {preprocessing}"), style="dim"))
         self._stdout.print()
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[None]:
-        """Shows a progress bar for folders, where standard error is a terminal."""
-        # Before Rich 14.3, one that is disabled writes an empty line.
+        """Shows a progress bar for several pictures, if standard error is a terminal."""
+        # Before Rich 14.3, a disabled bar writes an empty line.
         with contextlib.nullcontext() if self._progress.disable else self._progress:
             yield
 
@@ -133,8 +133,8 @@ class ResultPrinter:
 
         return follow
 
-    def tell(self, result: PictureResult) -> None:
-        """Prints what came of one picture."""
+    def print_result(self, result: PictureResult) -> None:
+        """Prints the result of one picture, or its error."""
         if result.skipped:
             self.skipped += 1
             self._progress.advance(self._task)
@@ -160,21 +160,21 @@ class ResultPrinter:
             else:
                 say(lines.plain)
 
-    def tell_report(self, path: Path) -> None:
-        """Says where the report of all pictures is."""
+    def print_report_path(self, path: Path) -> None:
+        """Prints the path and size of the report."""
         if not self._quiet:
             say(f"→ {visible(str(path))} ({path.stat().st_size / 1e6:.1f} MB)", err=self._as_json)
 
     def summarize(self, prefix: str = "") -> None:
-        """Prints how many pictures were explained."""
+        """Prints how many pictures were explained, failed or skipped, and how long it took."""
         if self._quiet:
             return
         seconds = time.perf_counter() - self._started
         failed = f", {self.failed} failed" if self.failed else ""
         wrong = f"; {self.wrong} of {self._known} predictions are wrong" if self._known else ""
         skipped = f", {self.skipped} skipped (results exist)" if self.skipped else ""
-        told = self.done + self.failed + self.skipped
-        of_total = f" of {self._total}" if told < self._total else ""
+        finished = self.done + self.failed + self.skipped
+        of_total = f" of {self._total}" if finished < self._total else ""
         pictures = "picture" if self.done == 1 and not of_total else "pictures"
         say(
             f"{prefix}{self.done}{of_total} {pictures} explained{failed}{skipped} "

@@ -1,4 +1,4 @@
-"""The command that makes a picture of a report again."""
+"""The command that reproduces a map of a report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 GIVEN = "gradcam_cli.given"
 
-# What a report's page fills in for each picture, and what says nothing about a map.
+# Options that the report's page fills in for each map, and options that don't affect a map.
 _NOT_REPEATED = frozenset(
     {
         *("paths", "classes", "layers", "methods", "colormap", "alpha"),
@@ -20,21 +20,21 @@ _NOT_REPEATED = frozenset(
 
 
 def remember_given(ctx: click.Context, args: list[str]) -> None:
-    """Keeps what a user typed for each option, before it is converted."""
+    """Stores what the user typed for each option, before it is converted."""
     given, _, _ = ctx.command.make_parser(ctx).parse_args(list(args))
     ctx.meta[GIVEN] = given
 
 
 def repeated_arguments(ctx: click.Context, model: str, fit: str) -> list[str]:
-    """Gives what a command needs to explain any picture as this run does.
+    """Returns the options with which a command explains a picture like this run.
 
     Args:
-        ctx: Of a command whose arguments went through `remember_given`.
-        model: The model that was used, whether it was named or chosen.
+        ctx: The context of a command that has called `remember_given`.
+        model: The model that was used, whether the user named it or not.
         fit: The fit that was used.
 
     Returns:
-        Options with their values, as they go to a shell.
+        The options with their values, quoted for a shell.
     """
     given = {"model": model, "fit": fit} | ctx.meta[GIVEN]
     arguments = []

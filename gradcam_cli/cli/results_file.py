@@ -1,4 +1,4 @@
-"""A file of JSON lines that a run adds to, with one line for each picture."""
+"""The JSON Lines file to which a run appends a line for each picture."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from gradcam_cli.errors import OutputError, UsageError, reason
 from gradcam_cli.files.finding import PictureKey
 from gradcam_cli.files.writing import written_whole
 
-# Of each line that `gradcam_cli.cli.display.result_json` makes.
+# The beginning of each line from `gradcam_cli.cli.display.result_json`.
 _BEGINNING = b'{"image": "'
 
 
 class ResultsFile:
-    """Adds lines to a file so that none is lost, cut short or there twice.
+    """Appends lines to a file so that none is lost, cut short or duplicated.
 
-    Each line is written by itself, when the files of its picture are complete. A line for a
-    picture that has one already replaces it at the end.
+    Each line is written at once when the files of its picture are complete. A line for a picture
+    that already has one is appended too. The older one is removed when the file is closed.
 
     Attributes:
         path: The file.
-        done: The keys of the pictures that it tells of, without errors.
+        done: The keys of the pictures that were explained without an error in earlier runs.
     """
 
     def __init__(self, path: Path) -> None:
         """Reads what earlier runs wrote.
 
         Args:
-            path: The file; it need not exist.
+            path: The file. It needn't exist.
 
         Raises:
-            UsageError: It is there, but holds something else.
-            OutputError: It can't be read or written.
+            UsageError: The file exists but contains something else.
+            OutputError: The file can't be read or written.
         """
         self.path = path
-        # The places of the newest lines alone: a million lines would fill the memory.
+        # Positions and lengths of the newest lines. A million lines would take too much memory.
         self._places: dict[PictureKey, tuple[int, int]] = {}
         self.done: set[PictureKey] = set()
-        # A device or a pipe (/dev/stdout) takes lines, but can't be read or written anew.
+        # A device or a pipe (/dev/stdout) accepts lines, but can't be read or rewritten.
         self._keeps_lines = path.is_file() or not path.exists()
-        with self._telling():
+        with self._reporting_errors():
             if self._keeps_lines:
                 self._read()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,14 +56,14 @@ class ResultsFile:
         """Writes the line of a picture.
 
         Args:
-            key: The picture's.
-            line: A JSON object, as `gradcam_cli.cli.display.result_json` makes it.
+            key: The key of the picture.
+            line: A JSON object from `gradcam_cli.cli.display.result_json`.
 
         Raises:
-            OutputError: It can't be written; then nothing of the line is.
+            OutputError: The line can't be written. The file then contains no part of it.
         """
         encoded = line.encode() + b"\n"
-        with self._telling():
+        with self._reporting_errors():
             if not self._keeps_lines:
                 self._write(encoded)
                 return
@@ -90,14 +90,14 @@ class ResultsFile:
             self._rewrite()
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _reporting_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise OutputError(f"--json {self.path}: cannot be written ({reason(error)})") from error
 
     def _write(self, line: bytes) -> None:
-        # A disk that is nearly full takes a part.
+        # A disk that is nearly full may accept only a part.
         rest = memoryview(line)
         while rest:
             rest = rest[self._file.write(rest) :]
@@ -108,21 +108,21 @@ class ResultsFile:
         is_untidy = False
         start = 0
         with open(self.path, "rb") as file:
-            # Without line breaks a foreign file would come into memory as one line.
+            # A foreign file without line breaks would be read into memory as a single line.
             if file.peek(1)[:1] not in (b"", b"{"):
-                raise self._strange("line 1")
+                raise self._not_a_result("line 1")
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
-                    # A run that was killed, or a full disk, may have cut the last line short.
+                    # A killed run or a full disk may have cut the last line short.
                     if not (line.startswith(_BEGINNING) or _BEGINNING.startswith(line)):
-                        raise self._strange("its last line")
+                        raise self._not_a_result("its last line")
                     is_untidy = True
                     break
                 try:
                     record = json.loads(line)
                     key = record["image"], record.get("class")
                 except (ValueError, TypeError, KeyError):
-                    raise self._strange(f"line {number}") from None
+                    raise self._not_a_result(f"line {number}") from None
                 is_untidy |= self._places.pop(key, None) is not None
                 self._places[key] = start, len(line)
                 start += len(line)
@@ -133,9 +133,9 @@ class ResultsFile:
         if is_untidy:
             self._rewrite()
 
-    def _strange(self, what: str) -> UsageError:
+    def _not_a_result(self, what: str) -> UsageError:
         return UsageError(
-            f"--json {self.path}: {what} is no result of gradcam; choose another file"
+            f"--json {self.path}: {what} is not a result of gradcam; choose another file"
         )
 
     def _rewrite(self) -> None:

@@ -1,4 +1,4 @@
-"""The options of a run over many pictures, by what they are about."""
+"""The options of a run over many pictures, in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gradcam show IMAGE``: a picture explained on the screen."""
+"""``gradcam show IMAGE``: explains a picture on the screen."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _ASKING = ("kitty", "sixel")
 _WINDOW, _BLOCKS, _TEXT = "window", "blocks", "text"
-# The command's own line above, and the prompt below.
+# The line with the command above, and the prompt below.
 _LINES_AROUND = 2
 _LEAST_LINES = 8
 _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in colour"
@@ -57,13 +57,13 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     type=MethodName(),
     default=DEFAULT_METHOD,
     show_default=True,
-    help="How the map is computed.",
+    help="The method that computes the map ('gradcam methods' lists them).",
 )
 @filled_with(
     "wanted",
     ExplainOptions,
     classes_option("The class to explain. Can be repeated. [default: the most probable]"),
-    fit_option("How the picture fits the network's input."),
+    fit_option("How to fit the picture into the network's input (see 'gradcam explain --help')."),
 )
 @filled_with(
     "draw",
@@ -78,8 +78,8 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     "--as",
     "kind",
     type=click.Choice([_WINDOW, *TERMINAL_KINDS]),
-    help="Where to show it. [default: a window where there is a display, else what the terminal "
-    "can do]",
+    help="Where to show it. [default: a window if there is a display, else the best that the "
+    "terminal supports]",
 )
 @debug_option
 @click.pass_context
@@ -95,12 +95,12 @@ def show(
     machine: MachineOptions,
     kind: str | None,
 ) -> None:
-    """Explains one picture on the screen and writes nothing.
+    """Explains one picture on the screen, without writing a file.
 
-    Where there is a display a window opens with the figure. Terminals that can show pictures
-    (kitty, iTerm2 and those with sixel graphics) show it inline; all others draw the overlay
-    from coloured half blocks. Without colours (NO_COLOR) the picture is drawn in dots, and the
-    map beside it in shades.
+    If there is a display, the figure opens in a window. Terminals that can show pictures (kitty,
+    iTerm2 and those with sixel graphics) show it inline. Other terminals show the overlay in
+    coloured half blocks. Without colours (NO_COLOR), the picture is drawn in dots and the map
+    beside it in shades.
 
     \b
     Examples:
@@ -115,12 +115,12 @@ def show(
 
     if kind == _WINDOW and not can_open_window():
         raise UsageError(
-            "--as window: there is no display here, or no toolkit that Matplotlib can use on it "
-            "(python3-tk is one)"
+            "--as window: there is no display, or no toolkit that Matplotlib can use (such as "
+            "python3-tk)"
         )
-    # Both ask the terminal for the size of its characters, and read the answer.
+    # Both query the terminal for the size of its characters and read the answer from it.
     if kind in _ASKING and sys.stdout.isatty() and not sys.stdin.isatty():
-        raise UsageError(f"--as {kind}: standard input has to be the terminal")
+        raise UsageError(f"--as {kind}: standard input must be the terminal")
     if kind is None:
         kind = _WINDOW if can_open_window() else detect_terminal()
         if kind == _BLOCKS and not has_colors():
@@ -158,12 +158,12 @@ def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) 
     table = result_lines(result, DEFAULT_TOP_K, console.width)
     console.print(table)
     if kind == _TEXT:
-        lines = _room(console, table, _LEGEND)
+        lines = _lines_left(console, table, _LEGEND)
         console.print(_in_characters(ready, result, console.width, lines), soft_wrap=True)
         console.print(_LEGEND)
         return
     if kind == _BLOCKS:
-        # Letters of a figure would be a blur at this size: the lines above name the classes.
+        # The text of a figure would be unreadable at this size. The lines above name the classes.
         overlays = [panel.image for panel in result.panels[0][1:] if panel is not None]
         shown = side_by_side(overlays)
     else:
@@ -174,11 +174,11 @@ def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) 
             return
         shown = render_figure(figure)
     console = picture_console()
-    print_picture(console, shown, kind, _room(console, table))
+    print_picture(console, shown, kind, _lines_left(console, table))
 
 
-def _room(console: Console, *others: RenderableType) -> int:
-    """Counts the lines that are left for a picture, if nothing is to scroll away."""
+def _lines_left(console: Console, *others: RenderableType) -> int:
+    """Returns how many lines are left for a picture if nothing is to scroll out of view."""
     taken = sum(len(console.render_lines(other, pad=False)) for other in others)
     return max(_LEAST_LINES, console.height - taken - _LINES_AROUND)
 

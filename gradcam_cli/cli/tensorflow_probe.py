@@ -1,6 +1,6 @@
-"""What TensorFlow says about itself, asked in a process of its own.
+"""Facts about the installed TensorFlow, gathered in a child process.
 
-A TensorFlow that doesn't suit the processor ends Python on import, without an exception.
+A TensorFlow that doesn't support the processor ends Python on import, without an exception.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _PACKAGE = __name__.partition(".")[0]
 
 @dataclass(frozen=True)
 class TensorFlowFacts:
-    """What `gradcam doctor` says about TensorFlow.
+    """What ``gradcam doctor`` reports about TensorFlow.
 
     Attributes:
-        tensorflow: Its version.
+        tensorflow: The version of TensorFlow.
         keras: The version of Keras.
-        gpus: The GPUs that it sees.
-        build: What it was built for.
+        gpus: The GPUs that TensorFlow finds.
+        build: The versions of CUDA and cuDNN that it was built for; "" for none.
         onednn: Whether oneDNN is on, and why.
-        error: Why it can't be used; then all else is empty.
+        error: Why TensorFlow can't be used; None if it can. The other fields are then empty.
     """
 
     tensorflow: str = ""
@@ -40,8 +40,8 @@ class TensorFlowFacts:
 
 
 def probe_tensorflow() -> TensorFlowFacts:
-    """Imports TensorFlow and Keras in a child process, as the commands do, and asks them."""
-    # With "-m" the folder that the process starts in is searched for modules first.
+    """Imports TensorFlow and Keras in a child process, like the commands, and queries them."""
+    # With "-m", Python searches the working directory for modules first.
     root = Path(sys.modules[_PACKAGE].__file__ or "").resolve().parent.parent
     with tempfile.TemporaryFile() as answer:
         try:
@@ -55,7 +55,7 @@ def probe_tensorflow() -> TensorFlowFacts:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return TensorFlowFacts(error=f"its import takes more than {_PATIENCE} s")
+            return TensorFlowFacts(error=f"importing it takes more than {_PATIENCE} s")
         except OSError as error:
             return TensorFlowFacts(error=f"Python cannot be started again ({error.strerror})")
         answer.seek(0)
@@ -63,7 +63,9 @@ def probe_tensorflow() -> TensorFlowFacts:
     try:
         return TensorFlowFacts(**json.loads(lines[-1]))
     except (IndexError, TypeError, ValueError):
-        return TensorFlowFacts(error=f"its import ends Python ({_describe_end(ended.returncode)})")
+        return TensorFlowFacts(
+            error=f"importing it ends Python ({_describe_end(ended.returncode)})"
+        )
 
 
 def _describe_end(code: int) -> str:
@@ -108,14 +110,14 @@ def _ask() -> TensorFlowFacts:
 def _main() -> None:
     try:
         facts = _ask()
-    # Whatever a broken installation raises.
+    # A broken installation can raise anything.
     except BaseException as error:
         from gradcam_cli.errors import reason
 
         facts = TensorFlowFacts(error=f"{type(error).__name__}: {reason(error)}")
     sys.stdout.write(f"\n{json.dumps(asdict(facts))}\n")
     sys.stdout.flush()
-    # Python would take TensorFlow apart first.
+    # A normal exit would first clean up TensorFlow.
     os._exit(0)
 
 

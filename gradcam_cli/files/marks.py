@@ -1,4 +1,4 @@
-"""The mark by which the tool knows the pictures that it wrote itself."""
+"""The mark by which the tool recognizes the files that it wrote itself."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from gradcam_cli.files.storage import (
 from gradcam_cli.version import __version__
 
 OVERLAY_SUFFIX = "_gradcam"
-# The name of a method, as results have it.
+# The names of methods in the file names of results.
 _NAMED_SO = re.compile(r"_\w*(cam|heatmap|fullgrad|fem|rollout|chefer|legrad)")
-# A file by this name says that a folder holds nothing but results.
+# A file with this name marks a folder that contains only results.
 RESULTS_FOLDER_MARK = ".gradcam-report"
 _KEY = "gradcam-source"
 # In bytes. A colour profile may come before the mark.
@@ -37,14 +37,15 @@ _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
 
 
 def source_id(source: AnyPath, folder: AnyPath, variant: str = "") -> str:
-    """Identifies a picture as seen from the folder of a result, without naming folders.
+    """Computes an identifier of a picture, relative to the folder of a result.
 
-    Results that are moved together with their pictures keep it.
+    It is a hash, so it doesn't reveal the names of folders. It stays valid if results are moved
+    together with their pictures.
 
     Args:
         source: The picture that was explained.
-        folder: Where the result lies.
-        variant: The options that it was explained with, where they aren't the defaults.
+        folder: The folder of the result.
+        variant: The options that differ from the defaults.
     """
     if is_remote(source) or is_remote(folder):
         place = relative_place(source, folder)
@@ -57,18 +58,19 @@ def source_id(source: AnyPath, folder: AnyPath, variant: str = "") -> str:
 
 
 def printable(text: str) -> str:
-    """Writes the bytes of a file name that are no text as escapes, as JSON reads them."""
+    """Escapes the bytes of a file name that can't be decoded, in the way of JSON: ``\\udcff``."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a file tells of where it comes from.
+    """The metadata in a result that records its origin.
 
     Attributes:
-        title: What it shows, for people.
+        title: What the result shows, for people.
         source: The name of the picture that was explained, for people.
-        identity: Whose it is, for the tool.
+        identity: The identifiers of the picture and of files written with the result, for the
+            tool.
     """
 
     title: str
@@ -104,20 +106,20 @@ def mark(
     variant: str = "",
     replaced: AnyPath | None = None,
 ) -> Mark:
-    """Makes the mark of a picture that is written.
+    """Makes the mark of a result.
 
     Args:
         source: The picture that was explained.
-        folder: Where the result will lie.
-        title: What it shows, for people.
-        companions: Files without room for a mark that are written with it.
+        folder: The folder of the result.
+        title: What the result shows, for people.
+        companions: Files written with it whose formats can't store a mark.
         variant: As for `source_id`.
-        replaced: The file that it replaces, if that is there: it vouches for the same files,
-            which a later run may replace.
+        replaced: The file that it replaces, if that exists. The new mark keeps the companions of
+            that file, so that a later run may replace them.
     """
     own = source_id(source, folder, variant)
     ids = list(map(_name_id, companions))
-    # A store would have to send the file.
+    # In a store, this would download the file.
     if replaced is not None and not is_remote(replaced) and is_result_of(replaced, source, variant):
         ids += _read_mark(replaced)[1:]
     identity = " ".join([own, *dict.fromkeys(ids)])
@@ -125,15 +127,16 @@ def mark(
 
 
 def is_result_of(path: AnyPath, source: AnyPath, variant: str = "") -> bool:
-    """Says whether a result is the tool's own, made from this picture with these options."""
+    """Returns whether the tool made a file from this picture with these options."""
     return _read_mark(path)[:1] == [source_id(source, path.parent, variant)]
 
 
 def are_results_of(paths: Sequence[AnyPath], source: AnyPath, variant: str = "") -> bool:
-    """Says whether files that are there are the tool's own, all made from this picture.
+    """Returns whether the tool made all these files from this picture with these options.
 
     Args:
-        paths: The files, in one folder. The first vouches for those without room for a mark.
+        paths: Existing files in one folder. The mark of the first also covers files that can't
+            store one.
         source: The picture.
         variant: As for `source_id`.
     """
@@ -145,7 +148,7 @@ def are_results_of(paths: Sequence[AnyPath], source: AnyPath, variant: str = "")
 
 
 def is_companion(path: AnyPath, result: AnyPath) -> bool:
-    """Says whether a file was written together with a result of the tool's own."""
+    """Returns whether a file was written together with a result of the tool."""
     return _name_id(path) in _read_mark(result)[1:]
 
 
@@ -171,30 +174,30 @@ def _read_mark(path: AnyPath) -> list[str]:
             note = image.getexif().get_ifd(_EXIF_FOLDER).get(_MAKER_NOTE, b"")
             name, *identity = note.decode("ascii").split()
             return identity if name == _KEY else []
-    # A file that can't be read isn't known to be the tool's own.
+    # A file that can't be read counts as the user's.
     except Exception:
         return []
 
 
 def _possible_formats(path: AnyPath) -> tuple[str, ...]:
-    """Gives what a result by this name can be: what its ending says, or else a PNG."""
+    """Returns the formats that a result with this name can have: that of its extension, or PNG."""
     ending = path.suffix.lower()
-    # Pillow knows the usual formats from the start; to load all of them takes long.
+    # Pillow loads only the usual formats at first, because loading all of them takes long.
     if ending not in Image.EXTENSION:
         Image.init()
     return tuple(dict.fromkeys((Image.EXTENSION.get(ending, "PNG"), "PNG")))
 
 
 def is_marked(path: AnyPath) -> bool:
-    """Says whether a file is a picture that the tool wrote, whatever it is of."""
+    """Returns whether the tool wrote a file, from any picture."""
     return bool(_read_mark(path))
 
 
 def is_own_result(path: AnyPath) -> bool:
-    """Says the same of any picture in a folder, quickly.
+    """Returns the same as `is_marked`, but quickly, for each picture of a folder.
 
-    In a store, where each look takes a request, only pictures that are named as results
-    usually are can be known.
+    In a store, where each check takes a request, it recognizes only files with the usual names
+    of results.
     """
     if is_remote(path):
         return _NAMED_SO.search(path.stem) is not None and is_marked(path)
@@ -202,7 +205,7 @@ def is_own_result(path: AnyPath) -> bool:
 
 
 def _has_key(path: Path) -> bool:
-    """Says whether a mark can be in a file: PNG and JPEG have it in front, WebP at the end."""
+    """Returns whether a file may contain a mark: near the start, or for WebP near the end."""
     try:
         if is_pipe_or_device(path):
             return False

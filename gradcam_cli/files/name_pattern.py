@@ -1,4 +1,4 @@
-"""The pattern by which results are named, as a user writes it for ``--name``."""
+"""The pattern for the names of results, as a user writes it for ``--name``."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from gradcam_cli.errors import UsageError
 
 STEM, METHOD, LAYER, MODEL, CLASS = FIELDS = ("stem", "method", "layer", "model", "class")
 STEM_FIELD = f"{{{STEM}}}"
-# In bytes. With all fields in it a name still leaves room for that of the picture.
+# In bytes. A name with all fields still leaves space for the picture's name.
 _LONGEST_VALUE = 40
 _LONGEST_TEXT = 60
-# Where an ending and what tells a figure from an overlay are added.
+# The extension and a word such as "_figure" are added to the name.
 _LONGEST_NAME = 235
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 
 @dataclass(frozen=True)
 class NamePattern:
-    """A file name without its ending, with fields in braces: "{stem}_{method}_{class}".
+    """A file name without its extension, with fields in braces: "{stem}_{method}_{class}".
 
     Attributes:
-        text: The pattern. Doubled braces stand for themselves.
+        text: The pattern. A doubled brace stands for a single one.
     """
 
     text: str
 
     @cached_property
     def parts(self) -> list[tuple[str, str]]:
-        """The pattern as texts, each with the field that follows it ("" after the last).
+        """The pattern as pairs of a text and the field that follows it ("" after the last text).
 
         Raises:
-            UsageError: It isn't a pattern for file names.
+            UsageError: The pattern isn't valid.
         """
         try:
             parsed = list(string.Formatter().parse(self.text))
         except ValueError:
             raise UsageError(
-                f"--name {self.text!r}: the braces don't match; write a brace that isn't a "
-                f"field's twice"
+                f"--name {self.text!r}: the braces don't match; double a brace that isn't part of "
+                f"a field"
             ) from None
         fields = [field for _, field, _, _ in parsed if field is not None]
         for field in fields:
@@ -55,56 +55,57 @@ class NamePattern:
                 )
         if len(set(fields)) < len(fields) or any(spec or conv for _, _, spec, conv in parsed):
             raise UsageError(
-                f"--name {self.text!r}: use each field once, and without a format, as {{stem}}"
+                f"--name {self.text!r}: use each field only once, without a format: {{stem}}"
             )
         text = "".join(text for text, _, _, _ in parsed)
         if _NOT_IN_NAMES.search(text):
             raise UsageError(
-                f"--name {self.text!r}: a file name can't have any of / \\ : * ? \" < > | in it; "
-                f"choose the folder with --out"
+                f"--name {self.text!r}: a file name can't contain / \\ : * ? \" < > |; choose the "
+                f"folder with --out"
             )
         longest = _LONGEST_TEXT if fields else _LONGEST_NAME
         if not self.text.strip(" .") or len(os.fsencode(text)) > longest:
             raise UsageError(
-                f"--name {self.text!r}: a name needs 1 to {longest} bytes beside its fields"
+                f"--name {self.text!r}: a name can't be empty, and its text outside the fields can "
+                f"have at most {longest} bytes"
             )
         return [(text, field or "") for text, field, _, _ in parsed]
 
     def has(self, field: str) -> bool:
-        """Says whether a field is part of the names."""
+        """Returns whether the pattern contains a field."""
         return any(field == own for _, own in self.parts)
 
     @property
     def before_stem(self) -> str | None:
-        """What all names begin with; None if that depends on something else."""
+        """The text before {stem}; None if the first field is another one, or there is none."""
         text, field = self.parts[0]
         return text if field == STEM else None
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """Fills in all fields but {stem}, which `OutputNamer` does.
+        """Fills in all fields except {stem}, which `OutputNamer` fills in.
 
         Args:
-            values: By the names of the fields.
+            values: The values by the names of their fields.
         """
         filled = {STEM: STEM_FIELD, "": ""} | dict(values)
         return "".join(text + filled[field] for text, field in self.parts)
 
 
 def literal_pattern(name: str) -> NamePattern:
-    """Makes the pattern of this one name."""
+    """Makes the pattern that stands for exactly this name."""
     return NamePattern(name.replace("{", "{{").replace("}", "}}"))
 
 
 def name_part(text: str, longest: int = _LONGEST_VALUE) -> str:
-    """Makes a part of a file name, for any file system, of a text.
+    """Converts a text to a part of a file name that is valid on any file system.
 
     Args:
-        text: As the name of a class, a layer or a model.
-        longest: How many bytes it may have.
+        text: A text such as the name of a class, a layer or a model.
+        longest: The maximum length of the result, in bytes.
 
     Returns:
-        Its letters, digits and "_" and "+", with hyphens for all else. A long text is cut,
-        and ends in a digest, so that different texts stay different.
+        The letters, digits, "_" and "+" of the text, with hyphens in place of everything else.
+        A long text is cut and ends in a hash, so that different texts stay different.
     """
     words = re.sub(r"[^\w+]+", "-", text).strip("-")
     encoded = words.encode()

@@ -25,12 +25,12 @@ _LONGEST_NAME = 255
 
 
 class OutputNamer:
-    """Gives every input picture file names of its own.
+    """Chooses the file names of each picture's results, all different.
 
-    The result of ``photos/cat.jpg`` is called ``cat_gradcam.png``. If that name is taken,
-    by another picture of this run, by another picture's earlier result or by a file of the
-    user's, it is ``cat_jpg_gradcam.png``, then ``cat_jpg_2_gradcam.png`` and so on. An
-    earlier result of the same picture and the same options is replaced.
+    The result of ``photos/cat.jpg`` is ``cat_gradcam.png``. If that name is taken by another
+    picture of this run, by an earlier result of another picture or by a file of the user's, the
+    result is ``cat_jpg_gradcam.png``, then ``cat_jpg_2_gradcam.png`` and so on. An earlier
+    result of the same picture with the same options is replaced.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class OutputNamer:
         taken: Mapping[str, Set[str]] | None = None,
         variant: str = "",
     ) -> None:
-        """Takes what the names depend on.
+        """Sets what the names depend on.
 
         Args:
-            out: The folder for all results; None puts each beside its picture.
-            taken: The names of what is in folders of a store, by the folder's URL; other
-                folders are listed when they are needed.
-            variant: The options of the run, as in the mark of its files.
+            out: The folder for all results; None writes each beside its picture.
+            taken: The existing names in folders of a store, by the folder's URL. Other folders
+                of a store are listed when they are needed.
+            variant: The options of the run, as stored in the marks of its files.
         """
         self._variant = variant
         self._out = out
@@ -53,20 +53,20 @@ class OutputNamer:
         self._taken: dict[str, Set[str]] = dict(taken or {})
 
     def name(self, picture: InputPicture, patterns: Sequence[str]) -> list[AnyPath]:
-        """Names the results of one picture.
+        """Chooses the names of one picture's results.
 
         Args:
             picture: The picture.
-            patterns: The names with "{stem}" for that of the picture
-                ("{stem}_gradcam.png"). The first must be that of a picture with a mark,
-                which says whose the others are. Names without "{stem}" are taken as they
-                are, and replace any earlier result of the tool.
+            patterns: The file names, with "{stem}" in place of the picture's own
+                ("{stem}_gradcam.png"). The first must be that of a file with a mark, which
+                also identifies the others. A name without "{stem}" is used as it is, and
+                replaces any earlier result of the tool.
 
         Returns:
             A path for each pattern.
 
         Raises:
-            OutputError: A name without "{stem}" is taken by a file of the user's.
+            OutputError: A name without "{stem}" is taken by a file of the user's, or in this run.
         """
         is_exact = STEM_FIELD not in patterns[0]
         for paths in self._choices(picture, patterns):
@@ -74,11 +74,11 @@ class OutputNamer:
                 self._give(paths)
                 return paths
         raise OutputError(
-            f"{paths[0]}: exists already, and gradcam didn't write it; choose another name"
+            f"{paths[0]}: exists already and was not written by gradcam; choose another name"
         )
 
     def has_all(self, picture: InputPicture, patterns: Sequence[str]) -> bool:
-        """Says whether an earlier run wrote these results; if so, they keep their names.
+        """Returns whether an earlier run wrote all these results; if so, reserves their names.
 
         Args:
             picture: The picture.
@@ -89,7 +89,7 @@ class OutputNamer:
             if all(exist) and self._are_free(paths, picture.path):
                 self._give(paths)
                 return True
-            # Further names are taken only where these two are.
+            # Numbered names are only used if the first two are taken.
             if number > 0 and not any(exist):
                 break
         return False
@@ -119,9 +119,9 @@ class OutputNamer:
 
     def _exists(self, path: AnyPath) -> bool:
         if not is_remote(path):
-            # A link that leads nowhere is the user's too.
+            # A broken link belongs to the user too.
             return os.path.lexists(path)
-        # Asking a store about every single name would take longer than all else.
+        # A request to the store for each name would take longer than everything else.
         folder = path.parent
         if str(folder) not in self._taken:
             self._taken[str(folder)] = names_in(folder)
@@ -129,7 +129,7 @@ class OutputNamer:
 
 
 def result_folder(picture: InputPicture, out: AnyPath | None) -> AnyPath:
-    """Says where the results of a picture go.
+    """Returns the folder for the results of a picture.
 
     Args:
         picture: The picture.
@@ -139,24 +139,24 @@ def result_folder(picture: InputPicture, out: AnyPath | None) -> AnyPath:
 
 
 def wanted_names(picture: InputPicture) -> tuple[str, str]:
-    """Gives what the names of a picture's results begin with, and if that is taken, begin with.
+    """Returns what a picture's result names begin with, and the alternative if they are taken.
 
-    Further names are the second one with numbers.
+    Further alternatives are the second one with a number.
     """
     name = file_name(picture.path)
     return PurePath(name).stem, name.replace(".", "_")
 
 
 def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:
-    """Refuses early to write where nothing can be written, as beside pictures on the web.
+    """Checks before a run that its results can be written.
 
     Args:
         pictures: The pictures.
         out: The folder for all results; None for beside each picture.
 
     Raises:
-        UsageError: Results need another place.
-        OutputError: The folder can't be written.
+        UsageError: The results would go to a read-only place, such as the web.
+        OutputError: The folder can't be written to.
     """
     if out is not None:
         check_writable(out)
@@ -167,9 +167,9 @@ def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:
         check_writable(picture.path)
 
 
-def _shortened(stem: str, room: int) -> str:
-    """Takes as much of a name's end as a file system has room for."""
-    while len(os.fsencode(stem)) > room:
+def _shortened(stem: str, longest: int) -> str:
+    """Cuts characters off the beginning of a stem until it fits into ``longest`` bytes."""
+    while len(os.fsencode(stem)) > longest:
         stem = stem[1:]
     return stem
 

@@ -1,1 +1,1 @@
-"""A run over many pictures, from the files to the written results."""
+"""A run over many pictures, from input files to written results."""

@@ -18,32 +18,33 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.runtime.cores import Parallelism
 
-# A picture's explanations by each explainer, of a batch, and its row in that batch.
+# The explanations of a whole batch, one by each explainer, and the picture's row in the batch.
 Outcome: TypeAlias = tuple[list[Explanation], int] | GradcamError
 Batch: TypeAlias = Sequence[tuple[InputPicture, LoadedPicture]]
 
 _FIRST = 2
-# One stream works with all cores; of several, each has what stays in the cache of a core.
+# A single stream uses all cores. Each of several gets a batch that fits the cache of a core.
 _LARGEST_OF_ONE_STREAM = 16
 _LARGEST_OF_MANY_STREAMS = 4
 _LARGEST_ON_GPU = 64
 
 
 class BatchSize:
-    """Grows at first, and shrinks for good when memory doesn't last.
+    """The number of pictures in a batch, which grows at first and shrinks if memory runs out.
 
     Attributes:
         now: The size of the next batch.
-        largest: What it never exceeds.
+        largest: The maximum size.
         is_fixed: Whether the user chose it.
     """
 
     def __init__(self, largest: int, fixed: int | None = None) -> None:
-        """Starts modestly.
+        """Starts with a small size, unless it is fixed.
 
         Args:
-            largest: What it grows to, if memory allows.
-            fixed: What the user asked for; less, if the network runs out of memory.
+            largest: The size up to which it grows.
+            fixed: The size that the user chose; None for an automatic size. It still shrinks if the
+                network runs out of memory.
         """
         self.is_fixed = fixed is not None
         self.largest = fixed or largest
@@ -54,24 +55,24 @@ class BatchSize:
         self.now = min(2 * self.now, self.largest)
 
     def shrink(self, failed: int) -> None:
-        """Takes half of what was too much, from now on.
+        """Limits the size to half of that of a batch that was too large.
 
         Args:
-            failed: How many pictures the network had no memory for.
+            failed: The number of pictures for which memory ran out.
         """
         self.largest = max(1, failed // 2)
         self.now = min(self.now, self.largest)
 
 
 class NetworkRunner:
-    """Runs the network on one batch at a time on each GPU, or in each stream of the processor.
+    """Runs the network on one batch at a time per GPU, or per stream of the processor.
 
-    Where there are as many streams as threads for the pictures, these threads run the batches
-    too: with others beside them, cores would change between both all the time.
+    If there are as many streams as threads for the pictures, these threads also run the batches.
+    With additional threads, the cores would constantly switch between the two.
 
     Attributes:
-        batch_size: How many pictures are best given to it at once.
-        streams: How many batches go through it side by side.
+        batch_size: The number of pictures to submit at once.
+        streams: The number of batches that run in parallel.
     """
 
     def __init__(
@@ -81,14 +82,14 @@ class NetworkRunner:
         parallelism: Parallelism,
         batch_size: int | None = None,
     ) -> None:
-        """Looks for GPUs.
+        """Finds the GPUs and prepares the threads.
 
         Args:
-            explainers: What explains each picture; of one classifier.
-            pool: The threads that decode and draw, first come, first served.
-            parallelism: How many they are, and how many batches are computed side by side
-                where there is no GPU.
-            batch_size: What the user asked for.
+            explainers: The explainers of each picture, all of one classifier.
+            pool: The threads that decode and draw, in the order of submission.
+            parallelism: The number of these threads, and the number of batches in parallel if
+                there is no GPU.
+            batch_size: The size that the user chose; None for an automatic size.
         """
         self._explainers = explainers
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
@@ -111,23 +112,23 @@ class NetworkRunner:
         self._pool = pool
 
     def submit(self, batch: Batch) -> Future[list[Outcome]]:
-        """Has a batch explained.
+        """Submits a batch to be explained.
 
         Args:
-            batch: Pictures of one input shape, with as many classes to explain each.
+            batch: Pictures of one input shape, each with the same number of classes to explain.
 
         Returns:
-            What will come of each picture, in their order.
+            A future with the outcome of each picture, in the order of the batch.
         """
         return self._pool.submit(self._explain, batch)
 
     def interrupt(self) -> None:
-        """Ends methods that run the network many times before they are done."""
+        """Stops the methods that run the network many times."""
         for explainer in self._explainers:
             explainer.interrupt()
 
     def close(self) -> None:
-        """Forgets what hasn't begun, and waits for what has."""
+        """Cancels the batches that haven't started, and waits for the others."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _take_place(self) -> None:
@@ -139,7 +140,7 @@ class NetworkRunner:
             return self._explain_parts(batch)
 
     def _explain_parts(self, batch: Batch) -> list[Outcome]:
-        """Explains pictures in parts, if they are too many for the memory."""
+        """Explains a batch, in parts if it is too large for the memory."""
         most = self.batch_size.largest
         if len(batch) > most:
             parts = [batch[first : first + most] for first in range(0, len(batch), most)]
@@ -149,7 +150,7 @@ class NetworkRunner:
         try:
             explanations = [explainer.explain(inputs, targets) for explainer in self._explainers]
         except tf.errors.ResourceExhaustedError:
-            # Each takes them, not the first that can.
+            # The sum asks every explainer; any() would stop at the first that can.
             if sum(explainer.take_smaller_steps() for explainer in self._explainers):
                 return self._explain_parts(batch)
             if len(batch) > 1:
@@ -166,7 +167,7 @@ class NetworkRunner:
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:
-    """Gives an error of one picture the form in which it is told."""
+    """Returns an error of one picture as a `GradcamError`, with the picture's path if it is new."""
     if isinstance(error, GradcamError):
         return error
     own = GradcamError(f"{picture.path}: {error or type(error).__name__}")

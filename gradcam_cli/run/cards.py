@@ -1,4 +1,4 @@
-"""What the report shows of each picture."""
+"""What the report shows for each picture."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def make_card(
     explainers: Sequence[Explainer],
     maps: Sequence[Sequence[np.ndarray]],
 ) -> ReportPicture:
-    """Gathers what the report shows of an explained picture.
+    """Gathers what the report shows for an explained picture.
 
     Args:
-        result: What came of it.
+        result: The result of the picture.
         prepared: The picture.
-        explainers: What explained it.
-        maps: For each explainer a map of each target: (rows, columns) float32 in [0, 1].
+        explainers: The explainers.
+        maps: For each explainer, a map of each target: (rows, columns) float32 in [0, 1].
     """
     preview = make_preview(prepared.image)
     fit = prepared.fit.scaled_to(preview.size)
-    # A method's name says enough where all explain the same layer.
+    # If all explain the same layer, the name of the method is enough.
     with_layers = len({explainer.layer for explainer in explainers}) > 1
     return ReportPicture(
         path=str(result.picture.path),
@@ -56,13 +56,13 @@ def make_card(
 
 
 def card_of(result: PictureResult) -> ReportPicture | None:
-    """Gives what the report shows of a picture, be it why there is nothing to see.
+    """Returns what the report shows for a picture: its maps, or its error.
 
     Args:
-        result: What came of the picture.
+        result: The result of the picture.
 
     Returns:
-        Its card; None where the report leaves it out.
+        The card; None if the report leaves the picture out.
     """
     if result.error is not None:
         return ReportPicture(str(result.picture.path), error=str(result.error))
@@ -70,6 +70,6 @@ def card_of(result: PictureResult) -> ReportPicture | None:
 
 
 def _reproducing(explainer: Explainer) -> tuple[str, ...]:
-    """Gives the options that make a map of this method and these layers again."""
+    """Returns the options that reproduce a map of this method and these layers."""
     layers = [f"--layer {shlex.quote(layer)}" for layer in explainer.layers]
     return (f"--method {explainer.method}", *layers)

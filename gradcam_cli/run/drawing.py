@@ -17,11 +17,11 @@ from gradcam_cli.run.options import DrawOptions
 
 @dataclass(frozen=True)
 class DrawnMap:
-    """A map of one class by one explainer, on the picture.
+    """A map of one class by one explainer, at the resolution of the picture.
 
     Attributes:
         laid: The map over the part of the picture that the network saw.
-        region: Where it is above the threshold, if that is wanted.
+        region: The region above the threshold; None if it isn't needed.
     """
 
     laid: LaidMap
@@ -39,13 +39,13 @@ def lay_map(
     pitch: tuple[float, float],
     options: DrawOptions,
 ) -> DrawnMap:
-    """Lays a map onto its picture.
+    """Scales a map to its picture.
 
     Args:
         prepared: The picture.
         cells: The map, (rows, columns) float32 in [0, 1].
         pitch: Vertical and horizontal distance of its cells, in input pixels.
-        options: Whether a region is wanted, and from where.
+        options: Whether a region is needed, and its threshold.
     """
     laid = prepared.fit.lay(cells, pitch)
     region = None
@@ -55,22 +55,25 @@ def lay_map(
 
 
 def frame_heat(prepared: PreparedPicture, heat: np.ndarray) -> np.ndarray:
-    """Gives a map the size of the picture, with zeros where the network didn't look.
+    """Extends a map to the whole picture, with zeros outside the part that the network saw.
 
     Args:
         prepared: The picture.
         heat: As in `DrawnMap`.
+
+    Returns:
+            (height, width) float32 in [0, 1].
     """
     return draw_heatmap(heat, prepared.image.size, prepared.fit.seen[:2])
 
 
 def draw_map(prepared: PreparedPicture, drawn: DrawnMap, options: DrawOptions) -> Image.Image:
-    """Draws the overlay: the picture with the map in colours, and with its region.
+    """Draws the overlay: the picture with the map in colours and, if there is one, its region.
 
     Args:
         prepared: The picture.
         drawn: The map.
-        options: How it is drawn.
+        options: How to draw it.
     """
     overlay = draw_overlay(
         prepared.image, drawn.laid, prepared.fit.seen[:2], options.colormap, options.alpha

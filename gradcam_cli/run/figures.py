@@ -30,13 +30,13 @@ def label_overlays(
 
     Args:
         original: The picture.
-        overlays: For each explainer an overlay of each class.
+        overlays: For each explainer, an overlay of each class.
         predictions: The classes.
-        explainers: What explained them.
+        explainers: The facts about the explainers.
 
     Returns:
-        The original and the overlays of the first explainer, then a row for each of the
-        others, which begins with None.
+        The first row holds the original and the overlays of the first explainer. Each further
+        row holds None and the overlays of another explainer.
     """
     rows: list[list[Panel | None]] = []
     for facts, of_explainer in zip(explainers, overlays, strict=True):
@@ -66,15 +66,15 @@ def figure_of(
     """Lays out the figure of one picture.
 
     Args:
-        rows: As `label_overlays` gives them. A single row is broken where it is long.
+        rows: As `label_overlays` returns them. A single row is wrapped if it is long.
         picture: The picture.
-        explainers: What explained it, one a row.
+        explainers: The facts about the explainer of each row.
         colormap: The colour map of the overlays.
         dots_per_inch: See `draw_figure`.
     """
     original, *overlays = rows[0]
     if len(overlays) == 1:
-        # Of a single class, the methods and layers stand side by side.
+        # With a single class, the methods and layers are shown side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(
         _title(picture),
@@ -93,18 +93,18 @@ def sheet_of(
     explainers: Sequence[ExplainerFacts],
     colormap: str,
 ) -> Image.Image:
-    """Lays out the sheet that compares methods: for each class the overlays of all of them.
+    """Lays out the sheet that compares methods: for each class, the overlays of all methods.
 
     Args:
-        original: The picture, as `for_sheet` gives it.
-        overlays: For each explainer an overlay of each class, as `for_sheet` gives them.
+        original: The picture, as `for_sheet` returns it.
+        overlays: For each explainer, an overlay of each class, as `for_sheet` returns them.
         predictions: The classes.
         picture: The picture.
-        explainers: What explained them.
+        explainers: The facts about the explainers.
         colormap: The colour map of the overlays.
     """
     layers = list(dict.fromkeys(facts.layer for facts in explainers))
-    # Each method has its own only where they differ.
+    # If the layers differ, each method is labelled with its own instead.
     layer = f" · layer {layers[0]}" if len(layers) == 1 else ""
     return draw_sheet(
         _title(picture),
@@ -118,7 +118,7 @@ def sheet_of(
 
 
 def for_sheet(picture: Image.Image) -> Image.Image:
-    """Makes a picture as small as a cell of a sheet, so that many can be held."""
+    """Shrinks a picture in place to the size of a sheet's cell, so that many fit into memory."""
     picture.thumbnail((CELL_SIDE, CELL_SIDE), Image.Resampling.LANCZOS)
     return picture
 

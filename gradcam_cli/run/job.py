@@ -1,6 +1,6 @@
-"""What a user asks for in one run, as plain values, and how it is made ready.
+"""A run as plain values, and its preparation.
 
-The same values start a run here and on the workers of a cluster.
+The same values start a run in this process and on the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done.
+    """What to do in a run.
 
     Attributes:
         model: What to load.
@@ -71,39 +71,42 @@ class Job:
 
     @property
     def writes_one_a_class(self) -> bool:
-        """Whether each of several classes gets an overlay of its own."""
+        """Whether each of several classes gets its own overlay."""
         explain = self.explain
         several = len(explain.classes) > 1 or explain.each or explain.only_wrong
         return several and not self.draws_sheet
 
     def check(self) -> None:
-        """Finds out whether its options go together.
+        """Checks that the options can be combined.
 
         Raises:
-            UsageError: They don't.
+            UsageError: They can't.
         """
         explain, draw, write = self.explain, self.draw, self.write
         if write.report_assets and write.report is None:
             raise UsageError("--report-assets needs --report FILE.html")
         if write.skip_existing and write.report is not None:
-            raise UsageError("--report gathers all pictures; leave out --skip-existing")
+            raise UsageError("--report shows all pictures; leave out --skip-existing")
         if write.skip_existing and explain.only:
             raise UsageError(
-                "--only wrong leaves nothing of what it passes over; drop --skip-existing"
+                "--only wrong writes nothing for right predictions, so they can't be skipped; "
+                "leave out --skip-existing"
             )
         if explain.only and not explain.truth:
-            raise UsageError("--only wrong needs --truth to know what is wrong")
+            raise UsageError("--only wrong needs --truth to know the true classes")
         if explain.only and explain.classes:
-            raise UsageError("--only wrong explains the predicted and the true class; drop --class")
+            raise UsageError(
+                "--only wrong explains the predicted and the true class; leave out --class"
+            )
         if explain.each and explain.classes:
             raise UsageError(
-                "--each explains the most probable classes; leave out --class, or --each, since "
-                "--class can be repeated"
+                "--each explains the most probable classes; leave out --class, or leave out --each "
+                "and repeat --class"
             )
         if draw.threshold is not None and not draw.finds_regions:
-            raise UsageError("--threshold goes with --contour or --box")
+            raise UsageError("--threshold needs --contour or --box")
         if explain.fusion is not None and len(explain.layers) < 2:
-            raise UsageError("--fuse goes with several --layer")
+            raise UsageError("--fuse needs several --layer options")
         if self.draws_sheet:
             for option, is_given in {
                 "heatmap": draw.heatmap,
@@ -114,18 +117,18 @@ class Job:
             }.items():
                 if is_given:
                     raise UsageError(
-                        f"--{option} goes with one --method, or with --figure; several methods "
-                        f"make a sheet"
+                        f"--{option} doesn't work with the sheet of several methods; choose one "
+                        f"--method or add --figure"
                     )
 
     def check_names(self, pictures: Iterable[InputPicture]) -> None:
-        """Finds out whether each file gets a name of its own.
+        """Checks that each file gets its own name.
 
         Args:
             pictures: All pictures.
 
         Raises:
-            UsageError: Several would have the same name, or the pattern for names is none.
+            UsageError: Several files would have the same name, or the pattern isn't valid.
         """
         if self.writes_files:
             names_classes = bool(self.explain.classes)
@@ -137,8 +140,8 @@ class ReadyJob:
     """A job whose model is loaded.
 
     Attributes:
-        explainers: What explains; the first one's overlays are written.
-        task: What is done with each picture.
+        explainers: The explainers. Overlays are written for the first one.
+        task: What to do with each picture.
     """
 
     explainers: Sequence[Explainer]
@@ -147,21 +150,21 @@ class ReadyJob:
     def explain(
         self, pictures: Iterable[InputPicture], namer: OutputNamer | None = None
     ) -> Iterator[PictureResult]:
-        """Explains pictures and writes what was asked for.
+        """Explains pictures and writes their results.
 
         Args:
             pictures: The pictures.
-            namer: What names the files; None for one that begins with these pictures.
+            namer: Names the files; None for a new one.
 
         Yields:
-            One result for each picture, in their order, when its files are complete.
+            A result for each picture, in order, once its files are complete.
         """
         from gradcam_cli.run.pipeline import explain_pictures
 
         return explain_pictures(pictures, self.explainers, self.task, namer)
 
     def describe_collapse(self, pictures: Sequence[InputPicture]) -> str | None:
-        """Warns of a size at which the network doesn't recognize the first pictures any more.
+        """Returns a warning if the network hardly recognizes the pictures at the chosen size.
 
         Args:
             pictures: All pictures.
@@ -178,18 +181,18 @@ class ReadyJob:
 def check_classes(
     job: Job, pictures: Sequence[InputPicture], truth: TruthNames | None = None
 ) -> None:
-    """Finds out before TensorFlow is loaded whether there are the classes that are named.
+    """Checks before TensorFlow is loaded that the requested and true classes exist.
 
-    Where they aren't known by then, `make_ready` does.
+    If the model's classes aren't known yet, `make_ready` checks them.
 
     Args:
-        job: What is asked for.
+        job: The run.
         pictures: All pictures.
-        truth: What they really show.
+        truth: The names of their true classes.
 
     Raises:
-        UnknownClassError: The model lacks a class.
-        UsageError: The truth tells of none of the pictures.
+        UnknownClassError: The model doesn't have one of the classes.
+        UsageError: The table of true classes contains none of the pictures.
     """
     if truth is not None:
         truth.check(pictures)
@@ -208,18 +211,18 @@ def make_ready(
     parallelism: Parallelism | None = None,
     truth: TruthNames | None = None,
 ) -> ReadyJob:
-    """Loads the model and finds out what the options mean for it.
+    """Loads the model and applies the options to it.
 
     Args:
-        job: What is asked for.
-        pictures: All pictures, or one of each folder: the classes of a model without names
-            may be called after their folders.
-        parallelism: How many things are done at once; None for one.
-        truth: What the pictures really show, where that has been read already.
+        job: The run.
+        pictures: All pictures, or one of each folder. With ``--truth folders``, the classes of a
+            model without class names are named after the folders.
+        parallelism: How many pictures and batches to work on at once; None for one.
+        truth: The names of the true classes, if they have been read already.
 
     Raises:
-        GradcamError: The model can't be had, or the options don't go with it; see
-            `gradcam_cli.errors` for each.
+        GradcamError: The model can't be loaded, or the options don't match it; see
+            `gradcam_cli.errors` for the subclasses.
     """
     classifier = _load(job)
     if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
@@ -250,7 +253,7 @@ def _load(job: Job) -> Classifier:
     from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.networks.precision import use_mixed_precision
 
-    # Half precision changes the network itself.
+    # Half precision changes the network itself, so the network must be built at once.
     classifier = load_classifier(job.model, deferred=not job.machine.mixed_precision)
     if job.machine.mixed_precision:
         use_mixed_precision(classifier.network)
@@ -265,7 +268,7 @@ def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
         several = explain.each or job.write.report is not None
         number = min(explain.top_k or DEFAULT_EACH, len(labels)) if several else 1
         classes = [TOP_CLASS - rank for rank in range(number)]
-        # A report can switch between classes; the files are still what they are without it.
+        # A report can switch between classes, but the files are the same as without a report.
         if not explain.each and not explain.only_wrong:
             with_files = 1
     if not job.writes_files:
@@ -282,7 +285,7 @@ def _explainers(job: Job, classifier: Classifier) -> list[Explainer]:
     layers = job.explain.layers
     choices: list[list[str | int] | None] = [list(layers) or None]
     if (job.draw.figure or job.write.report) and len(layers) > 1:
-        # A figure and a report show the layers beside what they are fused to.
+        # A figure and a report show each layer beside the fused map.
         choices += [[layer] for layer in layers]
     return [
         Explainer(

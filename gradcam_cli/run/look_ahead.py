@@ -1,4 +1,4 @@
-"""Brings pictures of one input shape together, whatever lies between them in a folder."""
+"""Groups pictures of one input shape into batches, whatever their order in a folder."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from collections.abc import Hashable
 
 from gradcam_cli.run.batching import BatchSize
 
-# So many pixels are held at a time, in pictures that are decoded, explained or encoded, and so
-# many from the oldest picture that waits for others of its shape to the newest.
+# The maximum number of pixels in pictures that are being decoded, explained or encoded, and the
+# maximum from the oldest picture that waits for others of its shape to the newest.
 _MOST_PIXELS = 40_000_000
 _MOST_WAITING = 20_000_000
-# What a picture is taken for before any was decoded: one of a common camera.
+# Assumed for a picture before any was decoded: the size of a common camera's.
 _EXPECTED_PIXELS = 12_000_000
 _REMEMBERED = 8
 _BATCHES_AHEAD = 16
 
 
 class LookAhead:
-    """Decides which pictures are decoded in advance, and which go through the network together.
+    """Decides how many pictures are decoded in advance, and which share a batch.
 
-    Pictures are known by their places in the run: 0, 1, 2 and so on. They come into batches in
-    this order. A batch is complete when it is full, or when its oldest picture has waited for as
-    many others as half of the window holds: so pictures of common shapes fill their batches, and
-    those of rare shapes hold up nobody. Networks round differently in batches of another size, so
-    which pictures share a batch never depends on how long anything takes.
+    Pictures are identified by their places in the run: 0, 1, 2 and so on. They are added to
+    batches in this order. A batch is complete when it is full, or when half a window of pictures
+    or 20 million pixels have come since its oldest picture. So pictures of common shapes fill
+    their batches, and those of rare shapes don't delay the others. The rounding of a network
+    depends on the size of the batch, so which pictures share a batch never depends on timing.
 
     Attributes:
-        window: How many pictures there are at most from the oldest unfinished to the newest.
+        window: The maximum number of pictures from the oldest unfinished to the newest.
     """
 
     def __init__(self, batch_size: BatchSize, streams: int, workers: int) -> None:
-        """Begins with nothing.
+        """Starts without pictures.
 
         Args:
-            batch_size: How many pictures make a full batch; grows with each batch.
-            streams: How many batches go through the network side by side.
-            workers: How many threads decode.
+            batch_size: The number of pictures in a full batch. It grows with each batch.
+            streams: The number of batches that go through the network in parallel.
+            workers: The number of threads that decode.
         """
         self._batch_size = batch_size
         self._streams = streams
@@ -44,29 +44,29 @@ class LookAhead:
         self.window = _BATCHES_AHEAD * batch_size.largest * streams
         self._reading = 0
         self._running = 0
-        # Decoded before one that was begun earlier.
+        # Pictures that were decoded before one that was started earlier.
         self._early: dict[int, Hashable] = {}
         self._next_place = 0
-        # Places by shape, in their order.
+        # Places by shape, in order.
         self._waiting: dict[Hashable, list[int]] = {}
         self._ready: deque[list[int]] = deque()
         self._pixels: dict[int, int] = {}
         self._held_pixels = self._total_pixels = 0
-        # Of all pictures before one that waits.
+        # For each waiting picture, the pixels of all pictures before it.
         self._pixels_before: dict[int, int] = {}
         self._recent = deque([_EXPECTED_PIXELS], maxlen=_REMEMBERED)
 
     def may_read(self, held: int, drawing: int) -> bool:
-        """Says whether another picture should be decoded now.
+        """Returns whether to start decoding another picture now.
 
         Args:
-            held: How many pictures are on their way, from the oldest unfinished to the newest.
-            drawing: How many of them are being drawn.
+            held: The number of pictures from the oldest unfinished to the newest.
+            drawing: The number of those that are being drawn.
         """
         if self._reading >= self._readers or len(self._ready) >= self._streams:
             return False
         if not (self._reading or self._running or self._ready or drawing):
-            # However large it is, nothing else would ever happen.
+            # Nothing else is going on, so the next picture is needed, however large it is.
             return True
         if self._batch_size.is_fixed and held < self._batch_size.now:
             return True
@@ -74,17 +74,17 @@ class LookAhead:
         return held < self.window and pixels <= _MOST_PIXELS
 
     def begin(self) -> None:
-        """Notes that the next picture is being decoded."""
+        """Records that the decoding of the next picture has started."""
         self._reading += 1
 
     def add(self, place: int, shape: Hashable | None, pixels: int = 0) -> None:
-        """Takes a picture that is decoded.
+        """Records a picture that is decoded.
 
         Args:
             place: Its place in the run.
-            shape: What pictures that go through the network together have in common; None for a
-                picture that couldn't be decoded.
-            pixels: How many it has, before it was fitted to the network.
+            shape: Pictures with equal values can share a batch; None for a picture that couldn't
+                be decoded.
+            pixels: The number of its pixels, before it was fitted to the network.
         """
         self._reading -= 1
         self._pixels[place] = pixels
@@ -95,37 +95,37 @@ class LookAhead:
             self._next_place += 1
 
     def release(self, place: int) -> int:
-        """Notes that a picture is in memory no more.
+        """Records that a picture is no longer in memory.
 
         Args:
             place: Its place in the run.
 
         Returns:
-            How many pixels it had.
+            The number of its pixels.
         """
         pixels = self._pixels.pop(place)
         self._held_pixels -= pixels
         return pixels
 
     def next_batch(self, is_last: bool) -> list[int]:
-        """Gives the pictures that go through the network next, and counts them as running.
+        """Returns the pictures of the next batch, and counts the batch as running.
 
         Args:
-            is_last: No more pictures will be read but those that are being read.
+            is_last: Whether the run has no pictures beyond those that are already being decoded.
 
         Returns:
             The places of pictures of one shape; empty if it is better to wait.
         """
         if is_last and self._reading == 0 and self._waiting and not self._ready:
             self._complete(self._oldest())
-        # While each stream computes a batch, the next one is ready.
+        # Each stream has one batch running and one queued.
         if not self._ready or self._running >= 2 * self._streams:
             return []
         self._running += 1
         return self._ready.popleft()
 
     def finish_batch(self) -> None:
-        """Notes that the network has returned one of the batches."""
+        """Records that the network has finished a batch."""
         self._running -= 1
 
     def _place(self, place: int, shape: Hashable | None) -> None:

@@ -1,6 +1,6 @@
-"""What a user asks for in a run, grouped by what it is about, as plain values.
+"""The options of a run as plain values, in groups.
 
-What to load is in `gradcam_cli.models.options`.
+The options of the model are in `gradcam_cli.models.options`.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ class ExplainOptions:
     """What to explain.
 
     Attributes:
-        layers: Names, paths or indices of layers; none for the last with a spatial output.
-        fusion: How the maps of several layers become one, "mean" or "max"; None for "mean".
-        methods: Names of methods; several make a sheet, but with a figure or report.
-        smooth: Average the maps of brighter, darker and mirrored copies.
-        classes: The classes to explain, as a user names them; none for the most probable.
-        top_k: How many of the most probable classes are told; None for 5.
-        each: Explain each of the `top_k` most probable classes (3 if that is None), and
-            draw one picture of all of them, each in a hue of its own.
-        fit: How a picture fits the input: one of `gradcam_cli.pictures.fitting.FITS`; None
-            for the way that suits the network.
-        truth: What the pictures really show: "folders" or a CSV file.
-        only: "wrong" to draw only what was predicted wrongly, and explain both the class
-            that was predicted and the true one.
+        layers: Names, paths or indices of layers; empty for the last with a spatial output.
+        fusion: How to combine the maps of several layers, "mean" or "max"; None for "mean".
+        methods: Names of methods. Several make a sheet, unless there is a figure or report.
+        smooth: Whether to average the maps of brighter, darker and mirrored copies.
+        classes: The classes to explain, as the user wrote them; empty for the most probable.
+        top_k: The number of most probable classes in each result; None for 5.
+        each: Whether to explain each of the `top_k` most probable classes (3 if that is None),
+            and to draw a composite of all of them, each in its own hue.
+        fit: How to fit a picture into the input: one of `gradcam_cli.pictures.fitting.FITS`;
+            None for the way that suits the network.
+        truth: The source of the true classes: "folders" or the path or URL of a CSV file;
+            None if they aren't known.
+        only: "wrong" to draw only wrong predictions, and to explain both the predicted and the
+            true class; None to draw all.
     """
 
     layers: Sequence[str | int] = ()
@@ -55,12 +56,12 @@ class ExplainOptions:
 
     @property
     def only_wrong(self) -> bool:
-        """Whether only wrongly predicted pictures are drawn."""
+        """Whether only wrong predictions are drawn."""
         return self.only == ONLY_WRONG
 
     @property
     def runs_many_times(self) -> bool:
-        """Whether a single picture fills the machine."""
+        """Whether a method runs the network many times, so that one picture uses all cores."""
         return any(METHODS[method].runs_many_times for method in self.methods)
 
 
@@ -69,16 +70,16 @@ class DrawOptions:
     """What to draw.
 
     Attributes:
-        alpha: How much of the colour shows, 0 to 1.
-        colormap: A name that Matplotlib knows.
-        heatmap: Also write the bare map: one of
-            `gradcam_cli.rendering.encoding.HEATMAP_FORMATS`.
-        figure: Also write a labelled figure: one of
-            `gradcam_cli.rendering.encoding.FIGURE_FORMATS`.
-        contour: Draw and tell the outline of the region above the threshold.
-        box: Draw and tell the box of that region's largest connected part.
-        threshold: Where the region begins, as a fraction of the map's maximum, above 0 and
-            up to 1; None for 0.15.
+        alpha: The opacity of the colours, 0 to 1.
+        colormap: The name of a Matplotlib colour map.
+        heatmap: The format in which to write the map alone, one of
+            `gradcam_cli.rendering.encoding.HEATMAP_FORMATS`; None to not write it.
+        figure: The format in which to write a labelled figure, one of
+            `gradcam_cli.rendering.encoding.FIGURE_FORMATS`; None to not write one.
+        contour: Whether to draw and report the outline of the region above the threshold.
+        box: Whether to draw and report the box of that region's largest connected part.
+        threshold: The lower limit of the region, as a fraction of the map's maximum, in
+            (0, 1]; None for 0.15.
     """
 
     alpha: float = DEFAULT_ALPHA
@@ -91,12 +92,12 @@ class DrawOptions:
 
     @property
     def finds_regions(self) -> bool:
-        """Whether the region above the threshold is wanted."""
+        """Whether the region above the threshold is needed."""
         return self.contour or self.box
 
     @property
     def region_from(self) -> float:
-        """Where the region begins, as a fraction of the map's maximum."""
+        """The lower limit of the region, as a fraction of the map's maximum."""
         return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
 
 
@@ -105,15 +106,15 @@ class WriteOptions:
     """Where to write.
 
     Attributes:
-        out: The folder for results; None for beside each picture.
-        name: The pattern of the names of results (see
-            `gradcam_cli.files.name_pattern.NamePattern`); None for the usual names.
-        format: What overlays and composites are written as: one of
+        out: The folder for results; None to write each beside its picture.
+        name: The pattern for the names of results (see
+            `gradcam_cli.files.name_pattern.NamePattern`); None for the default names.
+        format: The format of overlays, composites and sheets: one of
             `gradcam_cli.rendering.encoding.PICTURE_FORMATS`.
-        ending: What their names end in ("jpeg"); None for the name of the format.
-        report: The page that shows all pictures; None for none.
-        report_assets: Put the pictures of the report into a folder beside it.
-        skip_existing: Pass over pictures whose results are all there.
+        ending: The extension of their names ("jpeg"); None for the name of the format.
+        report: The file for the report, a page that shows all pictures; None for no report.
+        report_assets: Whether to put the pictures of the report into a folder beside it.
+        skip_existing: Whether to skip pictures whose results all exist.
     """
 
     out: AnyPath | None = None
@@ -130,13 +131,13 @@ class MachineOptions:
     """How to run.
 
     Attributes:
-        batch_size: How many pictures go through the network at once; None for what suits
-            the machine. Less, where memory doesn't last.
-        workers: How many threads, or on a cluster processes, work side by side; None for
-            what suits the machine.
-        address: The address of a Ray cluster, or "local"; None for this process.
-        mixed_precision: Compute in float16, with weights in float32.
-        max_download: How large a picture from a URL may be, in 10^6 bytes.
+        batch_size: The number of pictures that go through the network at once, reduced if memory
+            runs out; None for a size that suits the machine.
+        workers: The number of threads, or of processes on a cluster; None for a number that
+            suits the machine.
+        address: The address of a Ray cluster, or "local"; None to run in this process.
+        mixed_precision: Whether to compute in float16, with weights in float32.
+        max_download: The maximum size of a picture from a URL, in 10^6 bytes.
     """
 
     batch_size: int | None = None

@@ -1,4 +1,4 @@
-"""Takes pictures from files to written results: decode, explain, draw, encode."""
+"""Processes pictures from files to written results: decode, explain, draw, encode."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gradcam_cli.run.task import Task
 from gradcam_cli.run.writing import PictureWriter
 from gradcam_cli.runtime.memory import return_freed_memory
 
-# After as many pixels the memory that they took is given back. It takes some milliseconds.
+# Freed memory is returned to the system after this many pixels. That takes some milliseconds.
 _PIXELS_RETURNED = 10_000_000
 
 _T = TypeVar("_T")
@@ -39,33 +39,33 @@ def explain_pictures(
 ) -> Iterator[PictureResult]:
     """Explains pictures and writes the results, with a bounded number of them in memory.
 
-    Pictures of one input shape go through the network together; decoding, drawing and
-    encoding run beside it on the other cores. A picture that fails doesn't stop the rest.
+    Pictures of one input shape go through the network together. Decoding, drawing and encoding
+    run in parallel on the other cores. A picture that fails doesn't stop the others.
 
     Args:
         pictures: The pictures, in any number.
-        explainers: What explains them, all with the same classifier. Overlays are of the
-            first; figures, sheets and reports show the maps of the others beside its own.
-        task: What is done with each picture.
-        namer: What names the files; None for one that begins with these pictures.
+        explainers: The explainers, all of one classifier. Overlays are written for the first
+            one. Figures, sheets and reports also show the maps of the others.
+        task: What to do with each picture.
+        namer: Names the files; None for a new one.
 
     Yields:
-        One result for each picture, in their order, but for those that are skipped, which
-        come ahead. When it is yielded, its files are complete.
+        A result for each picture, in order, once its files are complete. Results of skipped
+        pictures come earlier.
     """
     return _Pipeline(explainers, task, namer).run(pictures)
 
 
 @dataclass(eq=False)
 class _Held:
-    """A picture on its way, from its file to its results.
+    """A picture in progress.
 
     Attributes:
         place: Its place among the pictures of the run.
-        picture: Which it is.
-        loaded: The picture in memory, from when it is decoded until it is drawn.
-        outcome: What the network or an error made of it.
-        drawing: What comes of it, from when it is its turn.
+        picture: The picture.
+        loaded: The picture in memory, from decoding until it is submitted for drawing.
+        outcome: The explanations, or the error; until it is submitted for drawing.
+        drawing: The future with its result, once it is submitted for drawing.
     """
 
     place: int
@@ -88,12 +88,12 @@ class _Pipeline:
         self._pool = ThreadPoolExecutor(workers)
         self._runner = NetworkRunner(explainers, self._pool, task.parallelism, task.batch_size)
         self._ahead = LookAhead(self._runner.batch_size, self._runner.streams, workers)
-        # From the oldest picture whose result isn't told to the newest, by their places.
+        # From the oldest picture whose result hasn't been yielded to the newest, by place.
         self._held: dict[int, _Held] = {}
         self._next_place = self._next_drawn = self._drawing = 0
         self._released_pixels = _PIXELS_RETURNED
         self._is_last = False
-        # What a thread has done, and what is to be done about it in this one.
+        # What to do in this thread about work that other threads have finished.
         self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def run(self, pictures: Iterable[InputPicture]) -> Iterator[PictureResult]:
@@ -112,7 +112,7 @@ class _Pipeline:
         except KeyboardInterrupt:
             self._runner.interrupt()
             self._stop()
-            # What was written by now is told, before the run ends.
+            # Yield the results that were written before the interruption.
             drawings = [held.drawing for held in self._held.values()]
             yield from (one.result() for one in drawings if one is not None and not one.cancelled())
             raise
@@ -120,13 +120,13 @@ class _Pipeline:
             self._stop()
 
     def _stop(self) -> None:
-        # A thread that waits for a server would hold up the end.
+        # A thread that waits for a server would delay the end.
         self._downloads.stop()
         self._runner.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read_ahead(self, source: Iterator[InputPicture]) -> Iterator[PictureResult]:
-        """Sets the decoding of pictures going, and tells of those that are skipped."""
+        """Starts to decode pictures, and yields the results of those that are skipped."""
         while not self._is_last and self._ahead.may_read(len(self._held), self._drawing):
             picture = next(source, None)
             if picture is None:
@@ -163,7 +163,7 @@ class _Pipeline:
             held.outcome = outcome
 
     def _draw_in_order(self) -> None:
-        """Sets the drawing going of all pictures that no unexplained one stands before."""
+        """Starts to draw all pictures that don't come after an unexplained one."""
         while held := self._held.get(self._next_drawn):
             if held.outcome is None:
                 break
@@ -194,7 +194,7 @@ class _Pipeline:
         future.add_done_callback(lambda done: self._done.put(lambda: then(of, done)))
 
     def _is_done(self, picture: InputPicture) -> bool:
-        """Says whether a picture's results are there, and should stay."""
+        """Returns whether a picture's results exist and should stay."""
         may_skip = self._task.write.skip_existing and not picture.redo
         return may_skip and self._planner.is_done(picture)
 
@@ -207,7 +207,7 @@ class _Pipeline:
     def _draw(
         self, picture: InputPicture, loaded: LoadedPicture | None, outcome: Outcome
     ) -> Future[PictureResult]:
-        """Sets the drawing of a picture going; to be called in the pictures' order."""
+        """Starts to draw a picture; must be called in the order of the pictures."""
         if isinstance(outcome, GradcamError):
             return _done(PictureResult(picture, error=outcome))
         assert loaded is not None
@@ -224,7 +224,7 @@ class _Pipeline:
     def _predict(
         self, picture: InputPicture, loaded: LoadedPicture, probabilities: np.ndarray
     ) -> PictureResult:
-        """Gives what is known of a picture before anything is drawn."""
+        """Returns the result of a picture as far as it is known before drawing."""
         predictions = self._labels.most_probable(probabilities, self._task.top_k)
         truth = None
         if loaded.truth is not None:
@@ -242,7 +242,7 @@ class _Pipeline:
     ) -> PictureResult:
         try:
             return self._writer.write(result, loaded.prepared, explanations, row, files)
-        # Whatever can't be drawn or written of a picture, the others still can.
+        # No error of one picture may stop the others.
         except Exception as error:
             return PictureResult(result.picture, error=as_own_error(result.picture, error))
 

@@ -1,4 +1,4 @@
-"""Decides which files of each picture are written, and by what names."""
+"""Decides which files to write for each picture, and how to name them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.run.task import Task
 
-# What a file shows ("overlay", "heatmap", ...), and of which target, if of one.
+# What a file shows ("overlay", "heatmap", ...), and the number of its target, or None if it
+# shows all targets.
 PlannedFile = tuple[str, int | None]
 # In bytes.
 _LONGEST_CLASS = 32
 
 
 class FilePlanner:
-    """Names the files of one picture after the other."""
+    """Names the files of pictures, one picture after the other."""
 
     def __init__(self, task: Task, labels: Labels, namer: OutputNamer | None = None) -> None:
-        """Takes what is done with every picture.
+        """Sets what the names depend on.
 
         Args:
-            task: What is to be written.
+            task: What to write.
             labels: The classes of the model.
-            namer: What names the files; None for one that begins here.
+            namer: Chooses free names; None for a new one.
         """
         self._task = task
         self._labels = labels
@@ -36,7 +37,7 @@ class FilePlanner:
     def plan(self, picture: InputPicture, targets: Sequence[int]) -> dict[PlannedFile, AnyPath]:
         """Names the files of one picture.
 
-        To be called in the pictures' order, so that names don't depend on the speed of
+        Must be called in the order of the pictures, so that names don't depend on the timing of
         threads.
 
         Args:
@@ -44,7 +45,7 @@ class FilePlanner:
             targets: The indices of its explained classes.
 
         Raises:
-            OutputError: A file of the user's has the only name that a result may have.
+            OutputError: The name that the user chose is taken by a file of the user's.
         """
         names = self._names(picture, targets)
         if not names:
@@ -53,10 +54,10 @@ class FilePlanner:
         return dict(zip(names, paths, strict=True))
 
     def is_done(self, picture: InputPicture) -> bool:
-        """Says whether all files of a picture are there, from an earlier run.
+        """Returns whether an earlier run has written all files of a picture.
 
-        Where their names depend on what the network predicts, those that don't speak for
-        them: they are written last.
+        Names that depend on the prediction aren't known yet. The other files are written last, so
+        if these exist, all do.
 
         Args:
             picture: The picture.
@@ -64,7 +65,7 @@ class FilePlanner:
         try:
             targets = self._task.targets.of(picture, self._labels)
         except UnknownClassError:
-            # It is told where the picture would be explained.
+            # It is reported when the picture is explained.
             return False
         names = self._names(picture, targets)
         if self._task.targets.number_with_files(len(targets)) > 1 and min(targets) < 0:
@@ -72,7 +73,7 @@ class FilePlanner:
         return bool(names) and self._namer.has_all(picture, list(names.values()))
 
     def _names(self, picture: InputPicture, targets: Sequence[int]) -> dict[PlannedFile, str]:
-        """Gives the patterns of a picture's file names; the first is an overlay's."""
+        """Returns the patterns for a picture's files; the first is for an overlay or a sheet."""
         targets = targets[: self._task.targets.number_with_files(len(targets))]
         draw, names = self._task.draw, self._task.names
         ending = self._task.write.ending or self._task.write.format
@@ -98,5 +99,5 @@ class FilePlanner:
 
 
 def _class_word(name: str) -> str:
-    """Leaves letters and digits of a class name, for any file system."""
+    """Converts a class name to a part of a file name that is valid on any file system."""
     return name_part(name.casefold().replace("+", "-"), _LONGEST_CLASS)

@@ -1,4 +1,4 @@
-"""What is known of each picture on its way through a run, and what comes of it, as values."""
+"""What a run knows about each picture, and its result, as plain values."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from gradcam_cli.rendering.report import ReportPicture
 
 @dataclass(frozen=True)
 class LoadedPicture:
-    """A picture in memory, with what is to be explained of it.
+    """A picture in memory, with the classes to explain.
 
     Attributes:
         prepared: The picture, ready for the network.
-        targets: The classes to explain: indices, or -1 for the most probable, and so on.
-        truth: The index of the class that it really shows, where that is known.
+        targets: The classes to explain: indices, or -1 for the most probable, -2 for the second
+            and so on.
+        truth: The index of the true class, if it is known.
     """
 
     prepared: PreparedPicture
@@ -36,11 +37,11 @@ class ExplainedTarget:
 
     Attributes:
         prediction: The class.
-        output: The overlay, or the sheet that it is on, if it was written.
-        heatmap: The bare map, if it was asked for.
-        has_evidence: Whether anything in the picture speaks for the class; if not, the
-            map is all zeros.
-        region: Where the map is above the threshold, if that was asked for.
+        output: The file of the overlay, or of the sheet with it; None if none was written.
+        heatmap: The file of the map alone; None if none was written.
+        has_evidence: Whether anything in the picture is evidence for the class. If not, the map
+            is all zeros.
+        region: The region where the map is above the threshold; None if it wasn't requested.
     """
 
     prediction: Prediction
@@ -52,21 +53,21 @@ class ExplainedTarget:
 
 @dataclass(frozen=True)
 class PictureResult:
-    """What came of one picture: predictions and results, or an error.
+    """The result of one picture: predictions and files, or an error.
 
     Attributes:
         picture: The picture.
-        predictions: The most probable classes, in their order.
+        predictions: The most probable classes, in descending order.
         targets: The explained classes.
-        truth: What the picture really shows, where that is known.
-        is_wrong: Whether another class was held more probable than the true one.
-        error: Why there is no result.
-        skipped: Nothing was done, since its results were there already.
-        figure: The labelled figure, if it was asked for.
-        composite: The picture of all classes, if it was asked for.
-        panels: The rows of its figure, if that was asked for: the original and the overlays
-            of one explainer, then a row for each of the others.
-        card: What a report shows of it, if that was asked for.
+        truth: The true class, if it is known.
+        is_wrong: Whether the most probable class isn't the true one. False if that isn't known.
+        error: Why the picture couldn't be explained; None if it was.
+        skipped: Whether the picture was skipped because its results exist.
+        figure: The file of the labelled figure; None if none was written.
+        composite: The file of the composite of all classes; None if none was written.
+        panels: The rows of its figure, if they were requested: the original and the overlays of
+            the first explainer, then a row for each of the others.
+        card: What a report shows for it; None without a report.
     """
 
     picture: InputPicture

@@ -1,6 +1,6 @@
-"""By what names the results of a run are written, so that those of another run stay.
+"""The names of a run's results, chosen so that results of other runs stay.
 
-Whatever option changes a picture and isn't at its default is part of the picture's name.
+Each option that changes a result and isn't at its default is part of the name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from gradcam_cli.models.catalogue import (
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
 
-# In bytes: with the class and the ending, room is left for the name of the picture.
+# In bytes. With the class and the extension, this leaves space for the picture's name.
 _LONGEST_VARIANT = 90
 
 
@@ -44,15 +44,15 @@ class ResultNames:
     """What the names of a run's results have in common.
 
     Attributes:
-        pattern: As the user wants them; None for the usual names.
-        methods: What explains; the first one's overlays are written.
-        layer: What the explained layer is called in a file name.
-        model: What the model is called in a file name.
-        variant: What isn't at its default, in words for a file name; "" if all is.
-        identity: The same exactly, for the mark in a file: results with another identity
-            aren't replaced.
-        names_classes: Whether the user chose the classes, so that their names are part of
-            every name.
+        pattern: The user's pattern; None for the default names.
+        methods: The names of the methods. Overlays are written for the first one.
+        layer: The explained layer, in the form for file names.
+        model: The model, in the form for file names.
+        variant: The options that aren't at their defaults, in the form for file names; "" if there
+            are none.
+        identity: The exact values of these options, for the mark in a file. Results with another
+            identity aren't replaced.
+        names_classes: Whether every name contains the classes, because the user chose them.
     """
 
     pattern: NamePattern | None = None
@@ -64,27 +64,28 @@ class ResultNames:
     names_classes: bool = False
 
     def overlay(self, classes: str) -> str:
-        """Names an overlay, with a field for the picture's own name and without an ending.
+        """Returns the name of an overlay without extension, with "{stem}" for the picture's name.
 
         Args:
-            classes: The class that it shows, for a file name; "" if that goes without saying.
+            classes: The class that it shows, in the form for file names; "" if the name doesn't
+                contain it.
         """
         return self._name(self.methods[:1], classes, "")
 
     def sheet(self, classes: str) -> str:
-        """Names the sheet of several methods, likewise."""
+        """Returns the name of a sheet of several methods, in the same form."""
         return self._name(self.methods, classes, "")
 
     def figure(self, classes: str) -> str:
-        """Names the figure of all methods, likewise."""
+        """Returns the name of a figure, in the same form."""
         return self._name(self.methods, classes, "_figure")
 
     def composite(self, classes: str) -> str:
-        """Names the picture of several classes, likewise."""
+        """Returns the name of a composite of several classes, in the same form."""
         return self._name(self.methods[:1], classes, "_composite")
 
     def heatmap(self, classes: str) -> str:
-        """Names a bare map, likewise."""
+        """Returns the name of a map alone, in the same form."""
         if self.pattern is not None:
             return self._name(self.methods[:1], classes, "_heatmap")
         method = "" if self.methods[0] == DEFAULT_METHOD else f"_{self.methods[0]}"
@@ -105,13 +106,13 @@ def result_names(
     write: WriteOptions,
     layer: str,
 ) -> ResultNames:
-    """Finds out what the names of a run's results have in common.
+    """Derives what the names of a run's results have in common.
 
     Args:
-        model: What is loaded.
-        explain: What is explained.
-        draw: What is drawn.
-        write: Where it is written.
+        model: What to load.
+        explain: What to explain.
+        draw: What to draw.
+        write: Where to write.
         layer: The layer that is explained.
     """
     drawn = DrawOptions()
@@ -150,28 +151,29 @@ def check_names(
     one_a_class: bool,
     classes_are_known: bool,
 ) -> None:
-    """Refuses a pattern that would give several files one name.
+    """Refuses a pattern that would give several files the same name.
 
     Args:
         pictures: All pictures of the run.
-        write: Where results are written, and by what pattern.
-        one_a_class: Whether each of several classes gets a file of its own.
-        classes_are_known: Whether the user says which classes are explained.
+        write: The folder for results and the pattern for their names.
+        one_a_class: Whether each of several classes gets its own file.
+        classes_are_known: Whether the user chose the classes.
 
     Raises:
-        UsageError: Several files would have one name, or it isn't a pattern.
+        UsageError: Several files would have the same name, the pattern isn't valid, or it needs
+            the predicted class before the run (with ``--skip-existing``).
     """
     if write.name is None:
         return
-    pattern, told = NamePattern(write.name), f"--name {write.name!r}"
+    pattern, option = NamePattern(write.name), f"--name {write.name!r}"
     if one_a_class and not pattern.has(CLASS):
         raise UsageError(
-            f"{told} gives the overlays of several classes one name; put {{class}} into it"
+            f"{option} gives the overlays of several classes the same name; add {{class}} to it"
         )
     if write.skip_existing and pattern.has(CLASS) and not classes_are_known:
         raise UsageError(
-            f"{told}: which class is predicted isn't known before; leave {{class}} out of the "
-            f"name, or drop --skip-existing"
+            f"{option}: --skip-existing can't know the predicted class in advance; leave out "
+            f"{{class}} or --skip-existing"
         )
     given: Counter[tuple[AnyPath, str | None, str | None]] = Counter()
     for picture in pictures:
@@ -183,16 +185,16 @@ def check_names(
         if given[name] > 1:
             field = STEM if place is None else CLASS
             raise UsageError(
-                f"{told} gives several results in {folder} one name; put {{{field}}} into it"
+                f"{option} gives several results in {folder} the same name; add {{{field}}} to it"
             )
 
 
 def _model_choice(name: str, layers: Sequence[str | int]) -> tuple[str, object]:
     if is_model_path(name):
-        # Two models may have files of one name.
+        # Two models may have files with the same name.
         return _model_word(name), os.path.abspath(name)
     name = find_model(name).name
-    # A layer that only one model has says which model it is.
+    # A layer that only one model has implies that model.
     implied = MODELS_BY_LAYER.get(str(layers[0])) if layers else None
     return ("", None) if (name,) == (implied or (DEFAULT_MODEL,)) else (name, name)
 

@@ -1,4 +1,4 @@
-"""Finds out whether a network still recognizes pictures at the size that a user asks for."""
+"""Checks whether a network still recognizes pictures at the size that the user chose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.reading import read_picture
 
 _FIRST = 4
-# Nearer sizes are those at which networks are often tested.
+# Networks are often tested at sizes that differ less than this.
 _FAR = 1.25
 _LOST = 0.5
 
@@ -26,17 +26,17 @@ def describe_collapse(
     asked: InputShape,
     downloads: Downloads | None = None,
 ) -> str | None:
-    """Compares what the network says of the first pictures at two sizes.
+    """Compares the predictions for the first pictures at the chosen and the usual size.
 
     Args:
-        explainer: Has the network.
-        pictures: All pictures; the first four are looked at.
-        asked: How they become inputs, with the size that the user asked for.
-        downloads: What fetches them from URLs.
+        explainer: The explainer with the network.
+        pictures: All pictures. The first four are classified.
+        asked: How pictures become inputs, with the size that the user chose.
+        downloads: Fetches pictures from URLs.
 
     Returns:
-        A warning, if the size is far from the usual one, and the most probable classes have
-        less than half of the probability there, in the mean of the pictures. Else None.
+        A warning if the size is far from the usual one and the mean probability of the most
+        probable class is less than half of that at the usual size; otherwise None.
     """
     classifier = explainer.classifier
     usual = classifier.input_for(asked.fit)
@@ -49,7 +49,7 @@ def describe_collapse(
             image = read_picture(picture.path, downloads)
             inputs = [shape.prepare(image).inputs for shape in (asked, usual)]
             probabilities.append([explainer.classify(one[None])[0].max() for one in inputs])
-        # The run tells of it.
+        # The run reports the error.
         except (GradcamError, tf.errors.ResourceExhaustedError):
             continue
     if not probabilities:
@@ -66,7 +66,7 @@ def describe_collapse(
         mean = " on average"
     return (
         f"{classifier.name} recognizes little at {height}×{width} px: {what} {_percent(there)}"
-        f"{mean}, but {_percent(here)} without --size; choose a size nearer to "
+        f"{mean}, but {_percent(here)} without --size; choose a size closer to "
         f"{'×'.join(map(str, usual.size[::-1]))}"
     )
 

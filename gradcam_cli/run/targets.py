@@ -1,4 +1,4 @@
-"""Which classes of a picture are explained."""
+"""The choice of classes that are explained in a picture."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from gradcam_cli.run.truth import Truth
 
 @dataclass(frozen=True)
 class Targets:
-    """The classes that are explained in every picture, and those with files of their own.
+    """The classes that are explained in every picture, and which of them get files.
 
     Attributes:
-        classes: Indices, or -1 for the most probable, -2 for the second, and so on.
-        with_files: How many of them, from the first, get files; None for all.
-        truth: What the pictures really show; None if nobody knows.
-        only_wrong: Explain the class that was predicted and the true one, instead of
-            `classes`.
-        adds_truth: Explain the true class besides, after the others and without files.
+        classes: Indices, or -1 for the most probable class, -2 for the second and so on.
+        with_files: The number of classes, from the first, that get files; None for all.
+        truth: The true classes of the pictures; None if they aren't known.
+        only_wrong: Whether to explain the predicted and the true class instead of `classes`.
+        adds_truth: Whether to also explain the true class, after the others and without files.
     """
 
     classes: Sequence[int] = (TOP_CLASS,)
@@ -32,14 +31,14 @@ class Targets:
     adds_truth: bool = False
 
     def of(self, picture: InputPicture, labels: Labels) -> list[int]:
-        """Gives the classes that a user wants explained in a picture: its own, if it has one.
+        """Returns the requested classes of a picture: its own, if it has one, or `classes`.
 
         Args:
             picture: The picture.
             labels: The classes of the model.
 
         Raises:
-            UnknownClassError: There is no such class as is asked for of it.
+            UnknownClassError: The model doesn't have the class requested for the picture.
         """
         if picture.target is None:
             return list(self.classes)
@@ -49,15 +48,15 @@ class Targets:
             raise UnknownClassError(f"{picture.path}: {error.message}", error.details) from error
 
     def explained(self, picture: InputPicture, labels: Labels, truth: int | None) -> list[int]:
-        """Gives all classes that are explained in a picture, with those for the truth's sake.
+        """Returns all classes that are explained in a picture, including the true class if needed.
 
         Args:
             picture: The picture.
             labels: The classes of the model.
-            truth: The class that it really shows, where that is known.
+            truth: The index of its true class; None if it isn't known.
 
         Raises:
-            UnknownClassError: There is no such class as is asked for of it.
+            UnknownClassError: The model doesn't have the class requested for the picture.
         """
         if self.only_wrong and truth is not None:
             return [TOP_CLASS, truth]
@@ -65,10 +64,10 @@ class Targets:
         return [*targets, truth] if self.adds_truth and truth is not None else targets
 
     def number_with_files(self, explained: int) -> int:
-        """Says how many of a picture's classes, from the first, get files.
+        """Returns how many of a picture's classes, from the first, get files.
 
         Args:
-            explained: How many classes of it are explained.
+            explained: The number of its explained classes.
         """
         if self.with_files is not None:
             return self.with_files

@@ -1,4 +1,4 @@
-"""What is done with every picture of a run, once the model is known."""
+"""What to do with every picture of a run, once the model is loaded."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from gradcam_cli.runtime.cores import Parallelism, usable_cores
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with every picture.
+    """What to do with every picture.
 
     Attributes:
         inputs: How pictures become inputs of the network.
-        download_limits: What it may take to fetch a picture from a URL.
-        targets: The classes that are explained.
-        top_k: How many of the most probable classes are told.
-        draw: What is drawn.
-        write: Where it is written.
+        download_limits: The limits of size and time for a picture from a URL.
+        targets: The classes to explain.
+        top_k: The number of most probable classes in each result.
+        draw: What to draw.
+        write: Where to write.
         names: What the names of all files have in common.
-        composite: Also write one picture of all classes, each in a hue of its own.
-        sheet: Write a sheet with an overlay by each explainer, instead of overlays.
-        keeps_panels: Also keep the overlays in memory, labelled for a figure.
-        keeps_card: Also keep what a report shows.
-        batch_size: How many pictures go through the network at once; None for what suits
-            the machine. Less, where memory doesn't last.
-        parallelism: How many pictures are worked on side by side.
+        composite: Whether to also write one picture of all classes, each in its own hue.
+        sheet: Whether to write a sheet with an overlay by each explainer, instead of overlays.
+        keeps_panels: Whether to keep the overlays in memory, labelled for a figure.
+        keeps_card: Whether to keep what a report shows.
+        batch_size: The number of pictures that go through the network at once, reduced if memory
+            runs out; None for a size that suits the machine.
+        parallelism: The number of threads for pictures, and of batches in parallel.
     """
 
     inputs: InputShape = field(default_factory=InputShape)

@@ -1,4 +1,4 @@
-"""What pictures really show: the classes that a network should have found."""
+"""The true classes of pictures, from the names of their folders or from a table."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gradcam_cli.files.text import bounded_lines
 from gradcam_cli.models.labels import Labels
 
 FOLDERS = "folders"
-# Of each name that fits several classes, where several names are wrong.
+# For each name that matches several classes, if several names are wrong.
 _MATCHES_OF_EACH = 4
 _LIKENESS = 0.8
-_ROWS = "each row should hold a picture and its class"
+_ROWS = "each row must contain a picture and its class"
 
 
 @dataclass(frozen=True)
 class NamedClass:
-    """What is said about a picture, before anybody knows the classes of the model.
+    """The name of a picture's true class, before the classes of the model are known.
 
     Attributes:
-        name: An index, a WordNet id or a name, as a user writes it.
-        place: Where that is said, for the message of an error.
+        name: An index, a WordNet id or a name, as the user wrote it.
+        place: Where it is written, as the beginning of an error message: "line 3: ".
     """
 
     name: str
@@ -37,16 +37,16 @@ class NamedClass:
 
 
 class TruthNames:
-    """The name of the true class of each picture: its folder's, or what a table says."""
+    """The name of each picture's true class: that of its folder, or the one in a table."""
 
     def __init__(self, source: str) -> None:
-        """Reads the source of the truth.
+        """Reads the table, if the source is one.
 
         Args:
-            source: "folders" (a picture's class is the name of its folder) or the path of
-                a CSV file (or its URL) with a picture and its class in each row, under a heading or
-                not. Pictures are named by their path, from the table's folder, the
-                current one or the one that is searched, or by their file name alone.
+            source: "folders" (the class of a picture is the name of its folder), or the path or URL
+                of a CSV file with a picture and its class in each row, with or without a heading.
+                A picture is given by its path, relative to the table's folder, the current folder
+                or the folder that is searched, or by its file name alone.
 
         Raises:
             UsageError: The table can't be read.
@@ -55,7 +55,7 @@ class TruthNames:
         self._table = None if source == FOLDERS else _read_table(to_path(source))
 
     def of(self, picture: InputPicture) -> NamedClass | None:
-        """Gives the name of the class that a picture really shows; None if the table lacks it."""
+        """Returns the name of a picture's true class; None if the table lacks the picture."""
         if self._table is None:
             return NamedClass(_folder_name(picture.path.parent), f"{picture.path.parent}: ")
         path = picture.path
@@ -63,29 +63,29 @@ class TruthNames:
         return next((self._table[key] for key in keys if key in self._table), None)
 
     def check(self, pictures: Iterable[InputPicture]) -> None:
-        """Finds out whether it tells of any picture at all.
+        """Checks that the table contains at least one of the pictures.
 
         Args:
             pictures: All pictures.
 
         Raises:
-            UsageError: It doesn't.
+            UsageError: It contains none.
         """
         if self._table is not None and all(self.of(picture) is None for picture in pictures):
             raise UsageError(
-                f"--truth {self.source}: has none of the pictures; name them by their paths or "
-                f"their file names"
+                f"--truth {self.source}: the table contains none of the pictures; list them by "
+                f"path or by file name"
             )
 
 
 class Truth:
-    """The true class of each picture, as an index."""
+    """The index of each picture's true class."""
 
     def __init__(self, names: TruthNames, labels: Labels) -> None:
-        """Takes what is said about the pictures.
+        """Combines the names of true classes with the classes of a model.
 
         Args:
-            names: The names of their true classes.
+            names: The names of the true classes.
             labels: The classes of the model.
         """
         self._names = names
@@ -93,28 +93,29 @@ class Truth:
         self._indices: dict[str, int] = {}
 
     def of(self, picture: InputPicture) -> int:
-        """Gives the index of the class that a picture really shows.
+        """Returns the index of a picture's true class.
 
         Raises:
             TruthError: The table lacks the picture.
-            UnknownClassError: There is no such class.
+            UnknownClassError: The model has no such class, or the name matches several.
         """
         named = self._names.of(picture)
         if named is None:
-            raise TruthError(f"{picture.path}: the table of --truth doesn't have this picture")
+            raise TruthError(f"{picture.path}: not in the table of --truth")
         try:
             return self._find(named.name)
         except UnknownClassError as error:
             raise UnknownClassError(f"{picture.path}: {error.message}", error.details) from error
 
     def check(self, pictures: Iterable[InputPicture]) -> None:
-        """Finds out whether the model has the true classes of all pictures.
+        """Checks that the model has the true classes of all pictures.
 
         Args:
-            pictures: The pictures; those that the table lacks don't matter here.
+            pictures: The pictures. Those that the table lacks are ignored.
 
         Raises:
-            UnknownClassError: It lacks some, or names fit several classes; all are listed.
+            UnknownClassError: The model lacks some of them, or names match several classes. The
+                message lists all of these.
         """
         wrong: dict[str, tuple[NamedClass, UnknownClassError]] = {}
         names: dict[str, NamedClass] = {}
@@ -128,7 +129,8 @@ class Truth:
             except UnknownClassError as error:
                 wrong.setdefault(said.name, (said, error))
         if self._by_folders and len(names) == 1 and not wrong:
-            # A folder of all pictures, whose name ("val") may be a part of a class's ("valley").
+            # A single folder with all pictures, whose name may be part of a class name: "val" is
+            # in "valley".
             ((name, named),) = names.items()
             try:
                 self._labels.find(name, by_part=False)
@@ -138,10 +140,10 @@ class Truth:
             raise self._describe(list(wrong.values()), len(names))
 
     def describe_guesses(self) -> str | None:
-        """Lists the names that were understood because they are a part of a class's name.
+        """Lists the names that matched a class only because they are part of its name.
 
         Returns:
-            A warning in one line; None if all names seen so far are whole.
+            A warning in one line; None if all names so far are full names or indices.
         """
         guesses = [
             f"{name!r} as {self._labels.name(index)!r} ({index})"
@@ -153,8 +155,8 @@ class Truth:
         more = len(guesses) - _MATCHES_OF_EACH
         rest = f" and {more} more" if more > 0 else ""
         return (
-            f"--truth {self._names.source}: understood {', '.join(guesses[:_MATCHES_OF_EACH])}"
-            f"{rest}; if that is wrong, use the whole name or the index of the class"
+            f"--truth {self._names.source}: took {', '.join(guesses[:_MATCHES_OF_EACH])}{rest}; "
+            f"if that is wrong, use the full name or the index of the class"
         )
 
     def _is_whole(self, name: str) -> bool:
@@ -180,14 +182,14 @@ class Truth:
         if self._by_folders and self._labels.are_numbers:
             return UnknownClassError(
                 f"{source}: the model's {len(self._labels)} classes have no names, and there "
-                f"{'is 1 folder' if names == 1 else f'are {names} folders'}; give names with "
+                f"{'is 1 folder' if names == 1 else f'are {names} folders'}; name the classes with "
                 f"--labels FILE"
             )
         if len(wrong) == 1:
             ((named, error),) = wrong
             advice = ""
             if self._by_folders and names == 1 and not error.details:
-                advice = " (put the pictures of each class into a folder with its name)"
+                advice = " (put the pictures of each class into a folder named after it)"
             return UnknownClassError(
                 f"{source}: {named.place}{error.message}{advice}", error.details
             )
@@ -196,19 +198,19 @@ class Truth:
             below = error.first_details(_MATCHES_OF_EACH)
             lines += [f"{named.place}{error.message}", *(f"  {line}" for line in below)]
         return UnknownClassError(
-            f"{source}: the model doesn't know {len(wrong)} of {names} classes:", lines
+            f"{source}: {len(wrong)} of {names} classes are not classes of the model:", lines
         )
 
 
 def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Labels:
-    """Names classes by the folders of their pictures, in alphabetical order as Keras does.
+    """Names classes after the folders of the pictures, in alphabetical order like Keras.
 
     Args:
         pictures: All pictures.
-        labels: What the classes are called so far.
+        labels: The current names of the classes.
 
     Returns:
-        The new labels; the old ones if there are more or fewer folders than classes.
+        The new labels; the current ones if the numbers of folders and classes differ.
     """
     folders = {picture.path.parent for picture in pictures}
     names = sorted({_folder_name(folder) for folder in folders})

@@ -1,4 +1,4 @@
-"""Draws what was asked for of each explained picture, and writes it."""
+"""Draws and writes the results of each explained picture."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 class PictureWriter:
-    """Draws and writes the results of pictures, in any number of threads."""
+    """Draws and writes the results of pictures. Several threads can use it at the same time."""
 
     def __init__(self, explainers: Sequence[Explainer], task: Task) -> None:
-        """Takes what explained the pictures, and what is to be written.
+        """Sets what explained the pictures, and what to write.
 
         Args:
-            explainers: What explained them. The overlays and all other files are of the
-                first; figures, sheets and reports show the others besides.
-            task: What is to be written.
+            explainers: The explainers. Overlays and maps are written for the first one. Figures,
+                sheets and reports also show the others.
+            task: What to write.
         """
         self._explainers = explainers
         self._facts = [explainer.facts for explainer in explainers]
@@ -55,14 +55,14 @@ class PictureWriter:
         """Draws and writes the files of one picture.
 
         Args:
-            result: What is known of it so far.
+            result: The result as far as it is known before drawing.
             prepared: The picture.
-            explanations: Of a batch that it is in, one by each explainer.
-            row: Its place in that batch.
-            files: What is to be written, and where.
+            explanations: The explanations of its batch, one by each explainer.
+            row: The row of the picture in the batch.
+            files: What to write, and where.
 
         Returns:
-            The result with all that was drawn.
+            The result with everything that was drawn.
 
         Raises:
             OutputError: A file can't be written.
@@ -99,7 +99,10 @@ class PictureWriter:
         return result
 
     def _distinct(self, targets: np.ndarray, files: Mapping[PlannedFile, AnyPath]) -> list[int]:
-        """Leaves out the true class where it is one of the others too."""
+        """Returns the numbers of targets without repeated classes, except those with own files.
+
+        The true class may be among the other targets.
+        """
         numbers: list[int] = []
         for number, index in enumerate(targets):
             is_new = all(targets[other] != index for other in numbers)
@@ -116,7 +119,7 @@ class PictureWriter:
         numbers: Sequence[int],
         files: Mapping[PlannedFile, AnyPath],
     ) -> tuple[PictureResult, list[Image.Image], list[tuple[Prediction, np.ndarray]]]:
-        """Draws and writes what there is of each class by itself."""
+        """Draws and writes the overlay and the map of each class."""
         options = self._task.draw
         labels = self._explainers[0].classifier.labels
         is_on_sheet = ("sheet", None) in files
@@ -140,7 +143,7 @@ class PictureWriter:
                 overlays.append(for_sheet(overlay) if is_on_sheet else overlay)
             if output is not None:
                 title = self._facts[0].title_of(prediction)
-                # PDF, SVG and arrays have no room for a mark; the first overlay vouches for them.
+                # PDF, SVG and arrays can't store a mark, so the first overlay's mark covers them.
                 markless = [file for file in files.values() if not carries_mark(file)]
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, result, title, prepared.image, companions)
