@@ -52,9 +52,9 @@ def make_pictures(out: Path) -> None:
         run("bridge.jpg", "--out", made, "--each", "--top-k", 2, "--figure")
         terminal = run("macaw.jpg", "--as", "blocks", command="show")
         run(".", "--report", made / "report.html")
-        shrink(made / "dog_gradcam_figure.png", out / "figure.jpg")
-        shrink(made / "bridge_gradcam_figure.png", out / "classes.jpg")
-        shrink(made / "bridge_gradcam_composite.png", out / "composite.jpg", WIDTH // 2)
+        shrink(made / "dog_gradcam_contour_box_threshold0.3_figure.png", out / "figure.jpg")
+        shrink(made / "bridge_gradcam_top2_figure.png", out / "classes.jpg")
+        shrink(made / "bridge_gradcam_top2_composite.png", out / "composite.jpg", WIDTH // 2)
         draw_terminal(terminal).save(out / "terminal.png", optimize=True)
         take_screenshots(made / "report.html", out)
 

@@ -16,7 +16,7 @@ READ = {
     "--from-file": "nothere.txt",
     "--annotations": "nothere.json",
 }
-WRITTEN = {"--report", "--json"}
+WRITTEN = {"--out", "--report", "--json"}
 
 
 def options_of_files():

@@ -75,8 +75,8 @@ def test_the_plain_command_has_plain_names():
         ({"smooth": True, "fit": "squash", "size": (96, 128)}, "gradcam_96x128_smooth_squash"),
         ({"size": (96, 96), "weights": Path("w/my.weights.h5")}, "gradcam_my_96"),
         ({"output": "animals", "preprocess": "0-1"}, "gradcam_animals_0-1"),
-        ({"colormap": "viridis", "alpha": 0.25}, "gradcam_viridis_alpha0-25"),
-        ({"contour": True, "box": True, "threshold": 0.5}, "gradcam_contour_box_from0-5"),
+        ({"colormap": "viridis", "alpha": 0.25}, "gradcam_viridis_alpha0.25"),
+        ({"contour": True, "box": True, "threshold": 0.5}, "gradcam_contour_box_threshold0.5"),
         ({"each": True, "top_k": 5}, "gradcam_top5"),
         ({"top_k": 5}, "gradcam"),
     ],
@@ -110,6 +110,7 @@ def test_parts_of_names_suit_any_file_system():
     assert name_part("日本" * 30) != name_part("日本" * 31)
     assert len(name_part("日本" * 30).encode()) <= 40
     assert name_part("gradcam++") == "gradcam++"
+    assert name_part("St. Bernard v1.5.") == "St-Bernard-v1.5"
 
 
 def test_variants_lie_side_by_side(gradcam):

@@ -26,14 +26,14 @@ from gradcam_cli.version import __version__
 )
 @click.version_option(__version__, "-V", "--version", prog_name="gradcam")
 def main() -> None:
-    """Shows where an image classifier looked to predict a class.
+    """Shows where an image classifier looked, and why it chose this class.
 
     \b
     gradcam demo                   try it on two pictures that come with gradcam
     gradcam photo.jpg              write photo_gradcam.png, print the top classes
     gradcam photos/ --out maps/    explain all pictures in a folder, recursively
     gradcam show photo.jpg         show the result in a window or in the terminal
-    gradcam evaluate photos/       measure how far the maps can be trusted
+    gradcam evaluate photos/       measure whether the maps can be trusted
     gradcam explain --help         show all options
 
     If a file or folder has the name of a command, write it as ./models.

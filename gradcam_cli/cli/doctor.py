@@ -65,7 +65,7 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
 
     Paths in your home folder are abbreviated with ~.
 
-    Exit code: 0 TensorFlow can be used, 1 it can't.
+    Exit code: 0 if TensorFlow works, 1 if it doesn't.
     """
     found = probe_tensorflow()
     facts = _gather(found)

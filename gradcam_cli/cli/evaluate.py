@@ -50,7 +50,7 @@ _FAILED = 1
 @click.option(
     "--sanity",
     is_flag=True,
-    help="Also draw how the maps change as the weights of the layers are randomised one by one, "
+    help="Also plot how the maps change as the weights of the layers are randomised one by one, "
     "from the last layer to the first (Adebayo et al. 2018).",
 )
 @click.option(
@@ -59,7 +59,7 @@ _FAILED = 1
     metavar="FOLDER",
     type=LocalPath(file_okay=False),
     default=Path(),
-    help="Write tables and plots here. [default: the current folder]",
+    help="Write the tables and the plot to this folder. [default: the current folder]",
 )
 @measuring_options
 @debug_option

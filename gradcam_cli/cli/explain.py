@@ -90,7 +90,7 @@ class _ExplainCommand(click.Command):
     metavar="LIST",
     multiple=True,
     help="Also explain the pictures listed in this file: one path per line, or CSV with the "
-    "columns path and class (a class there overrides --class). - reads standard input. Can be "
+    "columns path and class (a class there overrides --class). '-' reads standard input. Can be "
     "repeated.",
 )
 @click.option(
@@ -105,7 +105,8 @@ class _ExplainCommand(click.Command):
     "-v",
     "--verbose",
     is_flag=True,
-    help="Print the input size, cells, preprocessing, kernels and times.",
+    help="Also print the input size, the size of the map, the preprocessing, whether oneDNN is "
+    "used, and timings.",
 )
 @debug_option
 @click.pass_context

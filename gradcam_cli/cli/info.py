@@ -18,7 +18,7 @@ from gradcam_cli.models.options import ModelOptions
 def info(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json: bool) -> None:
     """Describes a model: its input, its preprocessing, its classes and its default layer.
 
-    Says what gradcam chose for the model, and why.
+    Shows what gradcam detected and chose, and why. MODEL is the same as --model.
 
     With --json: model, input_size (height, width), any_size, channels, preprocessing,
     class_score, default_layer (name, output_shape, cells, feature_maps, reason), parameters,

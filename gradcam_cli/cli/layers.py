@@ -16,7 +16,7 @@ from gradcam_cli.models.options import ModelOptions
 @debug_option
 @click.pass_context
 def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json: bool) -> None:
-    """Lists the layers of a model that --layer accepts.
+    """Lists the layers of a model that --layer accepts. MODEL is the same as --model.
 
     A layer can be explained if its output is spatial and the class score depends on it. The
     other layers are dimmed. Shapes are for an input of the model's own size. A layer inside

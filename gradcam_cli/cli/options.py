@@ -143,7 +143,7 @@ model_options = filled_with(
         shell_complete=_complete_models,
         help="The classifier: a name ('gradcam models' lists them), or your own model: a .keras "
         f"or .h5 file or a SavedModel folder. [default: {DEFAULT_MODEL}; with --layer, the named "
-        "model that has this layer]",
+        "model to which this layer belongs]",
     ),
     click.option(
         "-w",
@@ -280,7 +280,7 @@ max_download_option = click.option(
     help="Refuse pictures from a URL that are larger than this, in megabytes.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object with the keys above."
+    "--json", "as_json", is_flag=True, help="Print one JSON object as described above."
 )
 debug_option = click.option(
     "--debug",

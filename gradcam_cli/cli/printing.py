@@ -176,8 +176,8 @@ class ResultPrinter:
         finished = self.done + self.failed + self.skipped
         of_total = f" of {self._total}" if finished < self._total else ""
         pictures = "picture" if self.done == 1 and not of_total else "pictures"
-        say(
-            f"{prefix}{self.done}{of_total} {pictures} explained{failed}{skipped} "
-            f"in {seconds:.1f} s{wrong}",
-            err=True,
-        )
+        explained = f"{self.done}{of_total} {pictures} explained"
+        if self._only_wrong:
+            wrong = ""
+            explained = f"{self.wrong} of {self._known} predictions are wrong and explained"
+        say(f"{prefix}{explained}{failed}{skipped} in {seconds:.1f} s{wrong}", err=True)

@@ -46,7 +46,7 @@ explain_options = filled_with(
         type=click.Choice(["mean", "max"]),
         help=f"How to combine the maps of several layers. [default: {DEFAULT_FUSION}]",
     ),
-    methods_option("Repeat it to compare methods on one sheet."),
+    methods_option("Repeat it, or separate names by commas, to compare methods on one sheet."),
     click.option(
         "--smooth",
         is_flag=True,
@@ -79,14 +79,15 @@ explain_options = filled_with(
     click.option(
         "--truth",
         metavar="folders|FILE.csv",
-        help="The true classes: from the names of the pictures' folders, or from a CSV table of "
-        "pictures and classes. Marks right and wrong predictions.",
+        help="The true classes: from the names of the pictures' folders, or from a CSV file "
+        "with the picture in the first column and its class in the second. Marks right and wrong "
+        "predictions.",
     ),
     click.option(
         "--only",
         type=click.Choice([ONLY_WRONG]),
-        help="With --truth: explain only wrong predictions, each for both the predicted and the "
-        "true class.",
+        help="With --truth: explain only wrongly classified pictures, with one overlay for the "
+        "predicted class and one for the true class.",
     ),
 )
 draw_options = filled_with(
@@ -98,7 +99,8 @@ draw_options = filled_with(
         "--heatmap",
         type=click.Choice(list(HEATMAP_FORMATS)),
         metavar=f"[{'|'.join(HEATMAP_FORMATS)}]",
-        help="Also write the map alone, as a 16-bit grey PNG or a NumPy array.",
+        help="Also write the map alone, as a fraction of its maximum: a 16-bit grey PNG or a NumPy "
+        "array.",
     ),
     click.option(
         "--figure",
@@ -106,7 +108,9 @@ draw_options = filled_with(
         metavar=f"[{'|'.join(FIGURE_FORMATS)}]",
         help="Also write a labelled figure with the original and the overlays side by side.",
     ),
-    click.option("--contour", is_flag=True, help="Outline the region above --threshold."),
+    click.option(
+        "--contour", is_flag=True, help="Outline the region where the map exceeds --threshold."
+    ),
     click.option(
         "--box",
         is_flag=True,
@@ -116,7 +120,7 @@ draw_options = filled_with(
         "--threshold",
         metavar="FRACTION",
         type=click.FloatRange(0, 1, min_open=True),
-        help=f"The fraction of the map's maximum above which the region lies. "
+        help=f"The fraction of the map's maximum that --contour and --box use as their limit. "
         f"[default: {DEFAULT_THRESHOLD}]",
     ),
 )
@@ -143,14 +147,15 @@ write_options = filled_with(
         type=click.Choice(list(PICTURE_FORMATS)),
         default=DEFAULT_FORMAT,
         show_default=True,
-        help="The format of overlays. jpg and webp files have about a tenth of the size.",
+        help="The format of overlays. jpg and webp files are about a tenth of the size.",
     ),
     click.option(
         "--report",
         metavar="FILE.html",
         type=LocalPath(dir_okay=False),
-        help="Write a gallery of all pictures as one HTML page, which needs no server and no "
-        "network. Overlay files are then written only if --out or another option asks for them.",
+        help="Write a gallery of all pictures as one HTML page, which works offline and without a "
+        "server. Overlay files are then written only with --out, --name, --each, --heatmap, "
+        "--figure, --contour or --box.",
     ),
     click.option(
         "--report-assets",
@@ -185,8 +190,9 @@ machine_options = filled_with(
         "--workers",
         metavar="N",
         type=click.IntRange(min=1),
-        help="How many threads decode, draw and, without a GPU, compute. [default: one per core] "
-        "With --ray: how many processes load the model. [default: one per GPU, or one per core]",
+        help="The number of threads that decode and draw and, if there is no GPU, run the network. "
+        "[default: one per core] With --ray: the number of processes that load the model. "
+        "[default: one per GPU, or one per core]",
     ),
     click.option(
         "--mixed-precision",

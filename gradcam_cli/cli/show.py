@@ -71,7 +71,11 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     alpha_option,
     colormap_option,
     click.option("--contour", is_flag=True, help="Outline the region above 15 % of the maximum."),
-    click.option("--box", is_flag=True, help="Draw the box of its largest connected part."),
+    click.option(
+        "--box",
+        is_flag=True,
+        help="Draw the bounding box of the largest connected part of that region.",
+    ),
 )
 @filled_with("machine", MachineOptions, max_download_option)
 @click.option(

@@ -61,7 +61,7 @@ _BHATT = "Bhatt et al. 2020, arXiv 2005.00631"
 ALL_METRICS = {
     "average_drop": MetricInfo(
         "Drop",
-        "confidence lost when the picture is faded by its map",
+        "confidence lost when the picture is faded outside the hot regions of its map",
         _GRAD_CAM_PP,
         ".metrics:average_drop",
         higher_is_better=False,
@@ -72,7 +72,7 @@ ALL_METRICS = {
     ),
     "increase_in_confidence": MetricInfo(
         "Increase",
-        "pictures whose class becomes more probable when faded",
+        "pictures whose class becomes more probable when faded in this way",
         _GRAD_CAM_PP,
         ".metrics:increase_in_confidence",
         higher_is_better=True,
@@ -81,7 +81,7 @@ ALL_METRICS = {
     ),
     "average_gain": MetricInfo(
         "Gain",
-        "confidence gained when the picture is faded by its map",
+        "confidence gained when the picture is faded outside the hot regions of its map",
         "Zhang et al. 2024, arXiv 2301.07002",
         ".metrics:average_gain",
         higher_is_better=True,
@@ -117,7 +117,7 @@ ALL_METRICS = {
     ),
     "mu_fidelity": MetricInfo(
         "MuFidelity",
-        "rank correlation of the map with the loss from removing random parts",
+        "rank correlation of the map with the loss when random regions are removed",
         _BHATT,
         ".metrics:mu_fidelity",
         higher_is_better=True,

@@ -104,10 +104,12 @@ def name_part(text: str, longest: int = _LONGEST_VALUE) -> str:
         longest: The maximum length of the result, in bytes.
 
     Returns:
-        The letters, digits, "_" and "+" of the text, with hyphens in place of everything else.
+        The letters, digits, "_" and "+" of the text, and dots within numbers, with hyphens in
+        place of everything else.
         A long text is cut and ends in a hash, so that different texts stay different.
     """
-    words = re.sub(r"[^\w+]+", "-", text).strip("-")
+    # A dot only as in 0.5.
+    words = re.sub(r"(?:[^\w+.]|(?<!\d)\.|\.(?!\d))+", "-", text).strip("-")
     encoded = words.encode()
     if len(encoded) <= longest:
         return words

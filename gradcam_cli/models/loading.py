@@ -137,7 +137,7 @@ def _from_catalogue(
         channels=3,
         any_size=entry.any_size,
         default_fit="keep" if entry.any_size else "squash",
-        preprocess=preprocess or Preprocessing(entry.preprocessing, "what the model wants"),
+        preprocess=preprocess or Preprocessing(entry.preprocessing, "what the model expects"),
         labels=imagenet_labels() if labels is None else read_labels(labels, IMAGENET_CLASSES),
     )
 

@@ -132,7 +132,7 @@ def result_names(
         _unless_default("alpha", draw.alpha, drawn.alpha),
         ("contour" * draw.contour, draw.contour),
         ("box" * draw.box, draw.box),
-        _unless_default("from", draw.threshold, drawn.region_from),
+        _unless_default("threshold", draw.threshold, drawn.region_from),
     ]
     return ResultNames(
         pattern=None if write.name is None else NamePattern(write.name),
