@@ -278,7 +278,8 @@ def test_the_command(tmp_path, run_gradcam, save_picture):
         )
         assert done.returncode == 0, done.stderr
     of_file, of_saved_model = (
-        np.asarray(Image.open(tmp_path / f"out{number}/a_gradcam.png"), int) for number in range(2)
+        np.asarray(Image.open(tmp_path / f"out{number}/a_gradcam_first_0-1_1-class-1.png"), int)
+        for number in range(2)
     )
     np.testing.assert_allclose(of_file, of_saved_model, atol=COLOR_STEP)
 

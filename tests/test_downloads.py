@@ -232,7 +232,7 @@ def test_the_rest_of_a_batch_goes_on(server, tmp_path, monkeypatch, small):
     assert [line.split(": ")[1] for line in told] == [urls[0], urls[2], urls[3]]
     assert all("--max-download" in line for line in told)
     names = [path.name for path in sorted(Path("maps").iterdir())]
-    assert names == ["good_gradcam.png", "packed_gradcam.png"]
+    assert names == ["good_gradcam_small_0-1.png", "packed_gradcam_small_0-1.png"]
     assert "2 pictures explained, 3 failed" in result.stderr
 
 

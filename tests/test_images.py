@@ -208,11 +208,15 @@ def test_refuses_truncated_files(tmp_path, save_picture, ending, kept):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.jpg", b"", "not a picture"),
-        ("text.png", b"hello, this is text\n", "not a picture"),
-        ("page.jpg", b"<html></html>", "not a picture"),
-        ("vector.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-        ("script.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        ("empty.jpg", b"", "not a supported picture"),
+        ("text.png", b"hello, this is text\n", "not a supported picture"),
+        ("page.jpg", b"<html></html>", "not a supported picture"),
+        ("vector.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a supported picture"),
+        (
+            "script.jpg",
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "not a supported picture",
+        ),
     ],
 )
 def test_refuses_what_is_no_picture(tmp_path, name, content, message):

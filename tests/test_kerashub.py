@@ -437,7 +437,7 @@ def test_a_preset_is_explained(run_gradcam, folder, tmp_path, save_picture):
     done = run_gradcam("photos", "--model", folder / "resnet", "--json", "--out", "maps")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["model"] == "resnet"
-    assert Image.open(tmp_path / "maps" / "a_gradcam.png").size == (140, 100)
+    assert Image.open(tmp_path / "maps" / "a_gradcam_resnet.png").size == (140, 100)
 
 
 def test_without_kerashub_its_extra_is_named(run_gradcam, folder, tmp_path):
