@@ -173,6 +173,8 @@ def test_command_draws_tells_and_reports(samples, run_gradcam, tmp_path):
     assert right > 850
     assert top < 120 < bottom
     assert dog["targets"][0]["region"]["threshold"] == 0.15
+    documented = set(re.findall(r"`(\w+)`", (samples.parent / "docs/outputs.md").read_text()))
+    assert {*dog, *dog["targets"][0], *dog["targets"][0]["region"]} <= documented
     assert (tmp_path / cat["figure"]).name == "cat_gradcam_box_figure.png"
     written = {path.name for path in (tmp_path / "maps").iterdir()}
     assert written == {
