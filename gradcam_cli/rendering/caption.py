@@ -5,10 +5,8 @@ from __future__ import annotations
 from PIL import Image, ImageDraw
 
 from gradcam_cli.rendering.fonts import load_font, shorten
+from gradcam_cli.rendering.palette import BAND, MUTED_TEXT, TEXT
 
-_BAND_COLOR = (250, 250, 250)
-_TEXT_COLOR = (28, 28, 32)
-_MUTED_COLOR = (104, 104, 112)
 # A letter's height: this part of the picture's width, but legible in a small picture.
 _TEXT_PART = 1 / 32
 _LEAST_TEXT = 12
@@ -34,7 +32,7 @@ def add_caption(picture: Image.Image, text: str, value: str, detail: str) -> Ima
     room = width - 2 * margin
     small = round(size * _SMALLER)
     height = margin + size + margin // 2 + small + margin
-    canvas = Image.new("RGB", (width, picture.height + height), _BAND_COLOR)
+    canvas = Image.new("RGB", (width, picture.height + height), BAND)
     canvas.paste(picture, ((width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(canvas)
     heavy, plain = load_font(size, bold=True), load_font(size)
@@ -42,10 +40,10 @@ def add_caption(picture: Image.Image, text: str, value: str, detail: str) -> Ima
     beside = f"  {value}"
     text = shorten(text, heavy, room - plain.getlength(beside))
     # Both lines by their baselines, so that letters below them don't matter.
-    draw.text((margin, top + size), text, _TEXT_COLOR, heavy, anchor="ls")
+    draw.text((margin, top + size), text, TEXT, heavy, anchor="ls")
     left = margin + heavy.getlength(text)
-    draw.text((left, top + size), beside, _TEXT_COLOR, plain, anchor="ls")
+    draw.text((left, top + size), beside, TEXT, plain, anchor="ls")
     bottom = top + size + margin // 2 + small
     light = load_font(small)
-    draw.text((margin, bottom), shorten(detail, light, room), _MUTED_COLOR, light, anchor="ls")
+    draw.text((margin, bottom), shorten(detail, light, room), MUTED_TEXT, light, anchor="ls")
     return canvas

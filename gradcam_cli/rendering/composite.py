@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.rendering.fonts import load_font
+from gradcam_cli.rendering.palette import BAND, MUTED_TEXT, TEXT
 
 Color = tuple[int, int, int]
 
@@ -32,9 +33,6 @@ _STEEPNESS = 0.8
 # How far a less probable class fades: of 1 % beside 56 %, the map keeps a seventh.
 _FAINTNESS = 0.5
 _NOTE = "Stronger colour: higher map, more probable class"
-_BAND_COLOR = (250, 250, 250)
-_TEXT_COLOR = (28, 28, 32)
-_MUTED_COLOR = (104, 104, 112)
 
 
 def draw_composite(
@@ -98,17 +96,17 @@ def _with_legend(picture: Image.Image, classes: Sequence[Prediction]) -> Image.I
         x += width + margin * 2
     note_font, note_top = load_font(round(size * 0.8)), picture.height + y + row_height
     height = note_top + round(size * 1.4)
-    canvas = Image.new("RGB", (picture.width, height), _BAND_COLOR)
+    canvas = Image.new("RGB", (picture.width, height), BAND)
     canvas.paste(picture)
     draw = ImageDraw.Draw(canvas)
-    draw.text((margin, note_top + size * 0.3), _NOTE, _MUTED_COLOR, note_font, anchor="lm")
+    draw.text((margin, note_top + size * 0.3), _NOTE, MUTED_TEXT, note_font, anchor="lm")
     for number, (entry, (x, y)) in enumerate(zip(classes, places, strict=True)):
         top = picture.height + y
         swatch = (x, top + size * 0.2, x + size * 0.95, top + size * 1.15)
         draw.rounded_rectangle(swatch, size * 0.22, fill=_hue(number))
         text_x = x + size * 1.5
         middle = top + size * 0.68
-        draw.text((text_x, middle), entry.name, _TEXT_COLOR, font, anchor="lm")
+        draw.text((text_x, middle), entry.name, TEXT, font, anchor="lm")
         text_x += font.getlength(f"{entry.name}  ")
-        draw.text((text_x, middle), entry.percent, _MUTED_COLOR, font, anchor="lm")
+        draw.text((text_x, middle), entry.percent, MUTED_TEXT, font, anchor="lm")
     return canvas

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from gradcam_cli.rendering.fonts import load_font, shorten
 from gradcam_cli.rendering.overlay import DEFAULT_COLORMAP, color_table
+from gradcam_cli.rendering.palette import MUTED_TEXT, PAPER, RULE, TEXT
 
 CELL_SIDE = 360
 _MOST_COLUMNS = 5
@@ -22,10 +23,6 @@ _BAR_WIDTH = 18
 # For the numbers at the colour bar and its label.
 _BAR_SPACE = 84
 _BAR_LABEL = "fraction of the maximum"
-_PAPER = (255, 255, 255)
-_INK = (28, 28, 32)
-_PALE_INK = (104, 104, 112)
-_RULE = (222, 222, 226)
 
 
 def draw_sheet(
@@ -61,14 +58,14 @@ def draw_sheet(
     head = _MARGIN + round(1.35 * _TITLE_SIZE) + 2 * _TEXT_SIZE
     group = round(2.2 * _CLASS_SIZE) + lines * step_y
     width = 2 * _MARGIN + columns * step_x + _BAR_WIDTH + _BAR_SPACE
-    sheet = Image.new("RGB", (width, head + len(classes) * group + _MARGIN - _GAP), _PAPER)
+    sheet = Image.new("RGB", (width, head + len(classes) * group + _MARGIN - _GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
 
     def write(x: int, y: int, text: str, size: int, room: int, bold: bool = False) -> int:
         """Writes a line whose letters stand on y; returns how wide it is."""
         font = load_font(size, bold)
         text = shorten(text, font, room)
-        draw.text((x, y), text, _INK if bold else _PALE_INK, font, anchor="ls")
+        draw.text((x, y), text, TEXT if bold else MUTED_TEXT, font, anchor="ls")
         return round(font.getlength(text))
 
     whole = width - 2 * _MARGIN
@@ -76,7 +73,7 @@ def draw_sheet(
     write(_MARGIN, head - round(0.8 * _TEXT_SIZE), subtitle, _TEXT_SIZE, whole)
     for number, ((name, remark), overlays) in enumerate(zip(classes, cells, strict=True)):
         top = head + number * group
-        draw.line((_MARGIN, top, width - _MARGIN, top), _RULE)
+        draw.line((_MARGIN, top, width - _MARGIN, top), RULE)
         baseline = top + round(1.6 * _CLASS_SIZE)
         taken = write(_MARGIN, baseline, name, _CLASS_SIZE, whole * 3 // 4, bold=True)
         write(_MARGIN + taken + _GAP, baseline, remark, _CLASS_SIZE, whole // 4)
@@ -104,10 +101,10 @@ def _draw_color_bar(sheet: Image.Image, left: int, top: int, height: int, colorm
     # The outer numbers stay beside the bar.
     for text, part, anchor in (("1", 0.0, "lt"), ("0.5", 0.5, "lm"), ("0", 1.0, "lb")):
         y = top + round(part * (height - 1))
-        draw.line((right, y, right + 4, y), _PALE_INK)
-        draw.text((right + 8, y), text, _PALE_INK, font, anchor=anchor)
+        draw.line((right, y, right + 4, y), MUTED_TEXT)
+        draw.text((right + 8, y), text, MUTED_TEXT, font, anchor=anchor)
     text = shorten(_BAR_LABEL, font, height)
-    label = Image.new("RGB", (round(font.getlength(text)) + 1, round(1.4 * _SMALL_SIZE)), _PAPER)
-    ImageDraw.Draw(label).text((0, label.height // 2), text, _PALE_INK, font, anchor="lm")
+    label = Image.new("RGB", (round(font.getlength(text)) + 1, round(1.4 * _SMALL_SIZE)), PAPER)
+    ImageDraw.Draw(label).text((0, label.height // 2), text, MUTED_TEXT, font, anchor="lm")
     label = label.transpose(Image.Transpose.ROTATE_90)
     sheet.paste(label, (right + 40, top + (height - label.height) // 2))
