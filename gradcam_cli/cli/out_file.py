@@ -66,7 +66,7 @@ def take_out_file(
     named = replace(
         write,
         out=path.parent,
-        name=literal_pattern(path.stem).text,
+        name=literal_pattern(path.stem),
         format=format_for(path),
         ending=path.suffix[1:],
     )

@@ -120,8 +120,9 @@ def mark(
     own = source_id(source, folder, variant)
     ids = list(map(_name_id, companions))
     # In a store, this would download the file.
-    if replaced is not None and not is_remote(replaced) and is_result_of(replaced, source, variant):
-        ids += _read_mark(replaced)[1:]
+    if replaced is not None and not is_remote(replaced) and os.path.exists(replaced):
+        earlier, *vouched_for = _read_mark(replaced) or [""]
+        ids += vouched_for if earlier == own else []
     identity = " ".join([own, *dict.fromkeys(ids)])
     return Mark(title, printable(file_name(source)), identity)
 

@@ -91,9 +91,9 @@ class NamePattern:
         return "".join(text + filled[field] for text, field in self.parts)
 
 
-def literal_pattern(name: str) -> NamePattern:
-    """Makes the pattern that stands for exactly this name."""
-    return NamePattern(name.replace("{", "{{").replace("}", "}}"))
+def literal_pattern(name: str) -> str:
+    """Returns the text of the pattern that stands for exactly this name."""
+    return name.replace("{", "{{").replace("}", "}}")
 
 
 def name_part(text: str, longest: int = _LONGEST_VALUE) -> str:

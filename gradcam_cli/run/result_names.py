@@ -6,7 +6,6 @@ Each option that changes a result and isn't at its default is part of the name.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,18 +174,18 @@ def check_names(
             f"{option}: --skip-existing can't know the predicted class in advance; leave out "
             f"{{class}} or --skip-existing"
         )
-    given: Counter[tuple[AnyPath, str | None, str | None]] = Counter()
+    given: set[tuple[AnyPath, str | None, str | None]] = set()
     for picture in pictures:
         folder = result_folder(picture, write.out)
         place = str(picture.path) if pattern.has(STEM) else None
         target = picture.target if pattern.has(CLASS) else None
         name = (folder, place, target)
-        given[name] += 1
-        if given[name] > 1:
+        if name in given:
             field = STEM if place is None else CLASS
             raise UsageError(
                 f"{option} gives several results in {folder} the same name; add {{{field}}} to it"
             )
+        given.add(name)
 
 
 def _model_choice(name: str, layers: Sequence[str | int]) -> tuple[str, object]:
