@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
@@ -68,6 +69,23 @@ def test_threads_do_not_mix_their_batches(is_constant):
         for number, found in enumerate(pool.map(run, range(200))):
             rows = np.arange(number % 5 + 1)[:, None]
             np.testing.assert_array_equal(found, number * np.float32([[9, 12]]) + rows)
+
+
+def test_threads_may_enter_the_graph_at_the_same_time():
+    # As each run of a session does. Runs meet there too rarely for a test.
+    function = TracedFunction(lambda *inputs: inputs, SIGNATURE, is_constant=True)
+    assert function.graph
+    both_inside, first_left = Barrier(2), Event()
+
+    def enter(leaves_first):
+        with function.graph.graph.as_default():
+            both_inside.wait(10)
+            if not leaves_first:
+                first_left.wait(10)
+        first_left.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(enter, [True, False]))
 
 
 def test_memory_that_is_not_there_is_told_as_such():

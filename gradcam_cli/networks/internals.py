@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import tensorflow as tf
@@ -57,6 +58,16 @@ def make_capturing_graph(name: str) -> tf.Graph | None:
     kind = getattr(getattr(tf, "__internal__", None), "FuncGraph", None)
     graph = None if kind is None else kind(name)
     return graph if hasattr(graph, "captures") else None
+
+
+def allow_threads(graph: tf.Graph) -> None:
+    """Lets several threads run sessions on a graph that is complete.
+
+    Each run makes the graph the default one for a moment. A `FuncGraph` then saves some of its
+    attributes and restores them, so that one thread can find what another one has restored. A
+    plain `Graph` changes nothing of its own.
+    """
+    graph.as_default = MethodType(tf.Graph.as_default, graph)  # type: ignore[method-assign]
 
 
 def with_constants(function: Any) -> Any:

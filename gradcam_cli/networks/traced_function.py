@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.networks.internals import make_capturing_graph
+from gradcam_cli.networks.internals import allow_threads, make_capturing_graph
 from gradcam_cli.runtime.stderr import without_library_messages
 
 Trace = Callable[..., Sequence[tf.Tensor]]
@@ -112,6 +112,7 @@ def _trace_constant(trace: Trace, signature: Sequence[tf.TensorSpec]) -> Constan
         outputs = trace(*inputs)
     if graph.captures:
         return None
+    allow_threads(graph)
     # Store names, because tensors can't be looked up: == compares their values.
     return ConstantGraph(
         graph, [tensor.name for tensor in inputs], [tensor.name for tensor in outputs]
