@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import tensorflow as tf
 
+from gradcam_cli.models.inputs import OtherInput
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.conditions import Conditions
@@ -44,6 +45,11 @@ class Classifier:
             size, even if the network accepts any. Otherwise they are multiples of its usual
             stride.
         conditions: What it takes beside the picture, such as the values of other inputs.
+        explained: The name of the explained input, if the network has several; "" if it has one.
+        others: The other inputs of the network.
+        views: For a network with several inputs for pictures, the classifier that explains each,
+            by the name of the input; the explained ones come first. Empty otherwise.
+        number_of_views: How many of these, from the first, are explained.
     """
 
     name: str
@@ -56,6 +62,23 @@ class Classifier:
     labels: Labels
     is_size_exact: bool = False
     conditions: Conditions = field(default_factory=Conditions)
+    explained: str = ""
+    others: tuple[OtherInput, ...] = ()
+    views: tuple[Classifier, ...] = ()
+    number_of_views: int = 1
+
+    @property
+    def explained_views(self) -> tuple[Classifier, ...]:
+        """A classifier for each explained input; itself is the first."""
+        return self.views[: self.number_of_views] or (self,)
+
+    def view(self, name: str) -> Classifier:
+        """Returns the classifier that explains another input.
+
+        Args:
+            name: The name of an input that takes pictures.
+        """
+        return next(view for view in self.views if view.explained == name)
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -121,5 +144,12 @@ class Classifier:
             inputs: (N, height, width, channels) float32 in [0, 255].
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
-        others = None if conditions is None else self.conditions.split(conditions, inputs)
+        others = None
+        if conditions is not None:
+            values = self.conditions.split(conditions, inputs)
+            others = {other.name: _prepared(other, values[other.name]) for other in self.others}
         return trace_forward(self.network, self.preprocess(inputs), self.input_size, others=others)
+
+
+def _prepared(other: OtherInput, values: tf.Tensor) -> tf.Tensor:
+    return values if other.preprocess is None else other.preprocess(values)

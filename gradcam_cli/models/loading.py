@@ -7,7 +7,8 @@ import hashlib
 import importlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -32,6 +33,13 @@ from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.containers import check_weights
 from gradcam_cli.models.files import read_model
 from gradcam_cli.models.hub import StoredPreparation
+from gradcam_cli.models.inputs import (
+    OtherInput,
+    arrange,
+    check_input_name,
+    choose_explained,
+    parse_inputs,
+)
 from gradcam_cli.models.labels import (
     IMAGENET_CLASSES,
     imagenet_labels,
@@ -47,8 +55,8 @@ from gradcam_cli.models.preprocessing import (
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
 from gradcam_cli.networks.forward import USUAL_LENGTH, Network, length_of, trace_forward
+from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.keras_network import KerasNetwork
-from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -83,9 +91,12 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             unsafe=options.unsafe,
             custom_objects=options.custom_objects,
         )
+        wanted = parse_inputs(options.inputs).explained
         return inspect_network(
-            model, file.network, options.size, chosen, options.labels, file.stored
+            model, file.network, options.size, chosen, options.labels, file.stored, wanted
         )
+    if options.inputs:
+        raise UsageError("--input needs a model file; the named models have a single input")
     if options.output is not None:
         raise UsageError("--head needs a model file; the named models have a single output")
     entry = find_model(model)
@@ -149,8 +160,9 @@ def inspect_network(
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
+    wanted: Sequence[str] = (),
 ) -> Classifier:
-    """Finds out what a user's model takes and returns, by tracing it once.
+    """Finds out what a user's model takes and returns, by tracing it once for each picture.
 
     Args:
         path: The path of the model; its last part becomes the classifier's name.
@@ -160,11 +172,63 @@ def inspect_network(
         preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
         stored: The preprocessing stored with the model.
+        wanted: The names of the inputs whose pictures are explained, if the model has several
+            inputs; empty for all that take pictures.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
-        UsageError: The preprocessing doesn't fit the model.
+        UsageError: The preprocessing doesn't fit the model, or it has no such input.
     """
+    if len(network.inputs) == 1:
+        for name in wanted:
+            check_input_name(name, {one.name: one for one in network.inputs})
+        return _inspect(path, network, size, preprocess, labels, stored)
+    chosen = choose_explained(path, network.inputs, wanted)
+    pictures = [
+        *chosen,
+        *(one for one in network.inputs if one.takes_picture and one not in chosen),
+    ]
+    views = [
+        _inspect(path, network.explaining(one.name), size, preprocess, labels, stored)
+        for one in pictures
+    ]
+    if not all(one.shape[:2] == (None, None) for one in pictures):
+        # Pictures of any size go with those of a fixed size.
+        fixed = next((view.input_size for view in views if not view.any_size), None)
+        views = [
+            replace(view, input_size=fixed or view.input_size, any_size=False)
+            if view.any_size
+            else view
+            for view in views
+        ]
+    known = {
+        one.name: OtherInput(
+            one if view.any_size else replace(one, shape=(*view.input_size, view.channels)),
+            view.preprocess,
+        )
+        for one, view in zip(pictures, views, strict=True)
+    }
+    complete = []
+    for picture, view in zip(pictures, views, strict=True):
+        others = tuple(
+            known.get(one.name) or OtherInput(one)
+            for one in network.inputs
+            if one.name != picture.name
+        )
+        conditions = arrange(others, view.any_size)
+        complete.append(replace(view, explained=picture.name, others=others, conditions=conditions))
+    return replace(complete[0], views=tuple(complete), number_of_views=len(chosen))
+
+
+def _inspect(
+    path: str,
+    network: Network,
+    size: tuple[int, int] | None,
+    preprocess: Preprocessing | None,
+    labels: Path | None,
+    stored: StoredPreparation | None,
+) -> Classifier:
+    """Finds out what a model's explained input takes, and what the model returns."""
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
     stored_size = None if stored is None else stored.input_size
@@ -176,11 +240,19 @@ def inspect_network(
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
     found: list[tuple[int, Preprocessing]] = []
+    several = network.inputs if len(network.inputs) > 1 else ()
+    explained = network.explained_input if several else None
+    other_inputs = [one for one in several if one != explained]
 
-    def trace(inputs: tf.Tensor) -> tf.Tensor:
-        forward = trace_forward(network, inputs)
-        names = (node.path.rpartition("/")[2] for node in network.nodes)
-        has_lambda = any(node.kind == "Lambda" for node in network.nodes)
+    def trace(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
+        others = {one.name: value for one, value in zip(other_inputs, values, strict=True)}
+        forward = trace_forward(network, inputs, others=others)
+        nodes = network.nodes
+        if others:
+            # Other branches of the network may be of another family.
+            nodes = [node for node in nodes if forward.depends_on_input(node.path)]
+        names = (node.path.rpartition("/")[2] for node in nodes)
+        has_lambda = any(node.kind == "Lambda" for node in nodes)
         found.append(
             (
                 length_of(forward.logits, -1),
@@ -189,8 +261,17 @@ def inspect_network(
         )
         return forward.logits
 
-    signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
-    tf.function(trace, autograph=False).get_concrete_function(signature)
+    signature = [tf.TensorSpec((None, *input_size, channels), tf.float32)]
+    signature += [
+        tf.TensorSpec((None, *OtherInput(one).condition(any_size=False).shape), tf.float32)
+        if not one.takes_picture
+        else tf.TensorSpec(
+            (None, one.shape[0] or input_size[0], one.shape[1] or input_size[1], one.shape[2]),
+            tf.float32,
+        )
+        for one in other_inputs
+    ]
+    tf.function(trace, autograph=False).get_concrete_function(*signature)
     ((classes, detected),) = found
     if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
         raise UsageError(

@@ -42,6 +42,7 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
     return kind(
         network.model,
         network.output,
+        explained=network.explained,
         taps=names,
         classes_only=network.classes_only,
         # TensorFlow adds constants itself, and FullGrad shows the contribution of each bias.
