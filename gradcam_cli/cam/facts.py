@@ -26,6 +26,7 @@ class ExplainerFacts:
         preprocessing: The preprocessing of pictures, and why it was chosen.
         cells: A description of the grid of cells of each explained layer.
         reason: Why the layer was chosen; empty if the user chose it.
+        input: The explained input; "" if the network has only one for pictures.
     """
 
     method: str
@@ -36,20 +37,23 @@ class ExplainerFacts:
     preprocessing: str
     cells: str
     reason: str
+    input: str = ""
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""
         return (
             f"{METHODS[self.method].title} of {target.name} ({target.index}), "
-            f"{self.model} layer {self.layer}"
+            f"{self.model} layer {self.layer}{f', input {self.input}' if self.input else ''}"
         )
 
 
 def describe(explainers: Sequence[ExplainerFacts]) -> str:
-    """Lists methods, model and layers in one line, each once."""
+    """Lists methods, model, layers and explained inputs in one line, each once."""
     methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
     layers = dict.fromkeys(explainer.layer for explainer in explainers)
+    inputs = dict.fromkeys(explainer.input for explainer in explainers if explainer.input)
+    described = f" · input{'s' * (len(inputs) > 1)} {', '.join(inputs)}" if inputs else ""
     return (
         f"{', '.join(methods)} · {explainers[0].model} · "
-        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
+        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}{described}"
     )

@@ -98,6 +98,7 @@ def info_table(classifier: Classifier) -> Table:
         "model": classifier.name,
         "input": f"{height}×{width} px (height×width), {colors}"
         + (", or any other size" if classifier.any_size else ""),
+        **_input_rows(classifier),
         "preprocessing": classifier.preprocess.description,
         "outputs": f"{len(labels)} classes: {names}{', …' if len(labels) > 3 else ''}",
         "class score": classifier.describe_score(),
@@ -111,6 +112,17 @@ def info_table(classifier: Classifier) -> Table:
     for key, value in rows.items():
         table.add_row(Text(key, style="dim"), visible(value))
     return table
+
+
+def _input_rows(classifier: Classifier) -> dict[str, str]:
+    """Returns a row for each input, if there are several."""
+    rows = {}
+    for described in classifier.describe_inputs():
+        how = described.preprocess
+        scaled = "" if how is None else f", preprocessing {how.description}"
+        role = " (explained)" * described.is_explained
+        rows[f"input {described.name}"] = f"{described.takes}{role}{scaled}"
+    return rows
 
 
 def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
@@ -127,15 +139,23 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     """
     # Without files, all targets count: a report or a window shows them.
     with_files = [target for target in result.targets if target.output is not None]
-    explained = {target.prediction.index: target for target in with_files or result.targets}
+    explained: dict[int, list[ExplainedTarget]] = {}
+    for target in with_files or result.targets:
+        explained.setdefault(target.prediction.index, []).append(target)
     shown = list(result.predictions[:show_classes])
-    known = {prediction.index for prediction in shown}
-    shown += [target.prediction for target in with_files if target.prediction.index not in known]
-    written = {index: _written(target) for index, target in explained.items()}
+    for target in with_files:
+        if target.prediction.index not in {prediction.index for prediction in shown}:
+            shown.append(target.prediction)
+    written = {
+        index: [line for target in of_class for line in _written(target)]
+        for index, of_class in explained.items()
+    }
     room = width - _CLASS_WIDTH
     beside = all(cell_len(line.plain) <= room for lines in written.values() for line in lines)
 
     title = Text(visible(str(result.picture.path)), style="bold")
+    for input_name, value in result.picture.values:
+        title.append(visible(f"  {input_name} {value}"), style="dim")
     if result.truth is not None:
         if result.is_wrong:
             title.append(f"  ✗ true class: {visible(result.truth.name)}", style="red")
@@ -143,14 +163,14 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     lines = [title]
     for prediction in shown:
-        target = explained.get(prediction.index)
-        name = Text(visible(prediction.name), style="bold" if target else "")
+        is_explained = prediction.index in explained
+        name = Text(visible(prediction.name), style="bold" if is_explained else "")
         name.truncate(_NAME_WIDTH, overflow="ellipsis", pad=True)
         row = Text("  ").append_text(name).append(f"  {prediction.index:>4}  ", style="dim")
-        row.append(_bar(prediction.probability), style="green" if target else "blue")
+        row.append(_bar(prediction.probability), style="green" if is_explained else "blue")
         row.append(f"  {prediction.percent:>7}")
         lines.append(row)
-        if target and beside:
+        if is_explained and beside:
             for number, line in enumerate(written[prediction.index]):
                 if number:
                     lines.append(Text(" " * _CLASS_WIDTH).append_text(line))
@@ -161,7 +181,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
         lines += [Text("  ").append_text(line) for line in below]
     lines += [
         Text(f"  → {visible(str(path))}", style="green")
-        for path in (result.composite, result.figure)
+        for path in (*result.composites.values(), result.figure)
         if path is not None
     ]
     return Text("\n").join(lines)
@@ -177,7 +197,9 @@ def _written(target: ExplainedTarget) -> list[Text]:
         left, top, right, bottom = target.region.box
         lines.append(Text(f"box ({left}, {top})–({right}, {bottom})", style="dim"))
     if not target.has_evidence:
-        lines.append(Text("no positive evidence for this class: the map is empty", style="yellow"))
+        where = f" in the input {visible(target.input)}" if target.input else ""
+        text = f"no positive evidence for this class{where}: the map is empty"
+        lines.append(Text(text, style="yellow"))
     return lines
 
 
@@ -204,7 +226,11 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
     if result.truth is not None:
         record["truth"] = _prediction_record(result.truth)
         record["correct"] = not result.is_wrong
-    if result.composite is not None:
+    if result.picture.values:
+        record["inputs"] = dict(result.picture.values)
+    if len(result.composites) > 1:
+        record["composite"] = {name: str(path) for name, path in result.composites.items()}
+    elif result.composite is not None:
         record["composite"] = str(result.composite)
     if result.figure is not None:
         record["figure"] = str(result.figure)
@@ -223,6 +249,8 @@ def _prediction_record(prediction: Prediction) -> dict[str, Any]:
 
 def _target_record(target: ExplainedTarget) -> dict[str, Any]:
     record = _prediction_record(target.prediction)
+    if target.input:
+        record["input"] = target.input
     if target.output is not None:
         record["output"] = str(target.output)
     if target.heatmap is not None:

@@ -22,7 +22,8 @@ def info(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json:
 
     With --json: model, input_size (height, width), any_size, channels, preprocessing,
     class_score, default_layer (name, output_shape, cells, feature_maps, reason), parameters,
-    classes (index, name and, for ImageNet, wnid).
+    classes (index, name and, for ImageNet, wnid). For a model with several inputs also inputs
+    (name, shape, dtype, takes, explained, preprocessing).
 
     \b
     Examples:

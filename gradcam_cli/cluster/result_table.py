@@ -25,7 +25,7 @@ _KEY = b"gradcam"
 # A store takes tens of milliseconds to answer even a small request.
 _QUESTIONS_AT_ONCE = 16
 
-_KEY_COLUMNS = ["image", "class"]
+_KEY_COLUMNS = ["image", "class", "inputs"]
 
 _PREDICTION = [
     ("index", pa.int32()),
@@ -39,11 +39,13 @@ _TARGET = [
     ("heatmap", pa.string()),
     ("has_evidence", pa.bool_()),
     ("box", pa.list_(pa.int32())),
+    ("input", pa.string()),
 ]
 _SCHEMA = pa.schema(
     [
         ("image", pa.string()),
         ("class", pa.string()),
+        ("inputs", pa.string()),
         ("model", pa.string()),
         ("layer", pa.string()),
         ("method", pa.list_(pa.string())),
@@ -80,14 +82,16 @@ def write_part(
     table = pa.Table.from_pylist(rows, _SCHEMA)
     older = _read(path) if skipped else None
     if older is not None:
-        table = pa.concat_tables([table, _rows_of(older, skipped)])
+        kept = _rows_of(older, skipped)
+        table = pa.concat_tables([table, kept], promote_options="permissive")
     _write(path, table)
 
 
 def row_key(picture: InputPicture) -> PictureKey:
     """Returns the key that all rows of a picture share, and no others."""
     target = picture.target
-    return printable(str(picture.path)), None if target is None else printable(target)
+    _, _, values = picture.key
+    return printable(str(picture.path)), None if target is None else printable(target), values
 
 
 def recorded_rows(folder: AnyPath) -> set[PictureKey]:
@@ -163,18 +167,27 @@ def _keys_of(folder: AnyPath, names: Sequence[str]) -> Iterator[list[tuple[Pictu
         table = _read(folder / name, [*_KEY_COLUMNS, "error"])
         if table is None:
             return []
-        images, classes, errors = (column.to_pylist() for column in table.columns)
-        failed = [error is not None for error in errors]
-        return list(zip(zip(images, classes, strict=True), failed, strict=True))
+        failed = [error is not None for error in table["error"].to_pylist()]
+        return list(zip(_row_keys(table), failed, strict=True))
 
     with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
         yield from pool.map(keys, names)
 
 
 def _rows_of(table: pa.Table, wanted: Collection[PictureKey]) -> pa.Table:
-    keys = zip(*(table[column].to_pylist() for column in _KEY_COLUMNS), strict=True)
-    places = [place for place, key in enumerate(keys) if key in wanted]
+    places = [place for place, key in enumerate(_row_keys(table)) if key in wanted]
     return table.take(pa.array(places, pa.int64()))
+
+
+def _row_keys(table: pa.Table) -> list[PictureKey]:
+    images, classes = (table[column].to_pylist() for column in ("image", "class"))
+    # Earlier versions had no such column.
+    has_values = "inputs" in table.column_names
+    values = table["inputs"].to_pylist() if has_values else [None] * len(images)
+    return [
+        (image, class_, value or "")
+        for image, class_, value in zip(images, classes, values, strict=True)
+    ]
 
 
 def _part_names(folder: AnyPath) -> list[str]:
@@ -200,10 +213,11 @@ def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
 
 
 def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[str, Any]:
-    image, class_ = row_key(result.picture)
+    image, class_, values = row_key(result.picture)
     return {
         "image": image,
         "class": class_,
+        "inputs": values or None,
         "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": [explainer.method for explainer in explainers],
@@ -233,6 +247,7 @@ def _target(target: ExplainedTarget) -> dict[str, Any]:
         "heatmap": _text(target.heatmap),
         "has_evidence": target.has_evidence,
         "box": None if target.region is None else target.region.box,
+        "input": target.input or None,
     }
 
 

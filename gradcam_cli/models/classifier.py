@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import tensorflow as tf
 
-from gradcam_cli.models.inputs import OtherInput
+from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.models.inputs import DescribedInput, OtherInput, arrange, describe_input
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
-from gradcam_cli.networks.layers import LayerInfo, list_layers
+from gradcam_cli.networks.layers import LayerInfo, choose_tap, list_layers
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -72,6 +73,12 @@ class Classifier:
         """A classifier for each explained input; itself is the first."""
         return self.views[: self.number_of_views] or (self,)
 
+    @property
+    def picture_input(self) -> str:
+        """The name of the explained input; "" if the network has only one for pictures."""
+        several = any(other.takes_picture for other in self.others)
+        return self.explained if several else ""
+
     def view(self, name: str) -> Classifier:
         """Returns the classifier that explains another input.
 
@@ -79,6 +86,22 @@ class Classifier:
             name: The name of an input that takes pictures.
         """
         return next(view for view in self.views if view.explained == name)
+
+    def with_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> Classifier:
+        """Returns it with known shapes of inputs that take any number of values.
+
+        Args:
+            shapes: The shapes by the names of the inputs.
+        """
+        if not shapes:
+            return self
+        others = tuple(other.having(shapes.get(other.name)) for other in self.others)
+        return replace(
+            self,
+            others=others,
+            conditions=arrange(others, self.any_size),
+            views=tuple(view.with_shapes(shapes) for view in self.views),
+        )
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -117,6 +140,46 @@ class Classifier:
     def layers(self) -> list[LayerInfo]:
         """Lists the layers, for an input of the size that the network was trained for."""
         return self._look(lambda forward: list_layers(self.network, forward))
+
+    def describe_inputs(self) -> list[DescribedInput]:
+        """Describes the inputs, in the order of the model; empty if there is only one."""
+        if not self.others:
+            return []
+        explained = {view.explained for view in self.explained_views}
+        own = OtherInput(self.network.explained_input, self.preprocess)
+        known = {other.name: other for other in (own, *self.others)}
+        return [
+            DescribedInput(
+                one.name,
+                one.shape,
+                one.dtype,
+                describe_input(one),
+                one.name in explained,
+                known[one.name].preprocess,
+            )
+            for one in self.network.inputs
+        ]
+
+    def refused_layers(self, layers: Sequence[str | int]) -> dict[str | int, UnusableLayerError]:
+        """Finds the layers, of some, that can't be explained, and why.
+
+        Args:
+            layers: Names, paths or indices.
+
+        Raises:
+            UnknownLayerError: The network has no such layer.
+        """
+
+        def look(forward: ForwardPass) -> dict[str | int, UnusableLayerError]:
+            refused: dict[str | int, UnusableLayerError] = {}
+            for layer in layers:
+                try:
+                    choose_tap(self.network, forward, layer)
+                except UnusableLayerError as error:
+                    refused[layer] = error
+            return refused
+
+        return self._look(look)
 
     def _activation(self) -> str | None:
         return self._look(lambda forward: forward.activation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,12 @@ class OtherInput:
         """Whether it takes a picture."""
         return self.preprocess is not None
 
+    def having(self, shape: tuple[int, ...] | None) -> OtherInput:
+        """Returns it with another shape; None to leave it as it is."""
+        if shape is None:
+            return self
+        return replace(self, network_input=replace(self.network_input, shape=shape))
+
     def condition(self, any_size: bool) -> Condition:
         """Returns how its values travel beside the explained picture.
 
@@ -61,41 +67,24 @@ class OtherInput:
 
 
 @dataclass(frozen=True)
-class InputChoice:
-    """What the user says about the inputs of a model.
+class DescribedInput:
+    """What an input takes, for people and JSON.
 
     Attributes:
-        explained: The names of the inputs whose pictures are explained; empty for all.
-        values: The value of each other input as a text, by name.
+        name: Its name.
+        shape: The shape of one value; None for axes of any length.
+        dtype: The name of its dtype.
+        takes: What it takes, in words.
+        is_explained: Whether its pictures are explained.
+        preprocess: What is done with its pictures; None if it takes numbers.
     """
 
-    explained: tuple[str, ...] = ()
-    values: tuple[tuple[str, str], ...] = ()
-
-
-def parse_inputs(texts: Sequence[str]) -> InputChoice:
-    """Parses the values of ``--input``.
-
-    Args:
-        texts: "NAME" for an explained input, "NAME=VALUE" for the value of another one.
-
-    Raises:
-        UsageError: A name or a value is missing, or an input has two values.
-    """
-    explained: list[str] = []
-    values: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        name, value = name.strip(), value.strip()
-        if not name or (equals and not value):
-            raise UsageError(f"--input {text}: expected NAME or NAME=VALUE")
-        if not equals:
-            explained.append(name)
-        elif name in values:
-            raise UsageError(f"--input {name}: has two values, {values[name]} and {value}")
-        else:
-            values[name] = value
-    return InputChoice(tuple(dict.fromkeys(explained)), tuple(values.items()))
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    takes: str
+    is_explained: bool
+    preprocess: Preprocessing | None
 
 
 def choose_explained(

@@ -33,12 +33,12 @@ from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.containers import check_weights
 from gradcam_cli.models.files import read_model
 from gradcam_cli.models.hub import StoredPreparation
+from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.inputs import (
     OtherInput,
     arrange,
     check_input_name,
     choose_explained,
-    parse_inputs,
 )
 from gradcam_cli.models.labels import (
     IMAGENET_CLASSES,

@@ -35,7 +35,7 @@ class ModelOptions:
         custom_objects: A Python file with the code that a user's model needs.
         inputs: For a user's model with several inputs, "NAME" for an input whose pictures are
             explained, and "NAME=VALUE" for the value of another one (see
-            `gradcam_cli.models.inputs.parse_inputs`).
+            `gradcam_cli.models.input_choice.parse_inputs`).
     """
 
     model: str | None = None

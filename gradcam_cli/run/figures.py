@@ -43,7 +43,7 @@ def label_overlays(
         detail = ""
         if len(explainers) > 1:
             detail = f"{METHODS[facts.method].title} · {facts.layer}"
-        first = None if rows else Panel(original, "Original")
+        first = None if rows else Panel(original, facts.input or "Original")
         rows.append(
             [
                 first,
@@ -73,7 +73,8 @@ def figure_of(
         dots_per_inch: See `draw_figure`.
     """
     original, *overlays = rows[0]
-    if len(overlays) == 1:
+    originals = sum(row[0] is not None for row in rows)
+    if len(overlays) == 1 and originals == 1:
         # With a single class, the methods and layers are shown side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradcam_cli.errors import GradcamError
@@ -13,6 +13,7 @@ from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
 from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.rendering.report import ReportPicture
+from gradcam_cli.run.input_values import OtherValues
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class LoadedPicture:
         targets: The classes to explain: indices, or -1 for the most probable, -2 for the second
             and so on.
         truth: The index of the true class, if it is known.
+        others: What the network takes beside the picture.
     """
 
     prepared: PreparedPicture
     targets: Sequence[int]
     truth: int | None = None
+    others: OtherValues = field(default_factory=OtherValues)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class ExplainedTarget:
         has_evidence: Whether anything in the picture is evidence for the class. If not, the map
             is all zeros.
         region: The region where the map is above the threshold; None if it wasn't requested.
+        input: The input that the map explains; "" if the network has only one for pictures.
     """
 
     prediction: Prediction
@@ -49,6 +53,7 @@ class ExplainedTarget:
     heatmap: AnyPath | None
     has_evidence: bool
     region: Region | None = None
+    input: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,11 @@ class PictureResult:
         error: Why the picture couldn't be explained; None if it was.
         skipped: Whether the picture was skipped because its results exist.
         figure: The file of the labelled figure; None if none was written.
-        composite: The file of the composite of all classes; None if none was written.
+        composites: The file of the composite of all classes, by the name of the input that it
+            shows ("" if the network has only one for pictures); empty if none was written.
         panels: The rows of its figure, if they were requested: the original and the overlays of
             the first explainer, then a row for each of the others.
-        card: What a report shows for it; None without a report.
+        cards: What a report shows for it: one for each explained input; empty without a report.
     """
 
     picture: InputPicture
@@ -78,6 +84,11 @@ class PictureResult:
     error: GradcamError | None = None
     skipped: bool = False
     figure: AnyPath | None = None
-    composite: AnyPath | None = None
+    composites: Mapping[str, AnyPath] = field(default_factory=dict)
     panels: Sequence[Sequence[Panel | None]] = ()
-    card: ReportPicture | None = None
+    cards: Sequence[ReportPicture] = ()
+
+    @property
+    def composite(self) -> AnyPath | None:
+        """The first composite; None if none was written."""
+        return next(iter(self.composites.values()), None)
