@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
@@ -212,14 +212,15 @@ def _bar(fraction: float) -> str:
 
 def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> str:
     """Converts the result of one picture to a line of JSON."""
-    methods = [explainer.method for explainer in explainers]
+    methods = [one.method for one in explainers if one.input == explainers[0].input]
+    layers = {one.input: one.layer for one in reversed(explainers)}
     record: dict[str, Any] = {
         "image": str(result.picture.path),
         "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": methods[0] if len(methods) == 1 else methods,
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],
-        "targets": [_target_record(target) for target in result.targets],
+        "targets": [_target_record(target, layers) for target in result.targets],
     }
     if result.picture.target is not None:
         record["class"] = result.picture.target
@@ -247,10 +248,11 @@ def _prediction_record(prediction: Prediction) -> dict[str, Any]:
     return record
 
 
-def _target_record(target: ExplainedTarget) -> dict[str, Any]:
+def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the record of an explained class; layers has the layer of each explained input."""
     record = _prediction_record(target.prediction)
     if target.input:
-        record["input"] = target.input
+        record |= {"input": target.input, "layer": layers[target.input]}
     if target.output is not None:
         record["output"] = str(target.output)
     if target.heatmap is not None:

@@ -220,7 +220,7 @@ def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[st
         "inputs": values or None,
         "model": explainers[0].model,
         "layer": explainers[0].layer,
-        "method": [explainer.method for explainer in explainers],
+        "method": [one.method for one in explainers if one.input == explainers[0].input],
         "predictions": [_prediction(prediction) for prediction in result.predictions],
         "targets": [_target(target) for target in result.targets],
         "truth": None if result.truth is None else _prediction(result.truth),
