@@ -13,6 +13,7 @@ from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
+from gradcam_cli.networks.tasks import CLASSIFICATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -42,6 +43,10 @@ class Classifier:
         is_size_exact: Whether inputs have exactly `input_size` if the user chooses no other
             size, even if the network accepts any. Otherwise they are multiples of its usual
             stride.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
+        task_reason: Why it is this task; empty for the plain case, a classifier that ends in
+            softmax.
+        task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
     """
 
     name: str
@@ -53,6 +58,9 @@ class Classifier:
     preprocess: Preprocessing
     labels: Labels
     is_size_exact: bool = False
+    task: str = CLASSIFICATION
+    task_reason: str = ""
+    task_doubt: str = ""
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -115,4 +123,5 @@ class Classifier:
         Args:
             inputs: (N, height, width, channels) float32 in [0, 255].
         """
-        return trace_forward(self.network, self.preprocess(inputs), self.input_size)
+        inputs = self.preprocess(inputs)
+        return trace_forward(self.network, inputs, self.input_size, self.task)
