@@ -23,6 +23,7 @@ from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.finding import SUFFIXES
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.networks.tasks import TASKS
 from gradcam_cli.pictures.fitting import FITS
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
@@ -186,6 +187,13 @@ model_options = filled_with(
         "picture (view=side.png). {stem} in a file's name stands for the name of the explained "
         "picture. NAME alone explains that input, and PATH gives its pictures. Can be repeated. "
         "[default: explain every input that takes a picture; PATH is for the first]",
+    ),
+    click.option(
+        "--task",
+        type=click.Choice(TASKS),
+        metavar=f"[{'|'.join(TASKS)}]",
+        help="What the outputs of your model mean. [default: read from the loss in the file, else "
+        "guessed from the final activation]",
     ),
     click.option(
         "--size",

@@ -52,11 +52,13 @@ from gradcam_cli.models.preprocessing import (
     detect_preprocessing,
     parse_preprocessing,
 )
+from gradcam_cli.models.task_detection import TaskChoice, choose_task
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import USUAL_LENGTH, Network, length_of, trace_forward
+from gradcam_cli.networks.forward import USUAL_LENGTH, Network, trace_forward
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -91,15 +93,22 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             unsafe=options.unsafe,
             custom_objects=options.custom_objects,
         )
-        wanted = parse_inputs(options.inputs).explained
         return inspect_network(
-            model, file.network, options.size, chosen, options.labels, file.stored, wanted
+            model,
+            file.network,
+            options.size,
+            chosen,
+            options.labels,
+            file.stored,
+            task=options.task,
+            explained=parse_inputs(options.inputs).explained,
         )
     if options.inputs:
         raise UsageError("--input needs a model file; the named models have a single input")
     if options.output is not None:
         raise UsageError("--head needs a model file; the named models have a single output")
     entry = find_model(model)
+    _check_task(entry, options.task)
     if weights is not None:
         _check_weights_file(weights)
     network = (deferred and _defer(entry, weights)) or KerasNetwork(_build(entry, weights))
@@ -119,7 +128,15 @@ def load_architecture(options: ModelOptions) -> Classifier:
     if options.weights is not None or is_model_path(options.name):
         return load_classifier(options)
     entry = find_model(options.name)
+    _check_task(entry, options.task)
     return _from_catalogue(entry, KerasNetwork(_build_network(entry)), None, None)
+
+
+def _check_task(entry: CatalogueModel, task: str | None) -> None:
+    if task not in (None, CLASSIFICATION):
+        raise UsageError(
+            f"--task {task}: {entry.name} is made for classification; --task is for your own models"
+        )
 
 
 def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | None:
@@ -160,7 +177,8 @@ def inspect_network(
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
-    wanted: Sequence[str] = (),
+    task: str | None = None,
+    explained: Sequence[str] = (),
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once for each picture.
 
@@ -172,24 +190,25 @@ def inspect_network(
         preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
         stored: The preprocessing stored with the model.
-        wanted: The names of the inputs whose pictures are explained, if the model has several
+        task: What its outputs mean; None to find it out.
+        explained: The names of the inputs whose pictures are explained, if the model has several
             inputs; empty for all that take pictures.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
-        UsageError: The preprocessing doesn't fit the model, or it has no such input.
+        UsageError: The preprocessing or the task doesn't fit the model, or it has no such input.
     """
     if len(network.inputs) == 1:
-        for name in wanted:
+        for name in explained:
             check_input_name(name, {one.name: one for one in network.inputs})
-        return _inspect(path, network, size, preprocess, labels, stored)
-    chosen = choose_explained(path, network.inputs, wanted)
+        return _inspect(path, network, size, preprocess, labels, stored, task)
+    chosen = choose_explained(path, network.inputs, explained)
     pictures = [
         *chosen,
         *(one for one in network.inputs if one.takes_picture and one not in chosen),
     ]
     views = [
-        _inspect(path, network.explaining(one.name), size, preprocess, labels, stored)
+        _inspect(path, network.explaining(one.name), size, preprocess, labels, stored, task)
         for one in pictures
     ]
     if not all(one.shape[:2] == (None, None) for one in pictures):
@@ -227,6 +246,7 @@ def _inspect(
     preprocess: Preprocessing | None,
     labels: Path | None,
     stored: StoredPreparation | None,
+    task: str | None,
 ) -> Classifier:
     """Finds out what a model's explained input takes, and what the model returns."""
     height, width, channels = _input_shape(path, network)
@@ -239,7 +259,7 @@ def _inspect(
     if preprocess is None and stored is not None:
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
-    found: list[tuple[int, Preprocessing]] = []
+    found: list[tuple[TaskChoice, int, Preprocessing]] = []
     several = network.inputs if len(network.inputs) > 1 else ()
     explained = network.explained_input if several else None
     other_inputs = [one for one in several if one != explained]
@@ -253,9 +273,11 @@ def _inspect(
             nodes = [node for node in nodes if forward.depends_on_input(node.path)]
         names = (node.path.rpartition("/")[2] for node in nodes)
         has_lambda = any(node.kind == "Lambda" for node in nodes)
+        choice = choose_task(forward, task)
         found.append(
             (
-                length_of(forward.logits, -1),
+                choice,
+                2 if choice.task == BINARY else forward.units or 0,
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )
@@ -272,7 +294,7 @@ def _inspect(
         for one in other_inputs
     ]
     tf.function(trace, autograph=False).get_concrete_function(*signature)
-    ((classes, detected),) = found
+    ((choice, classes, detected),) = found
     if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
@@ -292,6 +314,9 @@ def _inspect(
         preprocess=preprocess or detected,
         labels=names,
         is_size_exact=stored_size is not None and size is None,
+        task=choice.task,
+        task_reason=choice.reason,
+        task_doubt=choice.doubt,
     )
 
 
