@@ -100,16 +100,21 @@ def prepare(
     import_tensorflow(show_messages)
 
     from gradcam_cli.evaluation.options import EvaluationOptions
+    from gradcam_cli.models.input_choice import parse_inputs
     from gradcam_cli.models.loading import load_classifier
+    from gradcam_cli.run.input_values import bind_values
 
     classifier = load_classifier(model)
+    inputs = classifier.input_for(fit, model.size)
+    values = parse_inputs(model.inputs).values
+    classifier = bind_values(classifier, pictures, inputs, values)
     return Measuring(
         pictures,
         classifier,
         EvaluationOptions(
             metrics=tuple(name for name in METRICS if name in metrics) or tuple(METRICS),
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
-            inputs=classifier.input_for(fit, model.size),
+            inputs=inputs,
             downloads=Downloads(DownloadLimits(max_download)),
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradcam_cli.cam.facts import ExplainerFacts
-from gradcam_cli.files.finding import InputPicture, PictureKey
+from gradcam_cli.files.finding import InputPicture, PictureKey, make_key
 from gradcam_cli.files.marks import printable
 from gradcam_cli.files.storage import AnyPath, is_remote, names_in, readable, remove
 from gradcam_cli.files.writing import written_whole
@@ -90,8 +91,8 @@ def write_part(
 def row_key(picture: InputPicture) -> PictureKey:
     """Returns the key that all rows of a picture share, and no others."""
     target = picture.target
-    _, _, values = picture.key
-    return printable(str(picture.path)), None if target is None else printable(target), values
+    path = printable(str(picture.path))
+    return make_key(path, None if target is None else printable(target), dict(picture.values))
 
 
 def recorded_rows(folder: AnyPath) -> set[PictureKey]:
@@ -185,7 +186,7 @@ def _row_keys(table: pa.Table) -> list[PictureKey]:
     has_values = "inputs" in table.column_names
     values = table["inputs"].to_pylist() if has_values else [None] * len(images)
     return [
-        (image, class_, value or "")
+        make_key(image, class_, json.loads(value or "{}"))
         for image, class_, value in zip(images, classes, values, strict=True)
     ]
 
@@ -213,11 +214,11 @@ def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
 
 
 def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[str, Any]:
-    image, class_, values = row_key(result.picture)
+    picture = result.picture
     return {
-        "image": image,
-        "class": class_,
-        "inputs": values or None,
+        "image": printable(str(picture.path)),
+        "class": None if picture.target is None else printable(picture.target),
+        "inputs": json.dumps(dict(picture.values), sort_keys=True) if picture.values else None,
         "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": [one.method for one in explainers if one.input == explainers[0].input],

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 )
-# The picture's path as the user would write it, the class that is requested for it alone, and the
-# values of the model's other inputs.
-PictureKey: TypeAlias = tuple[str, str | None, str]
+# The picture's path as the user would write it, with the values of the model's other inputs if
+# there are any, and the class that is requested for it alone.
+PictureKey: TypeAlias = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,19 @@ class InputPicture:
     @property
     def key(self) -> PictureKey:
         """What distinguishes it from the other pictures of a run."""
-        return str(self.path), self.target, values_key(dict(self.values))
+        return make_key(str(self.path), self.target, dict(self.values))
 
 
-def values_key(values: Mapping[str, str]) -> str:
-    """Returns a text that is equal only for equal values; "" for none."""
-    return json.dumps(values, sort_keys=True) if values else ""
+def make_key(path: str, target: str | None, values: Mapping[str, str]) -> PictureKey:
+    """Returns what distinguishes a picture from the other pictures of a run.
+
+    Args:
+        path: The file as the user would write it.
+        target: The class that is requested for it alone.
+        values: The values of the model's other inputs.
+    """
+    # No path contains a null character.
+    return f"{path}\0{json.dumps(values, sort_keys=True)}" if values else path, target
 
 
 def find_pictures(paths: Iterable[str | AnyPath]) -> Iterator[InputPicture]:

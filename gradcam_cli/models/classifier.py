@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.models.inputs import DescribedInput, OtherInput, arrange, describe_input
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.networks.bound import BoundNetwork
 from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
@@ -109,6 +111,27 @@ class Classifier:
             others=others,
             conditions=arrange(others, self.any_size),
             views=tuple(view.with_shapes(shapes) for view in self.views),
+        )
+
+    def bound(self, values: Mapping[str, np.ndarray]) -> Classifier:
+        """Returns it with fixed values of the other inputs, so that it takes pictures alone.
+
+        Args:
+            values: The value of each other input by name, float32 in its shape; pictures are in
+                [0, 255].
+        """
+        prepared = {
+            other.name: np.asarray(_prepared(other, tf.constant(values[other.name][None])))[0]
+            for other in self.others
+        }
+        return replace(
+            self,
+            network=BoundNetwork(self.network, prepared),
+            conditions=Conditions(),
+            explained="",
+            others=(),
+            views=(),
+            number_of_views=1,
         )
 
     @property

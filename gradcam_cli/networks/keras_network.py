@@ -20,7 +20,7 @@ from gradcam_cli.networks.inputs import NetworkInput, find_explained
 from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
 from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
-from gradcam_cli.networks.operations import operations_between
+from gradcam_cli.networks.operations import SIZE_OPERATIONS, operations_between
 
 if TYPE_CHECKING:
     import keras
@@ -280,8 +280,11 @@ def _last_calls(
     reached: set[str] | None = None
     if explained is not None and len(dict(calls)) < len(calls):
         outputs = [output for _, output in calls]
-        operations = operations_between(explained, outputs)
-        reached = {tensor.name for op in operations for tensor in op.outputs}
+        reached = {explained.name}
+        for op in operations_between(explained, outputs):
+            is_reached = any(tensor.name in reached for tensor in op.inputs)
+            if is_reached and op.type not in SIZE_OPERATIONS:
+                reached.update(tensor.name for tensor in op.outputs)
     found: dict[str, tf.Tensor] = {}
     known: set[str] = set()
     for path, output in calls:

@@ -125,23 +125,31 @@ class ValueReader:
                     break
         return found
 
-    def check(self, values: Sequence[tuple[str, str]]) -> None:
-        """Checks values that all pictures share.
+    def shared(self, values: Sequence[tuple[str, str]]) -> dict[str, np.ndarray]:
+        """Reads values that all pictures share, without those that are patterns of file names.
 
         Args:
             values: Each input's name and the text of its value.
+
+        Returns:
+            The values by name, as in `OtherValues`.
 
         Raises:
             UsageError: A value can't be used.
         """
         others = {other.name: other for other in self._classifier.others}
+        found = {}
         for name, text in values:
             if name not in others or is_pattern(text):
                 continue
             try:
-                self._read(others[name], text, self._inputs_of(others[name], None))
+                value = self._read(others[name], text, self._inputs_of(others[name], None))
             except GradcamError as error:
                 raise UsageError(f"--input {error}") from error
+            if isinstance(value, PreparedPicture):
+                value = value.inputs.astype(np.float32)
+            found[name] = value
+        return found
 
     def _inputs_of(self, other: OtherInput, prepared: PreparedPicture | None) -> InputShape | None:
         """Returns how a picture becomes another input; None for numbers."""
@@ -150,9 +158,12 @@ class ValueReader:
         view = self._classifier.view(other.name)
         # The parts of "keep" would have other shapes than the explained picture.
         fit = "squash" if self._inputs.fit == "keep" else self._inputs.fit
-        if view.any_size and prepared is not None:
-            height, width = prepared.inputs.shape[:2]
-            return InputShape(fit, (width, height), channels=view.channels)
+        if view.any_size:
+            size = self._inputs.size
+            if prepared is not None:
+                height, width = prepared.inputs.shape[:2]
+                size = (width, height)
+            return InputShape(fit, size, channels=view.channels)
         return InputShape(fit, view.input_size[::-1], channels=view.channels)
 
     def _read(
@@ -296,3 +307,42 @@ def with_values(
             f"--input {first.name}={value}, or a column of --from-file named {first.name}"
         )
     return list(found.values())
+
+
+def bind_values(
+    classifier: Classifier,
+    pictures: Iterable[InputPicture],
+    inputs: InputShape,
+    of_all: Sequence[tuple[str, str]],
+) -> Classifier:
+    """Gives a classifier of several inputs the same values for all pictures.
+
+    Args:
+        classifier: The classifier.
+        pictures: The pictures.
+        inputs: How pictures become inputs of the network.
+        of_all: The values that the options give.
+
+    Returns:
+        A classifier of pictures alone.
+
+    Raises:
+        UsageError: A value is missing, can't be used, or differs between pictures.
+    """
+    pictures = with_values(pictures, classifier, of_all)
+    if not classifier.others:
+        return classifier
+    for name, text in of_all:
+        if is_pattern(text):
+            raise UsageError(
+                f"--input {name}={text}: here all pictures need the same value, without a field "
+                f"in braces"
+            )
+    if inputs.fit == "keep" and any(other.takes_picture for other in classifier.others):
+        raise UsageError(
+            "--fit keep gives each picture a shape of its own, and the other input has one shape; "
+            "choose squash, crop, cover or pad"
+        )
+    reader = ValueReader(classifier, inputs)
+    classifier = classifier.with_shapes(reader.shapes(pictures))
+    return classifier.bound(ValueReader(classifier, inputs).shared(of_all))

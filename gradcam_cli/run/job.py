@@ -260,7 +260,7 @@ def make_ready(
         reader = ValueReader(
             classifier, inputs, Downloads(DownloadLimits(job.machine.max_download))
         )
-        reader.check(choice.values)
+        reader.shared(choice.values)
         classifier = classifier.with_shapes(reader.shapes(pictures))
     views = [classifier, *classifier.explained_views[1:]]
     explainers = [
