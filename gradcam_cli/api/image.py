@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.caption import add_caption
@@ -118,6 +119,8 @@ def explain_image(
     image: str | AnyPath | Image.Image | np.ndarray,
     target: int | str | None = None,
     *,
+    inputs: Mapping[str, Any] | None = None,
+    explained_input: str | None = None,
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
@@ -136,6 +139,10 @@ def explain_image(
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
             probable.
+        inputs: For a model with several inputs, the values of the others by name: numbers, lists,
+            arrays, pictures, or texts as for ``--input``.
+        explained_input: The input to which the picture belongs, if several take one; None for the
+            first of them.
         model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
@@ -167,12 +174,23 @@ def explain_image(
         source = to_path(image)
         picture = read_picture(source)
     explainer = find_explainer(
-        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing
+        model,
+        labels,
+        preprocess,
+        layer,
+        method,
+        fusion=fusion,
+        smoothing=smoothing,
+        explained_input=explained_input,
     )
     classifier = explainer.classifier
     index = TOP_CLASS if target is None else classifier.labels.find(str(target))
-    prepared = classifier.input_for(fit).prepare(picture)
-    explanation = explainer.explain(prepared.inputs[None], np.array([[index]], np.int32))
+    shape = classifier.input_for(fit)
+    prepared = shape.prepare(picture)
+    others = ValueReader(classifier, shape).convert(inputs or {}, prepared).arrays
+    conditions = classifier.conditions.pack(others)[None] if others else None
+    targets = np.array([[index]], np.int32)
+    explanation = explainer.explain(prepared.inputs[None], targets, conditions)
     probabilities = explanation.probabilities[0]
     explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
     return ImageExplanation(

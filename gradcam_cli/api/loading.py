@@ -58,6 +58,7 @@ def find_explainer(
     *,
     fusion: str,
     smoothing: bool,
+    explained_input: str | None = None,
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
 
@@ -69,6 +70,7 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
+        explained_input: The input whose pictures are explained; None for the first.
 
     Raises:
         GradcamError: The model can't be loaded, or the layer can't be explained.
@@ -84,6 +86,7 @@ def find_explainer(
             method,
             fusion,
             smoothing,
+            explained_input,
         )
 
 
@@ -96,23 +99,36 @@ def _make_explainer(
     method: str,
     fusion: str,
     smoothing: bool,
+    explained_input: str | None,
 ) -> Explainer:
-    classifier = (
-        model if isinstance(model, Classifier) else _make_classifier(model, labels, preprocess)
-    )
+    if not isinstance(model, Classifier):
+        classifier = _make_classifier(model, labels, preprocess, explained_input)
+    elif explained_input in (None, model.explained):
+        classifier = model
+    else:
+        classifier = model.view(explained_input or "")
     return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
 
 
 @lru_cache(maxsize=_KEPT)
 def _make_classifier(
-    model: str | keras.Model, labels: tuple[str, ...] | None, preprocess: str | None
+    model: str | keras.Model,
+    labels: tuple[str, ...] | None,
+    preprocess: str | None,
+    explained_input: str | None,
 ) -> Classifier:
+    explained = () if explained_input is None else (explained_input,)
     if isinstance(model, str):
-        classifier = load_classifier(ModelOptions(model, preprocess=preprocess))
+        options = ModelOptions(model, preprocess=preprocess, inputs=explained)
+        classifier = load_classifier(options)
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
         classifier = inspect_network(
-            model.name, KerasNetwork(model), preprocess=chosen, stored=find_preparation(model)
+            model.name,
+            KerasNetwork(model),
+            preprocess=chosen,
+            stored=find_preparation(model),
+            explained=explained,
         )
     if labels is None:
         return classifier

@@ -102,7 +102,7 @@ def prepare(
     from gradcam_cli.evaluation.options import EvaluationOptions
     from gradcam_cli.models.input_choice import parse_inputs
     from gradcam_cli.models.loading import load_classifier
-    from gradcam_cli.run.input_values import bind_values
+    from gradcam_cli.models.input_values import bind_values
 
     classifier = load_classifier(model)
     inputs = classifier.input_for(fit, model.size)

@@ -15,7 +15,7 @@ from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
-from gradcam_cli.run.input_values import ValueReader, with_values
+from gradcam_cli.models.input_values import ValueReader, with_values
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,

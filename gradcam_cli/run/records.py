@@ -13,7 +13,7 @@ from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
 from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.rendering.report import ReportPicture
-from gradcam_cli.run.input_values import OtherValues
+from gradcam_cli.models.input_values import OtherValues
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from gradcam_cli.errors import GradcamError, InputValueError, UsageError, reason
 from gradcam_cli.files.arrays import ARRAY_SUFFIXES, read_array
@@ -98,6 +100,62 @@ class ValueReader:
             else:
                 arrays[other.name] = found
         return OtherValues(arrays, pictures)
+
+    def convert(self, values: Mapping[str, Any], prepared: PreparedPicture) -> OtherValues:
+        """Converts values in memory that belong to a picture.
+
+        Args:
+            values: The value of each other input by name: a number, a list or an array, or for
+                an input of pictures a Pillow picture or an array (height, width, channels) uint8
+                of any size; or a text as for ``--input``.
+            prepared: The picture as an input.
+
+        Raises:
+            UsageError: A value is missing or can't be used, or the model has no such input.
+        """
+        if not self._classifier.others:
+            if values:
+                raise UsageError(f"{self._classifier.name} has a single input; leave out inputs=")
+            return OtherValues()
+        names = [other.name for other in self._classifier.others]
+        for name in values:
+            if name not in names:
+                raise UsageError(
+                    f"inputs: {name!r} is not an input beside the picture; these are "
+                    f"{', '.join(names)}"
+                )
+        arrays = {self._classifier.explained: prepared.inputs.astype(np.float32)}
+        for other in self._classifier.others:
+            if other.name not in values:
+                raise UsageError(
+                    f"{self._classifier.name} also takes {other.name} ({other.describe()}); give "
+                    f"it in inputs="
+                )
+            try:
+                found = self._convert(other, values[other.name], prepared)
+            except ValueError as error:
+                raise UsageError(
+                    f"inputs: {other.name}: {reason(error)}, but the input takes {other.describe()}"
+                ) from error
+            if isinstance(found, PreparedPicture):
+                found = found.inputs.astype(np.float32)
+            arrays[other.name] = found
+        return OtherValues(arrays)
+
+    def _convert(
+        self, other: OtherInput, value: Any, prepared: PreparedPicture
+    ) -> np.ndarray | PreparedPicture:
+        inputs = self._inputs_of(other, prepared)
+        if isinstance(value, str | os.PathLike):
+            return self._read(other, str(value), inputs)
+        if inputs is None:
+            return fitted(np.asarray(value), other.shape, other.network_input.dtype)
+        if isinstance(value, Image.Image):
+            return inputs.prepare(value.convert("RGB"))
+        array = np.squeeze(np.asarray(value))
+        if array.dtype != np.uint8:
+            raise ValueError(f"it is {array.dtype}, not uint8 in [0, 255]")
+        return inputs.prepare(Image.fromarray(array).convert("RGB"))
 
     def shapes(self, pictures: Iterable[InputPicture]) -> dict[str, tuple[int, ...]]:
         """Finds the shapes of the inputs that take any number of values.
