@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -82,11 +82,12 @@ class Network(Protocol):
     def nodes(self) -> Sequence[LayerNode]:
         """Its layers; a layer comes before the layers nested in it."""
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network for inference, inside a graph, and records it.
 
         Args:
             inputs: (N, height, width, channels) float32, as the network takes them.
+            others: Its other inputs by name, each (N, ...) float32; None if it has only one.
         """
 
 
@@ -119,13 +120,15 @@ class ForwardPass:
         """Returns the probability that belongs to the logit of a class.
 
         Args:
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, one-hot; further columns are ignored.
 
         Returns:
             (N,) float32 in [0, 1], after sigmoid if the network ends in one, else after softmax.
         """
         is_sigmoid = self.activation == "Sigmoid" or self.logits.shape[-1] == 1
         to_probabilities = tf.sigmoid if is_sigmoid else tf.nn.softmax
+        if targets.shape.rank == 2:
+            targets = targets[:, : length_of(self.logits, -1)]
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
 
@@ -180,7 +183,11 @@ Scorer = Callable[[tf.Tensor, tf.Tensor], tuple[ForwardPass, tf.Tensor]]
 
 
 def trace_forward(
-    network: Network, inputs: tf.Tensor, usual_size: tuple[int, ...] | None = None
+    network: Network,
+    inputs: tf.Tensor,
+    usual_size: tuple[int, ...] | None = None,
+    *,
+    others: Mapping[str, tf.Tensor] | None = None,
 ) -> ForwardPass:
     """Runs a network for inference inside a graph, and finds its logits.
 
@@ -189,11 +196,12 @@ def trace_forward(
         inputs: A symbolic tensor that it accepts.
         usual_size: The size of an input, without batch and channels, if any is accepted; None
             for 224 in each direction.
+        others: The network's other inputs by name, each (N, ...) float32.
 
     Returns:
         The tensors of this pass. The network isn't changed.
     """
-    recording = network.record(inputs)
+    recording = network.record(inputs, others) if others else network.record(inputs)
     outputs, activation = recording.outputs, None
     logits = tf.cast(outputs, tf.float32)
     tensor = outputs
