@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Kept for the messages: a model may have thousands of broken weights.
+# A model may have hundreds of broken weights.
 _MOST_NAMES = 3
 
 
@@ -41,7 +42,12 @@ class BlankMap:
     note: str
 
 
-def join_names(names: list[str]) -> str:
-    """Joins the first few names, and counts the rest."""
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+def describe_weights(broken: Sequence[str]) -> str:
+    """Says which weights aren't finite, and what to do.
+
+    Args:
+        broken: The descriptions of the weights, at least one.
+    """
+    more = len(broken) - _MOST_NAMES
+    names = ", ".join(broken[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return f"the model is damaged: {names}; use a copy from before its training failed"

@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from gradcam_cli.networks.forward import Network
 
+# Few enough for the cache of a core.
+_AT_ONCE = 2**18
 
-def broken_weights(network: Network) -> list[str]:
+
+def broken_weights(network: Network, *, with_infinity: bool = True) -> list[str]:
     """Describes each weight that holds NaN or infinity.
 
     Args:
         network: The network.
+        with_infinity: Whether infinity counts. A constant may be infinite on purpose, as in the
+            mask of an attention.
 
     Returns:
         Descriptions such as "kernel of layer conv1 (NaN in 1 of 432 values)", in the order of
         the layers.
     """
-    return [
-        f"{name} of layer {layer} ({_count(values)})" if layer else f"{name} ({_count(values)})"
-        for layer, name, values in network.weights()
-        if not is_finite(values)
-    ]
+    found = []
+    for layer, name, values in network.weights():
+        counts = _count(values, with_infinity)
+        if counts:
+            found.append(f"{name} of layer {layer} ({counts} of {values.size:,} values)")
+    return found
 
 
-def is_finite(values: np.ndarray) -> bool:
-    """Returns whether all values are finite, without a copy of them.
-
-    Args:
-        values: Of any dtype; integers are finite.
-    """
-    if not np.issubdtype(values.dtype, np.floating) and values.dtype.kind != "V":
-        return True
-    # Only NaN and infinity don't give 0.
-    return all(bool(np.isfinite(part).all()) for part in _parts(values))
-
-
-def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
-    flat = values.reshape(-1)
-    size = 2**20
-    for start in range(0, flat.size, size):
-        part = flat[start : start + size]
-        # NumPy knows bfloat16 only as bytes with a conversion.
-        yield part if part.dtype.kind == "f" else part.astype(np.float32)
-
-
-def _count(values: np.ndarray) -> str:
+def _count(values: np.ndarray, with_infinity: bool) -> str:
     numbers = {"NaN": 0, "infinity": 0}
-    for part in _parts(values):
-        numbers["NaN"] += int(np.isnan(part).sum())
-        numbers["infinity"] += int(np.isinf(part).sum())
-    found = [f"{name} in {number:,}" for name, number in numbers.items() if number]
-    return f"{' and '.join(found)} of {values.size:,} values"
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _AT_ONCE):
+        part = flat[start : start + _AT_ONCE]
+        # NumPy knows bfloat16 only by its conversion.
+        part = part if part.dtype.kind == "f" else part.astype(np.float32)
+        if not np.isfinite(part).all():
+            numbers["NaN"] += int(np.isnan(part).sum())
+            numbers["infinity"] += int(np.isinf(part).sum()) * with_infinity
+    return " and ".join(f"{name} in {number:,}" for name, number in numbers.items() if number)
