@@ -6,18 +6,26 @@ written for one also run with the other. `GradCAM` documents what they have in c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
-from typing import Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.blank_maps import EVEN
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import InGraphMethod, Progress, ignore_progress, make_method
+from gradcam_cli.cam.methods.base import (
+    InGraphMethod,
+    Progress,
+    ignore_progress,
+    make_method,
+    tapped_pass,
+)
 from gradcam_cli.cam.methods.table import MethodParameters, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
@@ -33,10 +41,32 @@ from gradcam_cli.networks.layers import default_tap, feature_grid
 from gradcam_cli.networks.merging import MergedNetwork
 from gradcam_cli.networks.streams import Streams
 
+if TYPE_CHECKING:
+    from gradcam_cli.cam.diagnosis import Diagnosis
+
 _ALL = 2**62
 # Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class _BlankMaps:
+    """The first map of a batch that shows nothing.
+
+    Attributes:
+        number: The number of such maps in the batch.
+        inputs: Its input, (1, ..., channels) float32.
+        targets: Its targets, (1, ...) float32.
+        was_finite: Whether it isn't NaN or infinite.
+        is_constant: Whether it is the same everywhere, but not zero.
+    """
+
+    number: int
+    inputs: tf.Tensor
+    targets: tf.Tensor
+    was_finite: bool
+    is_constant: bool
 
 
 class GradCAM:
@@ -119,6 +149,7 @@ class GradCAM:
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
+        self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
 
     @property
     def conv_layer(self) -> keras.Layer:
@@ -169,6 +200,10 @@ class GradCAM:
         Raises:
             UsageError: Inputs and targets don't match.
             UnusableLayerError: The layer's output isn't a feature map.
+
+        Warns:
+            UserWarning: Maps show nothing: they are all zeros, NaN or the same everywhere. The
+                message gives the reason for the first one.
         """
         # A method that changes its inputs spreads each input's runs over the cores itself.
         batch_size = self.batch_size or _ALL
@@ -176,7 +211,13 @@ class GradCAM:
         streams = Streams.of(batch_size) if is_in_graph else Streams(1, batch_size)
         batches = self._batches(inputs, targets, streams)
         explained = list(streams.run(lambda batch: self._explain(*batch), batches))
-        return tf.concat(explained, axis=0)
+        blanks = [blank for _, blank in explained if blank is not None]
+        maps = tf.concat([maps for maps, _ in explained], axis=0)
+        if blanks:
+            number = sum(blank.number for blank in blanks)
+            of_all = "" if len(maps) == 1 else f"{number} of {len(maps)} maps show nothing; "
+            warnings.warn(f"{of_all}{self._explain_blank(blanks[0])}", stacklevel=2)
+        return maps
 
     __call__ = explain
 
@@ -242,15 +283,55 @@ class GradCAM:
             function = self._functions[key]
         return function(inputs, targets, self._progress)
 
-    def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _explain(
+        self, inputs: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[tf.Tensor, _BlankMaps | None]:
         def maps_of(inputs: tf.Tensor) -> tf.Tensor:
-            return tf.nn.relu(self.raw_maps(inputs, targets))
+            maps = self.raw_maps(inputs, targets)
+            # ReLU may turn NaN into a number.
+            return tf.where(tf.math.is_finite(maps), tf.nn.relu(maps), np.float32(np.nan))
 
         maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        blanks = _find_blanks(maps, inputs, targets)
         maps = upsample(maps, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
             maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
-        return tf.expand_dims(maps, -1)
+        return tf.expand_dims(maps, -1), blanks
+
+    def _explain_blank(self, blank: _BlankMaps) -> str:
+        from gradcam_cli.cam.diagnosis import Diagnosis
+
+        inputs, targets = blank.inputs, blank.targets
+        key = (*inputs.shape[1:], None, *targets.shape[1:])
+        with self._lock:
+            if key not in self._diagnoses:
+                info = find_method(self.method)
+                self._diagnoses[key] = Diagnosis(
+                    self._merged_network,
+                    self._score,
+                    [self._layer[0]],
+                    inputs.shape[1:].as_list(),
+                    targets.shape[1:].as_list(),
+                    maps=self._raw_maps if isinstance(self._method, InGraphMethod) else None,
+                    uses_layer=info.needs_layer,
+                    uses_gradients=info.uses_gradients,
+                )
+            diagnosis = self._diagnoses[key]
+        if blank.is_constant:
+            return diagnosis.explain_constant(inputs, targets).note
+        return diagnosis.explain(inputs, targets, was_finite=blank.was_finite).note
+
+    def _raw_maps(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        forward: ForwardPass,
+        scores: tf.Tensor,
+        path: str,
+    ) -> tf.Tensor:
+        assert isinstance(self._method, InGraphMethod)
+        tapped = tapped_pass(inputs, targets, forward, scores, path, self._score)
+        return self._method.maps(tapped)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []
@@ -424,6 +505,24 @@ class LeGrad(GradCAM):
     """LeGrad; see `gradcam_cli.cam.methods.attention.LeGrad`."""
 
     method = "legrad"
+
+
+def _find_blanks(maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor) -> _BlankMaps | None:
+    """Finds the maps of a batch that show nothing; None if all of them show something."""
+    cells = tf.reshape(maps, (tf.shape(maps)[0], -1)).numpy()
+    are_finite = np.asarray(np.isfinite(cells).all(axis=1))
+    highest = np.asarray(cells.max(axis=1))
+    are_even = ~are_finite | (highest - cells.min(axis=1) <= EVEN * highest)
+    if not are_even.any():
+        return None
+    row = int(are_even.argmax())
+    return _BlankMaps(
+        int(are_even.sum()),
+        inputs[row : row + 1],
+        targets[row : row + 1],
+        bool(are_finite[row]),
+        bool(are_finite[row] and highest[row] > 0),
+    )
 
 
 def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+# A map whose cells differ by at most this part of its maximum shows only rounding.
+EVEN = 1e-4
 # A model may have hundreds of broken weights.
 _MOST_NAMES = 3
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.blank_maps import BlankMap, BlankReason, describe_weights
 from gradcam_cli.networks.arranging import Arrangement
-from gradcam_cli.networks.forward import ForwardPass, Network, Scorer
+from gradcam_cli.networks.forward import ForwardPass, Network, Scorer, dependents
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.operations import operation_names
 from gradcam_cli.networks.weights import broken_weights
@@ -310,9 +310,9 @@ class Diagnosis:
             Each with its inputs that depend on a layer, and its output.
         """
         owners = _owners(forward, scores)
-        below = [_dependents(forward.layer_outputs[path]) for path in self._layers]
+        below = [frozenset(dependents(forward.layer_outputs[path])) for path in self._layers]
         if not self._uses_layer:
-            below = [_dependents(forward.inputs)]
+            below = [frozenset(dependents(forward.inputs))]
         gates = []
         for name, (op, layer) in owners.items():
             if op.type not in _RELUS and op.type not in _LIMITING:
@@ -523,15 +523,3 @@ def _owners(forward: ForwardPass, scores: tf.Tensor) -> dict[str, tuple[Any, str
                 owners[op.name] = op, path
                 waiting.extend(tensor.op for tensor in op.inputs)
     return owners
-
-
-def _dependents(tensor: tf.Tensor) -> frozenset[str]:
-    """Returns the names of all operations that depend on a tensor."""
-    found: set[str] = set()
-    waiting = list(tensor.consumers())
-    while waiting:
-        op = waiting.pop()
-        if op.name not in found:
-            found.add(op.name)
-            waiting.extend(other for output in op.outputs for other in output.consumers())
-    return frozenset(found)

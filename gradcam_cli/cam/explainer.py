@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.blank_maps import EVEN
 from gradcam_cli.cam.facts import TOP_CLASS, ExplainerFacts
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, MethodParameters, find_method
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 DEFAULT_BATCH_SIZE = 32
 _INPUT_PITCH = (1.0, 1.0)
-# A map whose cells differ by less than this part of its maximum shows only rounding.
-_EVEN = 1e-4
 
 
 @dataclass(frozen=True)
@@ -235,7 +234,7 @@ class Explainer:
         """
         maps = explanation.maps
         highest = maps.max(axis=(2, 3))
-        is_even = highest - maps.min(axis=(2, 3)) <= _EVEN * np.abs(highest)
+        is_even = highest - maps.min(axis=(2, 3)) <= EVEN * np.abs(highest)
         found = {}
         for row, number in zip(*np.nonzero(is_even), strict=True):
             place = int(row), int(number)
