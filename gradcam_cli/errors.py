@@ -143,6 +143,10 @@ class OutOfMemoryError(GradcamError):
     """There isn't enough memory to run the network on a single picture."""
 
 
+class PredictionError(GradcamError):
+    """A network's prediction for a picture is NaN or infinite."""
+
+
 class StorageError(GradcamError):
     """A store can't be accessed: there is no network, no permission or no such bucket."""
 

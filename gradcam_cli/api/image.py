@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
+from gradcam_cli.errors import PredictionError
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
@@ -51,6 +53,7 @@ class ImageExplanation:
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
+        blank: Why the map shows nothing; None if it shows something.
     """
 
     picture: Image.Image
@@ -63,6 +66,7 @@ class ImageExplanation:
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
+    blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
@@ -108,9 +112,9 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        if not self.has_evidence:
-            detail = f"No positive evidence for this class. {detail}"
-        return encode_picture(add_caption(self.overlay, target.name, target.text, detail))
+        note = "" if self.blank is None else self.blank.note
+        captioned = add_caption(self.overlay, target.name, target.text, detail, note)
+        return encode_picture(captioned)
 
     def __repr__(self) -> str:
         return f"<{self.title}, {self.target.text}>"
@@ -161,6 +165,9 @@ def explain_image(
 
     Raises:
         GradcamError: As on the command line; see `gradcam_cli.errors`.
+
+    Warns:
+        UserWarning: The map shows nothing; the message says why.
     """
     from gradcam_cli.api.loading import find_explainer
 
@@ -180,8 +187,18 @@ def explain_image(
         warnings.warn(classifier.warning, stacklevel=2)
     index = TOP_CLASS if target is None else classifier.labels.find(str(target))
     prepared = classifier.input_for(fit).prepare(picture)
-    explanation = explainer.explain(prepared.inputs[None], np.array([[index]], np.int32))
+    inputs = prepared.inputs[None]
+    explanation = explainer.explain(inputs, np.array([[index]], np.int32))
     probabilities = explanation.probabilities[0]
+    if not np.isfinite(probabilities).all():
+        raise PredictionError(
+            f"{source or 'the picture'}: the prediction has NaN or infinity: "
+            f"{explainer.explain_prediction(inputs, 0)}"
+        )
+    explanation = explainer.find_blanks(inputs, explanation)
+    blank = explanation.blanks.get((0, 0))
+    if blank is not None:
+        warnings.warn(blank.note, stacklevel=2)
     explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
     return ImageExplanation(
         picture,
@@ -194,4 +211,5 @@ def explain_image(
         colormap,
         alpha,
         describe([explainer.facts]),
+        blank,
     )

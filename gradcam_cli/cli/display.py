@@ -172,6 +172,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
                     lines.append(Text(" " * width_of_class).append_text(line))
                 else:
                     row.append("  ").append_text(line)
+        if target and target.blank is not None:
+            lines.append(Text(f"  {visible(target.blank.note)}", style="yellow"))
     if not beside:
         below = [line for of_class in written.values() for line in of_class]
         lines += [Text("  ").append_text(line) for line in below]
@@ -192,8 +194,6 @@ def _written(target: ExplainedTarget) -> list[Text]:
     if target.region is not None and target.region.box is not None:
         left, top, right, bottom = target.region.box
         lines.append(Text(f"box ({left}, {top})–({right}, {bottom})", style="dim"))
-    if not target.has_evidence:
-        lines.append(Text("no positive evidence for this class: the map is empty", style="yellow"))
     return lines
 
 
@@ -247,8 +247,9 @@ def _target_record(target: ExplainedTarget) -> dict[str, Any]:
         record["heatmap"] = str(target.heatmap)
     if target.region is not None:
         record["region"] = _region_record(target.region)
-    if not target.has_evidence:
-        record["note"] = "no positive evidence for this class"
+    if target.blank is not None:
+        record["note"] = target.blank.note
+        record["blank"] = str(target.blank.reason)
     return record
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
@@ -122,6 +123,18 @@ class KerasNetwork:
             )
             for path, layer in walk_layers(self.model)
         ]
+
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its weights, floating-point ones only: the layer, the name, the values."""
+        # Inner layers first, because an outer one lists their weights too.
+        owners: dict[int, str] = {}
+        for path, layer in reversed(list(walk_layers(self.model))):
+            for weight in layer.weights:
+                owners.setdefault(id(weight), path)
+        for weight in self.model.weights:
+            if tf.as_dtype(weight.dtype).is_floating:
+                name = weight.name.rpartition("/")[2].partition(":")[0]
+                yield owners.get(id(weight), self.name), name, weight.numpy()
 
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Calls the model for inference in a graph and records its layers' outputs.
