@@ -160,6 +160,7 @@ class Explainer:
             self.classifier.preprocess.description,
             " + ".join(self._facts.cells),
             ", ".join(filter(None, self._facts.reasons)),
+            self.classifier.labels.origin,
         )
 
     def take_smaller_steps(self) -> bool:

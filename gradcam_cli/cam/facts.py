@@ -26,6 +26,7 @@ class ExplainerFacts:
         preprocessing: The preprocessing of pictures, and why it was chosen.
         cells: A description of the grid of cells of each explained layer.
         reason: Why the layer was chosen; empty if the user chose it.
+        class_names: The file of the class names, if the user should be told; else empty.
     """
 
     method: str
@@ -36,6 +37,7 @@ class ExplainerFacts:
     preprocessing: str
     cells: str
     reason: str
+    class_names: str = ""
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""

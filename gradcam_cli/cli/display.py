@@ -100,6 +100,7 @@ def info_table(classifier: Classifier) -> Table:
         + (", or any other size" if classifier.any_size else ""),
         "preprocessing": classifier.preprocess.description,
         "outputs": f"{len(labels)} classes: {names}{', …' if len(labels) > 3 else ''}",
+        **({"class names": f"from {labels.origin}"} if labels.origin else {}),
         "class score": classifier.describe_score(),
         "default layer": "none"
         if default is None or default.output_shape is None

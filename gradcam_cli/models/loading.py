@@ -38,6 +38,7 @@ from gradcam_cli.models.labels import (
     numbered_labels,
     read_labels,
 )
+from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
     Preprocessing,
@@ -84,7 +85,13 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             custom_objects=options.custom_objects,
         )
         return inspect_network(
-            model, file.network, options.size, chosen, options.labels, file.stored
+            model,
+            file.network,
+            options.size,
+            chosen,
+            options.labels,
+            file.stored,
+            file=Path(model),
         )
     if options.output is not None:
         raise UsageError("--head needs a model file; the named models have a single output")
@@ -149,6 +156,8 @@ def inspect_network(
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
+    *,
+    file: Path | None = None,
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once.
 
@@ -160,6 +169,8 @@ def inspect_network(
         preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
         stored: The preprocessing stored with the model.
+        file: The model's file or folder, to look for a file with the names of the classes
+            beside it; None if the model is in memory.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
@@ -196,9 +207,13 @@ def inspect_network(
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
         )
+    names = None
     if labels is not None:
         names = read_labels(labels, classes)
-    else:
+    elif file is not None:
+        # A file beside the model is more specific than ImageNet's names.
+        names = find_labels(file, classes)
+    if names is None:
         names = imagenet_labels() if classes == IMAGENET_CLASSES else numbered_labels(classes)
     return Classifier(
         name=Path(path).name,
