@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import tensorflow as tf
 
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
+from gradcam_cli.networks.tasks import CLASSIFICATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -42,6 +44,11 @@ class Classifier:
         is_size_exact: Whether inputs have exactly `input_size` if the user chooses no other
             size, even if the network accepts any. Otherwise they are multiples of its usual
             stride.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
+        task_reason: Why it is this task; empty for the plain case, a classifier that ends in
+            softmax.
+        task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
+        conditions: What it takes beside the picture, such as the values of other inputs.
     """
 
     name: str
@@ -53,6 +60,10 @@ class Classifier:
     preprocess: Preprocessing
     labels: Labels
     is_size_exact: bool = False
+    task: str = CLASSIFICATION
+    task_reason: str = ""
+    task_doubt: str = ""
+    conditions: Conditions = field(default_factory=Conditions)
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -99,20 +110,25 @@ class Classifier:
         """Traces the network for an input of its own size, and inspects the pass."""
         seen: list[T] = []
 
-        def trace(inputs: tf.Tensor) -> tf.Tensor:
-            forward = self.trace(inputs)
+        def trace(*tensors: tf.Tensor) -> tf.Tensor:
+            forward = self.trace(*tensors)
             seen.append(see(forward))
             return forward.logits
 
         size = self.input_for("squash").size[::-1]
-        signature = tf.TensorSpec((None, *size, self.channels), tf.float32)
-        tf.function(trace, autograph=False).get_concrete_function(signature)
+        signature = [tf.TensorSpec((None, *size, self.channels), tf.float32)]
+        if self.conditions.parts:
+            signature.append(tf.TensorSpec((None, self.conditions.length), tf.float32))
+        tf.function(trace, autograph=False).get_concrete_function(*signature)
         return seen[0]
 
-    def trace(self, inputs: tf.Tensor) -> ForwardPass:
+    def trace(self, inputs: tf.Tensor, conditions: tf.Tensor | None = None) -> ForwardPass:
         """Runs the preprocessing and the network in the graph that is being traced.
 
         Args:
             inputs: (N, height, width, channels) float32 in [0, 255].
+            conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
-        return trace_forward(self.network, self.preprocess(inputs), self.input_size)
+        others = None if conditions is None else self.conditions.split(conditions, inputs)
+        inputs = self.preprocess(inputs)
+        return trace_forward(self.network, inputs, self.input_size, self.task, others=others)

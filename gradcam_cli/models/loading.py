@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib
 import io
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,11 +46,14 @@ from gradcam_cli.models.preprocessing import (
     detect_preprocessing,
     parse_preprocessing,
 )
+from gradcam_cli.models.task_detection import TaskChoice, choose_task
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import USUAL_LENGTH, Network, length_of, trace_forward
+from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
+from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -91,11 +95,13 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             chosen,
             options.labels,
             file.stored,
+            task=options.task,
             file=Path(model),
         )
     if options.output is not None:
         raise UsageError("--head needs a model file; the named models have a single output")
     entry = find_model(model)
+    _check_task(entry, options.task)
     if weights is not None:
         _check_weights_file(weights)
     network = (deferred and _defer(entry, weights)) or KerasNetwork(_build(entry, weights))
@@ -115,7 +121,15 @@ def load_architecture(options: ModelOptions) -> Classifier:
     if options.weights is not None or is_model_path(options.name):
         return load_classifier(options)
     entry = find_model(options.name)
+    _check_task(entry, options.task)
     return _from_catalogue(entry, KerasNetwork(_build_network(entry)), None, None)
+
+
+def _check_task(entry: CatalogueModel, task: str | None) -> None:
+    if task not in (None, CLASSIFICATION):
+        raise UsageError(
+            f"--task {task}: {entry.name} is made for classification; --task is for your own models"
+        )
 
 
 def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | None:
@@ -156,6 +170,7 @@ def inspect_network(
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
+    task: str | None = None,
     *,
     file: Path | None = None,
 ) -> Classifier:
@@ -169,12 +184,13 @@ def inspect_network(
         preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
         stored: The preprocessing stored with the model.
+        task: What its outputs mean; None to find it out.
         file: The model's file or folder, to look for a file with the names of the classes
             beside it; None if the model is in memory.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
-        UsageError: The preprocessing doesn't fit the model.
+        UsageError: The preprocessing or the task doesn't fit the model.
     """
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
@@ -186,15 +202,19 @@ def inspect_network(
     if preprocess is None and stored is not None:
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
-    found: list[tuple[int, Preprocessing]] = []
+    found: list[tuple[TaskChoice, int, Preprocessing]] = []
 
     def trace(inputs: tf.Tensor) -> tf.Tensor:
         forward = trace_forward(network, inputs)
         names = (node.path.rpartition("/")[2] for node in network.nodes)
         has_lambda = any(node.kind == "Lambda" for node in network.nodes)
+        if len(network.input_shape) == 2:
+            _check_rows(path, network, forward)
+        choice = choose_task(forward, task)
         found.append(
             (
-                length_of(forward.logits, -1),
+                choice,
+                2 if choice.task == BINARY else forward.units or 0,
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )
@@ -202,7 +222,7 @@ def inspect_network(
 
     signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
     tf.function(trace, autograph=False).get_concrete_function(signature)
-    ((classes, detected),) = found
+    ((choice, classes, detected),) = found
     if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
@@ -226,6 +246,9 @@ def inspect_network(
         preprocess=preprocess or detected,
         labels=names,
         is_size_exact=stored_size is not None and size is None,
+        task=choice.task,
+        task_reason=choice.reason,
+        task_doubt=choice.doubt,
     )
 
 
@@ -241,13 +264,42 @@ def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None
 def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
     """Returns the (height, width, channels) of the pictures that a model takes."""
     shape = network.input_shape
+    if len(shape) == 2 and None not in shape:
+        return shape[0], shape[1], 1
     channels = shape[-1] if len(shape) == 3 else None
     if channels is None or channels not in PICTURE_CHANNELS:
+        if len(shape) == 1:
+            raise UnsupportedModelError(f"{path}: {_describe_flat(network)}")
         raise UnsupportedModelError(
             f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
             f"1, 3 or 4 channels, (None, height, width, channels), can be explained"
         )
     return shape[0], shape[1], channels
+
+
+def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:
+    """Refuses inputs (N, steps, features), which look like grey pictures (N, height, width)."""
+    if not any(isinstance(forward.grid(layer), Grid) for layer in forward.layer_outputs):
+        raise UnsupportedModelError(
+            f"{path}: takes inputs of the shape {(None, *network.input_shape)}, and no layer has "
+            f"rows and columns of a picture, so there is nothing to explain"
+        )
+
+
+def _describe_flat(network: Network) -> str:
+    """Says of a model that takes lists of numbers what to do about it."""
+    (length,) = network.input_shape
+    problem = f"takes flat lists of numbers, {(None, length)}, without rows and columns"
+    if not any("conv" in node.kind.lower() for node in network.nodes):
+        return f"{problem}, and has no feature maps to explain; train one with Conv2D layers"
+    for channels in sorted(PICTURE_CHANNELS):
+        side = math.isqrt((length or 0) // channels)
+        if length and side > 1 and side * side * channels == length:
+            return (
+                f"{problem}; if they are pictures, wrap it and save that: keras.Sequential(["
+                f"keras.Input({(side, side, channels)}), keras.layers.Flatten(), model])"
+            )
+    return f"{problem}; wrap it in a model that takes pictures and flattens them"
 
 
 def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:

@@ -7,7 +7,7 @@ whatever was called was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,12 @@ from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
-from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
+from gradcam_cli.networks.layout import (
+    to_last,
+    with_channels_first,
+    with_channels_last,
+    without_channel,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -103,6 +108,14 @@ class KerasNetwork:
             whole = tuple(whole[axis] for axis in to_last(4))
         return whole[1:]
 
+    @cached_property
+    def takes_grey(self) -> bool:
+        """Whether the model takes (N, height, width): grey pictures, or steps with features."""
+        try:
+            return len(self.input_shape) == 2
+        except UnsupportedModelError:
+            return False
+
     @property
     def parameters(self) -> int:
         """The number of values in its weights."""
@@ -123,14 +136,20 @@ class KerasNetwork:
             for path, layer in walk_layers(self.model)
         ]
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Calls the model for inference in a graph and records its layers' outputs.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            others: The model's other inputs by name, each (N, ...) float32.
 
         Raises:
             UsageError: The model has several outputs and none was named, or none has the name.
             UnsupportedModelError: The output isn't a score for each class.
         """
-        if self.channels_first:
+        if self.takes_grey:
+            inputs = without_channel(inputs, 3)
+        elif self.channels_first:
             inputs = with_channels_first(inputs)
         layer_outputs: dict[str, tf.Tensor] = {}
         called: list[keras.Model] = []
@@ -143,7 +162,7 @@ class KerasNetwork:
             channels_last_operations(),
             intercepted_calls([(self.model, noted), *self._recorders(layer_outputs)]),
         ):
-            outputs = self.model(self._packed(inputs), training=False)
+            outputs = self.model(self._packed(inputs, others or {}), training=False)
         if not called:
             raise UnsupportedModelError(
                 f"{self.name}: this version of Keras calls layers in an unsupported way; check "
@@ -154,13 +173,18 @@ class KerasNetwork:
             return Recording(choose_output(named, self.output), layer_outputs)
         return Recording(next(iter(named.values())), layer_outputs)
 
-    def _packed(self, inputs: tf.Tensor) -> Any:
-        """Packs the input into the structure that the model was made with."""
+    def _packed(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor]) -> Any:
+        """Packs the inputs into the structure that the model was made with."""
         try:
             structure = self.model.input
         except (AttributeError, ValueError):
             return inputs
-        return tf.nest.map_structure(lambda _: inputs, structure)
+
+        def tensor_for(symbolic: Any) -> tf.Tensor:
+            other = others.get(symbolic.name.partition(":")[0])
+            return inputs if other is None else tf.cast(other, symbolic.dtype)
+
+        return tf.nest.map_structure(tensor_for, structure)
 
     def _named(self, outputs: Any) -> dict[str, tf.Tensor]:
         if isinstance(outputs, dict):

@@ -7,7 +7,7 @@ constants. Operations that share a name scope, like those of one layer, count as
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -18,7 +18,7 @@ from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.gradient_overrides import with_overrides
 from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.keras_network import choose_output
-from gradcam_cli.networks.layout import with_channels_first
+from gradcam_cli.networks.layout import with_channels_first, without_channel
 from gradcam_cli.networks.operations import operation_names
 
 # Grey, RGB, RGB and opacity.
@@ -92,18 +92,23 @@ class GraphNetwork:
             for index, (path, (kind, _)) in enumerate(self._scopes.items())
         ]
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Imports the graph into the one that is being traced.
 
         Raises:
             UsageError: The model has several outputs and none was named, or none has the name.
             UnsupportedModelError: The output isn't a score for each class.
         """
+        inputs = without_channel(inputs, len(self.input_shape) + 1)
         if self._channels_first:
             inputs = with_channels_first(inputs)
         wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]
+        fed = {
+            self._input: inputs,
+            **{f"{name}:0": value for name, value in (others or {}).items()},
+        }
         tensors = tf.graph_util.import_graph_def(
-            with_overrides(self._graph_def), {self._input: inputs}, wanted, name=_PREFIX
+            with_overrides(self._graph_def), fed, wanted, name=_PREFIX
         )
         outputs = dict(zip(self._outputs, tensors[: len(self._outputs)], strict=True))
         layer_outputs = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))
