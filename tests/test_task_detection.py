@@ -257,7 +257,7 @@ def test_a_task_that_cant_be_is_refused(loaded, units, activation, task, message
 
 
 def test_named_models_are_classifiers():
-    with pytest.raises(UsageError, match="--task regression: efficientnet.* your own models"):
+    with pytest.raises(UsageError, match=r"--task regression: efficientnet.* your own models"):
         load_classifier(ModelOptions("efficientnet-lite0", task="regression"))
 
 

@@ -29,6 +29,7 @@ class ExplainerFacts:
         task: What the outputs of the model mean, and why; empty for a classifier that ends in
             softmax.
         task_doubt: What to do if that is wrong; empty if the results don't depend on it.
+        class_names: The file of the class names, if the user should be told; else empty.
     """
 
     method: str
@@ -41,6 +42,7 @@ class ExplainerFacts:
     reason: str
     task: str = ""
     task_doubt: str = ""
+    class_names: str = ""
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""

@@ -107,6 +107,7 @@ def info_table(classifier: Classifier) -> Table:
         "task": classifier.described_task,
         "outputs": f"{len(labels)} {labels.noun if len(labels) == 1 else labels.plural}: {names}"
         + (", …" if len(labels) > 3 else ""),
+        **({"class names": f"from {labels.origin}"} if labels.origin else {}),
         "class score": classifier.describe_score(),
         "default layer": "none"
         if default is None or default.output_shape is None
