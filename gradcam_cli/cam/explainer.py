@@ -169,6 +169,9 @@ class Explainer:
             self.classifier.preprocess.description,
             " + ".join(self._facts.cells),
             ", ".join(filter(None, self._facts.reasons)),
+            self.classifier.described_task if self.classifier.task_reason else "",
+            self.classifier.task_doubt,
+            self.classifier.labels.origin,
         )
 
     def take_smaller_steps(self) -> bool:

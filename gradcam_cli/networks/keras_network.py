@@ -19,7 +19,12 @@ from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
-from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
+from gradcam_cli.networks.layout import (
+    to_last,
+    with_channels_first,
+    with_channels_last,
+    without_channel,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -104,6 +109,14 @@ class KerasNetwork:
             whole = tuple(whole[axis] for axis in to_last(4))
         return whole[1:]
 
+    @cached_property
+    def takes_grey(self) -> bool:
+        """Whether the model takes (N, height, width): grey pictures, or steps with features."""
+        try:
+            return len(self.input_shape) == 2
+        except UnsupportedModelError:
+            return False
+
     @property
     def parameters(self) -> int:
         """The number of values in its weights."""
@@ -147,7 +160,9 @@ class KerasNetwork:
             UsageError: The model has several outputs and none was named, or none has the name.
             UnsupportedModelError: The output isn't a score for each class.
         """
-        if self.channels_first:
+        if self.takes_grey:
+            inputs = without_channel(inputs, 3)
+        elif self.channels_first:
             inputs = with_channels_first(inputs)
         layer_outputs: dict[str, tf.Tensor] = {}
         called: list[keras.Model] = []

@@ -19,7 +19,7 @@ from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.gradient_overrides import with_overrides
 from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.keras_network import choose_output
-from gradcam_cli.networks.layout import with_channels_first
+from gradcam_cli.networks.layout import with_channels_first, without_channel
 from gradcam_cli.networks.operations import operation_names
 
 # Grey, RGB, RGB and opacity.
@@ -119,6 +119,7 @@ class GraphNetwork:
             UsageError: The model has several outputs and none was named, or none has the name.
             UnsupportedModelError: The output isn't a score for each class.
         """
+        inputs = without_channel(inputs, len(self.input_shape) + 1)
         if self._channels_first:
             inputs = with_channels_first(inputs)
         wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]
