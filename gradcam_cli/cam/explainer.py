@@ -171,6 +171,7 @@ class Explainer:
             ", ".join(filter(None, self._facts.reasons)),
             self.classifier.described_task if self.classifier.task_reason else "",
             self.classifier.task_doubt,
+            self.classifier.damage,
             self.classifier.labels.origin,
         )
 

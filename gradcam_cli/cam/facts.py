@@ -29,6 +29,7 @@ class ExplainerFacts:
         task: What the outputs of the model mean, and why; empty for a classifier that ends in
             softmax.
         task_doubt: What to do if that is wrong; empty if the results don't depend on it.
+        damage: Which weights of the model are NaN or infinite; empty if none are.
         class_names: The file of the class names, if the user should be told; else empty.
     """
 
@@ -42,6 +43,7 @@ class ExplainerFacts:
     reason: str
     task: str = ""
     task_doubt: str = ""
+    damage: str = ""
     class_names: str = ""
 
     def title_of(self, target: Prediction) -> str:

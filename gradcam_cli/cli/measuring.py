@@ -133,8 +133,8 @@ def evaluate_in_view(
     if not quiet:
         inputs, downloads = measuring.options.inputs, measuring.options.downloads
         warning = describe_collapse(explainers[0], measuring.pictures, inputs, downloads)
-        if warning is not None:
-            say_warning(warning)
+        for one in filter(None, (measuring.classifier.warning, warning)):
+            say_warning(one)
     maps = len(explainers) + len(BASELINES) * options.with_baselines
     with progress_bar("maps", maps * len(measuring.pictures), quiet) as advance:
         return evaluate_pictures(measuring.pictures, explainers, options, advance)

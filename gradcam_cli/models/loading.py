@@ -54,6 +54,7 @@ from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, PROBABILITY, quantity_of
+from gradcam_cli.networks.weights import broken_weights, describe_broken
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -255,6 +256,8 @@ def inspect_network(
         task=choice.task,
         task_reason=choice.reason,
         task_doubt=choice.doubt,
+        # A constant may be infinite on purpose, as in the mask of an attention.
+        damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
     )
 
 
