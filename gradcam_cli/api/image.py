@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
+from gradcam_cli.errors import PredictionError
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
@@ -44,12 +47,14 @@ class ImageExplanation:
             the network saw.
         position: The left and top edge of that region, in pixels.
         target: The explained class.
-        predictions: The most probable classes, most probable first.
+        predictions: The most probable classes, most probable first, or the first outputs of a
+            regression.
         title: A title with class, method, model and layer.
         source: The file of the picture; None if it was in memory.
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
+        blank: Why the map shows nothing; None if it shows something.
     """
 
     picture: Image.Image
@@ -62,6 +67,7 @@ class ImageExplanation:
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
+    blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
@@ -107,12 +113,12 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        if not self.has_evidence:
-            detail = f"No positive evidence for this class. {detail}"
-        return encode_picture(add_caption(self.overlay, target.name, target.percent, detail))
+        note = "" if self.blank is None else self.blank.note
+        captioned = add_caption(self.overlay, target.name, target.text, detail, note)
+        return encode_picture(captioned)
 
     def __repr__(self) -> str:
-        return f"<{self.title}, {self.target.probability:.1%}>"
+        return f"<{self.title}, {self.target.text}>"
 
 
 def explain_image(
@@ -124,6 +130,7 @@ def explain_image(
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
+    task: str | None = None,
     layer: str | int | Sequence[str | int] | None = None,
     method: str = DEFAULT_METHOD,
     fusion: str = "mean",
@@ -138,7 +145,7 @@ def explain_image(
     Args:
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
-            probable.
+            probable or, for regression, the first output.
         inputs: For a model with several inputs, the values of the others by name: numbers, lists,
             arrays, pictures, or texts as for ``--input``.
         explained_input: The input to which the picture belongs, if several take one; None for the
@@ -147,6 +154,9 @@ def explain_image(
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
         preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
+        task: What the outputs mean, as for ``--task``: "classification", "binary", "regression",
+            "multilabel" or "segmentation"; None to find it out from the loss of the model, or from
+            its final activation.
         layer: The name, path or index of a layer; None for the last one with spatial output.
             The maps of several layers are fused.
         method: A name that ``gradcam methods`` lists.
@@ -162,6 +172,9 @@ def explain_image(
 
     Raises:
         GradcamError: As on the command line; see `gradcam_cli.errors`.
+
+    Warns:
+        UserWarning: The map shows nothing; the message says why.
     """
     from gradcam_cli.api.loading import find_explainer
 
@@ -181,17 +194,29 @@ def explain_image(
         method,
         fusion=fusion,
         smoothing=smoothing,
+        task=task,
         explained_input=explained_input,
     )
     classifier = explainer.classifier
+    if classifier.warning:
+        warnings.warn(classifier.warning, stacklevel=2)
     index = TOP_CLASS if target is None else classifier.labels.find(str(target))
     shape = classifier.input_for(fit)
     prepared = shape.prepare(picture)
     others = ValueReader(classifier, shape).convert(inputs or {}, prepared).arrays
     conditions = classifier.conditions.pack(others)[None] if others else None
-    targets = np.array([[index]], np.int32)
-    explanation = explainer.explain(prepared.inputs[None], targets, conditions)
+    batch = prepared.inputs[None]
+    explanation = explainer.explain(batch, np.array([[index]], np.int32), conditions)
     probabilities = explanation.probabilities[0]
+    if not np.isfinite(probabilities).all():
+        raise PredictionError(
+            f"{source or 'the picture'}: the prediction has NaN or infinity: "
+            f"{explainer.explain_prediction(batch, 0, conditions)}"
+        )
+    explanation = explainer.find_blanks(batch, explanation, conditions)
+    blank = explanation.blanks.get((0, 0))
+    if blank is not None:
+        warnings.warn(blank.note, stacklevel=2)
     explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
     return ImageExplanation(
         picture,
@@ -204,4 +229,5 @@ def explain_image(
         colormap,
         alpha,
         describe([explainer.facts]),
+        blank,
     )

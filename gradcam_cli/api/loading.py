@@ -11,14 +11,14 @@ from typing import Any
 import keras
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.hub import find_preparation
-from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
+from gradcam_cli.models.task_detection import task_evidence
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 _KEPT = 4
@@ -58,6 +58,7 @@ def find_explainer(
     *,
     fusion: str,
     smoothing: bool,
+    task: str | None = None,
     explained_input: str | None = None,
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
@@ -70,6 +71,7 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
+        task: What the outputs mean, as for ``--task``; None to find it out.
         explained_input: The input whose pictures are explained; None for the first.
 
     Raises:
@@ -86,6 +88,7 @@ def find_explainer(
             method,
             fusion,
             smoothing,
+            task,
             explained_input,
         )
 
@@ -99,14 +102,16 @@ def _make_explainer(
     method: str,
     fusion: str,
     smoothing: bool,
+    task: str | None,
     explained_input: str | None,
 ) -> Explainer:
     if not isinstance(model, Classifier):
-        classifier = _make_classifier(model, labels, preprocess, explained_input)
-    elif explained_input in (None, model.explained):
-        classifier = model
+        classifier = _make_classifier(model, labels, preprocess, task, explained_input)
     else:
-        classifier = model.view(explained_input or "")
+        if task not in (None, model.task):
+            raise UsageError(f"the classifier was made for {model.task}; load it with the task")
+        is_first = explained_input in (None, model.explained)
+        classifier = model if is_first else model.view(explained_input or "")
     return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
 
 
@@ -115,11 +120,12 @@ def _make_classifier(
     model: str | keras.Model,
     labels: tuple[str, ...] | None,
     preprocess: str | None,
+    task: str | None,
     explained_input: str | None,
 ) -> Classifier:
     explained = () if explained_input is None else (explained_input,)
     if isinstance(model, str):
-        options = ModelOptions(model, preprocess=preprocess, inputs=explained)
+        options = ModelOptions(model, preprocess=preprocess, task=task, inputs=explained)
         classifier = load_classifier(options)
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
@@ -128,8 +134,10 @@ def _make_classifier(
             KerasNetwork(model),
             preprocess=chosen,
             stored=find_preparation(model),
+            evidence=task_evidence(model),
+            task=task,
             explained=explained,
         )
     if labels is None:
         return classifier
-    return replace(classifier, labels=Labels([[name] for name in labels]))
+    return replace(classifier, labels=classifier.labels.renamed(labels))

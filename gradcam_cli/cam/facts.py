@@ -26,6 +26,11 @@ class ExplainerFacts:
         preprocessing: The preprocessing of pictures, and why it was chosen.
         cells: A description of the grid of cells of each explained layer.
         reason: Why the layer was chosen; empty if the user chose it.
+        task: What the outputs of the model mean, and why; empty for a classifier that ends in
+            softmax.
+        task_doubt: What to do if that is wrong; empty if the results don't depend on it.
+        damage: Which weights of the model are NaN or infinite; empty if none are.
+        class_names: The file of the class names, if the user should be told; else empty.
         input: The explained input; "" if the network has only one for pictures.
     """
 
@@ -37,6 +42,10 @@ class ExplainerFacts:
     preprocessing: str
     cells: str
     reason: str
+    task: str = ""
+    task_doubt: str = ""
+    damage: str = ""
+    class_names: str = ""
     input: str = ""
 
     def title_of(self, target: Prediction) -> str:

@@ -190,6 +190,10 @@ def explain(
             printer.print_introduction(with_preprocessing=verbose or is_own, with_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
+        first = run.explainers[0]
+        for doubt in filter(None, (first.damage, first.task_doubt)):
+            if not quiet:
+                say_warning(f"{first.model}: {doubt}")
         if run.ready is not None and model.size is not None and not quiet:
             warning = run.ready.describe_collapse(run.pictures)
             if warning is not None:

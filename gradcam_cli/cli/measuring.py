@@ -101,8 +101,8 @@ def prepare(
 
     from gradcam_cli.evaluation.options import EvaluationOptions
     from gradcam_cli.models.input_choice import parse_inputs
-    from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.models.input_values import bind_values
+    from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model)
     inputs = classifier.input_for(fit, model.size)
@@ -138,8 +138,8 @@ def evaluate_in_view(
     if not quiet:
         inputs, downloads = measuring.options.inputs, measuring.options.downloads
         warning = describe_collapse(explainers[0], measuring.pictures, inputs, downloads)
-        if warning is not None:
-            say_warning(warning)
+        for one in filter(None, (measuring.classifier.warning, warning)):
+            say_warning(one)
     maps = len(explainers) + len(BASELINES) * options.with_baselines
     with progress_bar("maps", maps * len(measuring.pictures), quiet) as advance:
         return evaluate_pictures(measuring.pictures, explainers, options, advance)

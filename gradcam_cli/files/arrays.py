@@ -12,7 +12,7 @@ import numpy as np
 
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable
-from gradcam_cli.files.text import read_small_text
+from gradcam_cli.files.text import read_small_file
 
 ARRAY_SUFFIXES = (".npy", ".json")
 _MOST_JSON = 8
@@ -70,11 +70,11 @@ def _from_npy(file: IO[bytes], most: int) -> np.ndarray:
 
 def _from_json(content: Path | io.BytesIO) -> np.ndarray:
     if isinstance(content, Path):
-        text = read_small_text(content, _MOST_JSON)
+        encoded = read_small_file(content, _MOST_JSON)
     else:
-        text = content.getvalue().decode("utf-8-sig")
+        encoded = content.getvalue()
     try:
-        value: Any = json.loads(text)
+        value: Any = json.loads(encoded.decode("utf-8-sig"))
         array = np.array(value)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

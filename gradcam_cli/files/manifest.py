@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from gradcam_cli.errors import ImageError, UsageError, reason, unreadable
 from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
 from gradcam_cli.files.storage import AnyPath, is_remote, to_path
 from gradcam_cli.files.tables import read_cell
-from gradcam_cli.files.text import bounded_lines
+from gradcam_cli.files.text import OtherText, bounded_lines, spellings
 
 STANDARD_INPUT = "-"
 _PATH, _CLASS = "path", "class"
@@ -90,10 +91,9 @@ class _Row(NamedTuple):
 def _read(name: str, column: str) -> Iterator[_Row]:
     try:
         if name == STANDARD_INPUT:
-            yield from _rows(name, sys.stdin, column)
+            yield from _rows(name, sys.stdin.buffer, column)
         else:
-            # File names needn't be valid text, and spreadsheets write a byte order mark.
-            with open(name, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            with open(name, "rb") as file:
                 yield from _rows(name, file, column)
     except OSError as error:
         raise unreadable(f"--from-file {name}", error) from None
@@ -105,8 +105,8 @@ def _read(name: str, column: str) -> Iterator[_Row]:
         ) from None
 
 
-def _rows(name: str, file: IO[str], column: str) -> Iterator[_Row]:
-    lines = bounded_lines(file)
+def _rows(name: str, file: IO[bytes], column: str) -> Iterator[_Row]:
+    lines, other = bounded_lines(file), OtherText(f"--from-file {name}")
     first = next(lines, "").rstrip("\r\n")
     columns = [cell.strip() for cell in next(csv.reader([first]), [])]
     folded = [cell.casefold() for cell in columns]
@@ -118,11 +118,12 @@ def _rows(name: str, file: IO[str], column: str) -> Iterator[_Row]:
                 continue
             values = [read_cell(cell.strip()) for cell in cells]
             named = zip(columns, values, strict=False)
+            target = "" if classes is None or len(values) <= classes else values[classes]
             yield _Row(
-                read_cell(cells[paths]),
-                None if classes is None or len(values) <= classes else values[classes] or None,
+                _existing(read_cell(cells[paths])),
+                other.read(target) or None,
                 tuple(
-                    (heading, value)
+                    (heading, _existing(value))
                     for place, (heading, value) in enumerate(named)
                     if place not in (paths, classes) and heading and value
                 ),
@@ -136,4 +137,9 @@ def _rows(name: str, file: IO[str], column: str) -> Iterator[_Row]:
     for line in chain([first], lines):
         path = line.rstrip("\r\n")
         if path:
-            yield _Row(path)
+            yield _Row(_existing(path))
+
+
+def _existing(path: str) -> str:
+    first, *others = spellings(path)
+    return first if not others or os.path.lexists(first) else others[0]

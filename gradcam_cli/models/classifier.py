@@ -52,6 +52,7 @@ class Classifier:
         task_reason: Why it is this task; empty for the plain case, a classifier that ends in
             softmax.
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
+        damage: Which of its weights are NaN or infinite; empty if none are.
         conditions: What it takes beside the picture, such as the values of other inputs.
         explained: The name of the explained input, if the network has several; "" if it has one.
         others: The other inputs of the network.
@@ -72,6 +73,7 @@ class Classifier:
     task: str = CLASSIFICATION
     task_reason: str = ""
     task_doubt: str = ""
+    damage: str = ""
     conditions: Conditions = field(default_factory=Conditions)
     explained: str = ""
     others: tuple[OtherInput, ...] = ()
@@ -164,8 +166,19 @@ class Classifier:
         """
         return replace(self, network=fold(self.network, taps))
 
+    @property
+    def described_task(self) -> str:
+        """The task with its reason: "regression (trained with mean_squared_error)"."""
+        return f"{self.task} ({self.task_reason or 'the outputs end in softmax'})"
+
+    @property
+    def warning(self) -> str:
+        """A warning if the results may be meaningless, else "": a wrong task, broken weights."""
+        found = "; ".join(filter(None, (self.damage, self.task_doubt)))
+        return f"{self.name}: {found}" if found else ""
+
     def describe_score(self) -> str:
-        """Describes in a few words which class score is explained."""
+        """Describes in a few words which score is explained."""
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:

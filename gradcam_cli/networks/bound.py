@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -68,6 +68,10 @@ class BoundNetwork:
     def nodes(self) -> Sequence[LayerNode]:
         """Its layers; a layer comes before the layers nested in it."""
         return self.network.nodes
+
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its weights, floating-point ones only: the layer, the name, the values."""
+        return self.network.weights()
 
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network with the values beside each input, inside a graph, and records it."""

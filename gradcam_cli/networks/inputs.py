@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from gradcam_cli.errors import UnsupportedModelError
 
 # Grey, RGB, RGB and opacity.
 PICTURE_CHANNELS = frozenset({1, 3, 4})
 _RANK_OF_PICTURES = 3
+# Smaller ones are steps with features.
+_LEAST_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,25 @@ class NetworkInput:
     def takes_picture(self) -> bool:
         """Whether it takes pictures: rows, columns and 1, 3 or 4 channels."""
         return len(self.shape) == _RANK_OF_PICTURES and self.shape[-1] in PICTURE_CHANNELS
+
+
+def with_grey_pictures(inputs: Iterable[NetworkInput]) -> list[NetworkInput]:
+    """Takes inputs of rows and columns for grey pictures, if no other of several takes pictures.
+
+    Args:
+        inputs: The inputs of a network.
+
+    Returns:
+        The inputs. A grey picture has a last axis of length 1, which the network doesn't take.
+    """
+    found = list(inputs)
+    if len(found) == 1 or any(one.takes_picture for one in found):
+        return found
+    return [replace(one, shape=(*one.shape, 1)) if _is_large(one.shape) else one for one in found]
+
+
+def _is_large(shape: tuple[int | None, ...]) -> bool:
+    return len(shape) == 2 and all(length is not None and length >= _LEAST_SIDE for length in shape)
 
 
 def find_explained(

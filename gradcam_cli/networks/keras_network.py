@@ -11,15 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
-from gradcam_cli.networks.inputs import NetworkInput, find_explained
+from gradcam_cli.networks.inputs import NetworkInput, find_explained, with_grey_pictures
 from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
-from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
+from gradcam_cli.networks.layout import (
+    to_last,
+    with_channels_first,
+    with_channels_last,
+    without_channel,
+)
 from gradcam_cli.networks.operations import SIZE_OPERATIONS, operations_between
 
 if TYPE_CHECKING:
@@ -105,14 +111,14 @@ class KerasNetwork:
         symbolic = getattr(self.model, "inputs", None)
         built_for = (self.model.get_build_config() or {}).get("input_shape")
         if symbolic:
-            return [
+            return with_grey_pictures(
                 NetworkInput(
                     _name_of(tensor),
                     self._channels_last(tuple(tensor.shape)),
                     tf.as_dtype(tensor.dtype).name,
                 )
                 for tensor in symbolic
-            ]
+            )
         if built_for and all(size is None or isinstance(size, int) for size in built_for):
             return [NetworkInput("", self._channels_last(tuple(built_for)), "float32")]
         raise UnsupportedModelError(
@@ -143,6 +149,14 @@ class KerasNetwork:
             whole = tuple(whole[axis] for axis in to_last(_RANK_OF_BATCHES))
         return whole[1:]
 
+    @cached_property
+    def takes_grey(self) -> bool:
+        """Whether the model takes (N, height, width): grey pictures, or steps with features."""
+        try:
+            return len(self.input_shape) == 2
+        except UnsupportedModelError:
+            return False
+
     @property
     def parameters(self) -> int:
         """The number of values in its weights."""
@@ -162,6 +176,18 @@ class KerasNetwork:
             )
             for path, layer in walk_layers(self.model)
         ]
+
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its weights, floating-point ones only: the layer, the name, the values."""
+        # Inner layers first, because an outer one lists their weights too.
+        owners: dict[int, str] = {}
+        for path, layer in reversed(list(walk_layers(self.model))):
+            for weight in layer.weights:
+                owners.setdefault(id(weight), path)
+        for weight in self.model.weights:
+            if tf.as_dtype(weight.dtype).is_floating:
+                name = weight.name.rpartition("/")[2].partition(":")[0]
+                yield owners.get(id(weight), self.name), name, weight.numpy()
 
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Calls the model for inference in a graph and records its layers' outputs.
@@ -206,22 +232,23 @@ class KerasNetwork:
         except (AttributeError, ValueError):
             structure = None
         if structure is None:
-            return self._in_layout(inputs)
+            return self._in_layout(inputs, _RANK_OF_BATCHES - self.takes_grey)
         explained = self.explained_input.name
 
         def tensor_for(symbolic: Any) -> tf.Tensor:
             name = _name_of(symbolic)
             if name == explained:
-                return self._in_layout(inputs)
+                return self._in_layout(inputs, len(symbolic.shape))
             if name not in others:
                 raise UsageError(
                     f"{self.name} has {len(self.inputs)} inputs, and {name} has no value"
                 )
-            return tf.cast(self._in_layout(others[name]), symbolic.dtype)
+            return tf.cast(self._in_layout(others[name], len(symbolic.shape)), symbolic.dtype)
 
         return tf.nest.map_structure(tensor_for, structure)
 
-    def _in_layout(self, values: tf.Tensor) -> tf.Tensor:
+    def _in_layout(self, values: tf.Tensor, rank: int) -> tf.Tensor:
+        values = without_channel(values, rank)
         is_turned = self.channels_first and values.shape.rank == _RANK_OF_BATCHES
         return with_channels_first(values) if is_turned else values
 

@@ -7,20 +7,26 @@ constants. Operations that share a name scope, like those of one layer, count as
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.networks.channels_last import ChannelsLastCopy, needs_copy
 from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.gradient_overrides import with_overrides
-from gradcam_cli.networks.inputs import PICTURE_CHANNELS, NetworkInput, find_explained
+from gradcam_cli.networks.inputs import (
+    PICTURE_CHANNELS,
+    NetworkInput,
+    find_explained,
+    with_grey_pictures,
+)
 from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.keras_network import choose_output
-from gradcam_cli.networks.layout import with_channels_first
+from gradcam_cli.networks.layout import with_channels_first, without_channel
 from gradcam_cli.networks.operations import operation_names
 
 # (N, rows, columns, channels), and tokens (N, rows * columns, channels).
@@ -85,14 +91,15 @@ class GraphNetwork:
         self._output_names = sorted(function.structured_outputs)
         shapes = {_input_name(tensor): tuple(tensor.shape[1:]) for tensor in frozen.inputs}
         self._turned = {one for one, shape in shapes.items() if _has_channels_first(shape)}
-        self.inputs = [
+        self._ranks = {one: len(shape) + 1 for one, shape in shapes.items()}
+        self.inputs = with_grey_pictures(
             NetworkInput(
                 one,
                 (*shape[1:], shape[0]) if one in self._turned else shape,
                 tensor.dtype.name,
             )
             for (one, shape), tensor in zip(shapes.items(), frozen.inputs, strict=True)
-        ]
+        )
         self.parameters = sum(
             op.outputs[0].shape.num_elements() or 0
             for op in frozen.graph.get_operations()
@@ -123,6 +130,25 @@ class GraphNetwork:
         other._choose(name)
         return other
 
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its constants, floating-point ones only: the layer, the name, the values."""
+        paths = {tensor.rpartition("/")[0]: path for path, (_, tensor) in self._scopes.items()}
+        users: dict[str, Any] = {}
+        for node in self._graph_def.node:
+            for name in node.input:
+                users.setdefault(name.partition(":")[0].lstrip("^"), node)
+        for node in self._graph_def.node:
+            if node.op != "Const" or not tf.as_dtype(node.attr["dtype"].type).is_floating:
+                continue
+            user = users.get(node.name)
+            while user is not None and user.op == "Identity":
+                user = users.get(user.name)
+            scope = "" if user is None else user.name.rpartition("/")[0]
+            layer = paths.get(scope) or scope.rpartition("/")[2].removesuffix(_SECOND_CALL)
+            values = tf.make_ndarray(node.attr["value"].tensor)
+            # The original names aren't in the file.
+            yield layer or self.name, "a constant", values
+
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Imports the graph into the one that is being traced.
 
@@ -140,7 +166,9 @@ class GraphNetwork:
         dtypes = {one.name: one.dtype for one in self.inputs}
         fed = {
             tensor: tf.cast(
-                with_channels_first(given[name]) if name in self._turned else given[name],
+                with_channels_first(given[name])
+                if name in self._turned
+                else without_channel(given[name], self._ranks[name]),
                 dtypes[name],
             )
             for name, tensor in self._tensors.items()

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
-from gradcam_cli.errors import GradcamError, OutOfMemoryError
+from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.run.records import LoadedPicture
@@ -164,7 +164,17 @@ class NetworkRunner:
                     f"another --model, or fewer --workers"
                 )
             ]
-        return [(explanations, row) for row in range(len(batch))]
+        return [
+            (explanations, row)
+            if np.isfinite(explanations[0].probabilities[row]).all()
+            else self._refuse(picture, loaded)
+            for row, (picture, loaded) in enumerate(batch)
+        ]
+
+    def _refuse(self, picture: InputPicture, loaded: LoadedPicture) -> PredictionError:
+        inputs, conditions = _inputs_of([loaded], self._explainers[0].classifier)
+        why = self._explainers[0].explain_prediction(inputs, 0, conditions)
+        return PredictionError(f"{picture.path}: the prediction has NaN or infinity: {why}")
 
     def _explain_together(self, batch: Sequence[LoadedPicture]) -> list[Explanation]:
         targets = np.array([loaded.targets for loaded in batch], np.int32)
@@ -177,9 +187,9 @@ class NetworkRunner:
                 if explanations:
                     # Rounding differs between the graphs of two inputs, but the classes mustn't.
                     targets = explanations[0].targets
-            explanations.append(
-                explainer.explain(found[explained][0], targets, found[explained][1])
-            )
+            inputs, conditions = found[explained]
+            explanation = explainer.explain(inputs, targets, conditions)
+            explanations.append(explainer.find_blanks(inputs, explanation, conditions))
         return explanations
 
 

@@ -16,8 +16,8 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
 from gradcam_cli.models.input_values import ValueReader
+from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
 from gradcam_cli.run.look_ahead import LookAhead
 from gradcam_cli.run.planning import FilePlanner, PlannedFile
 from gradcam_cli.run.records import LoadedPicture, PictureResult

@@ -12,8 +12,8 @@ from gradcam_cli.files.input_texts import words_of
 from gradcam_cli.files.name_pattern import name_part
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.input_values import OtherValues
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.run.task import Task
 
 # What a file shows ("overlay", "heatmap", ...), the number of its target, or None if it shows all

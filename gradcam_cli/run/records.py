@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
 from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.rendering.report import ReportPicture
-from gradcam_cli.models.input_values import OtherValues
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class ExplainedTarget:
         prediction: The class.
         output: The file of the overlay, or of the sheet with it; None if none was written.
         heatmap: The file of the map alone; None if none was written.
-        has_evidence: Whether anything in the picture is evidence for the class. If not, the map
-            is all zeros.
+        blank: Why its map shows nothing; None if it shows something. With several explainers, it
+            is about the first of their maps that show nothing.
         region: The region where the map is above the threshold; None if it wasn't requested.
         input: The input that the map explains; "" if the network has only one for pictures.
     """
@@ -51,7 +52,7 @@ class ExplainedTarget:
     prediction: Prediction
     output: AnyPath | None
     heatmap: AnyPath | None
-    has_evidence: bool
+    blank: BlankMap | None
     region: Region | None = None
     input: str = ""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.input_texts import identity_of
@@ -177,9 +178,12 @@ class PictureWriter:
         if self._task.keeps_card:
             of_targets = [[of_one[number] for number in numbers] for of_one in maps]
             explainers = self._explainers[shown.view.explainers]
-            card = make_card(
-                replace(result, targets=own), prepared, explainers, of_targets, self._task
-            )
+            notes = [
+                [_note_of(explanation, shown.row, number) for number in numbers]
+                for explanation in shown.explanations
+            ]
+            own_result = replace(result, targets=own)
+            card = make_card(own_result, prepared, explainers, of_targets, notes, self._task)
             result = replace(result, cards=[*result.cards, card])
         return result, rows
 
@@ -238,11 +242,33 @@ class PictureWriter:
                 if heatmap_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
                     self._write_heatmap(heatmap_file, framed, result, title)
-            has_evidence = bool(heatmap.any())
             targets.append(
-                ExplainedTarget(prediction, output, heatmap_file, has_evidence, region, view.name)
+                ExplainedTarget(
+                    prediction,
+                    output,
+                    heatmap_file,
+                    self._find_blank(shown, number),
+                    region,
+                    view.name,
+                )
             )
         return replace(result, targets=[*result.targets, *targets]), overlays, classes
+
+    def _find_blank(self, shown: _Shown, number: int) -> BlankMap | None:
+        """Returns why maps of a class show nothing; None if all of them show something."""
+        titles: dict[BlankMap, list[str]] = {}
+        facts_of_view = self._facts[shown.view.explainers]
+        for facts, explanation in zip(facts_of_view, shown.explanations, strict=True):
+            blank = explanation.blanks.get((shown.row, number))
+            if blank is not None:
+                titles.setdefault(blank, []).append(METHODS[facts.method].title)
+        if not titles:
+            return None
+        first = next(iter(titles))
+        if len(titles[first]) == len(shown.explanations):
+            return first
+        notes = [f"{', '.join(names)}: {blank.note}" for blank, names in titles.items()]
+        return replace(first, note="; ".join(notes))
 
     def _overlays_of_others(self, shown: _Shown, numbers: Sequence[int]) -> list[list[Image.Image]]:
         prepared, explainers = shown.prepared, self._explainers[shown.view.explainers]
@@ -274,14 +300,7 @@ class PictureWriter:
         original = for_sheet(shown.prepared.image.copy())
         sheet = sheet_of(original, overlays, predictions, result.picture, facts, colormap)
         self._save(path, sheet, result, title)
-        targets = [
-            replace(
-                target,
-                output=path,
-                has_evidence=any(bool(of_targets[number].any()) for of_targets in shown.maps),
-            )
-            for number, target in enumerate(result.targets[before:])
-        ]
+        targets = [replace(target, output=path) for target in result.targets[before:]]
         return replace(result, targets=[*result.targets[:before], *targets])
 
     def _write_heatmap(
@@ -319,3 +338,8 @@ class PictureWriter:
     ) -> Mark:
         variant = self._task.names.identity + identity_of(result.picture)
         return mark(result.picture.path, path.parent, title, companions, variant, path)
+
+
+def _note_of(explanation: Explanation, row: int, number: int) -> str:
+    blank = explanation.blanks.get((row, number))
+    return "" if blank is None else blank.note
