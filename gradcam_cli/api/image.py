@@ -32,6 +32,7 @@ from gradcam_cli.rendering.overlay import (
 if TYPE_CHECKING:
     import keras
 
+    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.models.classifier import Classifier
 
 
@@ -186,17 +187,21 @@ def explain_image(
     else:
         source = to_path(image)
         picture = read_picture(source)
-    explainer = find_explainer(
-        model,
-        labels,
-        preprocess,
-        layer,
-        method,
-        fusion=fusion,
-        smoothing=smoothing,
-        task=task,
-        explained_input=explained_input,
-    )
+
+    def explainer_for(model: str | keras.Model | Classifier | None) -> Explainer:
+        return find_explainer(
+            model,
+            labels,
+            preprocess,
+            layer,
+            method,
+            fusion=fusion,
+            smoothing=smoothing,
+            task=task,
+            explained_input=explained_input,
+        )
+
+    explainer = explainer_for(model)
     classifier = explainer.classifier
     if classifier.warning:
         warnings.warn(classifier.warning, stacklevel=2)
@@ -204,6 +209,11 @@ def explain_image(
     shape = classifier.input_for(fit)
     prepared = shape.prepare(picture)
     others = ValueReader(classifier, shape).convert(inputs or {}, prepared).arrays
+    known = classifier.with_shapes({name: value.shape for name, value in others.items()})
+    if known != classifier:
+        # It takes any number of values.
+        explainer = explainer_for(known)
+        classifier = explainer.classifier
     conditions = classifier.conditions.pack(others)[None] if others else None
     batch = prepared.inputs[None]
     explanation = explainer.explain(batch, np.array([[index]], np.int32), conditions)

@@ -110,8 +110,7 @@ def _make_explainer(
     else:
         if task not in (None, model.task):
             raise UsageError(f"the classifier was made for {model.task}; load it with the task")
-        is_first = explained_input in (None, model.explained)
-        classifier = model if is_first else model.view(explained_input or "")
+        classifier = model if explained_input is None else model.explaining(explained_input)
     return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
 
 

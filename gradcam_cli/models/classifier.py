@@ -10,7 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
-from gradcam_cli.models.inputs import DescribedInput, OtherInput, arrange, describe_input
+from gradcam_cli.models.inputs import (
+    DescribedInput,
+    OtherInput,
+    arrange,
+    check_input_name,
+    describe_input,
+)
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.bound import BoundNetwork
@@ -91,6 +97,23 @@ class Classifier:
         several = any(other.takes_picture for other in self.others)
         return self.explained if several else ""
 
+    def explaining(self, name: str) -> Classifier:
+        """Returns the classifier that explains another input, and only that one.
+
+        Args:
+            name: The name of an input that takes pictures.
+
+        Raises:
+            UsageError: The network has no such input.
+        """
+        if not self.views:
+            check_input_name(name, {self.explained: self})
+            return self
+        check_input_name(name, {view.explained: view for view in self.views})
+        chosen = self.view(name)
+        others = (view for view in self.views if view is not chosen)
+        return replace(chosen, views=(chosen, *others), number_of_views=1)
+
     def view(self, name: str) -> Classifier:
         """Returns the classifier that explains another input.
 
@@ -107,7 +130,10 @@ class Classifier:
         """
         if not shapes:
             return self
-        others = tuple(other.having(shapes.get(other.name)) for other in self.others)
+        others = tuple(
+            other if other.takes_picture else other.having(shapes.get(other.name))
+            for other in self.others
+        )
         return replace(
             self,
             others=others,

@@ -42,6 +42,8 @@ from gradcam_cli.networks.sized_copy import SizedCopy, known_shape
 # (vertical, horizontal), in input pixels; as many numbers as the input has spatial axes.
 Pitch: TypeAlias = tuple[float, ...]
 
+# Why a tensor on another branch of a network has no grid.
+INDEPENDENT = "does not depend on the explained picture"
 _SUMS = operation_names("Add", "AddN", "AddV2")
 # An unusual size, so that the batch can't be confused with anything else.
 _BATCH = 7919
@@ -238,7 +240,7 @@ class GridTrace:
     def _find(self, tensor: tf.Tensor) -> Grid | NoGrid:
         copy = self.copy(tensor)
         if copy is None:
-            return NoGrid("does not depend on the picture")
+            return NoGrid(INDEPENDENT)
         return self.grid_of(self._places[copy.name])
 
     def grid_of(self, places: Places) -> Grid | NoGrid:
