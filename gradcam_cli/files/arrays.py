@@ -49,7 +49,10 @@ def read_array(path: AnyPath, most: int, downloads: Downloads | None = None) -> 
 
 
 def _from_npy(file: IO[bytes], most: int) -> np.ndarray:
-    version = np.lib.format.read_magic(file)
+    try:
+        version = np.lib.format.read_magic(file)
+    except ValueError:
+        raise ValueError("it is no .npy file") from None
     read_header = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,

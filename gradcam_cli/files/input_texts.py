@@ -53,20 +53,21 @@ def identity_of(picture: InputPicture) -> str:
     """Returns a text that differs for different values; "" without values."""
     exact = []
     for name, text in picture.values:
-        value = filled(text, picture)
-        is_local_file = not _are_numbers(value) and "://" not in value
-        exact.append((name, os.path.abspath(value) if is_local_file else value))
+        is_local_file = not _are_numbers(text) and "://" not in text
+        exact.append((name, os.path.abspath(text) if is_local_file else text))
     return repr(exact) if exact else ""
 
 
 def words_of(picture: InputPicture) -> str:
     """Describes the values of a picture in a file name: "age63_right-b"; "" without values."""
     words = []
+    own = PurePath(file_name(picture.path)).stem
     for name, text in picture.values:
-        if is_pattern(text):
-            continue
         if not _are_numbers(text):
-            words.append(f"{name}-{PurePath(text).stem}")
+            stem = PurePath(text).stem
+            # A file that is named after the picture adds nothing.
+            if not stem.startswith(own):
+                words.append(f"{name}-{stem}")
         elif text.count(",") < _MOST_NUMBERS_IN_NAME:
             words.append(f"{name}{text.replace(' ', '')}")
     return name_part("_".join(name_part(word, _LONGEST_WORD) for word in words), _LONGEST_WORDS)

@@ -89,9 +89,8 @@ class ValueReader:
                 raise InputValueError(
                     f"{picture.path}: has no value for the input {other.name} ({other.describe()})"
                 )
-            text = filled(texts[other.name], picture)
             try:
-                found = self._read(other, text, self._inputs_of(other, prepared))
+                found = self._read(other, texts[other.name], self._inputs_of(other, prepared))
             except GradcamError as error:
                 raise InputValueError(f"{picture.path}: {error}") from error
             if isinstance(found, PreparedPicture):
@@ -174,7 +173,7 @@ class ValueReader:
             for picture in pictures:
                 text = dict(picture.values).get(other.name)
                 try:
-                    value = None if text is None else self._read(other, filled(text, picture), None)
+                    value = None if text is None else self._read(other, text, None)
                 # It is reported when the picture is explained.
                 except GradcamError:
                     continue
@@ -236,6 +235,8 @@ class ValueReader:
             return self._array(text, shape, other.network_input.dtype, is_array)
         except GradcamError as error:
             raise InputValueError(f"{other.name}={text}: {error}") from error
+        except FileNotFoundError as error:
+            raise InputValueError(f"{other.name}={text}: there is no such file") from error
         except OSError as error:
             raise InputValueError(
                 f"{other.name}={text}: cannot be read ({reason(error)})"
@@ -331,10 +332,12 @@ def with_values(
     from gradcam_cli.models.inputs import check_input_name
 
     pictures = list(pictures)
-    if not classifier.others and not any(picture.values for picture in pictures):
+    if not (classifier.others or of_all or any(picture.values for picture in pictures)):
         return pictures
     names = [other.name for other in classifier.others]
     for name, _ in of_all:
+        if not classifier.others:
+            raise UsageError(f"--input {name}: {classifier.name} has a single input; leave it out")
         if name == classifier.explained:
             raise UsageError(
                 f"--input {name}: PATH gives the pictures of this input; to give them to another "
@@ -345,13 +348,21 @@ def with_values(
     given: set[str] = set()
     folded = {name.casefold(): name for name in names}
     for picture in pictures:
+        for name, text in picture.values:
+            if names and name == classifier.explained and text != str(picture.path):
+                raise UsageError(
+                    f"--from-file: {picture.path} has another picture in the column {name}, which "
+                    f"is the explained input; rename that column, or name another input with "
+                    f"--input NAME"
+                )
         own = {
             name if name in names else folded.get(name.casefold(), ""): text
             for name, text in picture.values
         }
         both = {**dict(of_all), **own}
         complete = replace(
-            picture, values=tuple((name, both[name]) for name in names if name in both)
+            picture,
+            values=tuple((name, filled(both[name], picture)) for name in names if name in both),
         )
         given.update(both)
         found.setdefault(complete.key, complete)

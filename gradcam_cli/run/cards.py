@@ -10,7 +10,6 @@ import numpy as np
 
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.input_texts import filled
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.rendering.report import ReportMap, ReportPicture, make_preview
 from gradcam_cli.run.records import PictureResult
@@ -47,7 +46,7 @@ def make_card(
     inputs = _inputs(result.picture, task)
     return ReportPicture(
         path=str(result.picture.path),
-        shown=own and filled(own, result.picture),
+        shown=own,
         preview=preview,
         predictions=result.predictions,
         maps=[
@@ -85,7 +84,7 @@ def cards_of(result: PictureResult) -> Sequence[ReportPicture]:
 
 def _inputs(picture: InputPicture, task: Task) -> list[str]:
     """Returns the options that choose the explained inputs and give values to the others."""
-    values = [f"{name}={filled(text, picture)}" for name, text in picture.values]
+    values = [f"{name}={text}" for name, text in picture.values]
     return [f"--input {shlex.quote(text)}" for text in (*task.chosen_views, *values)]
 
 

@@ -101,8 +101,13 @@ class FilePlanner:
         if has_own_class or names.pattern is not None:
             of_all = name_part("+".join(words))
         files: dict[PlannedFile, str] = {}
+        words_of_views = [name_part(view).casefold() for view in self._task.views]
         for view in views:
-            shown = names.showing(view, is_first=view == views[0])
+            place = self._task.views.index(view)
+            # Two names may differ only in signs that file names don't have.
+            is_unique = words_of_views.count(words_of_views[place]) == 1
+            named = view if is_unique else f"{view}-{place + 1}"
+            shown = names.showing(named, is_first=view == views[0])
             if self._task.sheet:
                 files["sheet", None, view] = f"{shown.sheet(of_all)}.{ending}"
                 continue
