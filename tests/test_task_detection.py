@@ -252,12 +252,12 @@ REFUSED = [
 
 @pytest.mark.parametrize(("units", "activation", "task", "message"), REFUSED)
 def test_a_task_that_cant_be_is_refused(loaded, units, activation, task, message):
-    with pytest.raises(UsageError, match=f"--task {task}: .*{message}"):
+    with pytest.raises(UsageError, match=rf"--task {task}: .*{message}"):
         loaded(build(units=units, activation=activation), task=task)
 
 
 def test_named_models_are_classifiers():
-    with pytest.raises(UsageError, match="--task regression: efficientnet.* your own models"):
+    with pytest.raises(UsageError, match=r"--task regression: efficientnet.* your own models"):
         load_classifier(ModelOptions("efficientnet-lite0", task="regression"))
 
 
