@@ -11,6 +11,12 @@ import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.attention import NoAttention, SelfAttention, find_attention
+from gradcam_cli.networks.dense import (
+    DenseScores,
+    before_activation,
+    dense_scores,
+    may_be_dense,
+)
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
@@ -107,6 +113,10 @@ class ForwardPass:
         layer_outputs: As in `Recording`.
         usual_size: The size of an input, without batch and channels, for graphs that accept
             any. A size that is fixed in the graph takes precedence.
+        dense: The scores at each position, if the network segments its input. `logits` are then
+            their sums over regions, and `probabilities` the shares of the positions at which
+            each class is predicted.
+        traced: The positions of all tensors, if they are known already.
     """
 
     inputs: tf.Tensor
@@ -115,6 +125,8 @@ class ForwardPass:
     activation: str | None
     layer_outputs: dict[str, tf.Tensor]
     usual_size: tuple[int, ...]
+    dense: DenseScores | None = None
+    traced: GridTrace | None = None
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
         """Returns the probability that belongs to the logit of a class.
@@ -173,7 +185,7 @@ class ForwardPass:
 
     @cached_property
     def _grids(self) -> GridTrace:
-        return GridTrace(
+        return self.traced or GridTrace(
             self.inputs, self.logits, list(self.layer_outputs.values()), self.usual_size
         )
 
@@ -188,6 +200,7 @@ def trace_forward(
     usual_size: tuple[int, ...] | None = None,
     *,
     others: Mapping[str, tf.Tensor] | None = None,
+    region: tf.Tensor | None = None,
 ) -> ForwardPass:
     """Runs a network for inference inside a graph, and finds its logits.
 
@@ -197,11 +210,17 @@ def trace_forward(
         usual_size: The size of an input, without batch and channels, if any is accepted; None
             for 224 in each direction.
         others: The network's other inputs by name, each (N, ...) float32.
+        region: For segmentation, (N, height, width) float32 in [0, 1], the region whose scores
+            are summed in each input; negative to sum each class where it is predicted, as for
+            None.
 
     Returns:
         The tensors of this pass. The network isn't changed.
     """
     recording = network.record(inputs, others) if others else network.record(inputs)
+    usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
+    if may_be_dense(inputs, recording.outputs):
+        return _segmented(inputs, recording, usual_size, region)
     outputs, activation = recording.outputs, None
     logits = tf.cast(outputs, tf.float32)
     tensor = outputs
@@ -219,9 +238,29 @@ def trace_forward(
         probabilities = tf.nn.softmax(logits)
     else:
         probabilities = tf.cast(outputs, tf.float32)
-    usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
     outputs_by_path = recording.layer_outputs
     return ForwardPass(inputs, logits, probabilities, activation, outputs_by_path, usual_size)
+
+
+def _segmented(
+    inputs: tf.Tensor,
+    recording: Recording,
+    usual_size: tuple[int, ...],
+    region: tf.Tensor | None,
+) -> ForwardPass:
+    """Reads the output of a network as scores at each position, if it has any."""
+    outputs, layer_outputs = recording.outputs, recording.layer_outputs
+    raw, activation = before_activation(outputs)
+    grids = GridTrace(inputs, raw, list(layer_outputs.values()), usual_size)
+    dense = dense_scores(outputs, raw, activation, grids, region)
+    if isinstance(dense, NoGrid):
+        logits = tf.cast(raw, tf.float32)
+        values = tf.cast(outputs, tf.float32) if activation else tf.nn.softmax(logits)
+        return ForwardPass(
+            inputs, logits, values, activation, layer_outputs, usual_size, traced=grids
+        )
+    sums, shares = dense.sums(), dense.shares()
+    return ForwardPass(inputs, sums, shares, activation, layer_outputs, usual_size, dense, grids)
 
 
 def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.Tensor:
