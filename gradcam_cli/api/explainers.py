@@ -243,8 +243,13 @@ class GradCAM:
         return function(inputs, targets, self._progress)
 
     def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        def maps_of(inputs: tf.Tensor) -> tf.Tensor:
-            return tf.nn.relu(self.raw_maps(inputs, targets))
+        # Targets of each position lie on the inputs, so they are mirrored with them.
+        are_positions = targets.shape.rank == inputs.shape.rank and inputs.shape.rank > 2
+
+        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+            is_turned = mirrored and are_positions
+            wanted = tf.reverse(targets, [-2]) if is_turned else targets
+            return tf.nn.relu(self.raw_maps(inputs, wanted))
 
         maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
         maps = upsample(maps, tf.shape(inputs)[1:-1])

@@ -15,8 +15,10 @@ from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progres
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, MethodParameters, find_method
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import FUSIONS, smooth, smoothing_runs
+from gradcam_cli.cam.segmentation import check_segments, spread
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps
 from gradcam_cli.errors import UsageError
+from gradcam_cli.networks.conditions import NO_REGION, REGION
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
 from gradcam_cli.networks.traced_function import TracedFunction
 
@@ -36,11 +38,14 @@ class Explanation:
         targets: (N, M) int32, the explained classes as indices.
         maps: (N, M, rows, columns) float32 in [0, 1], each scaled to a maximum of 1. A map is
             all zeros if nothing in the input speaks for the class.
+        regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
+            the scores of each target class were summed; otherwise None.
     """
 
     probabilities: np.ndarray
     targets: np.ndarray
     maps: np.ndarray
+    regions: np.ndarray | None = None
 
 
 class Explainer:
@@ -93,6 +98,7 @@ class Explainer:
                 that explains all layers.
             TypeError: The method has no such parameter.
         """
+        check_segments(method, classifier)
         self.classifier = classifier
         self.method = method
         self.progress: Progress | None = None
@@ -136,6 +142,12 @@ class Explainer:
         if self._info.at_input_size or several:
             return _INPUT_PITCH
         vertical, horizontal = self._facts.pitches[0]
+        return vertical, horizontal
+
+    @property
+    def region_pitch(self) -> tuple[float, float]:
+        """The distance between two positions of the regions of a segmentation, in input pixels."""
+        vertical, horizontal = self._facts.region_pitch
         return vertical, horizontal
 
     @property
@@ -190,22 +202,30 @@ class Explainer:
             targets: (N, M) int, M classes for each input: an index, or -1 for the most
                 probable class, -2 for the second, and so on.
             conditions: (N, values) float32, a row for each input as `Classifier.conditions`
-                arranges it; None if the classifier takes nothing beside the picture.
+                arranges it; None if the classifier takes nothing beside the picture, or only
+                regions.
 
         Returns:
             Probabilities, resolved targets and maps, as NumPy arrays.
         """
         inputs = np.asarray(inputs, np.float32)
         targets = np.asarray(targets, np.int32)
-        probabilities, resolved, *maps = self._call(inputs, targets, conditions)
-        if maps and not self._smoothing:
-            return Explanation(probabilities, resolved, maps[0])
-        tensor = tf.constant(inputs)
-        if self._smoothing:
-            found = smooth(lambda changed: self._maps_of(changed, resolved, conditions), tensor)
-        else:
-            found = self._maps_of(tensor, resolved, conditions)
-        return Explanation(probabilities, resolved, np.asarray(found))
+        conditions = self._complete(inputs, conditions)
+        probabilities, resolved, *others = self._call(inputs, targets, conditions)
+        regions = others.pop(0) if self._facts.region_pitch else None
+        if others and not self._smoothing:
+            return Explanation(probabilities, resolved, others[0], regions)
+        if regions is None or conditions is None:
+            maps = self._maps_of_copies(inputs, resolved, conditions)
+            return Explanation(probabilities, resolved, maps)
+        # The region is that of the input itself, not of its changed copies.
+        of_targets = []
+        for number in range(resolved.shape[1]):
+            covered = spread(regions[:, number], inputs.shape[1:3], self.region_pitch)
+            fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
+            chosen = resolved[:, [number]]
+            of_targets.append(self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1]))
+        return Explanation(probabilities, resolved, np.concatenate(of_targets, axis=1), regions)
 
     def classify(self, inputs: np.ndarray, conditions: np.ndarray | None = None) -> np.ndarray:
         """Gives the probabilities of all classes.
@@ -217,17 +237,47 @@ class Explainer:
         Returns:
             (N, classes) float32 in [0, 1].
         """
+        inputs = np.asarray(inputs, np.float32)
         top = np.full((len(inputs), 1), TOP_CLASS, np.int32)
-        return self._call(np.asarray(inputs, np.float32), top, conditions)[0]
+        return self._call(inputs, top, self._complete(inputs, conditions))[0]
 
-    def _maps_of(
-        self, inputs: tf.Tensor, targets: np.ndarray, conditions: np.ndarray | None
-    ) -> tf.Tensor:
-        if self._runs is None:
-            return tf.constant(self._call(inputs.numpy(), targets, conditions)[2])
-        copies = smoothing_runs(inputs) if self._smoothing else 1
-        progress = self.progress or ignore_progress
-        return self._runs(inputs, targets, progress, copies, conditions)
+    def _complete(self, inputs: np.ndarray, conditions: np.ndarray | None) -> np.ndarray | None:
+        """Adds to inputs without conditions that none has a region, if the network segments."""
+        arranged = self.classifier.conditions
+        if conditions is not None or [part.name for part in arranged.parts] != [REGION]:
+            return conditions
+        return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+
+    def _maps_of_copies(
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        conditions: np.ndarray | None,
+        times: int = 1,
+    ) -> np.ndarray:
+        """Explains inputs, or changed copies of them, for resolved targets.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            targets: (N, M) int32.
+            conditions: As for `explain`.
+            times: How many such calls the reported progress includes.
+        """
+        tensor = tf.constant(inputs)
+        copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
+        turned = conditions
+        if self._smoothing and conditions is not None:
+            turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
+
+        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+            rows = turned if mirrored else conditions
+            if self._runs is None:
+                return tf.constant(self._call(inputs.numpy(), targets, rows)[-1])
+            progress = self.progress or ignore_progress
+            return self._runs(inputs, targets, progress, copies, rows)
+
+        maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
+        return np.asarray(maps)
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None

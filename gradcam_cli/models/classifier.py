@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
-from gradcam_cli.networks.conditions import Conditions
+from gradcam_cli.networks.conditions import REGION, Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
@@ -121,5 +121,7 @@ class Classifier:
             inputs: (N, height, width, channels) float32 in [0, 255].
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
-        others = None if conditions is None else self.conditions.split(conditions, inputs)
-        return trace_forward(self.network, self.preprocess(inputs), self.input_size, others=others)
+        others = {} if conditions is None else self.conditions.split(conditions, inputs)
+        region = others.pop(REGION, None)
+        inputs = self.preprocess(inputs)
+        return trace_forward(self.network, inputs, self.input_size, others=others, region=region)

@@ -8,6 +8,8 @@ from typing import TypedDict
 from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
+_NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
+_NO_TOKEN = "it follows attention to the token or mean that classifies the whole picture"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class MethodInfo:
             depend on a token's length.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
+        not_for_segmentation: Why it can't explain a network that segments; empty if it can.
     """
 
     title: str
@@ -47,6 +50,7 @@ class MethodInfo:
     at_input_size: bool = False
     multiplies_cells: bool = False
     is_sparse: bool = False
+    not_for_segmentation: str = ""
 
 
 class MethodParameters(TypedDict, total=False):
@@ -164,6 +168,7 @@ METHODS = {
         "Z partial",
         ".perturbation:ReciproCam",
         runs_many_times=True,
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fullgrad": MethodInfo(
         "FullGrad",
@@ -189,6 +194,7 @@ METHODS = {
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
+        not_for_segmentation="each class is summed over another region, so the scores aren't comparable",
     ),
     "shapleycam": MethodInfo(
         "ShapleyCAM",
@@ -196,6 +202,7 @@ METHODS = {
         "Cai 2025, arXiv 2501.06261",
         "1 + 2",
         ".other_scores:ShapleyCam",
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fem": MethodInfo(
         "FEM",
@@ -211,6 +218,7 @@ METHODS = {
         "1",
         ".attention:AttentionRollout",
         needs_layer=False,
+        not_for_segmentation=_NO_TOKEN,
     ),
     "chefer": MethodInfo(
         "Attention relevance",
@@ -219,6 +227,7 @@ METHODS = {
         "1 + 1",
         ".attention:AttentionRelevance",
         needs_layer=False,
+        not_for_segmentation=_NO_TOKEN,
     ),
     "legrad": MethodInfo(
         "LeGrad",
@@ -227,6 +236,7 @@ METHODS = {
         "1 + 1",
         ".attention:LeGrad",
         needs_layer=False,
+        not_for_segmentation=_NO_TOKEN,
     ),
 }
 
