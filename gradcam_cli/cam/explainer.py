@@ -304,7 +304,8 @@ class Explainer:
         code = describe_code(self.method)
         description = None
         if code is not None:
-            asked = self.classifier.preprocess, self._maps.layers, self._maps.fusion
+            classifier = self.classifier
+            asked = classifier.preprocess, classifier.task, self._maps.layers, self._maps.fusion
             description = repr((code, self._parameters, asked))
         network = self.classifier.network
         function, facts = find_or_trace(network, trace, signature, description, self._graphs)

@@ -1,8 +1,9 @@
-"""Finds the bottleneck of a network that segments: where its encoder ends and its decoder begins."""
+"""Finds the bottleneck of a network that segments, between its encoder and its decoder."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 import tensorflow as tf
 
@@ -47,7 +48,7 @@ def _passes_all(
 def _pooled_beside(levels: Sequence[Sequence[str]], outputs: Mapping[str, tf.Tensor]) -> set[str]:
     """Finds the layers of levels that don't depend on each other, coarsest first."""
     found: set[str] = set()
-    for coarse, fine in zip(levels, levels[1:], strict=False):
+    for coarse, fine in pairwise(levels):
         before = _ancestors([outputs[path] for path in coarse])
         if not any(outputs[path].name in before for path in fine):
             found |= {*coarse, *fine}

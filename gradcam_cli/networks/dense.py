@@ -65,7 +65,7 @@ class DenseScores:
         where_predicted = tf.reduce_sum(kept, self._axes)
         if self.region is None:
             return where_predicted
-        weighted = tf.reduce_sum(self.logits * self.region[..., None], self._axes)
+        weighted = tf.reduce_sum(self.logits * tf.expand_dims(self.region, -1), self._axes)
         return tf.where(self._is_given()[:, None], weighted, where_predicted)
 
     def shares(self) -> tf.Tensor:
@@ -84,7 +84,7 @@ class DenseScores:
         classes = self.logits.shape[-1]
         shares, means = self.shares(), tf.reduce_mean(self.logits, self._axes)
         if self.region is not None:
-            weights = tf.nn.relu(self.region)[..., None]
+            weights = tf.expand_dims(tf.nn.relu(self.region), -1)
             total = tf.reduce_sum(weights, self._axes)
             of_region = tf.reduce_sum(weights * tf.cast(self.predicted, tf.float32), self._axes)
             given = self._is_given()[:, None]
@@ -112,6 +112,11 @@ class DenseScores:
         return tf.where(given, self.region[:, None], chosen)
 
     @property
+    def units(self) -> int:
+        """The number of the output's channels."""
+        return self.grid.number_of_channels
+
+    @property
     def _axes(self) -> list[int]:
         return list(range(1, self.logits.shape.rank - 1))
 
@@ -128,15 +133,16 @@ def may_be_dense(inputs: tf.Tensor, outputs: tf.Tensor) -> bool:
     return rank is not None and 2 < rank <= inputs.shape.rank
 
 
-def before_activation(outputs: tf.Tensor) -> tuple[tf.Tensor, str | None]:
+def before_activation(outputs: tf.Tensor) -> tuple[tf.Tensor, str | None, str]:
     """Finds the scores before a final softmax or sigmoid.
 
     Args:
         outputs: The network's output.
 
     Returns:
-        The scores in the output's layout, and the activation. Operations after the activation,
-        such as resizing, are repeated. Without an activation, the output itself and None.
+        The scores in the output's layout, the activation, and the type of the last operation
+        that doesn't only move or resample values. Operations after the activation are repeated.
+        Without an activation, the output itself and None.
     """
     tensor = outputs
     after: list[tf.Operation] = []
@@ -144,13 +150,12 @@ def before_activation(outputs: tf.Tensor) -> tuple[tf.Tensor, str | None]:
         after.append(tensor.op)
         tensor = tensor.op.inputs[0]
     if tensor.op.type not in (SIGMOID, SOFTMAX):
-        return outputs, None
+        return outputs, None, str(tensor.op.type)
     activation = str(tensor.op.type)
     scores = tensor.op.inputs[0]
-    # A cast to float32 after the activation has float16 before it too.
     for op in reversed(after):
         (scores,) = copied(op, [scores, *list(op.inputs)[1:]], outputs.graph)
-    return scores, activation
+    return scores, activation, activation
 
 
 def dense_scores(
@@ -195,7 +200,7 @@ def dense_scores(
         predicted = logits > 0
     else:
         classes = tf.range(grid.number_of_channels, dtype=tf.int64)
-        predicted = tf.argmax(values, axis=-1)[..., None] == classes
+        predicted = tf.equal(tf.expand_dims(tf.argmax(values, axis=-1), -1), classes)
     if is_single:
         logits = tf.concat([-logits, logits], axis=-1)
         predicted = tf.concat([tf.logical_not(predicted), predicted], axis=-1)
@@ -209,8 +214,9 @@ def _on_grid(region: tf.Tensor, logits: tf.Tensor, grid: Grid) -> tf.Tensor:
     # The centre of the output lies on the centre of the input.
     extent = tf.cast(tf.round(tf.cast(size, tf.float32) * tf.constant(grid.pitch)), tf.int32)
     is_given = tf.reduce_min(region, [1, 2]) >= 0
-    covered = tf.image.resize_with_crop_or_pad(tf.nn.relu(region)[..., None], extent[0], extent[1])
-    weights = tf.image.resize(covered, size, "area")[..., 0]
+    weights = tf.expand_dims(tf.nn.relu(region), -1)
+    covered = tf.image.resize_with_crop_or_pad(weights, extent[0], extent[1])
+    weights = tf.squeeze(tf.image.resize(covered, size, "area"), -1)
     return tf.where(is_given[:, None, None], weights, -tf.ones_like(weights))
 
 

@@ -20,6 +20,7 @@ from gradcam_cli.networks.dense import (
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION, SEGMENTATION
 
 # Operations between a network's last activation and its output that don't change which number
 # belongs to which class.
@@ -104,18 +105,24 @@ class ForwardPass:
     Attributes:
         inputs: The network's input, (N, height, width, channels).
         logits: The scores before the final softmax or sigmoid, (N, classes) float32, or the
-            outputs themselves if the network has no such activation. A network with a single
+            outputs themselves if the network has no such activation. A classifier with a single
             output unit has two classes: the unit is the logit of the second class, and its
             negative is that of the first.
-        probabilities: (N, classes) float32 in [0, 1]: the outputs, or the softmax of the
-            logits if the network has no final activation.
+        probabilities: (N, classes) float32 in [0, 1]: the outputs or, if the network has no
+            final activation, the softmax or sigmoid of the logits that suits the task. For
+            regression, the values: the outputs as they are.
         activation: The final operation of the network: "Softmax", "Sigmoid" or None.
+        last_operation: The type of the last operation that changes the outputs, in the names of
+            TensorFlow: "Softmax", "Relu", "BiasAdd".
+        units: The length of the outputs' last axis.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`. A classifier with
+            a single unit is "binary".
         layer_outputs: As in `Recording`.
         usual_size: The size of an input, without batch and channels, for graphs that accept
             any. A size that is fixed in the graph takes precedence.
-        dense: The scores at each position, if the network segments its input. `logits` are then
-            their sums over regions, and `probabilities` the shares of the positions at which
-            each class is predicted.
+        found_dense: The scores at each position, if the output has any, or why its positions
+            aren't known. If they are, `logits` are their sums over regions, and `probabilities`
+            the shares of the positions at which each class is predicted.
         traced: The positions of all tensors, if they are known already.
     """
 
@@ -123,26 +130,42 @@ class ForwardPass:
     logits: tf.Tensor
     probabilities: tf.Tensor
     activation: str | None
+    last_operation: str
+    units: int | None
+    task: str
     layer_outputs: dict[str, tf.Tensor]
     usual_size: tuple[int, ...]
-    dense: DenseScores | None = None
+    found_dense: DenseScores | NoGrid | None = None
     traced: GridTrace | None = None
 
+    @property
+    def dense(self) -> DenseScores | None:
+        """The scores at each position; None if the network doesn't segment its input."""
+        return self.found_dense if isinstance(self.found_dense, DenseScores) else None
+
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
-        """Returns the probability that belongs to the logit of a class.
+        """Returns the probability that belongs to the logit of a class, or the value.
 
         Args:
             targets: (N, classes) float32, one-hot; further columns are ignored.
 
         Returns:
-            (N,) float32 in [0, 1], after sigmoid if the network ends in one, else after softmax.
+            (N,) float32: in [0, 1], after softmax or sigmoid; for regression, the value.
         """
-        is_sigmoid = self.activation == "Sigmoid" or self.logits.shape[-1] == 1
-        to_probabilities = tf.sigmoid if is_sigmoid else tf.nn.softmax
         if targets.shape.rank == 2:
             targets = targets[:, : length_of(self.logits, -1)]
+        if self.task == REGRESSION and self.activation is None:
+            to_probabilities = tf.identity
+        else:
+            to_probabilities = tf.sigmoid if self.is_independent else tf.nn.softmax
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether each logit determines its own probability, as sigmoid does."""
+        is_sigmoid = self.activation == "Sigmoid" or self.task in (BINARY, MULTILABEL)
+        return is_sigmoid or self.logits.shape[-1] == 1
 
     def grid(self, path: str) -> Grid | NoGrid:
         """Returns a layer's output as feature maps, or why it has none.
@@ -198,6 +221,7 @@ def trace_forward(
     network: Network,
     inputs: tf.Tensor,
     usual_size: tuple[int, ...] | None = None,
+    task: str = CLASSIFICATION,
     *,
     others: Mapping[str, tf.Tensor] | None = None,
     region: tf.Tensor | None = None,
@@ -209,6 +233,7 @@ def trace_forward(
         inputs: A symbolic tensor that it accepts.
         usual_size: The size of an input, without batch and channels, if any is accepted; None
             for 224 in each direction.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
         others: The network's other inputs by name, each (N, ...) float32.
         region: For segmentation, (N, height, width) float32 in [0, 1], the region whose scores
             are summed in each input; negative to sum each class where it is predicted, as for
@@ -222,7 +247,8 @@ def trace_forward(
     if may_be_dense(inputs, recording.outputs):
         return _segmented(inputs, recording, usual_size, region)
     outputs, activation = recording.outputs, None
-    logits = tf.cast(outputs, tf.float32)
+    values = tf.cast(outputs, tf.float32)
+    logits = values
     tensor = outputs
     while tensor.op.type in _TRANSPARENT_OPS:
         tensor = tensor.op.inputs[0]
@@ -230,16 +256,25 @@ def trace_forward(
         activation = tensor.op.type
         logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
         logits.set_shape(outputs.shape)
-    if logits.shape[-1] == 1:
+    probabilities = values
+    if logits.shape[-1] == 1 and task != REGRESSION:
         logits = tf.concat([-logits, logits], axis=-1)
-        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[:, 1:])
+        positive = values if activation else tf.sigmoid(logits[:, 1:])
         probabilities = tf.concat([1 - positive, positive], axis=-1)
-    elif activation is None:
-        probabilities = tf.nn.softmax(logits)
-    else:
-        probabilities = tf.cast(outputs, tf.float32)
-    outputs_by_path = recording.layer_outputs
-    return ForwardPass(inputs, logits, probabilities, activation, outputs_by_path, usual_size)
+        task = BINARY if task == CLASSIFICATION else task
+    elif activation is None and task != REGRESSION:
+        probabilities = tf.sigmoid(logits) if task == MULTILABEL else tf.nn.softmax(logits)
+    return ForwardPass(
+        inputs,
+        logits,
+        probabilities,
+        activation,
+        tensor.op.type,
+        outputs.shape[-1],
+        task,
+        recording.layer_outputs,
+        usual_size,
+    )
 
 
 def _segmented(
@@ -248,19 +283,30 @@ def _segmented(
     usual_size: tuple[int, ...],
     region: tf.Tensor | None,
 ) -> ForwardPass:
-    """Reads the output of a network as scores at each position, if it has any."""
+    """Reads the output of a network as scores at each position, if its positions are known."""
     outputs, layer_outputs = recording.outputs, recording.layer_outputs
-    raw, activation = before_activation(outputs)
+    raw, activation, last = before_activation(outputs)
     grids = GridTrace(inputs, raw, list(layer_outputs.values()), usual_size)
     dense = dense_scores(outputs, raw, activation, grids, region)
     if isinstance(dense, NoGrid):
         logits = tf.cast(raw, tf.float32)
         values = tf.cast(outputs, tf.float32) if activation else tf.nn.softmax(logits)
-        return ForwardPass(
-            inputs, logits, values, activation, layer_outputs, usual_size, traced=grids
-        )
-    sums, shares = dense.sums(), dense.shares()
-    return ForwardPass(inputs, sums, shares, activation, layer_outputs, usual_size, dense, grids)
+        units = outputs.shape[-1]
+    else:
+        logits, values, units = dense.sums(), dense.shares(), dense.units
+    return ForwardPass(
+        inputs,
+        logits,
+        values,
+        activation,
+        last,
+        units,
+        SEGMENTATION,
+        layer_outputs,
+        usual_size,
+        dense,
+        grids,
+    )
 
 
 def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.Tensor:
