@@ -20,6 +20,8 @@ from gradcam_cli.pictures.preparing import InputShape
 
 T = TypeVar("T")
 
+# In the usual data sets: PASCAL VOC, Cityscapes, CamVid, COCO-Stuff.
+_BACKGROUND = frozenset({"background", "bg", "void", "unlabeled", "unlabelled", "ignore"})
 _SCORES = {
     "Softmax": "the input of the final softmax",
     "Sigmoid": "the input of the final sigmoid",
@@ -63,7 +65,21 @@ class Classifier:
     task: str = CLASSIFICATION
     task_reason: str = ""
     task_doubt: str = ""
+    is_mask: bool = False
     conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def segments(self) -> bool:
+        """Whether the network gives scores at each position of a picture."""
+        return self.task == SEGMENTATION
+
+    @property
+    def background(self) -> list[int]:
+        """The classes that stand for the rest of a picture, which nobody looks for."""
+        if self.is_mask:
+            return [0]
+        names = [self.labels.name(index) for index in range(len(self.labels))]
+        return [index for index, name in enumerate(names) if name.casefold() in _BACKGROUND]
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -97,6 +113,9 @@ class Classifier:
 
     def describe_score(self) -> str:
         """Describes in a few words which class score is explained."""
+        if self.segments:
+            what = _SCORES[self._activation()]
+            return f"the sum of {what} over the region where the class is predicted"
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:

@@ -17,7 +17,6 @@ from gradcam_cli.networks.tasks import (
 
 # Final operations for values that are positive or have limits. No classifier ends in one.
 _OF_VALUES = operation_names("Relu", "Relu6", "LeakyRelu", "Elu", "Softplus", "Exp", "Tanh", "Abs")
-_DENSE_RANK = 4
 
 
 @dataclass(frozen=True)
@@ -98,4 +97,4 @@ def _check(forward: ForwardPass, asked: str) -> None:
 
 
 def _is_dense(forward: ForwardPass) -> bool:
-    return forward.logits.shape.rank == _DENSE_RANK
+    return forward.task == SEGMENTATION
