@@ -15,6 +15,7 @@ from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.layers import choose_tap, feature_grid, why_default
+from gradcam_cli.networks.tasks import REGRESSION
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -152,8 +153,13 @@ class TracedMaps:
 
 
 def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
-    # Ranked by probability, like the predictions; of equal ones the first class comes first.
-    _, ranking = tf.math.top_k(forward.probabilities, tf.shape(forward.logits)[-1])
+    # Ranked like the predictions: by probability, of equal ones the first class first; the outputs
+    # of a regression by their index.
+    classes = tf.shape(forward.logits)[-1]
+    if forward.task == REGRESSION:
+        ranking = tf.repeat(tf.range(classes)[None], tf.shape(targets)[0], axis=0)
+    else:
+        _, ranking = tf.math.top_k(forward.probabilities, classes)
     ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
     return tf.where(targets < 0, ranked, targets)
 

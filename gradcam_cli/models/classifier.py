@@ -92,8 +92,18 @@ class Classifier:
         """
         return replace(self, network=fold(self.network, taps))
 
+    @property
+    def described_task(self) -> str:
+        """The task with its reason: "regression (trained with mean_squared_error)"."""
+        return f"{self.task} ({self.task_reason or 'the outputs end in softmax'})"
+
+    @property
+    def warning(self) -> str:
+        """A warning if the results may be meaningless because the task may be wrong, else ""."""
+        return f"{self.name}: {self.task_doubt}" if self.task_doubt else ""
+
     def describe_score(self) -> str:
-        """Describes in a few words which class score is explained."""
+        """Describes in a few words which score is explained."""
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:

@@ -226,6 +226,9 @@ def trace_forward(
         activation = tensor.op.type
         logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
         logits.set_shape(outputs.shape)
+    if activation == "Softmax" and task == REGRESSION:
+        # Its outputs are probabilities, whatever the loss.
+        task = CLASSIFICATION
     probabilities = values
     if logits.shape[-1] == 1 and task != REGRESSION:
         logits = tf.concat([-logits, logits], axis=-1)
