@@ -181,7 +181,9 @@ class Explainer:
         if self._runs is not None:
             self._runs.interrupt()
 
-    def explain(self, inputs: np.ndarray, targets: np.ndarray) -> Explanation:
+    def explain(
+        self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None = None
+    ) -> Explanation:
         """Explains a batch.
 
         Args:
@@ -189,56 +191,68 @@ class Explainer:
                 network's own preprocessing.
             targets: (N, M) int, M classes for each input: an index, or -1 for the most
                 probable class, -2 for the second, and so on.
+            conditions: (N, values) float32, a row for each input as `Classifier.conditions`
+                arranges it; None if the classifier takes nothing beside the picture.
 
         Returns:
             Probabilities, resolved targets and maps, as NumPy arrays.
         """
         inputs = np.asarray(inputs, np.float32)
-        probabilities, resolved, *maps = self._call(inputs, np.asarray(targets, np.int32))
+        targets = np.asarray(targets, np.int32)
+        probabilities, resolved, *maps = self._call(inputs, targets, conditions)
         if maps and not self._smoothing:
             return Explanation(probabilities, resolved, maps[0])
         tensor = tf.constant(inputs)
         if self._smoothing:
-            found = smooth(lambda changed: self._maps_of(changed, resolved), tensor)
+            found = smooth(lambda changed: self._maps_of(changed, resolved, conditions), tensor)
         else:
-            found = self._maps_of(tensor, resolved)
+            found = self._maps_of(tensor, resolved, conditions)
         return Explanation(probabilities, resolved, np.asarray(found))
 
-    def classify(self, inputs: np.ndarray) -> np.ndarray:
+    def classify(self, inputs: np.ndarray, conditions: np.ndarray | None = None) -> np.ndarray:
         """Gives the probabilities of all classes.
 
         Args:
             inputs: (N, height, width, channels), as for `explain`.
+            conditions: As for `explain`.
 
         Returns:
             (N, classes) float32 in [0, 1].
         """
         top = np.full((len(inputs), 1), TOP_CLASS, np.int32)
-        return self._call(np.asarray(inputs, np.float32), top)[0]
+        return self._call(np.asarray(inputs, np.float32), top, conditions)[0]
 
-    def _maps_of(self, inputs: tf.Tensor, targets: np.ndarray) -> tf.Tensor:
+    def _maps_of(
+        self, inputs: tf.Tensor, targets: np.ndarray, conditions: np.ndarray | None
+    ) -> tf.Tensor:
         if self._runs is None:
-            return tf.constant(self._call(inputs.numpy(), targets)[2])
+            return tf.constant(self._call(inputs.numpy(), targets, conditions)[2])
         copies = smoothing_runs(inputs) if self._smoothing else 1
-        return self._runs(inputs, targets, self.progress or ignore_progress, copies)
+        progress = self.progress or ignore_progress
+        return self._runs(inputs, targets, progress, copies, conditions)
 
-    def _call(self, inputs: np.ndarray, targets: np.ndarray) -> Sequence[np.ndarray]:
+    def _call(
+        self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
+    ) -> Sequence[np.ndarray]:
         number = targets.shape[1]
         with self._lock:
             if number not in self._functions:
                 self._functions[number], _ = self._trace(number)
             function = self._functions[number]
-        return function(inputs, targets)
+        return function(inputs, targets, *([] if conditions is None else [conditions]))
 
     def _trace(self, targets: int) -> tuple[TracedFunction, TracedFacts]:
         def trace(*tensors: tf.Tensor) -> tuple[Sequence[tf.Tensor], dict[str, Any]]:
             outputs, facts = self._maps.trace(*tensors)
             return outputs, asdict(facts)
 
-        signature = (
+        signature = [
             tf.TensorSpec((None, *self.classifier.input_shape), tf.float32),
             tf.TensorSpec((None, targets), tf.int32),
-        )
+        ]
+        if self.classifier.conditions.parts:
+            length = self.classifier.conditions.length
+            signature.append(tf.TensorSpec((None, length), tf.float32))
         code = describe_code(self.method)
         description = None
         if code is not None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import Progress
-from gradcam_cli.cam.traced_maps import TracedFacts, TracedMaps
+from gradcam_cli.cam.traced_maps import TracedFacts, TracedMaps, with_conditions
 
 
 class RepeatedRuns:
@@ -33,7 +33,12 @@ class RepeatedRuns:
         self._functions: dict[str, MapFunction] = {}
 
     def __call__(
-        self, inputs: tf.Tensor, targets: np.ndarray, progress: Progress, copies: int = 1
+        self,
+        inputs: tf.Tensor,
+        targets: np.ndarray,
+        progress: Progress,
+        copies: int = 1,
+        conditions: np.ndarray | None = None,
     ) -> tf.Tensor:
         """Computes the maps of a batch.
 
@@ -43,6 +48,8 @@ class RepeatedRuns:
             progress: Called with the number of runs since the last call and the number of
                 runs for all classes, layers and copies.
             copies: The number of batches of this size that the reported total includes.
+            conditions: (N, values) float32, what the network takes beside the pictures; None if
+                it takes nothing else.
 
         Returns:
             (N, M, rows, columns) float32 in [0, 1].
@@ -51,6 +58,7 @@ class RepeatedRuns:
             CancelledError: `interrupt` was called.
         """
         facts = self._facts
+        rows = None if conditions is None else tf.constant(conditions)
         calls = len(facts.paths) * targets.shape[1] * copies
 
         def count(done: int, total: int) -> None:
@@ -61,7 +69,8 @@ class RepeatedRuns:
         maps = []
         for number in range(targets.shape[1]):
             one_hot = tf.one_hot(targets[:, number], facts.classes)
-            of_layers = [self._function(path)(inputs, one_hot, count) for path in facts.paths]
+            complete = with_conditions(one_hot, rows)
+            of_layers = [self._function(path)(inputs, complete, count) for path in facts.paths]
             maps.append(self._maps.combine(of_layers, inputs, facts))
         return tf.stack(maps, axis=1)
 
@@ -85,12 +94,13 @@ class RepeatedRuns:
     def _function(self, path: str) -> MapFunction:
         with self._lock:
             if path not in self._functions:
+                further = self._maps.classifier.conditions.length
                 self._functions[path] = MapFunction(
                     self._maps.method,
                     self._maps.score,
                     path,
                     self._maps.classifier.input_shape,
-                    (self._facts.classes,),
+                    (None if further is None else self._facts.classes + further,),
                     self._batch_size,
                 )
             return self._functions[path]

@@ -67,7 +67,7 @@ class TracedMaps:
     fusion: str
 
     def trace(
-        self, inputs: tf.Tensor, targets: tf.Tensor
+        self, inputs: tf.Tensor, targets: tf.Tensor, conditions: tf.Tensor | None = None
     ) -> tuple[Sequence[tf.Tensor], TracedFacts]:
         """Adds the network and its maps to the graph that is being traced.
 
@@ -75,6 +75,8 @@ class TracedMaps:
             inputs: (N, height, width, channels) float32 in [0, 255].
             targets: (N, M) int32, class indices; -1 for the most probable class, -2 for the
                 second, and so on.
+            conditions: (N, values) float32, what the network takes beside the pictures; None if
+                it takes nothing else.
 
         Returns:
             Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
@@ -85,7 +87,7 @@ class TracedMaps:
             UnknownLayerError: The network has no such layer.
             UnusableLayerError: The layer's output isn't a feature map.
         """
-        forward = self.classifier.trace(inputs)
+        forward = self.classifier.trace(inputs, conditions)
         network = self.classifier.network
         multiplies = self.info.multiplies_cells
         paths = [
@@ -108,21 +110,38 @@ class TracedMaps:
         targets = _resolve(targets, forward)
         if not isinstance(self.method, InGraphMethod):
             return (forward.probabilities, targets), facts
+
+        def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+            return self.score(inputs, with_conditions(one_hot, conditions))
+
         maps = []
         for number in range(length_of(targets, 1)):
             one_hot = tf.one_hot(targets[:, number], facts.classes)
             scores = _class_scores(forward, one_hot)
             of_layers = [
-                self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, self.score))
+                self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, score))
                 for path in paths
             ]
             maps.append(self.combine(of_layers, inputs, facts))
         return (forward.probabilities, targets, tf.stack(maps, axis=1)), facts
 
     def score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
-        """Runs the network once more, for one-hot targets (N, classes)."""
-        forward = self.classifier.trace(inputs)
-        return forward, _class_scores(forward, targets)
+        """Runs the network once more.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            targets: (N, classes) float32, one-hot, followed by the conditions of each input if
+                there are any; see `with_conditions`.
+
+        Returns:
+            The pass and the scores, (N,) float32.
+        """
+        if not self.classifier.conditions.parts:
+            forward = self.classifier.trace(inputs)
+            return forward, _class_scores(forward, targets)
+        classes = len(self.classifier.labels)
+        forward = self.classifier.trace(inputs, targets[:, classes:])
+        return forward, _class_scores(forward, targets[:, :classes])
 
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
@@ -150,6 +169,16 @@ class TracedMaps:
                 for maps, pitch in zip(scaled, facts.pitches, strict=True)
             ]
         return fuse(scaled, self.fusion)
+
+
+def with_conditions(targets: tf.Tensor, conditions: tf.Tensor | None) -> tf.Tensor:
+    """Puts targets and conditions side by side, so that methods repeat both together.
+
+    Args:
+        targets: (N, classes) float32, one-hot.
+        conditions: (N, values) float32; None if there are none.
+    """
+    return targets if conditions is None else tf.concat([targets, conditions], axis=-1)
 
 
 def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:

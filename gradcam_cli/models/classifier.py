@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import tensorflow as tf
 
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
@@ -47,6 +48,7 @@ class Classifier:
         task_reason: Why it is this task; empty for the plain case, a classifier that ends in
             softmax.
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
+        conditions: What it takes beside the picture, such as the values of other inputs.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Classifier:
     task: str = CLASSIFICATION
     task_reason: str = ""
     task_doubt: str = ""
+    conditions: Conditions = field(default_factory=Conditions)
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -117,21 +120,26 @@ class Classifier:
         """Traces the network for an input of its own size, and inspects the pass."""
         seen: list[T] = []
 
-        def trace(inputs: tf.Tensor) -> tf.Tensor:
-            forward = self.trace(inputs)
+        def trace(*tensors: tf.Tensor) -> tf.Tensor:
+            forward = self.trace(*tensors)
             seen.append(see(forward))
             return forward.logits
 
         size = self.input_for("squash").size[::-1]
-        signature = tf.TensorSpec((None, *size, self.channels), tf.float32)
-        tf.function(trace, autograph=False).get_concrete_function(signature)
+        signature = [tf.TensorSpec((None, *size, self.channels), tf.float32)]
+        if self.conditions.parts:
+            signature.append(tf.TensorSpec((None, self.conditions.length), tf.float32))
+        tf.function(trace, autograph=False).get_concrete_function(*signature)
         return seen[0]
 
-    def trace(self, inputs: tf.Tensor) -> ForwardPass:
+    def trace(self, inputs: tf.Tensor, conditions: tf.Tensor | None = None) -> ForwardPass:
         """Runs the preprocessing and the network in the graph that is being traced.
 
         Args:
             inputs: (N, height, width, channels) float32 in [0, 255].
+            conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
-        inputs = self.preprocess(inputs)
-        return trace_forward(self.network, inputs, self.input_size, self.task)
+        others = None if conditions is None else self.conditions.split(conditions, inputs)
+        return trace_forward(
+            self.network, self.preprocess(inputs), self.input_size, self.task, others=others
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 import tensorflow as tf
@@ -62,6 +62,6 @@ class DeferredNetwork:
         """Its layers; a layer comes before the layers nested in it."""
         return self.built.nodes
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network for inference, inside a graph, and records it."""
-        return self.built.record(inputs)
+        return self.built.record(inputs, others)

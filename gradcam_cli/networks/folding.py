@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -52,10 +52,10 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
 class _FoldedNetwork(MergedNetwork):
     is_constant = True
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Calls the model with constants in place of its variables, and records it."""
         with tf.init_scope():
             weights = [variable.numpy() for variable in self.model.variables]
         constants = zip(self.model.variables, map(tf.constant, weights), strict=True)
         with keras.StatelessScope(state_mapping=list(constants)):
-            return super().record(inputs)
+            return super().record(inputs, others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -83,11 +83,12 @@ class Network(Protocol):
     def nodes(self) -> Sequence[LayerNode]:
         """Its layers; a layer comes before the layers nested in it."""
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network for inference, inside a graph, and records it.
 
         Args:
             inputs: (N, height, width, channels) float32, as the network takes them.
+            others: Its other inputs by name, each (N, ...) float32; None if it has only one.
         """
 
 
@@ -129,7 +130,7 @@ class ForwardPass:
         """Returns the probability that belongs to the logit of a class, or the value.
 
         Args:
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, one-hot; further columns are ignored.
 
         Returns:
             (N,) float32: in [0, 1], after softmax or sigmoid; for regression, the value.
@@ -138,6 +139,8 @@ class ForwardPass:
             to_probabilities = tf.identity
         else:
             to_probabilities = tf.sigmoid if self.is_independent else tf.nn.softmax
+        if targets.shape.rank == 2:
+            targets = targets[:, : length_of(self.logits, -1)]
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
 
@@ -202,6 +205,8 @@ def trace_forward(
     inputs: tf.Tensor,
     usual_size: tuple[int, ...] | None = None,
     task: str = CLASSIFICATION,
+    *,
+    others: Mapping[str, tf.Tensor] | None = None,
 ) -> ForwardPass:
     """Runs a network for inference inside a graph, and finds its logits.
 
@@ -211,11 +216,12 @@ def trace_forward(
         usual_size: The size of an input, without batch and channels, if any is accepted; None
             for 224 in each direction.
         task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
+        others: The network's other inputs by name, each (N, ...) float32.
 
     Returns:
         The tensors of this pass. The network isn't changed.
     """
-    recording = network.record(inputs)
+    recording = network.record(inputs, others) if others else network.record(inputs)
     outputs, activation = recording.outputs, None
     values = tf.cast(outputs, tf.float32)
     logits = values

@@ -7,7 +7,7 @@ whatever was called was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +123,12 @@ class KerasNetwork:
             for path, layer in walk_layers(self.model)
         ]
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Calls the model for inference in a graph and records its layers' outputs.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            others: The model's other inputs by name, each (N, ...) float32.
 
         Raises:
             UsageError: The model has several outputs and none was named, or none has the name.
@@ -143,7 +147,7 @@ class KerasNetwork:
             channels_last_operations(),
             intercepted_calls([(self.model, noted), *self._recorders(layer_outputs)]),
         ):
-            outputs = self.model(self._packed(inputs), training=False)
+            outputs = self.model(self._packed(inputs, others or {}), training=False)
         if not called:
             raise UnsupportedModelError(
                 f"{self.name}: this version of Keras calls layers in an unsupported way; check "
@@ -154,13 +158,18 @@ class KerasNetwork:
             return Recording(choose_output(named, self.output), layer_outputs)
         return Recording(next(iter(named.values())), layer_outputs)
 
-    def _packed(self, inputs: tf.Tensor) -> Any:
-        """Packs the input into the structure that the model was made with."""
+    def _packed(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor]) -> Any:
+        """Packs the inputs into the structure that the model was made with."""
         try:
             structure = self.model.input
         except (AttributeError, ValueError):
             return inputs
-        return tf.nest.map_structure(lambda _: inputs, structure)
+
+        def tensor_for(symbolic: Any) -> tf.Tensor:
+            other = others.get(symbolic.name.partition(":")[0])
+            return inputs if other is None else tf.cast(other, symbolic.dtype)
+
+        return tf.nest.map_structure(tensor_for, structure)
 
     def _named(self, outputs: Any) -> dict[str, tf.Tensor]:
         if isinstance(outputs, dict):

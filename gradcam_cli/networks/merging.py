@@ -8,7 +8,7 @@ between runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -52,10 +52,10 @@ class MergedNetwork(KerasNetwork):
         self._taps = None if taps is None else {tap.rpartition("/")[2] for tap in taps}
         self._merges_biases = merges_biases
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Calls the model with merged weights, and records it; see `KerasNetwork.record`."""
         with intercepted_calls(self._interceptors()):
-            return super().record(inputs)
+            return super().record(inputs, others)
 
     def _interceptors(self) -> Iterator[tuple[keras.Layer, Interceptor]]:
         if self._taps is None:

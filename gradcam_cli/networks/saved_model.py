@@ -7,7 +7,7 @@ constants. Operations that share a name scope, like those of one layer, count as
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -92,7 +92,7 @@ class GraphNetwork:
             for index, (path, (kind, _)) in enumerate(self._scopes.items())
         ]
 
-    def record(self, inputs: tf.Tensor) -> Recording:
+    def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Imports the graph into the one that is being traced.
 
         Raises:
@@ -102,8 +102,12 @@ class GraphNetwork:
         if self._channels_first:
             inputs = with_channels_first(inputs)
         wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]
+        fed = {
+            self._input: inputs,
+            **{f"{name}:0": value for name, value in (others or {}).items()},
+        }
         tensors = tf.graph_util.import_graph_def(
-            with_overrides(self._graph_def), {self._input: inputs}, wanted, name=_PREFIX
+            with_overrides(self._graph_def), fed, wanted, name=_PREFIX
         )
         outputs = dict(zip(self._outputs, tensors[: len(self._outputs)], strict=True))
         layer_outputs = dict(zip(self._scopes, tensors[len(self._outputs) :], strict=True))

@@ -1,0 +1,82 @@
+"""What a network takes beside one picture: the values of its other inputs, or a region.
+
+Such values belong to one picture, like its target class. Methods that change or copy an input
+must repeat both. So both travel together, as one row of numbers for each input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One value or array that belongs to each input.
+
+    Attributes:
+        name: Its name, unique among the conditions.
+        shape: The shape for one input. None stands for the rows (the first time) and the columns
+            (the second time) of the input.
+    """
+
+    name: str
+    shape: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The arrangement of all conditions of an input in one row.
+
+    Attributes:
+        parts: The conditions, in order.
+    """
+
+    parts: tuple[Condition, ...] = ()
+
+    @property
+    def length(self) -> int | None:
+        """The number of values in a row; None if it depends on the size of the input."""
+        lengths = [length for part in self.parts for length in part.shape]
+        if None in lengths:
+            return None
+        return sum(prod(length or 0 for length in part.shape) for part in self.parts)
+
+    def pack(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Arranges the conditions of one input in a row.
+
+        Args:
+            values: An array for each condition, by name, in its shape.
+
+        Returns:
+            (values,) float32.
+        """
+        rows = [np.asarray(values[part.name], np.float32).ravel() for part in self.parts]
+        return np.concatenate(rows) if rows else np.zeros(0, np.float32)
+
+    def split(self, rows: tf.Tensor, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Takes the rows of a batch apart, in a graph.
+
+        Args:
+            rows: (N, values) float32.
+            inputs: (N, height, width, channels), the inputs to which the rows belong.
+
+        Returns:
+            For each condition (N, ...) float32, by name.
+        """
+        sizes = tf.shape(inputs)
+        found: dict[str, tf.Tensor] = {}
+        start: int | tf.Tensor = 0
+        for part in self.parts:
+            axes = iter((1, 2))
+            shape = [sizes[next(axes)] if length is None else length for length in part.shape]
+            end = start + tf.reduce_prod(tf.stack([1, *shape]))
+            values = tf.reshape(rows[:, start:end], tf.stack([-1, *shape]))
+            values.set_shape((None, *part.shape))
+            found[part.name] = values
+            start = end
+        return found
