@@ -27,11 +27,13 @@ from gradcam_cli.errors import (
     UsageError,
     suggestion,
 )
+from gradcam_cli.models.task_detection import trained_task
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.layers import default_tap, feature_grid
 from gradcam_cli.networks.merging import MergedNetwork
 from gradcam_cli.networks.streams import Streams
+from gradcam_cli.networks.tasks import CLASSIFICATION, REGRESSION
 
 _ALL = 2**62
 # Their class names occur in transformers.
@@ -76,10 +78,12 @@ class GradCAM:
                 last); None for the score before a final softmax or sigmoid.
             batch_size: The number of inputs per batch; None for all at once.
             operator: Computes one score from an output. "classification" and "regression" sum
-                outputs times targets. "semantic segmentation" averages outputs times targets
+                outputs times targets; the second takes a linear output for a value, not for the
+                score of two classes. "semantic segmentation" averages outputs times targets
                 over the positions where targets aren't zero. A function takes the model,
                 inputs and targets, returns (N,), and must call the model exactly once. None
-                means "classification".
+                means "regression" if the model was compiled with a loss of values, such as
+                the mean squared error, else "classification".
             conv_layer: The layer whose feature maps are explained, by name, path or index.
                 None means the last layer that has filters or, in a transformer, the default
                 layer of the command line. (In other networks, the command line takes the
@@ -113,6 +117,7 @@ class GradCAM:
         self._output_path = None if output_layer is None else _find_layer(model, output_layer)[0]
         self._operator = _find_operator(operator)
         self._has_own_operator = callable(operator)
+        self._wanted_task = REGRESSION if operator == "regression" else None
         self._scale = scale
         self._smoothing = smoothing
         self._progress = progress or ignore_progress
@@ -135,6 +140,13 @@ class GradCAM:
             return _find_layer(self.model, self._wanted_layer)
         multiplies = find_method(self.method).multiplies_cells
         return _find_default_layer(self.model, self._network, after_normalization=multiplies)
+
+    @cached_property
+    def _task(self) -> str | None:
+        """What the outputs mean; None if nothing but their activation says so."""
+        if self._wanted_task is not None or self._output_path is not None:
+            return self._wanted_task
+        return None if self._has_own_operator else trained_task(self.model)
 
     @cached_property
     def _merged_network(self) -> KerasNetwork:
@@ -160,7 +172,9 @@ class GradCAM:
             inputs: (N, ..., channels) as the model takes them, of any numeric dtype; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
-                whatever the operator expects. Omit them with a dataset, which contains them.
+                whatever the operator expects. For a regression (N, outputs): 1 explains what
+                raises an output, -1 what lowers it. Omit them with a dataset, which contains
+                them.
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
@@ -262,9 +276,20 @@ class GradCAM:
 
         def run(inputs: tf.Tensor) -> tf.Tensor:
             forward = self._forward(inputs)
+            if forward.task == REGRESSION and forward.logits.shape[-1] != targets.shape[-1]:
+                raise UsageError(
+                    f"{self.model.name} is a regression with {forward.logits.shape[-1]} outputs, "
+                    f"but the targets have {targets.shape[-1]}"
+                )
             if forward.logits.shape[-1] == 2 and targets.shape[-1] == 1:
-                # `logits` holds a single sigmoid unit as two classes: its opposite, then it.
-                forward = replace(forward, logits=forward.logits[:, 1:])
+                # `logits` holds a single unit as two classes: its opposite, then it. A linear
+                # one counts as a value, as on the command line.
+                is_value = forward.activation is None and self._task is None
+                forward = replace(
+                    forward,
+                    logits=forward.logits[:, 1:],
+                    task=REGRESSION if is_value else forward.task,
+                )
             passes.append(forward)
             return forward.logits
 
@@ -272,7 +297,7 @@ class GradCAM:
         return passes[-1], tf.cast(scores, tf.float32)
 
     def _forward(self, inputs: tf.Tensor) -> ForwardPass:
-        forward = trace_forward(self._merged_network, inputs)
+        forward = trace_forward(self._merged_network, inputs, task=self._task or CLASSIFICATION)
         if self._output_path is None:
             return forward
         output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,7 +44,8 @@ class ImageExplanation:
             the network saw.
         position: The left and top edge of that region, in pixels.
         target: The explained class.
-        predictions: The most probable classes, most probable first.
+        predictions: The most probable classes, most probable first, or the first outputs of a
+            regression.
         title: A title with class, method, model and layer.
         source: The file of the picture; None if it was in memory.
         colormap: The name of a Matplotlib colormap.
@@ -108,10 +110,10 @@ class ImageExplanation:
         target, detail = self.target, self.made_by
         if not self.has_evidence:
             detail = f"No positive evidence for this class. {detail}"
-        return encode_picture(add_caption(self.overlay, target.name, target.percent, detail))
+        return encode_picture(add_caption(self.overlay, target.name, target.text, detail))
 
     def __repr__(self) -> str:
-        return f"<{self.title}, {self.target.probability:.1%}>"
+        return f"<{self.title}, {self.target.text}>"
 
 
 def explain_image(
@@ -121,6 +123,7 @@ def explain_image(
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
+    task: str | None = None,
     layer: str | int | Sequence[str | int] | None = None,
     method: str = DEFAULT_METHOD,
     fusion: str = "mean",
@@ -135,11 +138,14 @@ def explain_image(
     Args:
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
-            probable.
+            probable or, for regression, the first output.
         model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
         preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
+        task: What the outputs mean, as for ``--task``: "classification", "binary", "regression",
+            "multilabel" or "segmentation"; None to find it out from the loss of the model, or from
+            its final activation.
         layer: The name, path or index of a layer; None for the last one with spatial output.
             The maps of several layers are fused.
         method: A name that ``gradcam methods`` lists.
@@ -167,9 +173,11 @@ def explain_image(
         source = to_path(image)
         picture = read_picture(source)
     explainer = find_explainer(
-        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing
+        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing, task=task
     )
     classifier = explainer.classifier
+    if classifier.warning:
+        warnings.warn(classifier.warning, stacklevel=2)
     index = TOP_CLASS if target is None else classifier.labels.find(str(target))
     prepared = classifier.input_for(fit).prepare(picture)
     explanation = explainer.explain(prepared.inputs[None], np.array([[index]], np.int32))

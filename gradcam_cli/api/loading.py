@@ -11,14 +11,14 @@ from typing import Any
 import keras
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.hub import find_preparation
-from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
+from gradcam_cli.models.task_detection import task_evidence
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 _KEPT = 4
@@ -58,6 +58,7 @@ def find_explainer(
     *,
     fusion: str,
     smoothing: bool,
+    task: str | None = None,
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
 
@@ -69,6 +70,7 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
+        task: What the outputs mean, as for ``--task``; None to find it out.
 
     Raises:
         GradcamError: The model can't be loaded, or the layer can't be explained.
@@ -84,6 +86,7 @@ def find_explainer(
             method,
             fusion,
             smoothing,
+            task,
         )
 
 
@@ -96,24 +99,36 @@ def _make_explainer(
     method: str,
     fusion: str,
     smoothing: bool,
+    task: str | None,
 ) -> Explainer:
-    classifier = (
-        model if isinstance(model, Classifier) else _make_classifier(model, labels, preprocess)
-    )
+    if isinstance(model, Classifier):
+        if task not in (None, model.task):
+            raise UsageError(f"the classifier was made for {model.task}; load it with the task")
+        classifier = model
+    else:
+        classifier = _make_classifier(model, labels, preprocess, task)
     return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
 
 
 @lru_cache(maxsize=_KEPT)
 def _make_classifier(
-    model: str | keras.Model, labels: tuple[str, ...] | None, preprocess: str | None
+    model: str | keras.Model,
+    labels: tuple[str, ...] | None,
+    preprocess: str | None,
+    task: str | None,
 ) -> Classifier:
     if isinstance(model, str):
-        classifier = load_classifier(ModelOptions(model, preprocess=preprocess))
+        classifier = load_classifier(ModelOptions(model, preprocess=preprocess, task=task))
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
         classifier = inspect_network(
-            model.name, KerasNetwork(model), preprocess=chosen, stored=find_preparation(model)
+            model.name,
+            KerasNetwork(model),
+            preprocess=chosen,
+            stored=find_preparation(model),
+            evidence=task_evidence(model),
+            task=task,
         )
     if labels is None:
         return classifier
-    return replace(classifier, labels=Labels([[name] for name in labels]))
+    return replace(classifier, labels=classifier.labels.renamed(labels))

@@ -172,6 +172,8 @@ class Explainer:
             self.classifier.preprocess.description,
             " + ".join(self._facts.cells),
             ", ".join(filter(None, self._facts.reasons)),
+            self.classifier.described_task if self.classifier.task_reason else "",
+            self.classifier.task_doubt,
         )
 
     def take_smaller_steps(self) -> bool:

@@ -26,6 +26,9 @@ class ExplainerFacts:
         preprocessing: The preprocessing of pictures, and why it was chosen.
         cells: A description of the grid of cells of each explained layer.
         reason: Why the layer was chosen; empty if the user chose it.
+        task: What the outputs of the model mean, and why; empty for a classifier that ends in
+            softmax.
+        task_doubt: What to do if that is wrong; empty if the results don't depend on it.
     """
 
     method: str
@@ -36,6 +39,8 @@ class ExplainerFacts:
     preprocessing: str
     cells: str
     reason: str
+    task: str = ""
+    task_doubt: str = ""
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""

@@ -31,9 +31,7 @@ def check_segments(method: str, classifier: Classifier) -> None:
         )
 
 
-def spread(
-    regions: np.ndarray, size: tuple[int, int], pitch: tuple[float, float]
-) -> np.ndarray:
+def spread(regions: np.ndarray, size: tuple[int, int], pitch: tuple[float, float]) -> np.ndarray:
     """Gives each pixel of an input the value of the position of the output in which it lies.
 
     Args:

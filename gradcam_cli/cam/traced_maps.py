@@ -15,6 +15,7 @@ from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.layers import choose_tap, feature_grid, why_default
+from gradcam_cli.networks.tasks import REGRESSION
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -117,7 +118,7 @@ class TracedMaps:
             length_of(forward.logits, -1),
             () if forward.dense is None else forward.dense.grid.pitch,
         )
-        targets = _resolve(targets, self._preferences(forward))
+        targets = _resolve(targets, self._preferences(forward), forward.task)
         found = [forward.probabilities, targets]
         if forward.dense is not None:
             found.append(forward.dense.regions_of(targets))
@@ -200,9 +201,14 @@ def with_conditions(targets: tf.Tensor, conditions: tf.Tensor | None) -> tf.Tens
     return targets if conditions is None else tf.concat([targets, conditions], axis=-1)
 
 
-def _resolve(targets: tf.Tensor, preferences: tf.Tensor) -> tf.Tensor:
-    # Ranked by probability, like the predictions; of equal ones the first class comes first.
-    _, ranking = tf.math.top_k(preferences, tf.shape(preferences)[-1])
+def _resolve(targets: tf.Tensor, preferences: tf.Tensor, task: str) -> tf.Tensor:
+    # Ranked like the predictions: by probability, of equal ones the first class first; the outputs
+    # of a regression by their index.
+    classes = tf.shape(preferences)[-1]
+    if task == REGRESSION:
+        ranking = tf.repeat(tf.range(classes)[None], tf.shape(targets)[0], axis=0)
+    else:
+        _, ranking = tf.math.top_k(preferences, classes)
     ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
     return tf.where(targets < 0, ranked, targets)
 

@@ -95,6 +95,8 @@ def info_record(classifier: Classifier) -> dict[str, Any]:
         "any_size": classifier.any_size,
         "channels": classifier.channels,
         "preprocessing": classifier.preprocess.description,
+        "task": classifier.task,
+        "task_reason": classifier.task_reason,
         "class_score": classifier.describe_score(),
         "default_layer": None
         if default is None

@@ -32,6 +32,8 @@ _PREDICTION = [
     ("name", pa.string()),
     ("wnid", pa.string()),
     ("probability", pa.float64()),
+    ("value", pa.float64()),
+    ("share", pa.float64()),
 ]
 _TARGET = [
     *_PREDICTION,
@@ -196,7 +198,12 @@ def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
         table = pq.read_table(readable(path), columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
-    return table if _KEY in (table.schema.metadata or {}) else None
+    if _KEY not in (table.schema.metadata or {}):
+        return None
+    if columns is None and table.schema != _SCHEMA:
+        # Earlier versions had fewer columns.
+        return pa.Table.from_pylist(table.to_pylist(), _SCHEMA)
+    return table
 
 
 def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[str, Any]:
@@ -222,7 +229,7 @@ def _prediction(prediction: Prediction) -> dict[str, Any]:
         "index": prediction.index,
         "name": prediction.name,
         "wnid": prediction.wnid,
-        "probability": prediction.probability,
+        prediction.quantity: prediction.probability,
     }
 
 

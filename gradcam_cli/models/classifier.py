@@ -14,7 +14,7 @@ from gradcam_cli.networks.conditions import REGION, Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
-from gradcam_cli.networks.tasks import CLASSIFICATION
+from gradcam_cli.networks.tasks import CLASSIFICATION, SEGMENTATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -50,7 +50,9 @@ class Classifier:
         task_reason: Why it is this task; empty for the plain case, a classifier that ends in
             softmax.
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
-        conditions: What it takes beside the picture, such as the values of other inputs.
+        is_mask: Whether it segments with a single channel, whose second class is the foreground.
+        conditions: What it takes beside the picture, such as the values of other inputs, or the
+            region to explain.
     """
 
     name: str
@@ -111,8 +113,18 @@ class Classifier:
         """
         return replace(self, network=fold(self.network, taps))
 
+    @property
+    def described_task(self) -> str:
+        """The task with its reason: "regression (trained with mean_squared_error)"."""
+        return f"{self.task} ({self.task_reason or 'the outputs end in softmax'})"
+
+    @property
+    def warning(self) -> str:
+        """A warning if the results may be meaningless because the task may be wrong, else ""."""
+        return f"{self.name}: {self.task_doubt}" if self.task_doubt else ""
+
     def describe_score(self) -> str:
-        """Describes in a few words which class score is explained."""
+        """Describes in a few words which score is explained."""
         if self.segments:
             what = _SCORES[self._activation()]
             return f"the sum of {what} over the region where the class is predicted"

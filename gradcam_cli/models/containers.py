@@ -7,6 +7,7 @@ content is checked before unpacking: a file of one megabyte can contain gigabyte
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -49,10 +50,13 @@ class StoredArchitecture:
     Attributes:
         config: The architecture, as serialized by Keras.
         keras_version: The version of Keras that wrote it.
+        training: The options of ``compile()``, as JSON; None if the model wasn't compiled, or
+            they can't be read.
     """
 
     config: Any
     keras_version: str
+    training: Any = None
 
 
 def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
@@ -170,8 +174,8 @@ def _read_zip(path: Path) -> StoredArchitecture:
         version = json.loads(archive.read(_METADATA))["keras_version"]
         config = _parse(archive.read(_CONFIG))
         # Keras doesn't read the training configuration either, because of ``compile=False``.
-        config.pop("compile_config", None)
-        return StoredArchitecture(config, str(version))
+        training = config.pop("compile_config", None)
+        return StoredArchitecture(config, str(version), training)
 
 
 def _read_hdf5(path: Path) -> StoredArchitecture:
@@ -183,7 +187,11 @@ def _read_hdf5(path: Path) -> StoredArchitecture:
             )
         config = file.attrs["model_config"]
         version = file.attrs.get("keras_version", "2")
-        return StoredArchitecture(_parse(config), str(version))
+        training = None
+        # The model can be explained without it.
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            training = _parse(file.attrs.get("training_config", "null"))
+        return StoredArchitecture(_parse(config), str(version), training)
 
 
 def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:

@@ -44,13 +44,26 @@ from gradcam_cli.models.preprocessing import (
     detect_preprocessing,
     parse_preprocessing,
 )
-from gradcam_cli.models.task_detection import TaskChoice, choose_task
+from gradcam_cli.models.segmentation import (
+    REGIONS,
+    check_scores,
+    mask_labels,
+    takes_any_size,
+)
+from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
+from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
 from gradcam_cli.networks.forward import USUAL_LENGTH, Network, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
-from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION
+from gradcam_cli.networks.tasks import (
+    BINARY,
+    CLASSIFICATION,
+    PROBABILITY,
+    SEGMENTATION,
+    quantity_of,
+)
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -92,6 +105,7 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             chosen,
             options.labels,
             file.stored,
+            evidence=file.evidence,
             task=options.task,
         )
     if options.output is not None:
@@ -166,6 +180,7 @@ def inspect_network(
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
+    evidence: TaskEvidence | None = None,
     task: str | None = None,
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once.
@@ -178,7 +193,8 @@ def inspect_network(
         preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
         stored: The preprocessing stored with the model.
-        task: What its outputs mean; None to find it out.
+        evidence: What is known about the meaning of its outputs.
+        task: What they mean; None to find it out.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
@@ -194,17 +210,21 @@ def inspect_network(
     if preprocess is None and stored is not None:
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
-    found: list[tuple[TaskChoice, int, Preprocessing]] = []
+    found: list[tuple[TaskChoice, int, bool, Preprocessing]] = []
 
     def trace(inputs: tf.Tensor) -> tf.Tensor:
         forward = trace_forward(network, inputs)
         names = (node.path.rpartition("/")[2] for node in network.nodes)
         has_lambda = any(node.kind == "Lambda" for node in network.nodes)
-        choice = choose_task(forward, task)
+        choice = choose_task(path, forward, evidence or TaskEvidence(), task)
+        is_mask = choice.task == SEGMENTATION and forward.units == 1
+        if choice.task == SEGMENTATION:
+            check_scores(path, forward, is_sure=choice.is_sure)
         found.append(
             (
                 choice,
-                2 if choice.task == BINARY else forward.units or 0,
+                2 if choice.task == BINARY or is_mask else forward.units or 0,
+                is_mask,
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )
@@ -212,15 +232,21 @@ def inspect_network(
 
     signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
     tf.function(trace, autograph=False).get_concrete_function(signature)
-    ((choice, classes, detected),) = found
+    ((choice, classes, is_mask, detected),) = found
+    segments = choice.task == SEGMENTATION
+    if any_size and segments:
+        any_size = takes_any_size(network, channels)
     if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
         )
+    quantity = quantity_of(choice.task)
     if labels is not None:
-        names = read_labels(labels, classes)
+        names = read_labels(labels, classes, quantity)
+    elif classes == IMAGENET_CLASSES and quantity == PROBABILITY:
+        names = imagenet_labels()
     else:
-        names = imagenet_labels() if classes == IMAGENET_CLASSES else numbered_labels(classes)
+        names = mask_labels() if is_mask else numbered_labels(classes, quantity)
     return Classifier(
         name=Path(path).name,
         network=network,
@@ -235,6 +261,8 @@ def inspect_network(
         task=choice.task,
         task_reason=choice.reason,
         task_doubt=choice.doubt,
+        is_mask=is_mask,
+        conditions=REGIONS if segments else Conditions(),
     )
 
 

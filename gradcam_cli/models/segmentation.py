@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError
-from gradcam_cli.models.labels import Labels, numbered_labels
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.networks.conditions import REGION, Condition, Conditions
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import NoGrid
@@ -76,12 +76,3 @@ def takes_any_size(network: Network, channels: int) -> bool:
 def mask_labels() -> Labels:
     """Names the two classes of a network with a single channel."""
     return Labels([["background"], ["foreground"]], quantity=SHARE)
-
-
-def segment_labels(units: int) -> Labels:
-    """Names the classes of a network by their numbers, or those of a single channel.
-
-    Args:
-        units: The number of its channels.
-    """
-    return mask_labels() if units == 1 else numbered_labels(units, SHARE)

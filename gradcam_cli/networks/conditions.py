@@ -13,7 +13,6 @@ from math import prod
 import numpy as np
 import tensorflow as tf
 
-
 # The name of the condition that says which region of an input is explained: the weight of each
 # position, or `NO_REGION` at all of them.
 REGION = "region"

@@ -122,7 +122,7 @@ class DenseScores:
 
     def _is_given(self) -> tf.Tensor:
         assert self.region is not None
-        return tf.reduce_min(self.region, self._axes) >= 0
+        return tf.greater_equal(tf.reduce_min(self.region, self._axes), 0)
 
 
 def may_be_dense(inputs: tf.Tensor, outputs: tf.Tensor) -> bool:

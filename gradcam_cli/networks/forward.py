@@ -152,12 +152,12 @@ class ForwardPass:
         Returns:
             (N,) float32: in [0, 1], after softmax or sigmoid; for regression, the value.
         """
-        if targets.shape.rank == 2:
-            targets = targets[:, : length_of(self.logits, -1)]
         if self.task == REGRESSION and self.activation is None:
             to_probabilities = tf.identity
         else:
             to_probabilities = tf.sigmoid if self.is_independent else tf.nn.softmax
+        if targets.shape.rank == 2:
+            targets = targets[:, : length_of(self.logits, -1)]
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
 
@@ -256,6 +256,9 @@ def trace_forward(
         activation = tensor.op.type
         logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
         logits.set_shape(outputs.shape)
+    if activation == "Softmax" and task == REGRESSION:
+        # Its outputs are probabilities, whatever the loss.
+        task = CLASSIFICATION
     probabilities = values
     if logits.shape[-1] == 1 and task != REGRESSION:
         logits = tf.concat([-logits, logits], axis=-1)

@@ -48,7 +48,7 @@ def label_overlays(
             [
                 first,
                 *(
-                    Panel(overlay, f"{target.name} · {target.percent}", detail)
+                    Panel(overlay, f"{target.name} · {target.text}", detail)
                     for overlay, target in zip(of_explainer, predictions, strict=True)
                 ),
             ]
@@ -110,7 +110,7 @@ def sheet_of(
         _title(picture),
         f"{explainers[0].model}{layer}",
         [(METHODS[facts.method].title, "" if layer else facts.layer) for facts in explainers],
-        [(target.name, target.percent) for target in predictions],
+        [(target.name, target.text) for target in predictions],
         original,
         list(zip(*overlays, strict=True)),
         colormap,

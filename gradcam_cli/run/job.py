@@ -14,6 +14,7 @@ from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,
@@ -225,6 +226,8 @@ def make_ready(
             `gradcam_cli.errors` for the subclasses.
     """
     classifier = _load(job)
+    if job.explain.truth is not None:
+        _check_has_classes(classifier)
     if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     known = None
@@ -236,7 +239,7 @@ def make_ready(
         inputs=classifier.input_for(job.explain.fit, job.model.size),
         download_limits=DownloadLimits(job.machine.max_download),
         targets=_targets(job, classifier, known),
-        top_k=job.explain.top_k or DEFAULT_TOP_K,
+        top_k=job.explain.top_k or _usual_number(classifier),
         draw=job.draw,
         write=job.write,
         names=result_names(job.model, job.explain, job.draw, job.write, explainers[0].facts.layer),
@@ -247,6 +250,22 @@ def make_ready(
         parallelism=parallelism or Parallelism(),
     )
     return ReadyJob(explainers, task)
+
+
+def _check_has_classes(classifier: Classifier) -> None:
+    if classifier.labels.quantity == VALUE:
+        instead = CLASSIFICATION if len(classifier.labels) > 1 else BINARY
+        raise UsageError(
+            f"--truth compares classes, but {classifier.name} returns values: task "
+            f"{classifier.described_task}; leave out --truth or, if the model is a classifier, add "
+            f"--task {instead}"
+        )
+
+
+def _usual_number(classifier: Classifier) -> int:
+    """Returns how many predictions a result has: no output of a regression is the foremost."""
+    labels = classifier.labels
+    return len(labels) if labels.quantity == VALUE else DEFAULT_TOP_K
 
 
 def _load(job: Job) -> Classifier:

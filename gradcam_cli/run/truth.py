@@ -214,7 +214,7 @@ def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Lab
     """
     folders = {picture.path.parent for picture in pictures}
     names = sorted({_folder_name(folder) for folder in folders})
-    return Labels([[name] for name in names]) if len(names) == len(labels) else labels
+    return labels.renamed(names) if len(names) == len(labels) else labels
 
 
 def _one_of_each_folder(pictures: Iterable[InputPicture]) -> Iterable[InputPicture]:

@@ -9,7 +9,7 @@ from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
 _NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
-_NO_TOKEN = "it follows attention to the token or mean that classifies the whole picture"
+_CLASSIFIES = "it follows attention to the token or mean that classifies the whole picture"
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ METHODS = {
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
-        not_for_segmentation="each class is summed over another region, so the scores aren't comparable",
+        not_for_segmentation="it compares classes, which are summed over different regions",
     ),
     "shapleycam": MethodInfo(
         "ShapleyCAM",
@@ -218,7 +218,7 @@ METHODS = {
         "1",
         ".attention:AttentionRollout",
         needs_layer=False,
-        not_for_segmentation=_NO_TOKEN,
+        not_for_segmentation=_CLASSIFIES,
     ),
     "chefer": MethodInfo(
         "Attention relevance",
@@ -227,7 +227,7 @@ METHODS = {
         "1 + 1",
         ".attention:AttentionRelevance",
         needs_layer=False,
-        not_for_segmentation=_NO_TOKEN,
+        not_for_segmentation=_CLASSIFIES,
     ),
     "legrad": MethodInfo(
         "LeGrad",
@@ -236,7 +236,7 @@ METHODS = {
         "1 + 1",
         ".attention:LeGrad",
         needs_layer=False,
-        not_for_segmentation=_NO_TOKEN,
+        not_for_segmentation=_CLASSIFIES,
     ),
 }
 
