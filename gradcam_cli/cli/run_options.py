@@ -57,6 +57,13 @@ explain_options = filled_with(
         "class. [default: the most probable class]"
     ),
     click.option(
+        "--region",
+        metavar="MASK|FOLDER|BOX",
+        help="For networks that segment: explain the scores in this region of the picture. A mask "
+        "picture of the same size (its non-zero pixels), a folder of masks with the pictures' "
+        "names, or LEFT,TOP,RIGHT,BOTTOM in pixels. [default: where the class is predicted]",
+    ),
+    click.option(
         "-k",
         "--top-k",
         metavar="K",

@@ -105,11 +105,12 @@ class DenseScores:
         """
         rank = self.predicted.shape.rank
         by_class = tf.transpose(self.predicted, [0, rank - 1, *range(1, rank - 1)])
-        chosen = tf.cast(tf.gather(by_class, targets, batch_dims=1), tf.float32)
+        chosen: tf.Tensor = tf.cast(tf.gather(by_class, targets, batch_dims=1), tf.float32)
         if self.region is None:
             return chosen
         given = tf.reshape(self._is_given(), [-1, *[1] * (rank - 1)])
-        return tf.where(given, self.region[:, None], chosen)
+        regions: tf.Tensor = tf.where(given, self.region[:, None], chosen)
+        return regions
 
     @property
     def units(self) -> int:
@@ -122,7 +123,8 @@ class DenseScores:
 
     def _is_given(self) -> tf.Tensor:
         assert self.region is not None
-        return tf.greater_equal(tf.reduce_min(self.region, self._axes), 0)
+        found: tf.Tensor = tf.greater_equal(tf.reduce_min(self.region, self._axes), 0)
+        return found
 
 
 def may_be_dense(inputs: tf.Tensor, outputs: tf.Tensor) -> bool:

@@ -148,7 +148,10 @@ class NetworkRunner:
         inputs = np.stack([loaded.prepared.inputs for _, loaded in batch])
         targets = np.array([loaded.targets for _, loaded in batch], np.int32)
         try:
-            explanations = [explainer.explain(inputs, targets) for explainer in self._explainers]
+            conditions = _conditions_of(inputs, [loaded for _, loaded in batch], self._explainers)
+            explanations = [
+                explainer.explain(inputs, targets, conditions) for explainer in self._explainers
+            ]
         except tf.errors.ResourceExhaustedError:
             # The sum asks every explainer; any() would stop at the first that can.
             if sum(explainer.take_smaller_steps() for explainer in self._explainers):
@@ -164,6 +167,17 @@ class NetworkRunner:
                 )
             ]
         return [(explanations, row) for row in range(len(batch))]
+
+
+def _conditions_of(
+    inputs: np.ndarray, batch: Sequence[LoadedPicture], explainers: Sequence[Explainer]
+) -> np.ndarray | None:
+    """Arranges the regions of a batch; None if no picture has one."""
+    regions = [loaded.region for loaded in batch if loaded.region is not None]
+    if not regions:
+        return None
+    arranged = explainers[0].classifier.conditions
+    return arranged.with_regions(None, np.stack(regions), inputs.shape[:3])
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:

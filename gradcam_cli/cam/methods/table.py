@@ -37,6 +37,7 @@ class MethodInfo:
             depend on a token's length.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
+        ignores_class: Whether its map is the same for every class.
         not_for_segmentation: Why it can't explain a network that segments; empty if it can.
     """
 
@@ -50,6 +51,7 @@ class MethodInfo:
     at_input_size: bool = False
     multiplies_cells: bool = False
     is_sparse: bool = False
+    ignores_class: bool = False
     not_for_segmentation: str = ""
 
 
@@ -128,6 +130,7 @@ METHODS = {
         "Muhammad and Yeasin 2020, arXiv 2008.00299",
         "1",
         ".components:eigen_cam",
+        ignores_class=True,
     ),
     "eigengradcam": MethodInfo(
         "Eigen-Grad-CAM",
@@ -210,6 +213,7 @@ METHODS = {
         "Fuad et al. 2020, IPTA",
         "1",
         ".components:fem",
+        ignores_class=True,
     ),
     "rollout": MethodInfo(
         "Attention rollout",
@@ -219,6 +223,7 @@ METHODS = {
         ".attention:AttentionRollout",
         needs_layer=False,
         not_for_segmentation=_CLASSIFIES,
+        ignores_class=True,
     ),
     "chefer": MethodInfo(
         "Attention relevance",
