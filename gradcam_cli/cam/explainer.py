@@ -174,6 +174,7 @@ class Explainer:
             ", ".join(filter(None, self._facts.reasons)),
             self.classifier.described_task if self.classifier.task_reason else "",
             self.classifier.task_doubt,
+            self.classifier.segments,
         )
 
     def take_smaller_steps(self) -> bool:

@@ -29,6 +29,7 @@ class ExplainerFacts:
         task: What the outputs of the model mean, and why; empty for a classifier that ends in
             softmax.
         task_doubt: What to do if that is wrong; empty if the results don't depend on it.
+        segments: Whether the model gives scores at each position of a picture.
     """
 
     method: str
@@ -41,6 +42,7 @@ class ExplainerFacts:
     reason: str
     task: str = ""
     task_doubt: str = ""
+    segments: bool = False
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""

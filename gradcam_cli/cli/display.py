@@ -192,7 +192,10 @@ def _written(target: ExplainedTarget) -> list[Text]:
     if target.region is not None and target.region.box is not None:
         left, top, right, bottom = target.region.box
         lines.append(Text(f"box ({left}, {top})–({right}, {bottom})", style="dim"))
-    if not target.has_evidence:
+    if target.is_absent:
+        note = "predicted nowhere, so the map is empty; --region explains any region"
+        lines.append(Text(note, style="yellow"))
+    elif not target.has_evidence:
         lines.append(Text("no positive evidence for this class: the map is empty", style="yellow"))
     return lines
 
@@ -247,7 +250,9 @@ def _target_record(target: ExplainedTarget) -> dict[str, Any]:
         record["heatmap"] = str(target.heatmap)
     if target.region is not None:
         record["region"] = _region_record(target.region)
-    if not target.has_evidence:
+    if target.is_absent:
+        record["note"] = "predicted nowhere in the picture"
+    elif not target.has_evidence:
         record["note"] = "no positive evidence for this class"
     return record
 

@@ -11,12 +11,10 @@ from PIL import Image
 from gradcam_cli.pictures.fitting import LaidMap
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region, find_region
+from gradcam_cli.pictures.score_regions import COVERED
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
 from gradcam_cli.rendering.regions import box_line, draw_lines
 from gradcam_cli.run.options import DrawOptions
-
-# A pixel is in the region of a score if the region covers half of it.
-_COVERED = 0.5
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def lay_map(
     lines: Sequence[np.ndarray] = ()
     if scored is not None:
         covered = frame_heat(prepared, prepared.fit.lay(scored, scored_pitch)[:])
-        lines = find_region(covered, _COVERED).outlines
+        lines = find_region(covered, COVERED).outlines
     return DrawnMap(laid, region, lines)
 
 

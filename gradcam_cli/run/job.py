@@ -15,6 +15,7 @@ from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,
@@ -26,7 +27,6 @@ from gradcam_cli.run.options import (
 )
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import check_names, result_names
-from gradcam_cli.run.score_regions import ScoreRegion
 from gradcam_cli.run.segmentation import check_segmentation
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import Task

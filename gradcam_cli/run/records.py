@@ -48,6 +48,8 @@ class ExplainedTarget:
         has_evidence: Whether anything in the picture is evidence for the class. If not, the map
             is all zeros.
         region: The region where the map is above the threshold; None if it wasn't requested.
+        is_absent: Whether a network that segments predicts the class nowhere, so that there are
+            no scores to explain.
     """
 
     prediction: Prediction
@@ -55,6 +57,7 @@ class ExplainedTarget:
     heatmap: AnyPath | None
     has_evidence: bool
     region: Region | None = None
+    is_absent: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ from gradcam_cli.models.catalogue import (
     is_model_path,
 )
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
-from gradcam_cli.run.score_regions import ScoreRegion
 
 # In bytes. With the class and the extension, this leaves space for the picture's name.
 _LONGEST_VARIANT = 90

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from gradcam_cli.files.downloads import DownloadLimits
 from gradcam_cli.pictures.preparing import InputShape
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, WriteOptions
 from gradcam_cli.run.result_names import ResultNames
-from gradcam_cli.run.score_regions import ScoreRegion
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.runtime.cores import Parallelism, usable_cores
 

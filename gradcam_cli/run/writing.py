@@ -153,8 +153,16 @@ class PictureWriter:
                 if heatmap_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
                     self._write_heatmap(heatmap_file, framed, result, title)
+            scored = explanation.regions
             targets.append(
-                ExplainedTarget(prediction, output, heatmap_file, bool(heatmap.any()), region)
+                ExplainedTarget(
+                    prediction,
+                    output,
+                    heatmap_file,
+                    bool(heatmap.any()),
+                    region,
+                    is_absent=scored is not None and not scored[row][number].any(),
+                )
             )
         return replace(result, targets=targets), overlays, classes
 

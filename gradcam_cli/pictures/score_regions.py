@@ -18,6 +18,8 @@ from gradcam_cli.pictures.reading import read_mask
 from gradcam_cli.pictures.regions import PixelBox
 
 _BOX = re.compile(r"\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*")
+# A pixel is in the region of a score if the region covers half of it.
+COVERED = 0.5
 _FORMS = "a mask picture, a folder of masks, or LEFT,TOP,RIGHT,BOTTOM in pixels of the picture"
 
 
@@ -72,14 +74,10 @@ class ScoreRegion:
         Raises:
             ImageError: The picture has no such region, or its mask can't be read.
         """
-        mask = self._mask(picture, prepared.image.size)
-        weights = prepared.fit.apply_mask(mask)
-        if not weights.any():
-            raise ImageError(
-                f"{picture.path}: --region {self.text}: lies outside the part of the picture that "
-                f"the network sees; choose --fit squash or pad"
-            )
-        return weights
+        try:
+            return weights_of(self._mask(picture, prepared.image.size), prepared)
+        except ImageError as error:
+            raise ImageError(f"{picture.path}: --region {self.text}: {error}") from error
 
     def _mask(self, picture: InputPicture, size: tuple[int, int]) -> np.ndarray:
         """Returns the region in the picture, (height, width) bool."""
@@ -88,23 +86,12 @@ class ScoreRegion:
             left, top, right, bottom = self.box
             if left < 0 or top < 0 or right > width or bottom > height:
                 raise ImageError(
-                    f"{picture.path}: --region {self.text}: reaches beyond the picture, which has "
-                    f"{width}×{height} pixels (width×height)"
+                    f"reaches beyond the picture, which has {width}×{height} pixels (width×height)"
                 )
             mask = np.zeros((height, width), bool)
             mask[top:bottom, left:right] = True
             return mask
-        path = self._file_of(picture)
-        mask = read_mask(path)
-        if mask.shape != (height, width):
-            rows, columns = mask.shape
-            raise ImageError(
-                f"{picture.path}: the mask {path} has {columns}×{rows} pixels, but the picture "
-                f"has {width}×{height} (width×height); they must be equal"
-            )
-        if not mask.any():
-            raise ImageError(f"{picture.path}: the mask {path} is empty: all its pixels are zero")
-        return mask
+        return read_mask(self._file_of(picture))
 
     def _file_of(self, picture: InputPicture) -> Path:
         path = Path(self.text)
@@ -115,14 +102,10 @@ class ScoreRegion:
             found = self._masks.get(key, [])
             if len(found) > 1:
                 names = ", ".join(mask.name for mask in found)
-                raise ImageError(
-                    f"{picture.path}: --region {path}: contains several masks for it ({names})"
-                )
+                raise ImageError(f"contains several masks of its name ({names})")
             if found:
                 return found[0]
-        raise ImageError(
-            f"{picture.path}: --region {path}: contains no mask of this name ({stem}.png)"
-        )
+        raise ImageError(f"contains no mask of its name ({stem}.png)")
 
     @cached_property
     def _masks(self) -> Mapping[Path, list[Path]]:
@@ -135,6 +118,36 @@ class ScoreRegion:
                 if path.suffix.lower() in SUFFIXES:
                     found.setdefault(path.relative_to(root).with_suffix(""), []).append(path)
         return found
+
+
+def weights_of(mask: np.ndarray, prepared: PreparedPicture) -> np.ndarray:
+    """Computes how much of each pixel of a network's input a mask covers.
+
+    Args:
+        mask: (height, width) bool, of the picture's size.
+        prepared: The picture as an input.
+
+    Returns:
+        (height, width) float32 in [0, 1].
+
+    Raises:
+        ImageError: The mask has another size, is empty, or lies outside what the network sees.
+    """
+    width, height = prepared.image.size
+    if mask.shape != (height, width):
+        found = "×".join(map(str, mask.shape[::-1]))
+        raise ImageError(
+            f"the mask has {found} pixels, but the picture has {width}×{height} (width×height); "
+            f"make a mask of the same size"
+        )
+    if not mask.any():
+        raise ImageError("the mask is empty: all its pixels are zero")
+    weights = prepared.fit.apply_mask(mask)
+    if not weights.any():
+        raise ImageError(
+            "lies outside the part of the picture that the network sees; choose --fit squash or pad"
+        )
+    return weights
 
 
 def _box_in(text: str) -> PixelBox | None:
