@@ -72,7 +72,7 @@ class GradCAM:
         """Looks up the layers. The network is traced at the first explanation.
 
         Args:
-            model: A Keras model with one input of shape (N, H, W, C), (N, T, C) or
+            model: A Keras model with one input of shape (N, H, W, C), (N, H, W), (N, T, C) or
                 (N, D, H, W, C). Nested and subclassed models work too. The model isn't
                 changed. Its weights may change between two explanations.
             output_layer: The layer whose output is explained, by name or index (-1 is the
@@ -251,7 +251,7 @@ class GradCAM:
         Raises:
             UnusableLayerError: The layer's output isn't a feature map.
         """
-        inputs, targets = tf.cast(inputs, tf.float32), tf.cast(targets, tf.float32)
+        inputs, targets = self._with_channel(inputs), tf.cast(targets, tf.float32)
         targets = self._placed(inputs, targets)
         key = (*inputs.shape[1:], None, *targets.shape[1:])
         with self._lock:
@@ -268,6 +268,7 @@ class GradCAM:
         return function(inputs, targets, self._progress)
 
     def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        inputs = self._with_channel(inputs)
         targets = self._placed(inputs, targets)
         # Targets of each position lie on the inputs, so they are mirrored with them.
         are_positions = targets.shape.rank == inputs.shape.rank and inputs.shape.rank > 2
@@ -334,6 +335,18 @@ class GradCAM:
         # The derivative of a weighted sum is its weights, in the layout of the output.
         found: tf.Tensor = tf.gradients(dense.logits, dense.raw, grad_ys=weights)[0]
         return tf.cast(found, tf.float32)
+
+    def _with_channel(self, inputs: tf.Tensor | np.ndarray) -> tf.Tensor:
+        """Adds a channel to grey pictures (N, H, W), which other inputs of this rank aren't."""
+        inputs = tf.cast(inputs, tf.float32)
+        is_grey = inputs.shape.rank == 3 and self._network.takes_grey and self._has_rows
+        return tf.expand_dims(inputs, -1) if is_grey else inputs
+
+    @cached_property
+    def _has_rows(self) -> bool:
+        """Whether a layer of the model slides over rows and columns, not over steps."""
+        kinds = [getattr(layer, "kernel_size", ()) for _, layer in walk_layers(self.model)]
+        return any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
-from gradcam_cli.errors import UsageError
+from gradcam_cli.errors import PredictionError, UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
@@ -61,6 +62,7 @@ class ImageExplanation:
         made_by: Method, model and layer, as a notebook shows them.
         score_lines: For a network that segments, the outlines of the region whose scores are
             explained: each (points, 2), x and y in pixels of the picture.
+        blank: Why the map shows nothing; None if it shows something.
     """
 
     picture: Image.Image
@@ -74,6 +76,7 @@ class ImageExplanation:
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
     score_lines: Sequence[np.ndarray] = ()
+    blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
@@ -120,9 +123,9 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        if not self.has_evidence:
-            detail = f"No positive evidence for this class. {detail}"
-        return encode_picture(add_caption(self.overlay, target.name, target.text, detail))
+        note = "" if self.blank is None else self.blank.note
+        captioned = add_caption(self.overlay, target.name, target.text, detail, note)
+        return encode_picture(captioned)
 
     def __repr__(self) -> str:
         return f"<{self.title}, {self.target.text}>"
@@ -178,6 +181,9 @@ def explain_image(
 
     Raises:
         GradcamError: As on the command line; see `gradcam_cli.errors`.
+
+    Warns:
+        UserWarning: The map shows nothing; the message says why.
     """
     from gradcam_cli.api.loading import find_explainer
 
@@ -199,22 +205,25 @@ def explain_image(
     prepared = classifier.input_for(fit).prepare(picture)
     conditions = None
     if region is not None:
-        conditions = _conditions_of(
-            region, picture if source is None else source, prepared, explainer
-        )
+        named = picture if source is None else source
+        conditions = _conditions_of(region, named, prepared, explainer)
+    inputs = prepared.inputs[None]
     targets = np.array([[index]], np.int32)
-    explanation = explainer.explain(prepared.inputs[None], targets, conditions)
+    explanation = explainer.explain(inputs, targets, conditions)
     probabilities = explanation.probabilities[0]
+    if not np.isfinite(probabilities).all():
+        raise PredictionError(
+            f"{source or 'the picture'}: the prediction has NaN or infinity: "
+            f"{explainer.explain_prediction(inputs, 0, conditions)}"
+        )
+    explanation = explainer.find_blanks(inputs, explanation, conditions)
+    blank = explanation.blanks.get((0, 0))
+    if blank is not None:
+        warnings.warn(blank.note, stacklevel=2)
     explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
     score_lines: list[np.ndarray] = []
     if explanation.regions is not None:
         scored = explanation.regions[0, 0]
-        if not scored.any():
-            warnings.warn(
-                f"{explained.name} is predicted nowhere in the picture, so its map is empty; "
-                f"region= explains a region of your choice",
-                stacklevel=2,
-            )
         laid = prepared.fit.upsample(scored, explainer.region_pitch)
         covered = draw_heatmap(laid, picture.size, prepared.fit.seen[:2])
         score_lines = find_region(covered, COVERED).outlines
@@ -229,7 +238,8 @@ def explain_image(
         colormap,
         alpha,
         describe([explainer.facts]),
-        score_lines,
+        score_lines=score_lines,
+        blank=blank,
     )
 
 

@@ -30,6 +30,7 @@ class ExplainerFacts:
             softmax.
         task_doubt: What to do if that is wrong; empty if the results don't depend on it.
         segments: Whether the model gives scores at each position of a picture.
+        class_names: The file of the class names, if the user should be told; else empty.
     """
 
     method: str
@@ -43,6 +44,7 @@ class ExplainerFacts:
     task: str = ""
     task_doubt: str = ""
     segments: bool = False
+    class_names: str = ""
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""

@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradcam_cli.cam.blank_maps import BlankMap, BlankReason
 from gradcam_cli.cam.methods.table import find_method
 from gradcam_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
+
+PREDICTED_NOWHERE = BlankMap(
+    BlankReason.PREDICTED_NOWHERE,
+    "the class is predicted nowhere in the picture, so there are no scores to explain; choose "
+    "another class, or a region with --region",
+)
+# A pixel's centre may lie on the edge between two positions.
+_ROUNDING = 1e-6
 
 
 def check_segments(method: str, classifier: Classifier) -> None:
@@ -52,7 +61,3 @@ def spread(regions: np.ndarray, size: tuple[int, int], pitch: tuple[float, float
         found = np.take(found, chosen.clip(0, positions - 1), axis)
         found = found * inside.reshape([-1 if other == axis else 1 for other in range(3)])
     return found.astype(np.float32)
-
-
-# A pixel's centre may lie on the edge between two positions.
-_ROUNDING = 1e-6

@@ -112,6 +112,9 @@ class ResultPrinter:
         if with_preprocessing:
             preprocessing = self._explainers[0].preprocessing
             self._stdout.print(Text(visible(f"preprocessing {preprocessing}"), style="dim"))
+        if first.class_names:
+            origin = f"class names from {first.class_names}"
+            self._stdout.print(Text(visible(origin), style="dim"))
         self._stdout.print()
 
     def _describe_scores(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
@@ -88,6 +89,9 @@ class Network(Protocol):
     @property
     def nodes(self) -> Sequence[LayerNode]:
         """Its layers; a layer comes before the layers nested in it."""
+
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its weights, floating-point ones only: the layer, the name, the values."""
 
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network for inference, inside a graph, and records it.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
@@ -45,19 +46,16 @@ class ExplainedTarget:
         prediction: The class.
         output: The file of the overlay, or of the sheet with it; None if none was written.
         heatmap: The file of the map alone; None if none was written.
-        has_evidence: Whether anything in the picture is evidence for the class. If not, the map
-            is all zeros.
+        blank: Why its map shows nothing; None if it shows something. With several explainers, it
+            is about the first of their maps that show nothing.
         region: The region where the map is above the threshold; None if it wasn't requested.
-        is_absent: Whether a network that segments predicts the class nowhere, so that there are
-            no scores to explain.
     """
 
     prediction: Prediction
     output: AnyPath | None
     heatmap: AnyPath | None
-    has_evidence: bool
+    blank: BlankMap | None
     region: Region | None = None
-    is_absent: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class MethodInfo:
         multiplies_cells: Whether it multiplies each cell by its own gradient. This is meaningless
             before a layer that normalizes each token, because that layer's output doesn't
             depend on a token's length.
+        uses_gradients: Whether its map is empty where the score has no gradient.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
         ignores_class: Whether its map is the same for every class.
@@ -50,6 +51,7 @@ class MethodInfo:
     runs_many_times: bool = False
     at_input_size: bool = False
     multiplies_cells: bool = False
+    uses_gradients: bool = True
     is_sparse: bool = False
     ignores_class: bool = False
     not_for_segmentation: str = ""
@@ -130,6 +132,7 @@ METHODS = {
         "Muhammad and Yeasin 2020, arXiv 2008.00299",
         "1",
         ".components:eigen_cam",
+        uses_gradients=False,
         ignores_class=True,
     ),
     "eigengradcam": MethodInfo(
@@ -147,6 +150,7 @@ METHODS = {
         "K",
         ".perturbation:ScoreCam",
         runs_many_times=True,
+        uses_gradients=False,
     ),
     "groupcam": MethodInfo(
         "Group-CAM",
@@ -213,6 +217,7 @@ METHODS = {
         "Fuad et al. 2020, IPTA",
         "1",
         ".components:fem",
+        uses_gradients=False,
         ignores_class=True,
     ),
     "rollout": MethodInfo(
@@ -222,6 +227,7 @@ METHODS = {
         "1",
         ".attention:AttentionRollout",
         needs_layer=False,
+        uses_gradients=False,
         not_for_segmentation=_CLASSIFIES,
         ignores_class=True,
     ),
