@@ -29,6 +29,9 @@ class ExplainerFacts:
         task: What the outputs of the model mean, and why; empty for a classifier that ends in
             softmax.
         task_doubt: What to do if that is wrong; empty if the results don't depend on it.
+        damage: Which weights of the model are NaN or infinite; empty if none are.
+        segments: Whether the model gives scores at each position of a picture.
+        class_names: The file of the class names, if the user should be told; else empty.
     """
 
     method: str
@@ -41,6 +44,9 @@ class ExplainerFacts:
     reason: str
     task: str = ""
     task_doubt: str = ""
+    damage: str = ""
+    segments: bool = False
+    class_names: str = ""
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
@@ -33,6 +34,7 @@ class TracedFacts:
         cells: A description of the grid of cells of each layer's output.
         reasons: Why each layer was chosen; empty if the user chose it.
         classes: The number of classes.
+        region_pitch: For segmentation, the distance between the positions of the output.
     """
 
     paths: Sequence[str]
@@ -40,12 +42,20 @@ class TracedFacts:
     cells: Sequence[str]
     reasons: Sequence[str]
     classes: int
+    region_pitch: Pitch = ()
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
         """Restores an object from `dataclasses.asdict`, also after a round trip through JSON."""
         pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
-        return cls(facts["paths"], pitches, facts["cells"], facts["reasons"], facts["classes"])
+        return cls(
+            facts["paths"],
+            pitches,
+            facts["cells"],
+            facts["reasons"],
+            facts["classes"],
+            tuple(facts["region_pitch"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,8 @@ class TracedMaps:
 
         Returns:
             Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
-            resolved. For methods that don't run the network many times, also maps
+            resolved. For segmentation, also the region of each target, (N, M, rows, columns)
+            float32 in [0, 1]. For methods that don't run the network many times, also maps
             (N, M, rows, columns) float32 in [0, 1].
 
         Raises:
@@ -106,10 +117,14 @@ class TracedMaps:
                 for layer, path in zip(self.layers, paths, strict=True)
             ],
             length_of(forward.logits, -1),
+            () if forward.dense is None else forward.dense.grid.pitch,
         )
-        targets = _resolve(targets, forward)
+        targets = _resolve(targets, self._preferences(forward), forward.task)
+        found = [forward.probabilities, targets]
+        if forward.dense is not None:
+            found.append(forward.dense.regions_of(targets))
         if not isinstance(self.method, InGraphMethod):
-            return (forward.probabilities, targets), facts
+            return found, facts
 
         def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
             return self.score(inputs, with_conditions(one_hot, conditions))
@@ -123,7 +138,13 @@ class TracedMaps:
                 for path in paths
             ]
             maps.append(self.combine(of_layers, inputs, facts))
-        return (forward.probabilities, targets, tf.stack(maps, axis=1)), facts
+        return [*found, tf.stack(maps, axis=1)], facts
+
+    def _preferences(self, forward: ForwardPass) -> tf.Tensor:
+        """Returns (N, classes), the higher the sooner a class is explained unasked."""
+        if forward.dense is None:
+            return forward.probabilities
+        return forward.dense.preferences(self.classifier.background)
 
     def score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         """Runs the network once more.
@@ -143,6 +164,35 @@ class TracedMaps:
         forward = self.classifier.trace(inputs, targets[:, classes:])
         return forward, _class_scores(forward, targets[:, :classes])
 
+    def raw_maps(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        forward: ForwardPass,
+        scores: tf.Tensor,
+        path: str,
+    ) -> tf.Tensor:
+        """Computes the maps of one layer with a method that works in the graph.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            targets: As for `score`.
+            forward: The pass that `score` returned for them.
+            scores: Its scores.
+            path: The layer.
+
+        Returns:
+            (N, rows, columns) float32, before the final ReLU.
+        """
+        assert isinstance(self.method, InGraphMethod)
+        classes = length_of(forward.logits, -1)
+        one_hot, conditions = targets[:, :classes], targets[:, classes:]
+
+        def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+            return self.score(inputs, with_conditions(one_hot, conditions))
+
+        return self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, score))
+
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
     ) -> tf.Tensor:
@@ -154,21 +204,25 @@ class TracedMaps:
             facts: The facts about the layers.
 
         Returns:
-            (N, rows, columns) float32 in [0, 1], scaled to a maximum of 1. Maps of several
-            layers have the size of the input.
+            (N, rows, columns) float32 in [0, 1], scaled to a maximum of 1; all NaN if a value of
+            a layer's map isn't finite. Maps of several layers have the size of the input.
         """
         # Evidence against the class isn't shown.
         scale = scale_sparse if self.info.is_sparse else scale_by_maximum
         scaled = [scale(tf.nn.relu(maps)) for maps in of_layers]
         if len(scaled) == 1:
-            return scaled[0]
-        if not self.info.at_input_size:
-            size = tf.shape(inputs)[1:3]
-            scaled = [
-                upsample_at_pitch(maps, size, pitch)
-                for maps, pitch in zip(scaled, facts.pitches, strict=True)
-            ]
-        return fuse(scaled, self.fusion)
+            combined = scaled[0]
+        else:
+            if not self.info.at_input_size:
+                size = tf.shape(inputs)[1:3]
+                scaled = [
+                    upsample_at_pitch(maps, size, pitch)
+                    for maps, pitch in zip(scaled, facts.pitches, strict=True)
+                ]
+            combined = fuse(scaled, self.fusion)
+        # ReLU, minimum and maximum may turn NaN into a number.
+        is_whole = [tf.reduce_all(tf.math.is_finite(maps), [1, 2], True) for maps in of_layers]
+        return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan))
 
 
 def with_conditions(targets: tf.Tensor, conditions: tf.Tensor | None) -> tf.Tensor:
@@ -181,14 +235,14 @@ def with_conditions(targets: tf.Tensor, conditions: tf.Tensor | None) -> tf.Tens
     return targets if conditions is None else tf.concat([targets, conditions], axis=-1)
 
 
-def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
+def _resolve(targets: tf.Tensor, preferences: tf.Tensor, task: str) -> tf.Tensor:
     # Ranked like the predictions: by probability, of equal ones the first class first; the outputs
     # of a regression by their index.
-    classes = tf.shape(forward.logits)[-1]
-    if forward.task == REGRESSION:
+    classes = tf.shape(preferences)[-1]
+    if task == REGRESSION:
         ranking = tf.repeat(tf.range(classes)[None], tf.shape(targets)[0], axis=0)
     else:
-        _, ranking = tf.math.top_k(forward.probabilities, classes)
+        _, ranking = tf.math.top_k(preferences, classes)
     ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
     return tf.where(targets < 0, ranked, targets)
 

@@ -107,6 +107,7 @@ def info_table(classifier: Classifier) -> Table:
         "task": classifier.described_task,
         "outputs": f"{len(labels)} {labels.noun if len(labels) == 1 else labels.plural}: {names}"
         + (", …" if len(labels) > 3 else ""),
+        **({"class names": f"from {labels.origin}"} if labels.origin else {}),
         "class score": classifier.describe_score(),
         "default layer": "none"
         if default is None or default.output_shape is None
@@ -172,6 +173,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
                     lines.append(Text(" " * width_of_class).append_text(line))
                 else:
                     row.append("  ").append_text(line)
+        if target and target.blank is not None:
+            lines.append(Text(f"  {visible(target.blank.note)}", style="yellow"))
     if not beside:
         below = [line for of_class in written.values() for line in of_class]
         lines += [Text("  ").append_text(line) for line in below]
@@ -192,8 +195,6 @@ def _written(target: ExplainedTarget) -> list[Text]:
     if target.region is not None and target.region.box is not None:
         left, top, right, bottom = target.region.box
         lines.append(Text(f"box ({left}, {top})–({right}, {bottom})", style="dim"))
-    if not target.has_evidence:
-        lines.append(Text("no positive evidence for this class: the map is empty", style="yellow"))
     return lines
 
 
@@ -247,8 +248,9 @@ def _target_record(target: ExplainedTarget) -> dict[str, Any]:
         record["heatmap"] = str(target.heatmap)
     if target.region is not None:
         record["region"] = _region_record(target.region)
-    if not target.has_evidence:
-        record["note"] = "no positive evidence for this class"
+    if target.blank is not None:
+        record["note"] = target.blank.note
+        record["blank"] = str(target.blank.reason)
     return record
 
 

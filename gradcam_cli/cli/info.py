@@ -21,8 +21,9 @@ def info(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json:
     Shows what gradcam detected and chose, and why. MODEL is the same as --model.
 
     With --json: model, input_size (height, width), any_size, channels, preprocessing, task,
-    task_reason, class_score, default_layer (name, output_shape, cells, feature_maps, reason),
-    parameters, classes (index, name and, for ImageNet, wnid).
+    task_reason, class_names (where they were found, or null), class_score, default_layer (name,
+    output_shape, cells, feature_maps, reason), parameters, classes (index, name and, for ImageNet,
+    wnid).
 
     \b
     Examples:

@@ -97,6 +97,7 @@ def info_record(classifier: Classifier) -> dict[str, Any]:
         "preprocessing": classifier.preprocess.description,
         "task": classifier.task,
         "task_reason": classifier.task_reason,
+        "class_names": labels.origin or None,
         "class_score": classifier.describe_score(),
         "default_layer": None
         if default is None

@@ -109,6 +109,11 @@ def prepare(
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model)
+    if classifier.segments:
+        raise UsageError(
+            f"{classifier.name} segments pictures, but the metrics measure the score of a whole "
+            f"picture; explain it with 'gradcam PATH --model {model.name}'"
+        )
     usable = usable_metrics(METRICS, classifier.labels.quantity)
     for name in metrics:
         if name not in usable:
@@ -145,10 +150,9 @@ def evaluate_in_view(
 
     if not quiet:
         inputs, downloads = measuring.options.inputs, measuring.options.downloads
-        collapse = describe_collapse(explainers[0], measuring.pictures, inputs, downloads)
-        for warning in measuring.classifier.warning, collapse:
-            if warning:
-                say_warning(warning)
+        warning = describe_collapse(explainers[0], measuring.pictures, inputs, downloads)
+        for one in filter(None, (measuring.classifier.warning, warning)):
+            say_warning(one)
     maps = len(explainers) + len(BASELINES) * options.with_baselines
     with progress_bar("maps", maps * len(measuring.pictures), quiet) as advance:
         return evaluate_pictures(measuring.pictures, explainers, options, advance)

@@ -157,8 +157,9 @@ model_options = filled_with(
         "--labels",
         metavar="FILE",
         type=LocalPath(),
-        help="A file with the class names: one name per line, .json (list or map) or .csv. "
-        "[default: ImageNet's names if the model has 1,000 classes]",
+        help='A file with the class names: one name per line (also "0 Cat"), .json (list or map) '
+        "or .csv. [default: labels.txt, class_names.json or class_indices.json beside your model; "
+        "else ImageNet's names if it has 1,000 classes]",
     ),
     click.option(
         "--preprocess",
@@ -263,6 +264,13 @@ def fit_option(help_: str) -> Decorator:
     return click.option("--fit", type=click.Choice(FITS), help=help_)
 
 
+region_option = click.option(
+    "--region",
+    metavar="MASK|FOLDER|BOX",
+    help="For networks that segment: explain the scores in this region of the picture. A mask "
+    "picture of the same size (its non-zero pixels), a folder of masks with the names of the "
+    "pictures, or LEFT,TOP,RIGHT,BOTTOM in pixels. [default: where the class is predicted]",
+)
 alpha_option = click.option(
     "--alpha",
     metavar="FRACTION",

@@ -39,7 +39,8 @@ _TARGET = [
     *_PREDICTION,
     ("output", pa.string()),
     ("heatmap", pa.string()),
-    ("has_evidence", pa.bool_()),
+    ("note", pa.string()),
+    ("blank", pa.string()),
     ("box", pa.list_(pa.int32())),
 ]
 _SCHEMA = pa.schema(
@@ -238,7 +239,8 @@ def _target(target: ExplainedTarget) -> dict[str, Any]:
         **_prediction(target.prediction),
         "output": _text(target.output),
         "heatmap": _text(target.heatmap),
-        "has_evidence": target.has_evidence,
+        "note": None if target.blank is None else printable(target.blank.note),
+        "blank": None if target.blank is None else str(target.blank.reason),
         "box": None if target.region is None else target.region.box,
     }
 

@@ -24,8 +24,10 @@ from typing import Any
 import h5py
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, reason
+from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer
 
 _ZIP_START, _HDF5_START = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_BEGINNING = 64
 _ZIP_ENDINGS: tuple[str, ...] = (".keras",)
 _HDF5_ENDINGS = (".h5", ".hdf5")
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -151,10 +153,12 @@ def _is_zip(path: Path) -> bool:
     if not path.is_file():
         raise ModelFileError(f"{path}: not a file")
     with open(path, "rb") as file:
-        start = file.read(len(_HDF5_START))
+        start = file.read(_BEGINNING)
+    if is_lfs_pointer(start):
+        raise ModelFileError(f"{path}: {LFS_POINTER}")
     if start.startswith(_ZIP_START):
         kind, endings = "a zip archive, as .keras files are", _ZIP_ENDINGS
-    elif start == _HDF5_START:
+    elif start.startswith(_HDF5_START):
         kind, endings = "HDF5, as .h5 files are", _HDF5_ENDINGS
     else:
         raise ModelFileError(

@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
+from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, UsageError
+from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.architecture import admit, custom_names, needs_code
 from gradcam_cli.models.catalogue import OTHER_FORMATS
 from gradcam_cli.models.containers import read_architecture
@@ -71,11 +72,18 @@ def read_model(
         ModelFileError: The file isn't a complete model, or can't be read.
         UnsafeModelError: The file contains code, and `unsafe` isn't set.
         UnsupportedModelError: The model has several inputs.
+        UsageError: The model needs no custom objects.
     """
     if custom_objects is not None and not unsafe:
         raise UnsafeModelError(f"--custom-objects runs the code in {custom_objects}; add --unsafe")
+    if custom_objects is not None and (path / GRAPH_FILE).is_file():
+        raise UsageError(
+            f"--custom-objects {custom_objects}: a SavedModel is a graph, which needs no code; "
+            f"leave it out"
+        )
     objects = {} if custom_objects is None else _load_objects(custom_objects)
     if path.is_dir():
+        _check_downloaded(path)
         if (path / GRAPH_FILE).is_file():
             return ModelFile(_read_saved_model(path, output, unsafe))
         if not is_preset(path):
@@ -98,6 +106,14 @@ def read_model(
             f"picture as input can be explained"
         )
     return _of_keras(model, output, training)
+
+
+def _check_downloaded(folder: Path) -> None:
+    """Refuses a SavedModel or preset of which Git LFS hasn't downloaded a file."""
+    for pattern in ("*", "variables/*"):
+        for file in sorted(folder.glob(pattern)):
+            if starts_as_lfs_pointer(file):
+                raise ModelFileError(f"{file}: {LFS_POINTER}")
 
 
 def _of_keras(model: keras.Model, output: str | None, training: Any = None) -> ModelFile:

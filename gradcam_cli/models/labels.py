@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,8 @@ _DIGITS = 4
 # A hundred thousand classes with long names take less.
 _MEGABYTES = 16
 IMAGENET_CLASSES = 1000
+# As Teachable Machine writes them, and Coral: "0 Cat", "0: Cat".
+_NUMBERED = re.compile(r"([0-9]{1,9}):?\s+(\S.*)")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Labels:
         are_numbers: Whether the names are only numbers.
         quantity: What the number of each class is; see `Prediction`. If it is a value, the classes
             are the outputs of a regression.
+        origin: The file of the names, if the user should be told; else empty.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Labels:
         wnids: Sequence[str] | None = None,
         are_numbers: bool = False,
         quantity: str = PROBABILITY,
+        origin: str = "",
     ) -> None:
         """Takes the classes in the order of the model's outputs.
 
@@ -100,9 +105,12 @@ class Labels:
             wnids: The WordNet id of each class ("n02123045"); None if there are none.
             are_numbers: Whether the names are only numbers.
             quantity: What the number of each class is.
+            origin: The file of the names, in words that follow "class names from", if the user
+                should be told: it was found, or its numbers give the order.
         """
         self.quantity = quantity
         self.are_numbers = are_numbers
+        self.origin = origin
         self._synonyms = [tuple(names) for names in synonyms]
         self._wnids = wnids
 
@@ -208,9 +216,9 @@ class Labels:
                     self._describe(matches),
                 )
         every_name = sorted({synonym for synonyms in names for synonym in synonyms})
-        raise UnknownClassError(
-            f"no {self.noun} is called {text!r}{suggestion(wanted, every_name)}"
-        )
+        among = f" among those of {self.origin}" if self.origin else ""
+        close = suggestion(wanted, every_name)
+        raise UnknownClassError(f"no {self.noun} is called {text!r}{among}{close}")
 
     def _describe(self, classes: Sequence[int]) -> list[str]:
         """Lists classes: index, WordNet id, all names."""
@@ -249,49 +257,68 @@ def numbered_labels(classes: int, quantity: str = PROBABILITY) -> Labels:
     return Labels([[name] for name in names], are_numbers=True, quantity=quantity)
 
 
-def read_labels(path: Path, classes: int, quantity: str = PROBABILITY) -> Labels:
+def read_labels(
+    path: Path, classes: int | None, quantity: str = PROBABILITY, *, found_at: str | None = None
+) -> Labels:
     """Reads the names of classes from a file.
 
     Args:
-        path: A text file with one name per line, a .json file or a .csv file. JSON holds a
-            list of names or a map between indices and names in either direction (like
-            Keras's ``class_indices``); each name may come with an identifier before it (as
-            in Keras's ``imagenet_class_index.json``). CSV holds names, or indices and names,
-            with or without a heading.
-        classes: The number of the model's classes.
+        path: A text file with one name per line, a .json file or a .csv file. If the lines of a
+            text file begin with the indices of the classes ("0 Cat"), as in Teachable Machine's
+            labels.txt, these give the order. JSON holds a list of names or a map between
+            indices and names in either direction (like Keras's ``class_indices``); each name
+            may come with an identifier before it (as in Keras's
+            ``imagenet_class_index.json``). CSV holds names, or indices and names, with or
+            without a heading.
+        classes: The number of the model's classes; None if it isn't known yet.
         quantity: What the number of each class is.
+        found_at: Where the file was found ("beside the model"); None if the user named it.
 
     Raises:
         LabelsError: The file can't be read, or the number of names is wrong.
     """
+    named = f"--labels {path}" if found_at is None else str(path)
+    origin = "" if found_at is None else f"{path.name} {found_at}"
     try:
-        text = read_small_text(path, _MEGABYTES)
+        text = read_small_text(path, _MEGABYTES, named)
         if path.suffix.lower() == ".json":
             names = _names_from_json(json.loads(text))
         elif path.suffix.lower() == ".csv":
             names = _names_from_csv(text, classes)
         else:
             names = [line.strip() for line in text.splitlines() if line.strip()]
+            numbered = _numbered_names(names)
+            if numbered is not None:
+                names, origin = numbered, f"{origin or path.name}, by its numbers"
         for name in names:
             # JSON can contain lone surrogates, which can't be printed.
             name.encode()
     except OSError as error:
-        raise LabelsError(f"--labels {path}: cannot be read ({reason(error)})") from error
+        raise LabelsError(f"{named}: cannot be read ({reason(error)})") from error
     except RecursionError as error:
-        raise LabelsError(f"--labels {path}: not a list of class names (too nested)") from error
+        raise LabelsError(f"{named}: not a list of class names (too nested)") from error
     except (ValueError, LookupError, csv.Error) as error:
-        raise LabelsError(
-            f"--labels {path}: not a list of class names ({reason(error)})"
-        ) from error
-    if len(names) != classes:
+        raise LabelsError(f"{named}: not a list of class names ({reason(error)})") from error
+    if classes is not None and len(names) != classes:
         words = "classes" if quantity != VALUE else "outputs" if classes > 1 else "output"
         hint = ""
         if quantity == VALUE and (classes, len(names)) == (1, 2):
             hint = "; if it tells two classes apart, add --task binary"
-        raise LabelsError(
-            f"--labels {path}: {len(names)} names, but the model has {classes} {words}{hint}"
-        )
-    return Labels([[name] for name in names], quantity=quantity)
+        raise LabelsError(f"{named}: {len(names)} names, but the model has {classes} {words}{hint}")
+    return Labels([[name] for name in names], quantity=quantity, origin=origin)
+
+
+def _numbered_names(lines: Sequence[str]) -> list[str] | None:
+    """Reads names with their indices before them; None if the lines are names as they are.
+
+    Names may begin with numbers of their own: "2 euros", "5 euros". So every index must be there
+    once, and what follows must tell the classes apart.
+    """
+    found = [_NUMBERED.fullmatch(line) for line in lines]
+    names = {int(match[1]): match[2] for match in found if match}
+    if len(names) != len(lines) or set(names) != set(range(len(lines))):
+        return None
+    return None if len(set(names.values())) < len(names) else _in_order(names)
 
 
 def _names_from_json(content: Any) -> list[str]:
@@ -318,9 +345,9 @@ def _kind(value: Any) -> str:
     return "null" if value is None else kinds.get(type(value), "a number")
 
 
-def _names_from_csv(text: str, classes: int) -> list[str]:
+def _names_from_csv(text: str, classes: int | None) -> list[str]:
     rows = [row for row in csv.reader(text.splitlines()) if any(row)]
-    if len(rows) == classes + 1:
+    if classes is not None and len(rows) == classes + 1:
         rows = rows[1:]
     if all(len(row) == 1 for row in rows):
         return [read_cell(row[0].strip()) for row in rows]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.errors import UnusableLayerError, reason
 from gradcam_cli.networks.attention import NoAttention, SelfAttention, find_attention
+from gradcam_cli.networks.dense import (
+    DenseScores,
+    before_activation,
+    dense_scores,
+    may_be_dense,
+)
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
-from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION, SEGMENTATION
 
 # Operations between a network's last activation and its output that don't change which number
 # belongs to which class.
 _TRANSPARENT_OPS = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape")
+# The choice of the explained class depends on the scores, too.
+_CHOOSING = operation_names("OneHot")
 _ACTIVATION_OPS = operation_names("Softmax", "Sigmoid")
 # The input size for networks that accept any and don't say which they were trained on.
 USUAL_LENGTH = 224
@@ -83,6 +92,9 @@ class Network(Protocol):
     def nodes(self) -> Sequence[LayerNode]:
         """Its layers; a layer comes before the layers nested in it."""
 
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its weights, floating-point ones only: the layer, the name, the values."""
+
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network for inference, inside a graph, and records it.
 
@@ -114,6 +126,10 @@ class ForwardPass:
         layer_outputs: As in `Recording`.
         usual_size: The size of an input, without batch and channels, for graphs that accept
             any. A size that is fixed in the graph takes precedence.
+        found_dense: The scores at each position, if the output has any, or why its positions
+            aren't known. If they are, `logits` are their sums over regions, and `probabilities`
+            the shares of the positions at which each class is predicted.
+        traced: The positions of all tensors, if they are known already.
     """
 
     inputs: tf.Tensor
@@ -125,6 +141,13 @@ class ForwardPass:
     task: str
     layer_outputs: dict[str, tf.Tensor]
     usual_size: tuple[int, ...]
+    found_dense: DenseScores | NoGrid | None = None
+    traced: GridTrace | None = None
+
+    @property
+    def dense(self) -> DenseScores | None:
+        """The scores at each position; None if the network doesn't segment its input."""
+        return self.found_dense if isinstance(self.found_dense, DenseScores) else None
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
         """Returns the probability that belongs to the logit of a class, or the value.
@@ -191,7 +214,7 @@ class ForwardPass:
 
     @cached_property
     def _grids(self) -> GridTrace:
-        return GridTrace(
+        return self.traced or GridTrace(
             self.inputs, self.logits, list(self.layer_outputs.values()), self.usual_size
         )
 
@@ -207,6 +230,7 @@ def trace_forward(
     task: str = CLASSIFICATION,
     *,
     others: Mapping[str, tf.Tensor] | None = None,
+    region: tf.Tensor | None = None,
 ) -> ForwardPass:
     """Runs a network for inference inside a graph, and finds its logits.
 
@@ -217,11 +241,17 @@ def trace_forward(
             for 224 in each direction.
         task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
         others: The network's other inputs by name, each (N, ...) float32.
+        region: For segmentation, (N, height, width) float32 in [0, 1], the region whose scores
+            are summed in each input; negative to sum each class where it is predicted, as for
+            None.
 
     Returns:
         The tensors of this pass. The network isn't changed.
     """
     recording = network.record(inputs, others) if others else network.record(inputs)
+    usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
+    if may_be_dense(inputs, recording.outputs):
+        return _segmented(inputs, recording, usual_size, region)
     outputs, activation = recording.outputs, None
     values = tf.cast(outputs, tf.float32)
     logits = values
@@ -252,7 +282,39 @@ def trace_forward(
         outputs.shape[-1],
         task,
         recording.layer_outputs,
-        usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2),
+        usual_size,
+    )
+
+
+def _segmented(
+    inputs: tf.Tensor,
+    recording: Recording,
+    usual_size: tuple[int, ...],
+    region: tf.Tensor | None,
+) -> ForwardPass:
+    """Reads the output of a network as scores at each position, if its positions are known."""
+    outputs, layer_outputs = recording.outputs, recording.layer_outputs
+    raw, activation, last = before_activation(outputs)
+    grids = GridTrace(inputs, raw, list(layer_outputs.values()), usual_size)
+    dense = dense_scores(outputs, raw, activation, grids, region)
+    if isinstance(dense, NoGrid):
+        logits = tf.cast(raw, tf.float32)
+        values = tf.cast(outputs, tf.float32) if activation else tf.nn.softmax(logits)
+        units = outputs.shape[-1]
+    else:
+        logits, values, units = dense.sums(), dense.shares(), dense.units
+    return ForwardPass(
+        inputs,
+        logits,
+        values,
+        activation,
+        last,
+        units,
+        SEGMENTATION,
+        layer_outputs,
+        usual_size,
+        dense,
+        grids,
     )
 
 
@@ -271,12 +333,63 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
         UnusableLayerError: An operation between the layer and the scores has no gradient.
     """
     gradients: tf.Tensor | None
-    (gradients,) = tf.gradients(scores, layer_output)
-    if gradients is None:
+    try:
+        (gradients,) = tf.gradients(scores, layer_output)
+    except LookupError as error:
         raise UnusableLayerError(
-            f"no gradient of the class score reaches layer {layer}; choose a later one"
+            f"no gradient of the class score reaches layer {layer} ({reason(error)}); choose a "
+            f"later layer, or a method that needs no gradients, such as eigencam"
+        ) from error
+    if gradients is None:
+        kind = _find_cut(scores, layer_output)
+        where = "" if kind is None else f": the operation {kind} after it passes none back"
+        raise UnusableLayerError(
+            f"no gradient of the class score reaches layer {layer}{where}; choose a later layer, "
+            f"or a method that needs no gradients, such as eigencam"
         )
     return gradients
+
+
+def dependents(tensor: tf.Tensor) -> dict[str, tf.Operation]:
+    """Finds all operations that depend on a tensor.
+
+    Args:
+        tensor: A tensor in a graph.
+
+    Returns:
+        The operations by name.
+    """
+    found: dict[str, tf.Operation] = {}
+    waiting = list(tensor.consumers())
+    while waiting:
+        op = waiting.pop()
+        if op.name not in found:
+            found[op.name] = op
+            waiting.extend(other for output in op.outputs for other in output.consumers())
+    return found
+
+
+def _find_cut(scores: tf.Tensor, layer_output: tf.Tensor) -> str | None:
+    """Finds the type of the operation at which the gradient of the scores ends."""
+    below = {name: op for name, op in dependents(layer_output).items() if op.outputs and op.inputs}
+    tensors = [op.outputs[0] for op in below.values()]
+    gradients = tf.gradients(scores, tensors)
+    reached = {
+        tensor.op.name
+        for tensor, gradient in zip(tensors, gradients, strict=True)
+        if gradient is not None
+    }
+    for name, op in below.items():
+        if name not in reached or op.type in _CHOOSING:
+            continue
+        before = [tensor.op for tensor in op.inputs if tensor.op.name in below]
+        if all(other.name not in reached for other in before):
+            # What made integers is more telling than what is done with them.
+            while before and not op.inputs[0].dtype.is_floating:
+                op = before[0]
+                before = [tensor.op for tensor in op.inputs if tensor.op.name in below]
+            return str(op.type)
+    return None
 
 
 def length_of(tensor: tf.Tensor, axis: int) -> int:

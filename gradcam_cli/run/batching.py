@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
-from gradcam_cli.errors import GradcamError, OutOfMemoryError
+from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.runtime.cores import Parallelism
@@ -147,8 +147,14 @@ class NetworkRunner:
             return [outcome for part in parts for outcome in self._explain_parts(part)]
         inputs = np.stack([loaded.prepared.inputs for _, loaded in batch])
         targets = np.array([loaded.targets for _, loaded in batch], np.int32)
+        conditions = _conditions_of(inputs, [loaded for _, loaded in batch], self._explainers)
         try:
-            explanations = [explainer.explain(inputs, targets) for explainer in self._explainers]
+            explanations = [
+                explainer.find_blanks(
+                    inputs, explainer.explain(inputs, targets, conditions), conditions
+                )
+                for explainer in self._explainers
+            ]
         except tf.errors.ResourceExhaustedError:
             # The sum asks every explainer; any() would stop at the first that can.
             if sum(explainer.take_smaller_steps() for explainer in self._explainers):
@@ -163,7 +169,33 @@ class NetworkRunner:
                     f"another --model, or fewer --workers"
                 )
             ]
-        return [(explanations, row) for row in range(len(batch))]
+        return [
+            (explanations, row)
+            if np.isfinite(explanations[0].probabilities[row]).all()
+            else self._refuse(picture, inputs, row, conditions)
+            for row, (picture, _) in enumerate(batch)
+        ]
+
+    def _refuse(
+        self,
+        picture: InputPicture,
+        inputs: np.ndarray,
+        row: int,
+        conditions: np.ndarray | None,
+    ) -> PredictionError:
+        why = self._explainers[0].explain_prediction(inputs, row, conditions)
+        return PredictionError(f"{picture.path}: the prediction has NaN or infinity: {why}")
+
+
+def _conditions_of(
+    inputs: np.ndarray, batch: Sequence[LoadedPicture], explainers: Sequence[Explainer]
+) -> np.ndarray | None:
+    """Arranges the regions of a batch; None if no picture has one."""
+    regions = [loaded.region for loaded in batch if loaded.region is not None]
+    if not regions:
+        return None
+    arranged = explainers[0].classifier.conditions
+    return arranged.with_regions(None, np.stack(regions), inputs.shape[:3])
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:

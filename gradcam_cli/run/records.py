@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
@@ -24,11 +27,15 @@ class LoadedPicture:
         targets: The classes to explain: indices, or -1 for the most probable, -2 for the second
             and so on.
         truth: The index of the true class, if it is known.
+        region: For segmentation, (height, width) float32 in [0, 1] of the input's size: the part
+            of each pixel that belongs to the region to explain; None for where each class is
+            predicted.
     """
 
     prepared: PreparedPicture
     targets: Sequence[int]
     truth: int | None = None
+    region: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -39,15 +46,15 @@ class ExplainedTarget:
         prediction: The class.
         output: The file of the overlay, or of the sheet with it; None if none was written.
         heatmap: The file of the map alone; None if none was written.
-        has_evidence: Whether anything in the picture is evidence for the class. If not, the map
-            is all zeros.
+        blank: Why its map shows nothing; None if it shows something. With several explainers, it
+            is about the first of their maps that show nothing.
         region: The region where the map is above the threshold; None if it wasn't requested.
     """
 
     prediction: Prediction
     output: AnyPath | None
     heatmap: AnyPath | None
-    has_evidence: bool
+    blank: BlankMap | None
     region: Region | None = None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.marks import Mark, mark
@@ -19,7 +20,7 @@ from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.rendering.composite import draw_composite
 from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
 from gradcam_cli.run.cards import make_card
-from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map
+from gradcam_cli.run.drawing import DrawnMap, draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
 from gradcam_cli.run.planning import PlannedFile
 from gradcam_cli.run.records import ExplainedTarget, PictureResult
@@ -70,7 +71,7 @@ class PictureWriter:
         maps = [explanation.maps[row] for explanation in explanations]
         numbers = self._distinct(explanations[0].targets[row], files)
         result, overlays, classes = self._write_targets(
-            result, prepared, explanations[0], row, numbers, files
+            result, prepared, explanations, row, numbers, files
         )
         composite = files.get(("composite", None))
         if composite is not None:
@@ -81,10 +82,11 @@ class PictureWriter:
         sheet = files.get(("sheet", None))
         figure = files.get(("figure", None))
         if sheet is not None or figure is not None or self._task.keeps_panels:
-            all_overlays = [overlays, *self._overlays_of_others(prepared, maps, shown)]
+            others = self._overlays_of_others(prepared, explanations[1:], row, shown)
+            all_overlays = [overlays, *others]
         if sheet is not None:
             original = for_sheet(prepared.image.copy())
-            result = self._write_sheet(sheet, result, maps, original, all_overlays)
+            result = self._write_sheet(sheet, result, original, all_overlays)
         elif figure is not None or self._task.keeps_panels:
             predictions = [target.prediction for target in result.targets[: len(shown)]]
             rows = label_overlays(prepared.image, all_overlays, predictions, self._facts)
@@ -94,7 +96,11 @@ class PictureWriter:
             result = replace(result, figure=figure, panels=rows if self._task.keeps_panels else [])
         if self._task.keeps_card:
             of_targets = [[of_one[number] for number in numbers] for of_one in maps]
-            card = make_card(result, prepared, self._explainers, of_targets)
+            notes = [
+                [_note_of(explanation, row, number) for number in numbers]
+                for explanation in explanations
+            ]
+            card = make_card(result, prepared, self._explainers, of_targets, notes)
             result = replace(result, card=card)
         return result
 
@@ -114,13 +120,14 @@ class PictureWriter:
         self,
         result: PictureResult,
         prepared: PreparedPicture,
-        explanation: Explanation,
+        explanations: Sequence[Explanation],
         row: int,
         numbers: Sequence[int],
         files: Mapping[PlannedFile, AnyPath],
     ) -> tuple[PictureResult, list[Image.Image], list[tuple[Prediction, np.ndarray]]]:
         """Draws and writes the overlay and the map of each class."""
         options = self._task.draw
+        explanation = explanations[0]
         labels = self._explainers[0].classifier.labels
         is_on_sheet = ("sheet", None) in files
         targets: list[ExplainedTarget] = []
@@ -130,13 +137,12 @@ class PictureWriter:
             prediction = labels.prediction(
                 explanation.targets[row][number], explanation.probabilities[row]
             )
-            heatmap = explanation.maps[row][number]
             output = files.get(("overlay", number))
             heatmap_file = files.get(("heatmap", number))
             is_drawn = output is not None or is_on_sheet or self._task.keeps_panels
             region = None
             if is_drawn or options.finds_regions:
-                drawn = lay_map(prepared, heatmap, self._explainers[0].pitch, options)
+                drawn = self._lay(prepared, self._explainers[0], explanation, row, number)
                 region = drawn.region
             if is_drawn:
                 overlay = draw_map(prepared, drawn, options)
@@ -153,29 +159,70 @@ class PictureWriter:
                     framed = frame_heat(prepared, drawn.heat)
                     self._write_heatmap(heatmap_file, framed, result, title)
             targets.append(
-                ExplainedTarget(prediction, output, heatmap_file, bool(heatmap.any()), region)
+                ExplainedTarget(
+                    prediction,
+                    output,
+                    heatmap_file,
+                    self._find_blank(explanations, row, number),
+                    region,
+                )
             )
         return replace(result, targets=targets), overlays, classes
 
+    def _find_blank(
+        self, explanations: Sequence[Explanation], row: int, number: int
+    ) -> BlankMap | None:
+        """Returns why maps of a class show nothing; None if all of them show something."""
+        titles: dict[BlankMap, list[str]] = {}
+        for facts, explanation in zip(self._facts, explanations, strict=True):
+            blank = explanation.blanks.get((row, number))
+            if blank is not None:
+                titles.setdefault(blank, []).append(METHODS[facts.method].title)
+        if not titles:
+            return None
+        first = next(iter(titles))
+        if len(titles[first]) == len(explanations):
+            return first
+        notes = [f"{', '.join(names)}: {blank.note}" for blank, names in titles.items()]
+        return replace(first, note="; ".join(notes))
+
     def _overlays_of_others(
-        self, prepared: PreparedPicture, maps: Sequence[np.ndarray], numbers: Sequence[int]
+        self,
+        prepared: PreparedPicture,
+        explanations: Sequence[Explanation],
+        row: int,
+        numbers: Sequence[int],
     ) -> list[list[Image.Image]]:
-        options = self._task.draw
         rows = []
-        for explainer, of_targets in zip(self._explainers[1:], maps[1:], strict=True):
-            row = []
+        for explainer, explanation in zip(self._explainers[1:], explanations, strict=True):
+            overlays = []
             for number in numbers:
-                drawn = lay_map(prepared, of_targets[number], explainer.pitch, options)
-                overlay = draw_map(prepared, drawn, options)
-                row.append(for_sheet(overlay) if self._task.sheet else overlay)
-            rows.append(row)
+                drawn = self._lay(prepared, explainer, explanation, row, number)
+                overlay = draw_map(prepared, drawn, self._task.draw)
+                overlays.append(for_sheet(overlay) if self._task.sheet else overlay)
+            rows.append(overlays)
         return rows
+
+    def _lay(
+        self,
+        prepared: PreparedPicture,
+        explainer: Explainer,
+        explanation: Explanation,
+        row: int,
+        number: int,
+    ) -> DrawnMap:
+        """Lays the map of one target on its picture, and the region of its scores."""
+        cells, options = explanation.maps[row][number], self._task.draw
+        if explanation.regions is None:
+            return lay_map(prepared, cells, explainer.pitch, options)
+        scored = explanation.regions[row][number]
+        pitch = explainer.region_pitch
+        return lay_map(prepared, cells, explainer.pitch, options, scored, pitch)
 
     def _write_sheet(
         self,
         path: AnyPath,
         result: PictureResult,
-        maps: Sequence[np.ndarray],
         original: Image.Image,
         overlays: Sequence[Sequence[Image.Image]],
     ) -> PictureResult:
@@ -186,14 +233,7 @@ class PictureWriter:
         colormap = self._task.draw.colormap
         sheet = sheet_of(original, overlays, predictions, result.picture, self._facts, colormap)
         self._save(path, sheet, result, title)
-        targets = [
-            replace(
-                target,
-                output=path,
-                has_evidence=any(bool(of_targets[number].any()) for of_targets in maps),
-            )
-            for number, target in enumerate(result.targets)
-        ]
+        targets = [replace(target, output=path) for target in result.targets]
         return replace(result, targets=targets)
 
     def _write_heatmap(
@@ -231,3 +271,8 @@ class PictureWriter:
     ) -> Mark:
         variant = self._task.names.identity
         return mark(result.picture.path, path.parent, title, companions, variant, path)
+
+
+def _note_of(explanation: Explanation, row: int, number: int) -> str:
+    blank = explanation.blanks.get((row, number))
+    return "" if blank is None else blank.note

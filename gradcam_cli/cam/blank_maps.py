@@ -1,0 +1,42 @@
+"""Why a map shows nothing, in words and as a key for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# A map whose cells differ by at most this part of its maximum shows only rounding.
+EVEN = 1e-4
+
+
+class BlankReason(StrEnum):
+    """Why a map shows nothing. The values are stable, for programs."""
+
+    NOTHING_POSITIVE = "nothing-positive"
+    DEAD_RELU = "dead-relu"
+    SATURATED = "saturated"
+    ZERO_GRADIENTS = "zero-gradients"
+    ZERO_ACTIVATIONS = "zero-activations"
+    CONSTANT_ACTIVATIONS = "constant-activations"
+    CONSTANT_MAP = "constant-map"
+    PREDICTED_NOWHERE = "predicted-nowhere"
+    SINGLE_CELL = "single-cell"
+    NONFINITE_INPUT = "nonfinite-input"
+    NONFINITE_WEIGHTS = "nonfinite-weights"
+    NONFINITE_ACTIVATIONS = "nonfinite-activations"
+    NONFINITE_GRADIENTS = "nonfinite-gradients"
+    NONFINITE_MAP = "nonfinite-map"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class BlankMap:
+    """Why a map shows nothing: it is blank, or the same everywhere.
+
+    Attributes:
+        reason: The reason.
+        note: A sentence for people: the reason, and what to try.
+    """
+
+    reason: BlankReason
+    note: str
