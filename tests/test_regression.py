@@ -1,6 +1,7 @@
 """Regression: the value itself is explained, and told as a number."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,17 +9,26 @@ import pytest
 from PIL import Image
 from tasks import make_job
 
-from gradcam_cli import FinerCAM, GradCAM, ReciproCAM, ShapleyCAM, explain_image
+from gradcam_cli import (
+    FinerCAM,
+    GradCAM,
+    GradCAMCallback,
+    ReciproCAM,
+    ShapleyCAM,
+    explain_image,
+)
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.errors import GradcamError, UsageError
 from gradcam_cli.evaluation.measuring import evaluate_pictures
 from gradcam_cli.evaluation.options import EvaluationOptions
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.models.labels import format_value
+from gradcam_cli.models.labels import Prediction, format_value
 from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.job import make_ready
+from gradcam_cli.run.records import PictureResult
 
 SIZE = 48
 GREY, RED, GREEN = (90, 90, 90), (240, 30, 30), (30, 230, 30)
@@ -250,3 +260,52 @@ def test_evaluation_measures_what_suits_values(run_gradcam, files, picture, tmp_
     assert done.returncode == 2
     assert "needs probabilities" in done.stderr
     assert "deletion" in done.stderr
+
+
+def test_the_callback_explains_an_output(inputs, tmp_path):
+    model = network(2)
+    model.compile(loss="mse")
+    scaled = inputs / 255
+    for name, targets in ("first", None), ("second", [1]):
+        callback = GradCAMCallback(scaled, targets, tmp_path / name, conv_layer="areas")
+        callback.set_model(model)
+        callback.on_epoch_end(0)
+    first, second = (
+        np.asarray(Image.open(tmp_path / name / "epoch-001_picture-0.png").resize((SIZE, SIZE)))
+        for name in ("first", "second")
+    )
+    # Jet's highest colour is red: more of it lies on the square that raises the output.
+    assert first[10, 34, 0] > first[10, 34, 2]
+    assert second[34, 10, 0] > second[34, 10, 2]
+    for true_values in [63.5], [[63.5, 2.0]]:
+        callback = GradCAMCallback(scaled, true_values, tmp_path / "no", conv_layer="areas")
+        callback.set_model(model)
+        with pytest.raises(UsageError, match="not its true value"):
+            callback.on_epoch_end(0)
+
+
+def test_the_table_of_a_cluster_has_values(tmp_path):
+    """Also beside the rows of an earlier version, which knew probabilities alone."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    from gradcam_cli.cluster import result_table as table
+
+    facts = [ExplainerFacts("gradcam", "ages.keras", "areas", True, False, "", "", "")]
+    old, new = InputPicture(Path("old.png"), Path()), InputPicture(Path("new.png"), Path())
+    part = tmp_path / "part-00000-0123456789abcdef.parquet"
+    earlier = Prediction(3, "cat", None, 0.5)
+    table.write_part(part, [PictureResult(old, [earlier])], facts)
+    written = parquet.read_table(part)
+    rows = written.to_pylist()
+    for row in rows:
+        for entry in row["predictions"]:
+            del entry["value"], entry["share"]
+    kept = pa.Table.from_pylist(rows).replace_schema_metadata(written.schema.metadata)
+    parquet.write_table(kept, part)
+    age = Prediction(0, "value", None, 63.5, "value")
+    results = [PictureResult(old, skipped=True), PictureResult(new, [age])]
+    table.write_part(part, results, facts)
+    found = {row["image"]: row["predictions"][0] for row in parquet.read_table(part).to_pylist()}
+    assert found["new.png"]["value"] == 63.5
+    assert found["new.png"]["probability"] is None
+    assert found["old.png"]["probability"] == 0.5
+    assert found["old.png"]["value"] is None
