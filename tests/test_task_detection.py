@@ -296,3 +296,22 @@ def test_a_saved_model_has_no_loss(tmp_path):
     assert classifier.task == "regression"
     expected = model(tf.constant(PICTURES / 255)).numpy()
     np.testing.assert_allclose(numbers_of(classifier), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "reciprocam", "shapleycam"])
+@pytest.mark.parametrize(("units", "last"), [(1, "sigmoid"), (3, "sigmoid"), (3, "softmax")])
+def test_logits_are_explained_like_the_probabilities_that_they_mean(loaded, method, units, last):
+    linear, complete = build(units=units), build(units=units, activation=last)
+    complete.set_weights(linear.get_weights())
+    kind = "BinaryCrossentropy" if last == "sigmoid" else "CategoricalCrossentropy"
+    for model, from_logits in (linear, True), (complete, False):
+        model.compile(loss=getattr(keras.losses, kind)(from_logits=from_logits))
+    found, expected = (
+        Explainer(loaded(model, f"{model.name}.keras"), None, method).explain(
+            PICTURES, np.array([[0, 1]] * 2)
+        )
+        for model in (linear, complete)
+    )
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+    np.testing.assert_allclose(found.maps, expected.maps, atol=1e-3)
+    assert found.maps.any()
