@@ -160,7 +160,10 @@ class GradCAM:
             inputs: (N, ..., channels) as the model takes them, of any numeric dtype; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
-                whatever the operator expects. Omit them with a dataset, which contains them.
+                whatever the operator expects. Any other weights of the scores work too: with
+                ones for two classes, the sum of their scores is explained; with 1 and -1, why
+                the network gives the first class and not the second. Omit them with a dataset,
+                which contains them.
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the

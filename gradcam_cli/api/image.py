@@ -11,10 +11,11 @@ from PIL import Image
 
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
+from gradcam_cli.errors import UsageError
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
-from gradcam_cli.models.labels import Prediction
+from gradcam_cli.models.labels import Labels, Prediction
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.caption import add_caption
 from gradcam_cli.rendering.encoding import encode_picture, format_for
@@ -116,8 +117,9 @@ class ImageExplanation:
 
 def explain_image(
     image: str | AnyPath | Image.Image | np.ndarray,
-    target: int | str | None = None,
+    target: int | str | Sequence[int | str] | None = None,
     *,
+    against: int | str | None = None,
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
@@ -135,7 +137,9 @@ def explain_image(
     Args:
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
-            probable.
+            probable. Several classes are explained together: the sum of their scores.
+        against: A class whose score is subtracted: the map shows why the network gives the
+            target and not this class. None for none.
         model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
@@ -154,9 +158,11 @@ def explain_image(
         The explanation, with overlay, map, predictions and ``save()``.
 
     Raises:
-        GradcamError: As on the command line; see `gradcam_cli.errors`.
+        GradcamError: As on the command line; see `gradcam_cli.errors`. A `UsageError` if a class
+            would be explained against itself.
     """
     from gradcam_cli.api.loading import find_explainer
+    from gradcam_cli.cam.score_weights import ScoreWeights
 
     source = None
     if isinstance(image, Image.Image):
@@ -166,24 +172,50 @@ def explain_image(
     else:
         source = to_path(image)
         picture = read_picture(source)
+    if isinstance(target, Sequence) and not isinstance(target, str):
+        named = list(target)
+    else:
+        named = [] if target is None else [target]
+
+    def weigh(labels: Labels) -> ScoreWeights:
+        classes = _find_classes(named, labels)
+        compared = None if against is None else labels.find(str(against))
+        if compared is not None and compared in classes:
+            raise UsageError(f"target and against are both {labels.name(compared)}")
+        return ScoreWeights(classes if len(classes) > 1 else (), compared)
+
     explainer = find_explainer(
-        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing
+        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing, weights=weigh
     )
-    classifier = explainer.classifier
-    index = TOP_CLASS if target is None else classifier.labels.find(str(target))
+    classifier, weights = explainer.classifier, explainer.weights
+    (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]
     prepared = classifier.input_for(fit).prepare(picture)
     explanation = explainer.explain(prepared.inputs[None], np.array([[index]], np.int32))
     probabilities = explanation.probabilities[0]
-    explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
+    predictions = classifier.labels.most_probable(probabilities, max(top_k, 1))
+    if index == TOP_CLASS and predictions[0].index == weights.against:
+        raise UsageError(
+            f"{predictions[0].name} is the most probable class itself; choose the target to "
+            f"explain against it"
+        )
+    if weights.joined:
+        explained = classifier.labels.together(weights.joined, probabilities)
+    else:
+        explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
     return ImageExplanation(
         picture,
         prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
         prepared.fit.seen[:2],
         explained,
-        classifier.labels.most_probable(probabilities, top_k),
+        predictions[:top_k],
         explainer.facts.title_of(explained),
         source,
         colormap,
         alpha,
         describe([explainer.facts]),
     )
+
+
+def _find_classes(named: Sequence[int | str], labels: Labels) -> tuple[int, ...]:
+    """Returns the indices of classes that a user names, each once."""
+    return tuple(dict.fromkeys(labels.find(str(name)) for name in named))

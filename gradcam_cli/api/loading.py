@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from threading import Lock
@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
@@ -58,6 +59,7 @@ def find_explainer(
     *,
     fusion: str,
     smoothing: bool,
+    weights: Callable[[Labels], ScoreWeights],
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
 
@@ -69,6 +71,7 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
+        weights: Chooses which scores are added or subtracted, given the classes of the model.
 
     Raises:
         GradcamError: The model can't be loaded, or the layer can't be explained.
@@ -76,31 +79,26 @@ def find_explainer(
     if isinstance(layer, Sequence) and not isinstance(layer, str):
         layer = tuple(layer)
     with _MAKING:
-        return _make_explainer(
-            DEFAULT_MODEL if model is None else model,
-            None if labels is None else tuple(labels),
-            preprocess,
-            layer,
-            method,
-            fusion,
-            smoothing,
-        )
+        if isinstance(model, Classifier):
+            classifier = model
+        else:
+            names = None if labels is None else tuple(labels)
+            chosen_model = DEFAULT_MODEL if model is None else model
+            classifier = _make_classifier(chosen_model, names, preprocess)
+        chosen = weights(classifier.labels)
+        return _make_explainer(classifier, layer, method, fusion, smoothing, chosen)
 
 
 @lru_cache(maxsize=_KEPT)
 def _make_explainer(
-    model: str | keras.Model | Classifier,
-    labels: tuple[str, ...] | None,
-    preprocess: str | None,
+    classifier: Classifier,
     layer: Any,
     method: str,
     fusion: str,
     smoothing: bool,
+    weights: ScoreWeights,
 ) -> Explainer:
-    classifier = (
-        model if isinstance(model, Classifier) else _make_classifier(model, labels, preprocess)
-    )
-    return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
+    return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing, weights=weights)
 
 
 @lru_cache(maxsize=_KEPT)

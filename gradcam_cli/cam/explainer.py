@@ -12,9 +12,15 @@ import tensorflow as tf
 
 from gradcam_cli.cam.facts import TOP_CLASS, ExplainerFacts
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, MethodParameters, find_method
+from gradcam_cli.cam.methods.table import (
+    DEFAULT_METHOD,
+    MethodParameters,
+    check_combines_scores,
+    find_method,
+)
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import FUSIONS, smooth, smoothing_runs
+from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
@@ -68,6 +74,7 @@ class Explainer:
         smoothing: bool = False,
         batch_size: int = DEFAULT_BATCH_SIZE,
         graphs: KeptGraphs | None = None,
+        weights: ScoreWeights | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
         """Chooses the layer and traces the network, or loads the graph of an earlier run.
@@ -83,14 +90,16 @@ class Explainer:
                 methods that run it many times.
             graphs: The cache of traced graphs for networks with a known identity; None to
                 always trace.
+            weights: Which scores are added to that of a target or subtracted from it; None for
+                none.
             **parameters: The method's own parameters, if it has any; see
                 `gradcam_cli.cam.methods.table.MethodParameters`.
 
         Raises:
             UnknownLayerError: The network has no such layer.
             UnusableLayerError: The layer's output isn't a feature map.
-            UsageError: There is no such method or fusion, or a layer is given to a method
-                that explains all layers.
+            UsageError: There is no such method or fusion, a layer is given to a method that
+                explains all layers, or the method can't explain sums or differences of scores.
             TypeError: The method has no such parameter.
         """
         self.classifier = classifier
@@ -109,8 +118,13 @@ class Explainer:
             raise UsageError(f"there is no fusion {fusion!r}, only {', '.join(FUSIONS)}")
         if not self._info.needs_layer and layers != [None]:
             raise UsageError(f"{method} explains all layers together; omit the layer")
+        weights = weights or ScoreWeights()
+        if weights.joined:
+            check_combines_scores(method, "several classes together")
+        if weights.against is not None or weights.is_negative:
+            check_combines_scores(method, "against")
         made = make_method(method, **parameters)
-        self._maps = TracedMaps(classifier, layers, self._info, made, fusion)
+        self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights)
         self._lock = Lock()
         # By the number of target classes.
         self._functions: dict[int, TracedFunction] = {}
@@ -144,6 +158,11 @@ class Explainer:
         return self._info.needs_layer
 
     @property
+    def weights(self) -> ScoreWeights:
+        """Which scores are added to that of a target or subtracted from it."""
+        return self._maps.weights
+
+    @property
     def runs_many_times(self) -> bool:
         """Whether the method runs the network so often that it reports its progress."""
         return self._info.runs_many_times
@@ -160,7 +179,12 @@ class Explainer:
             self.classifier.preprocess.description,
             " + ".join(self._facts.cells),
             ", ".join(filter(None, self._facts.reasons)),
+            self._contrast(),
         )
+
+    def _contrast(self) -> tuple[int, str] | None:
+        index = self._maps.weights.against
+        return None if index is None else (index, self.classifier.labels.name(index))
 
     def take_smaller_steps(self) -> bool:
         """Halves the number of changed inputs that go through the network at once.
@@ -254,7 +278,8 @@ class Explainer:
         code = describe_code(self.method)
         description = None
         if code is not None:
-            asked = self.classifier.preprocess, self._maps.layers, self._maps.fusion
+            maps = self._maps
+            asked = self.classifier.preprocess, maps.layers, maps.fusion, maps.weights
             description = repr((code, self._parameters, asked))
         network = self.classifier.network
         function, facts = find_or_trace(network, trace, signature, description, self._graphs)

@@ -26,6 +26,7 @@ class ExplainerFacts:
         preprocessing: The preprocessing of pictures, and why it was chosen.
         cells: A description of the grid of cells of each explained layer.
         reason: Why the layer was chosen; empty if the user chose it.
+        against: The index and the name of the class whose score is subtracted; None for none.
     """
 
     method: str
@@ -36,20 +37,28 @@ class ExplainerFacts:
     preprocessing: str
     cells: str
     reason: str
+    against: tuple[int, str] | None = None
+
+    @property
+    def contrast(self) -> str:
+        """What each class is compared with: "against tabby (281)"; empty for nothing."""
+        return "" if self.against is None else f"against {self.against[1]} ({self.against[0]})"
 
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""
+        contrast = f" {self.contrast}" if self.contrast else ""
         return (
-            f"{METHODS[self.method].title} of {target.name} ({target.index}), "
+            f"{METHODS[self.method].title} of {target.name} ({target.numbers}){contrast}, "
             f"{self.model} layer {self.layer}"
         )
 
 
 def describe(explainers: Sequence[ExplainerFacts]) -> str:
-    """Lists methods, model and layers in one line, each once."""
+    """Lists methods, model, layers and what is compared with in one line, each once."""
     methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
     layers = dict.fromkeys(explainer.layer for explainer in explainers)
+    contrast = f" · {explainers[0].contrast}" if explainers[0].contrast else ""
     return (
         f"{', '.join(methods)} · {explainers[0].model} · "
-        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
+        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}{contrast}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -11,6 +11,7 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
 from gradcam_cli.cam.methods.table import MethodInfo
 from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
+from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.grids import Pitch
@@ -57,6 +58,7 @@ class TracedMaps:
         info: The method's row in the table of methods.
         method: The method itself.
         fusion: How to fuse the maps of several layers.
+        weights: Which scores make up the explained score of a target.
     """
 
     classifier: Classifier
@@ -64,6 +66,7 @@ class TracedMaps:
     info: MethodInfo
     method: Method
     fusion: str
+    weights: ScoreWeights = field(default_factory=ScoreWeights)
 
     def trace(
         self, inputs: tf.Tensor, targets: tf.Tensor, conditions: tf.Tensor | None = None
@@ -106,19 +109,19 @@ class TracedMaps:
             ],
             length_of(forward.logits, -1),
         )
-        targets = _resolve(targets, forward)
+        targets = self._resolve(targets, forward)
         if not isinstance(self.method, InGraphMethod):
             return (forward.probabilities, targets), facts
 
-        def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
-            return self.score(inputs, with_conditions(one_hot, conditions))
+        def score(inputs: tf.Tensor, weights: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+            return self.score(inputs, with_conditions(weights, conditions))
 
         maps = []
         for number in range(length_of(targets, 1)):
-            one_hot = tf.one_hot(targets[:, number], facts.classes)
-            scores = _class_scores(forward, one_hot)
+            weights = self.weights.weigh(tf.one_hot(targets[:, number], facts.classes))
+            scores = _class_scores(forward, weights)
             of_layers = [
-                self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, score))
+                self.method.maps(tapped_pass(inputs, weights, forward, scores, path, score))
                 for path in paths
             ]
             maps.append(self.combine(of_layers, inputs, facts))
@@ -129,8 +132,8 @@ class TracedMaps:
 
         Args:
             inputs: (N, height, width, channels) float32.
-            targets: (N, classes) float32, one-hot, followed by the conditions of each input if
-                there are any; see `with_conditions`.
+            targets: (N, classes) float32, the weights of the scores, followed by the conditions of
+                each input if there are any; see `with_conditions`.
 
         Returns:
             The pass and the scores, (N,) float32.
@@ -169,22 +172,20 @@ class TracedMaps:
             ]
         return fuse(scaled, self.fusion)
 
+    def _resolve(self, targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
+        ranking = self.weights.rank(forward.probabilities)
+        ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
+        return tf.where(targets < 0, ranked, targets)
+
 
 def with_conditions(targets: tf.Tensor, conditions: tf.Tensor | None) -> tf.Tensor:
     """Puts targets and conditions side by side, so that methods repeat both together.
 
     Args:
-        targets: (N, classes) float32, one-hot.
+        targets: (N, classes) float32, the weights of the scores.
         conditions: (N, values) float32; None if there are none.
     """
     return targets if conditions is None else tf.concat([targets, conditions], axis=-1)
-
-
-def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
-    # Ranked by probability, like the predictions; of equal ones the first class comes first.
-    _, ranking = tf.math.top_k(forward.probabilities, tf.shape(forward.logits)[-1])
-    ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
-    return tf.where(targets < 0, ranked, targets)
 
 
 def _class_scores(forward: ForwardPass, targets: tf.Tensor) -> tf.Tensor:

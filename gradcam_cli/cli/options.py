@@ -250,6 +250,18 @@ def classes_option(help_: str) -> Decorator:
     )
 
 
+join_option = click.option(
+    "--join",
+    is_flag=True,
+    help="Explain the sum of the scores of several --class options, in one overlay.",
+)
+against_option = click.option(
+    "--against",
+    metavar="CLASS",
+    help="Explain why the network gives a class and not this one: the difference of their scores.",
+)
+
+
 def fit_option(help_: str) -> Decorator:
     """Makes the option for how to fit a picture into the network's input."""
     return click.option("--fit", type=click.Choice(FITS), help=help_)

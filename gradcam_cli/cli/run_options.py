@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cli.options import (
+    against_option,
     alpha_option,
     classes_option,
     colormap_option,
     filled_with,
     fit_option,
+    join_option,
     layers_option,
     max_download_option,
     methods_option,
@@ -56,6 +58,8 @@ explain_options = filled_with(
         "The class to explain: an index, a WordNet id or a name. Repeat it for an overlay of each "
         "class. [default: the most probable class]"
     ),
+    join_option,
+    against_option,
     click.option(
         "-k",
         "--top-k",

@@ -15,12 +15,14 @@ from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
     LayerName,
+    against_option,
     alpha_option,
     classes_option,
     colormap_option,
     debug_option,
     filled_with,
     fit_option,
+    join_option,
     max_download_option,
     model_options,
 )
@@ -63,6 +65,8 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     "wanted",
     ExplainOptions,
     classes_option("The class to explain. Can be repeated. [default: the most probable]"),
+    join_option,
+    against_option,
     fit_option("How to fit the picture into the network's input (see 'gradcam explain --help')."),
 )
 @filled_with(
@@ -130,14 +134,17 @@ def show(
         if kind == _BLOCKS and not has_colors():
             kind = _TEXT
 
+    layers = () if layer is None else (layer,)
+    picture = InputPicture(image, Path())
+    wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
+    job = Job(model.having(layers), wanted, draw, machine=machine)
+    job.check()
+
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    layers = () if layer is None else (layer,)
-    picture = InputPicture(image, Path())
-    wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
-    ready = make_ready(Job(model.having(layers), wanted, draw, machine=machine), [picture])
+    ready = make_ready(job, [picture])
     task = ready.task
     targets = replace(task.targets, with_files=0)
     task = replace(task, targets=targets, keeps_panels=True, keeps_card=kind == _TEXT)

@@ -20,6 +20,8 @@ from gradcam_cli.files.text import read_small_text
 # A hundred thousand classes with long names take less.
 _MEGABYTES = 16
 IMAGENET_CLASSES = 1000
+# Probabilities that sum to 1 do so up to this.
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,20 @@ class Prediction:
         name: Its name.
         wnid: Its WordNet id ("n02123045"); None if the classes have none.
         probability: In [0, 1].
+        joined: The indices of all classes that are explained together, this one first; empty for
+            a single class.
     """
 
     index: int
     name: str
     wnid: str | None
     probability: float
+    joined: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> str:
+        """The index, or those of classes that are explained together: "281 + 282"."""
+        return " + ".join(map(str, self.joined or (self.index,)))
 
     @property
     def percent(self) -> str:
@@ -84,6 +94,24 @@ class Labels:
         """
         index = int(index)
         return Prediction(index, self.name(index), self.wnid(index), float(probabilities[index]))
+
+    def together(self, indices: Sequence[int], probabilities: np.ndarray) -> Prediction:
+        """Combines several classes into one.
+
+        Args:
+            indices: The indices of the classes.
+            probabilities: (classes,) in [0, 1].
+
+        Returns:
+            The classes as one, under the index of the first. Its probability is the sum if those
+            of all classes sum to 1. Otherwise classes don't exclude each other, and it is the
+            largest: the least probability that one of them is there.
+        """
+        of_each = [float(probabilities[index]) for index in indices]
+        exclude_each_other = abs(float(np.sum(probabilities)) - 1) < _ROUNDING
+        probability = min(sum(of_each), 1.0) if exclude_each_other else max(of_each)
+        name = " + ".join(map(self.name, indices))
+        return Prediction(indices[0], name, None, probability, tuple(indices))
 
     def most_probable(self, probabilities: np.ndarray, number: int) -> list[Prediction]:
         """Lists the most probable classes in descending order; ties keep the class order.

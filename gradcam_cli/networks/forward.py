@@ -117,13 +117,15 @@ class ForwardPass:
     usual_size: tuple[int, ...]
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
-        """Returns the probability that belongs to the logit of a class.
+        """Returns the weighted sum of the probabilities that belong to the logits.
 
         Args:
-            targets: (N, classes) float32, one-hot; further columns are ignored.
+            targets: (N, classes) float32, the weights, one-hot for a single class; further columns
+                are ignored.
 
         Returns:
-            (N,) float32 in [0, 1], after sigmoid if the network ends in one, else after softmax.
+            (N,) float32, for a single class in [0, 1]. The probabilities are those after sigmoid if
+            the network ends in one, else after softmax.
         """
         is_sigmoid = self.activation == "Sigmoid" or self.logits.shape[-1] == 1
         to_probabilities = tf.sigmoid if is_sigmoid else tf.nn.softmax

@@ -40,9 +40,8 @@ def label_overlays(
     """
     rows: list[list[Panel | None]] = []
     for facts, of_explainer in zip(explainers, overlays, strict=True):
-        detail = ""
-        if len(explainers) > 1:
-            detail = f"{METHODS[facts.method].title} · {facts.layer}"
+        details = [f"{METHODS[facts.method].title} · {facts.layer}"] * (len(explainers) > 1)
+        detail = " · ".join(filter(None, [facts.contrast, *details]))
         first = None if rows else Panel(original, "Original")
         rows.append(
             [
@@ -108,7 +107,7 @@ def sheet_of(
     layer = f" · layer {layers[0]}" if len(layers) == 1 else ""
     return draw_sheet(
         _title(picture),
-        f"{explainers[0].model}{layer}",
+        " · ".join(filter(None, [f"{explainers[0].model}{layer}", explainers[0].contrast])),
         [(METHODS[facts.method].title, "" if layer else facts.layer) for facts in explainers],
         [(target.name, target.percent) for target in predictions],
         original,

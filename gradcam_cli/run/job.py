@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.facts import TOP_CLASS
+from gradcam_cli.cam.methods.table import check_combines_scores
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.files.naming import OutputNamer
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.models.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,13 @@ class Job:
                 "--each explains the most probable classes; leave out --class, or leave out --each "
                 "and repeat --class"
             )
+        if explain.join and len(explain.classes) < 2:
+            raise UsageError("--join needs several --class options")
+        for method in explain.methods:
+            if explain.join:
+                check_combines_scores(method, "--join")
+            if explain.against is not None:
+                check_combines_scores(method, "--against")
         if draw.threshold is not None and not draw.finds_regions:
             raise UsageError("--threshold needs --contour or --box")
         if explain.fusion is not None and len(explain.layers) < 2:
@@ -192,15 +201,22 @@ def check_classes(
 
     Raises:
         UnknownClassError: The model doesn't have one of the classes.
-        UsageError: The table of true classes contains none of the pictures.
+        UsageError: The table of true classes contains none of the pictures, or the classes can't be
+            joined or compared.
     """
     if truth is not None:
         truth.check(pictures)
+    if job.explain.join:
+        for picture in pictures:
+            if picture.target is not None:
+                raise UsageError(
+                    f"--join explains the classes of --class together, but {picture.path} has a "
+                    f"class of its own in --from-file; leave out one of them"
+                )
     labels = job.model.known_labels()
     if labels is None:
         return
-    for name in job.explain.classes:
-        labels.find(name)
+    _chosen_classes(job.explain, labels)
     if truth is not None:
         Truth(truth, labels).check(pictures)
 
@@ -231,15 +247,23 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
-    explainers = _explainers(job, classifier)
+    targets = _targets(job, classifier, known)
+    explainers = _explainers(job, classifier, targets)
     task = Task(
         inputs=classifier.input_for(job.explain.fit, job.model.size),
         download_limits=DownloadLimits(job.machine.max_download),
-        targets=_targets(job, classifier, known),
+        targets=targets,
         top_k=job.explain.top_k or DEFAULT_TOP_K,
         draw=job.draw,
         write=job.write,
-        names=result_names(job.model, job.explain, job.draw, job.write, explainers[0].facts.layer),
+        names=result_names(
+            job.model,
+            job.explain,
+            job.draw,
+            job.write,
+            explainers[0].facts.layer,
+            explainers[0].facts.against,
+        ),
         composite=job.explain.each,
         sheet=job.draws_sheet,
         keeps_card=job.write.report is not None,
@@ -262,11 +286,14 @@ def _load(job: Job) -> Classifier:
 
 def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
     explain, labels = job.explain, classifier.labels
-    classes = [*dict.fromkeys(map(labels.find, explain.classes))]
+    classes, against = _chosen_classes(explain, labels)
+    joined = tuple(classes) if explain.join else ()
+    classes = classes[:1] if joined else classes
     with_files = None
     if not classes:
         several = explain.each or job.write.report is not None
-        number = min(explain.top_k or DEFAULT_EACH, len(labels)) if several else 1
+        most = len(labels) - (against is not None)
+        number = min(explain.top_k or DEFAULT_EACH, most) if several else 1
         classes = [TOP_CLASS - rank for rank in range(number)]
         # A report can switch between classes, but the files are the same as without a report.
         if not explain.each and not explain.only_wrong:
@@ -274,12 +301,39 @@ def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
     if not job.writes_files:
         with_files = 0
     return Targets(
-        classes, with_files, truth, explain.only_wrong, adds_truth=job.write.report is not None
+        classes,
+        with_files,
+        truth,
+        explain.only_wrong,
+        adds_truth=job.write.report is not None,
+        joined=joined,
+        against=against,
+        skips_against=explain.each,
     )
 
 
-def _explainers(job: Job, classifier: Classifier) -> list[Explainer]:
+def _chosen_classes(explain: ExplainOptions, labels: Labels) -> tuple[list[int], int | None]:
+    """Finds the classes that the user chose, and the one to compare them with.
+
+    Raises:
+        UnknownClassError: The model doesn't have one of them.
+        UsageError: They can't be joined or compared.
+    """
+    classes = [*dict.fromkeys(map(labels.find, explain.classes))]
+    if explain.join and len(classes) < 2:
+        raise UsageError("--join: all --class options are the same class; choose several classes")
+    against = None if explain.against is None else labels.find(explain.against)
+    if against in classes:
+        raise UsageError(
+            f"--class and --against are both {labels.name(against)}; a class can't be explained "
+            f"against itself"
+        )
+    return classes, against
+
+
+def _explainers(job: Job, classifier: Classifier, targets: Targets) -> list[Explainer]:
     from gradcam_cli.cam.explainer import DEFAULT_BATCH_SIZE, Explainer
+    from gradcam_cli.cam.score_weights import ScoreWeights
     from gradcam_cli.networks.kept_graphs import KeptGraphs
 
     layers = job.explain.layers
@@ -296,6 +350,7 @@ def _explainers(job: Job, classifier: Classifier) -> list[Explainer]:
             smoothing=job.explain.smooth,
             batch_size=job.machine.batch_size or DEFAULT_BATCH_SIZE,
             graphs=KeptGraphs(),
+            weights=ScoreWeights(targets.joined, targets.against),
         )
         for method in job.explain.methods
         for choice in choices

@@ -36,6 +36,7 @@ from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, W
 
 # In bytes. With the class and the extension, this leaves space for the picture's name.
 _LONGEST_VARIANT = 90
+_LONGEST_CLASS = 32
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def result_names(
     draw: DrawOptions,
     write: WriteOptions,
     layer: str,
+    against: tuple[int, str] | None = None,
 ) -> ResultNames:
     """Derives what the names of a run's results have in common.
 
@@ -113,6 +115,7 @@ def result_names(
         draw: What to draw.
         write: Where to write.
         layer: The layer that is explained.
+        against: The index and the name of the class whose score is subtracted; None for none.
     """
     drawn = DrawOptions()
     size = model.size or ()
@@ -133,6 +136,11 @@ def result_names(
         ("box" * draw.box, draw.box),
         _unless_default("threshold", draw.threshold, drawn.region_from),
     ]
+    # Newer options come last and only if given, so that earlier results keep their identity.
+    if explain.join:
+        choices.append(("join", "join"))
+    if against is not None:
+        choices.append((f"against_{class_word(*against)}", ("against", against[0])))
     return ResultNames(
         pattern=None if write.name is None else NamePattern(write.name),
         methods=explain.methods,
@@ -142,6 +150,16 @@ def result_names(
         identity=repr([value for _, value in choices]) if any(v for _, v in choices) else "",
         names_classes=bool(explain.classes),
     )
+
+
+def class_word(index: int, name: str) -> str:
+    """Converts a class to a part of a file name that is valid on any file system: "281-tabby".
+
+    Args:
+        index: Its index.
+        name: Its name.
+    """
+    return f"{index}-{name_part(name.casefold().replace('+', '-'), _LONGEST_CLASS)}"
 
 
 def check_names(

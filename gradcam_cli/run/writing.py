@@ -127,8 +127,8 @@ class PictureWriter:
         overlays: list[Image.Image] = []
         classes: list[tuple[Prediction, np.ndarray]] = []
         for number in numbers:
-            prediction = labels.prediction(
-                explanation.targets[row][number], explanation.probabilities[row]
+            prediction = self._task.targets.prediction(
+                labels, explanation.targets[row][number], explanation.probabilities[row]
             )
             heatmap = explanation.maps[row][number]
             output = files.get(("overlay", number))

@@ -35,6 +35,7 @@ class MethodInfo:
             depend on a token's length.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
+        only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
     """
 
     title: str
@@ -47,6 +48,10 @@ class MethodInfo:
     at_input_size: bool = False
     multiplies_cells: bool = False
     is_sparse: bool = False
+    only_one_class: str = ""
+
+
+_SAME_FOR_ALL = "its map is the same for every class"
 
 
 class MethodParameters(TypedDict, total=False):
@@ -124,6 +129,7 @@ METHODS = {
         "Muhammad and Yeasin 2020, arXiv 2008.00299",
         "1",
         ".components:eigen_cam",
+        only_one_class=_SAME_FOR_ALL,
     ),
     "eigengradcam": MethodInfo(
         "Eigen-Grad-CAM",
@@ -189,6 +195,7 @@ METHODS = {
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
+        only_one_class="it compares one class with those that are most similar to it",
     ),
     "shapleycam": MethodInfo(
         "ShapleyCAM",
@@ -203,6 +210,7 @@ METHODS = {
         "Fuad et al. 2020, IPTA",
         "1",
         ".components:fem",
+        only_one_class=_SAME_FOR_ALL,
     ),
     "rollout": MethodInfo(
         "Attention rollout",
@@ -211,6 +219,7 @@ METHODS = {
         "1",
         ".attention:AttentionRollout",
         needs_layer=False,
+        only_one_class=_SAME_FOR_ALL,
     ),
     "chefer": MethodInfo(
         "Attention relevance",
@@ -241,3 +250,21 @@ def find_method(name: str) -> MethodInfo:
         return METHODS[name]
     hint = suggestion(name, METHODS, likeness=0.5)
     raise UsageError(f"there is no method {name!r}{hint} ('gradcam methods' lists all of them)")
+
+
+def check_combines_scores(name: str, asked: str) -> None:
+    """Checks that a method can explain a sum or difference of scores.
+
+    Args:
+        name: A key of `METHODS`.
+        asked: What asks for it, as the user wrote it ("--against").
+
+    Raises:
+        UsageError: It can't.
+    """
+    why = METHODS[name].only_one_class
+    if why:
+        raise UsageError(
+            f"{asked} doesn't work with {name}: {why}; choose another method, such as "
+            f"{DEFAULT_METHOD} or hirescam"
+        )

@@ -138,7 +138,11 @@ def _escape(character: str) -> str:
 
 
 def _class_record(entry: Prediction) -> dict[str, Any]:
-    record = {"index": entry.index, "name": entry.name, "p": round(entry.probability, 6)}
+    record: dict[str, Any] = {"name": entry.name, "p": round(entry.probability, 6)}
+    if entry.joined:
+        # Classes that are explained together are none of the predictions.
+        return record | {"index": entry.numbers, "joined": entry.joined}
+    record["index"] = entry.index
     return record if entry.wnid is None else record | {"wnid": entry.wnid}
 
 

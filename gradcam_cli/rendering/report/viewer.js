@@ -111,7 +111,8 @@
       card.picture.argument,
       ...data.arguments,
       ...map.arguments,
-      `--class ${map.target.index}`,
+      ...(map.target.joined ?? [map.target.index]).map((index) => `--class ${index}`),
+      ...(map.target.joined ? ["--join"] : []),
       `--colormap ${look.colormap}`,
       `--alpha ${look.alpha}`,
     ];

@@ -1,0 +1,61 @@
+"""The explained score: that of one class, of several together, or a difference of scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class ScoreWeights:
+    """Which classes' scores are added to that of a target, or subtracted from it.
+
+    Attributes:
+        joined: Classes that are explained together: a target that is one of them stands for the
+            sum of all their scores. Other targets stand for themselves.
+        against: The class whose score is subtracted; None for none. The difference shows why the
+            network gives the target and not this class (Selvaraju et al., 2017, arXiv 1610.02391;
+            Prabhushankar et al., 2020, arXiv 2008.00178).
+        is_negative: Whether the score is minus that of the target, to explain what lowers it.
+    """
+
+    joined: tuple[int, ...] = ()
+    against: int | None = None
+    is_negative: bool = False
+
+    def weigh(self, one_hot: tf.Tensor) -> tf.Tensor:
+        """Turns targets into the weights of all scores in the explained one.
+
+        Args:
+            one_hot: (N, classes) float32.
+
+        Returns:
+            (N, classes) float32.
+        """
+        weights = one_hot
+        classes = one_hot.shape[-1]
+        if self.joined:
+            # Adding the other members keeps the target's own weight.
+            others = tf.reduce_sum(tf.one_hot(self.joined, classes), axis=0) - one_hot
+            is_member = tf.reduce_sum(tf.gather(one_hot, self.joined, axis=-1), -1, keepdims=True)
+            weights += is_member * others
+        if self.against is not None:
+            weights -= tf.one_hot(self.against, classes)
+        return -weights if self.is_negative else weights
+
+    def rank(self, probabilities: tf.Tensor) -> tf.Tensor:
+        """Ranks the classes that can be targets, most probable first.
+
+        Args:
+            probabilities: (N, classes) float32 in [0, 1].
+
+        Returns:
+            (N, classes) int32, class indices; of equal ones the first class comes first. A class
+            can't be explained against itself, so `against` comes last.
+        """
+        if self.against is not None:
+            # Probabilities are at most 1. Values of a regression aren't ranked.
+            probabilities -= 2 * tf.one_hot(self.against, probabilities.shape[-1])
+        ranking: tf.Tensor = tf.math.top_k(probabilities, probabilities.shape[-1]).indices
+        return ranking
