@@ -100,7 +100,7 @@ def test_joined_classes_are_explained_by_the_sum_of_their_scores(classifier, pic
 
 
 def test_what_lowers_a_score_is_explained_by_its_opposite(classifier, picture):
-    heat, _ = explained(classifier, picture, 2, is_negative=True)
+    heat, _ = explained(classifier, picture, 2, against=2)
     np.testing.assert_allclose(heat, by_hand(picture, [0, 0, -1]), atol=1e-5)
 
 

@@ -121,7 +121,7 @@ class Explainer:
         weights = weights or ScoreWeights()
         if weights.joined:
             check_combines_scores(method, "several classes together")
-        if weights.against is not None or weights.is_negative:
+        if weights.against is not None:
             check_combines_scores(method, "against")
         made = make_method(method, **parameters)
         self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights)
@@ -278,8 +278,8 @@ class Explainer:
         code = describe_code(self.method)
         description = None
         if code is not None:
-            maps = self._maps
-            asked = self.classifier.preprocess, maps.layers, maps.fusion, maps.weights
+            classifier, maps = self.classifier, self._maps
+            asked = classifier.preprocess, classifier.task, maps.layers, maps.fusion, maps.weights
             description = repr((code, self._parameters, asked))
         network = self.classifier.network
         function, facts = find_or_trace(network, trace, signature, description, self._graphs)

@@ -16,13 +16,12 @@ class ScoreWeights:
             sum of all their scores. Other targets stand for themselves.
         against: The class whose score is subtracted; None for none. The difference shows why the
             network gives the target and not this class (Selvaraju et al., 2017, arXiv 1610.02391;
-            Prabhushankar et al., 2020, arXiv 2008.00178).
-        is_negative: Whether the score is minus that of the target, to explain what lowers it.
+            Prabhushankar et al., 2020, arXiv 2008.00178). If it is the target itself, its score
+            is negated, which shows what lowers it.
     """
 
     joined: tuple[int, ...] = ()
     against: int | None = None
-    is_negative: bool = False
 
     def weigh(self, one_hot: tf.Tensor) -> tf.Tensor:
         """Turns targets into the weights of all scores in the explained one.
@@ -41,21 +40,24 @@ class ScoreWeights:
             is_member = tf.reduce_sum(tf.gather(one_hot, self.joined, axis=-1), -1, keepdims=True)
             weights += is_member * others
         if self.against is not None:
-            weights -= tf.one_hot(self.against, classes)
-        return -weights if self.is_negative else weights
+            compared = tf.one_hot(self.against, classes)
+            weights = weights * (1 - compared) - compared
+        return weights
 
     def rank(self, probabilities: tf.Tensor) -> tf.Tensor:
         """Ranks the classes that can be targets, most probable first.
 
         Args:
-            probabilities: (N, classes) float32 in [0, 1].
+            probabilities: (N, classes) float32.
 
         Returns:
-            (N, classes) int32, class indices; of equal ones the first class comes first. A class
-            can't be explained against itself, so `against` comes last.
+            (N, classes) int32, class indices; of equal ones the first class comes first. `against`
+            comes last, because others are compared with it.
         """
         if self.against is not None:
-            # Probabilities are at most 1. Values of a regression aren't ranked.
-            probabilities -= 2 * tf.one_hot(self.against, probabilities.shape[-1])
+            is_compared = tf.one_hot(
+                self.against, probabilities.shape[-1], on_value=True, off_value=False
+            )
+            probabilities = tf.where(is_compared, -float("inf"), probabilities)
         ranking: tf.Tensor = tf.math.top_k(probabilities, probabilities.shape[-1]).indices
         return ranking

@@ -23,6 +23,7 @@ from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.finding import SUFFIXES
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.networks.tasks import TASKS
 from gradcam_cli.pictures.fitting import FITS
 from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
@@ -174,6 +175,13 @@ model_options = filled_with(
         metavar="NAME",
         callback=_refuse_path,
         help="The output that holds the class scores, if your model has several outputs.",
+    ),
+    click.option(
+        "--task",
+        type=click.Choice(TASKS),
+        metavar=f"[{'|'.join(TASKS)}]",
+        help="What the outputs of your model mean. [default: read from the loss in the file, else "
+        "guessed from the final activation]",
     ),
     click.option(
         "--size",

@@ -14,6 +14,7 @@ from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
+from gradcam_cli.networks.tasks import CLASSIFICATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -43,6 +44,10 @@ class Classifier:
         is_size_exact: Whether inputs have exactly `input_size` if the user chooses no other
             size, even if the network accepts any. Otherwise they are multiples of its usual
             stride.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
+        task_reason: Why it is this task; empty for the plain case, a classifier that ends in
+            softmax.
+        task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
         conditions: What it takes beside the picture, such as the values of other inputs.
     """
 
@@ -55,6 +60,9 @@ class Classifier:
     preprocess: Preprocessing
     labels: Labels
     is_size_exact: bool = False
+    task: str = CLASSIFICATION
+    task_reason: str = ""
+    task_doubt: str = ""
     conditions: Conditions = field(default_factory=Conditions)
 
     @property
@@ -122,4 +130,5 @@ class Classifier:
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
         others = None if conditions is None else self.conditions.split(conditions, inputs)
-        return trace_forward(self.network, self.preprocess(inputs), self.input_size, others=others)
+        inputs = self.preprocess(inputs)
+        return trace_forward(self.network, inputs, self.input_size, self.task, others=others)

@@ -44,11 +44,13 @@ from gradcam_cli.models.preprocessing import (
     detect_preprocessing,
     parse_preprocessing,
 )
+from gradcam_cli.models.task_detection import TaskChoice, choose_task
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import USUAL_LENGTH, Network, length_of, trace_forward
+from gradcam_cli.networks.forward import USUAL_LENGTH, Network, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -84,11 +86,18 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             custom_objects=options.custom_objects,
         )
         return inspect_network(
-            model, file.network, options.size, chosen, options.labels, file.stored
+            model,
+            file.network,
+            options.size,
+            chosen,
+            options.labels,
+            file.stored,
+            task=options.task,
         )
     if options.output is not None:
         raise UsageError("--head needs a model file; the named models have a single output")
     entry = find_model(model)
+    _check_task(entry, options.task)
     if weights is not None:
         _check_weights_file(weights)
     network = (deferred and _defer(entry, weights)) or KerasNetwork(_build(entry, weights))
@@ -108,7 +117,15 @@ def load_architecture(options: ModelOptions) -> Classifier:
     if options.weights is not None or is_model_path(options.name):
         return load_classifier(options)
     entry = find_model(options.name)
+    _check_task(entry, options.task)
     return _from_catalogue(entry, KerasNetwork(_build_network(entry)), None, None)
+
+
+def _check_task(entry: CatalogueModel, task: str | None) -> None:
+    if task not in (None, CLASSIFICATION):
+        raise UsageError(
+            f"--task {task}: {entry.name} is made for classification; --task is for your own models"
+        )
 
 
 def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | None:
@@ -149,6 +166,7 @@ def inspect_network(
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
+    task: str | None = None,
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once.
 
@@ -160,10 +178,11 @@ def inspect_network(
         preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
         stored: The preprocessing stored with the model.
+        task: What its outputs mean; None to find it out.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
-        UsageError: The preprocessing doesn't fit the model.
+        UsageError: The preprocessing or the task doesn't fit the model.
     """
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
@@ -175,15 +194,17 @@ def inspect_network(
     if preprocess is None and stored is not None:
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
-    found: list[tuple[int, Preprocessing]] = []
+    found: list[tuple[TaskChoice, int, Preprocessing]] = []
 
     def trace(inputs: tf.Tensor) -> tf.Tensor:
         forward = trace_forward(network, inputs)
         names = (node.path.rpartition("/")[2] for node in network.nodes)
         has_lambda = any(node.kind == "Lambda" for node in network.nodes)
+        choice = choose_task(forward, task)
         found.append(
             (
-                length_of(forward.logits, -1),
+                choice,
+                2 if choice.task == BINARY else forward.units or 0,
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )
@@ -191,7 +212,7 @@ def inspect_network(
 
     signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
     tf.function(trace, autograph=False).get_concrete_function(signature)
-    ((classes, detected),) = found
+    ((choice, classes, detected),) = found
     if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
@@ -211,6 +232,9 @@ def inspect_network(
         preprocess=preprocess or detected,
         labels=names,
         is_size_exact=stored_size is not None and size is None,
+        task=choice.task,
+        task_reason=choice.reason,
+        task_doubt=choice.doubt,
     )
 
 

@@ -29,6 +29,8 @@ class ModelOptions:
         preprocess: A mode of `gradcam_cli.models.preprocessing.Preprocessing`, or the name of a
             model whose preprocessing to use; None to detect it.
         output: The name of the output with the class scores, for a user's model with several.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`; None to read it
+            from the file, or to guess it from the final activation.
         size: (height, width) of the input in pixels, for networks that accept any; None for
             the best known.
         unsafe: Whether to read a model file even if it contains code.
@@ -40,6 +42,7 @@ class ModelOptions:
     labels: Path | None = None
     preprocess: str | None = None
     output: str | None = None
+    task: str | None = None
     size: tuple[int, int] | None = None
     unsafe: bool = False
     custom_objects: Path | None = None

@@ -14,6 +14,7 @@ from gradcam_cli.networks.attention import NoAttention, SelfAttention, find_atte
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION
 
 # Operations between a network's last activation and its output that don't change which number
 # belongs to which class.
@@ -98,12 +99,18 @@ class ForwardPass:
     Attributes:
         inputs: The network's input, (N, height, width, channels).
         logits: The scores before the final softmax or sigmoid, (N, classes) float32, or the
-            outputs themselves if the network has no such activation. A network with a single
+            outputs themselves if the network has no such activation. A classifier with a single
             output unit has two classes: the unit is the logit of the second class, and its
             negative is that of the first.
-        probabilities: (N, classes) float32 in [0, 1]: the outputs, or the softmax of the
-            logits if the network has no final activation.
+        probabilities: (N, classes) float32 in [0, 1]: the outputs or, if the network has no
+            final activation, the softmax or sigmoid of the logits that suits the task. For
+            regression, the values: the outputs as they are.
         activation: The final operation of the network: "Softmax", "Sigmoid" or None.
+        last_operation: The type of the last operation that changes the outputs, in the names of
+            TensorFlow: "Softmax", "Relu", "BiasAdd".
+        units: The length of the outputs' last axis.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`. A classifier with
+            a single unit is "binary".
         layer_outputs: As in `Recording`.
         usual_size: The size of an input, without batch and channels, for graphs that accept
             any. A size that is fixed in the graph takes precedence.
@@ -113,26 +120,37 @@ class ForwardPass:
     logits: tf.Tensor
     probabilities: tf.Tensor
     activation: str | None
+    last_operation: str
+    units: int | None
+    task: str
     layer_outputs: dict[str, tf.Tensor]
     usual_size: tuple[int, ...]
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
-        """Returns the weighted sum of the probabilities that belong to the logits.
+        """Returns the weighted sum of the probabilities of the logits, or of the values.
 
         Args:
             targets: (N, classes) float32, the weights, one-hot for a single class; further columns
                 are ignored.
 
         Returns:
-            (N,) float32, for a single class in [0, 1]. The probabilities are those after sigmoid if
-            the network ends in one, else after softmax.
+            (N,) float32: for a single class in [0, 1], after softmax or sigmoid; for regression,
+            the weighted sum of the values.
         """
-        is_sigmoid = self.activation == "Sigmoid" or self.logits.shape[-1] == 1
-        to_probabilities = tf.sigmoid if is_sigmoid else tf.nn.softmax
         if targets.shape.rank == 2:
             targets = targets[:, : length_of(self.logits, -1)]
+        if self.task == REGRESSION and self.activation is None:
+            to_probabilities = tf.identity
+        else:
+            to_probabilities = tf.sigmoid if self.is_independent else tf.nn.softmax
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether each logit determines its own probability, as sigmoid does."""
+        is_sigmoid = self.activation == "Sigmoid" or self.task in (BINARY, MULTILABEL)
+        return is_sigmoid or self.logits.shape[-1] == 1
 
     def grid(self, path: str) -> Grid | NoGrid:
         """Returns a layer's output as feature maps, or why it has none.
@@ -188,6 +206,7 @@ def trace_forward(
     network: Network,
     inputs: tf.Tensor,
     usual_size: tuple[int, ...] | None = None,
+    task: str = CLASSIFICATION,
     *,
     others: Mapping[str, tf.Tensor] | None = None,
 ) -> ForwardPass:
@@ -198,6 +217,7 @@ def trace_forward(
         inputs: A symbolic tensor that it accepts.
         usual_size: The size of an input, without batch and channels, if any is accepted; None
             for 224 in each direction.
+        task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
         others: The network's other inputs by name, each (N, ...) float32.
 
     Returns:
@@ -205,7 +225,8 @@ def trace_forward(
     """
     recording = network.record(inputs, others) if others else network.record(inputs)
     outputs, activation = recording.outputs, None
-    logits = tf.cast(outputs, tf.float32)
+    values = tf.cast(outputs, tf.float32)
+    logits = values
     tensor = outputs
     while tensor.op.type in _TRANSPARENT_OPS:
         tensor = tensor.op.inputs[0]
@@ -213,17 +234,25 @@ def trace_forward(
         activation = tensor.op.type
         logits = tf.reshape(tf.cast(tensor.op.inputs[0], tf.float32), tf.shape(outputs))
         logits.set_shape(outputs.shape)
-    if logits.shape[-1] == 1:
+    probabilities = values
+    if logits.shape[-1] == 1 and task != REGRESSION:
         logits = tf.concat([-logits, logits], axis=-1)
-        positive = tf.cast(outputs, tf.float32) if activation else tf.sigmoid(logits[:, 1:])
+        positive = values if activation else tf.sigmoid(logits[:, 1:])
         probabilities = tf.concat([1 - positive, positive], axis=-1)
-    elif activation is None:
-        probabilities = tf.nn.softmax(logits)
-    else:
-        probabilities = tf.cast(outputs, tf.float32)
-    usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
-    outputs_by_path = recording.layer_outputs
-    return ForwardPass(inputs, logits, probabilities, activation, outputs_by_path, usual_size)
+        task = BINARY if task == CLASSIFICATION else task
+    elif activation is None and task != REGRESSION:
+        probabilities = tf.sigmoid(logits) if task == MULTILABEL else tf.nn.softmax(logits)
+    return ForwardPass(
+        inputs,
+        logits,
+        probabilities,
+        activation,
+        tensor.op.type,
+        outputs.shape[-1],
+        task,
+        recording.layer_outputs,
+        usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2),
+    )
 
 
 def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.Tensor:

@@ -123,6 +123,7 @@ def result_names(
         _model_choice(model.name, explain.layers),
         (_stem(model.weights), None if model.weights is None else os.path.abspath(model.weights)),
         (model.output or "", model.output),
+        (model.task or "", model.task),
         (model.preprocess or "", model.preprocess),
         ("x".join(map(str, dict.fromkeys(size))), model.size),
         ("+".join(map(_layer_word, explain.layers)), tuple(explain.layers)),
