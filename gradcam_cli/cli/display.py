@@ -170,7 +170,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
 def _written(target: ExplainedTarget) -> list[Text]:
     lines = [
         Text(f"→ {visible(str(path))}", style="green")
-        for path in (target.output, target.heatmap)
+        for path in (target.output, target.heatmap, target.mask)
         if path is not None
     ]
     if target.region is not None and target.region.box is not None:
@@ -232,6 +232,8 @@ def _target_record(target: ExplainedTarget) -> dict[str, Any]:
         record["output"] = str(target.output)
     if target.heatmap is not None:
         record["heatmap"] = str(target.heatmap)
+    if target.mask is not None:
+        record["mask"] = str(target.mask)
     if target.region is not None:
         record["region"] = _region_record(target.region)
     if not target.has_evidence:

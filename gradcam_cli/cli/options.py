@@ -291,6 +291,11 @@ colormap_option = click.option(
     shell_complete=_complete_colormaps,
     help="The name of a Matplotlib colour map.",
 )
+hot_only_option = click.option(
+    "--hot-only",
+    is_flag=True,
+    help="Colour only the region above the threshold, and leave the rest of the picture as it is.",
+)
 max_download_option = click.option(
     "--max-download",
     metavar="MB",

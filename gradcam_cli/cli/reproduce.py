@@ -12,7 +12,18 @@ GIVEN = "gradcam_cli.given"
 _NOT_REPEATED = frozenset(
     {
         *("paths", "classes", "join", "layers", "methods", "colormap", "alpha"),
-        *("out", "name", "format", "top_k", "heatmap", "figure", "each", "report", "report_assets"),
+        *(
+            "out",
+            "name",
+            "format",
+            "top_k",
+            "heatmap",
+            "mask",
+            "figure",
+            "each",
+            "report",
+            "report_assets",
+        ),
         *("truth", "only", "batch_size", "workers", "address", "json", "manifests"),
         *("skip_existing", "quiet", "verbose", "debug"),
     }

@@ -11,6 +11,7 @@ from gradcam_cli.cli.options import (
     colormap_option,
     filled_with,
     fit_option,
+    hot_only_option,
     join_option,
     layers_option,
     max_download_option,
@@ -121,10 +122,17 @@ draw_options = filled_with(
         help="Draw the bounding box of the largest connected part of that region.",
     ),
     click.option(
+        "--mask",
+        is_flag=True,
+        help="Also write that region as a black and white PNG with 1 bit per pixel.",
+    ),
+    hot_only_option,
+    click.option(
         "--threshold",
         metavar="FRACTION",
         type=click.FloatRange(0, 1, min_open=True),
-        help=f"The fraction of the map's maximum that --contour and --box use as their limit. "
+        help=f"The fraction of the map's maximum at which the region of --contour, --box, --mask "
+        f"and --hot-only begins. "
         f"[default: {DEFAULT_THRESHOLD}]",
     ),
 )
@@ -159,7 +167,7 @@ write_options = filled_with(
         type=LocalPath(dir_okay=False),
         help="Write a gallery of all pictures as one HTML page, which works offline and without a "
         "server. Overlay files are then written only with --out, --name, --each, --heatmap, "
-        "--figure, --contour or --box.",
+        "--figure, --contour, --box, --mask or --hot-only.",
     ),
     click.option(
         "--report-assets",

@@ -22,6 +22,7 @@ from gradcam_cli.cli.options import (
     debug_option,
     filled_with,
     fit_option,
+    hot_only_option,
     join_option,
     max_download_option,
     model_options,
@@ -80,6 +81,7 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
         is_flag=True,
         help="Draw the bounding box of the largest connected part of that region.",
     ),
+    hot_only_option,
 )
 @filled_with("machine", MachineOptions, max_download_option)
 @click.option(

@@ -38,6 +38,7 @@ _TARGET = [
     ("joined", pa.list_(pa.int32())),
     ("output", pa.string()),
     ("heatmap", pa.string()),
+    ("mask", pa.string()),
     ("has_evidence", pa.bool_()),
     ("box", pa.list_(pa.int32())),
 ]
@@ -236,6 +237,7 @@ def _target(target: ExplainedTarget) -> dict[str, Any]:
         "joined": list(target.prediction.joined) or None,
         "output": _text(target.output),
         "heatmap": _text(target.heatmap),
+        "mask": _text(target.mask),
         "has_evidence": target.has_evidence,
         "box": None if target.region is None else target.region.box,
     }

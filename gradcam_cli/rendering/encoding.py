@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEFAULT_FORMAT = "png"
+# The format of masks, with 1 bit per pixel.
+MASK_FORMAT = "png"
 _QUALITY = 90
 # From 0 to 6; higher values take three times as long and hardly make files smaller.
 _WEBP_EFFORT = 2
@@ -94,6 +96,18 @@ def save_heatmap(
         mark: The mark to embed, if the format can hold it.
     """
     HEATMAP_FORMATS[format_](heatmap, file, mark)
+
+
+def save_mask(mask: np.ndarray, file: IO[bytes], mark: Mark | None = None) -> None:
+    """Writes a region as a PNG file with 1 bit per pixel: white inside, black outside.
+
+    Args:
+        mask: (height, width) bool.
+        file: A file that is open for writing.
+        mark: The mark to embed.
+    """
+    bits = Image.fromarray(mask.astype(np.uint8) * 255).convert("1", dither=Image.Dither.NONE)
+    bits.save(file, MASK_FORMAT, pnginfo=None if mark is None else mark.png)
 
 
 def save_figure(figure: Figure, file: IO[bytes], format_: str, mark: Mark | None = None) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gradcam_cli.pictures.fitting import LaidMap
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.pictures.regions import Region, find_region
+from gradcam_cli.pictures.regions import Region, find_region, hot_pixels
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
 from gradcam_cli.rendering.regions import box_line, draw_lines
 from gradcam_cli.run.options import DrawOptions
@@ -78,6 +78,11 @@ def draw_map(prepared: PreparedPicture, drawn: DrawnMap, options: DrawOptions) -
     overlay = draw_overlay(
         prepared.image, drawn.laid, prepared.fit.seen[:2], options.colormap, options.alpha
     )
+    if options.hot_only:
+        cold = ~hot_pixels(drawn.heat, options.region_from)
+        left, top, right, bottom = prepared.fit.seen
+        unchanged = prepared.image.crop((left, top, right, bottom))
+        overlay.paste(unchanged, (left, top), Image.fromarray(cold.astype(np.uint8) * 255))
     if drawn.region is None:
         return overlay
     lines = list(drawn.region.outlines) if options.contour else []

@@ -67,7 +67,7 @@ class Job:
         draw = self.draw
         wanted = (
             *(self.write.out, self.write.name, self.explain.each),
-            *(draw.heatmap, draw.figure, draw.contour, draw.box),
+            *(draw.heatmap, draw.figure, draw.contour, draw.box, draw.mask, draw.hot_only),
         )
         return self.write.report is None or any(wanted)
 
@@ -112,8 +112,8 @@ class Job:
                 check_combines_scores(method, "--join")
             if explain.against is not None:
                 check_combines_scores(method, "--against")
-        if draw.threshold is not None and not draw.finds_regions:
-            raise UsageError("--threshold needs --contour or --box")
+        if draw.threshold is not None and not draw.uses_threshold:
+            raise UsageError("--threshold needs --contour, --box, --mask or --hot-only")
         if explain.fusion is not None and len(explain.layers) < 2:
             raise UsageError("--fuse needs several --layer options")
         if self.draws_sheet:
@@ -123,6 +123,7 @@ class Job:
                 "each": explain.each,
                 "contour": draw.contour,
                 "box": draw.box,
+                "mask": draw.mask,
             }.items():
                 if is_given:
                     raise UsageError(

@@ -83,6 +83,8 @@ class DrawOptions:
             `gradcam_cli.rendering.encoding.FIGURE_FORMATS`; None to not write one.
         contour: Whether to draw and report the outline of the region above the threshold.
         box: Whether to draw and report the box of that region's largest connected part.
+        mask: Whether to write the region above the threshold as a picture with 1 bit per pixel.
+        hot_only: Whether to colour only this region, and leave the rest of the picture as it is.
         threshold: The lower limit of the region, as a fraction of the map's maximum, in
             (0, 1]; None for 0.15.
     """
@@ -93,12 +95,19 @@ class DrawOptions:
     figure: str | None = None
     contour: bool = False
     box: bool = False
+    mask: bool = False
+    hot_only: bool = False
     threshold: float | None = None
 
     @property
     def finds_regions(self) -> bool:
-        """Whether the region above the threshold is needed."""
+        """Whether the outlines of the region above the threshold are needed."""
         return self.contour or self.box
+
+    @property
+    def uses_threshold(self) -> bool:
+        """Whether anything depends on the region above the threshold."""
+        return self.finds_regions or self.mask or self.hot_only
 
     @property
     def region_from(self) -> float:

@@ -10,6 +10,7 @@ from gradcam_cli.files.name_pattern import name_part
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.labels import Labels
+from gradcam_cli.rendering.encoding import MASK_FORMAT
 from gradcam_cli.run.result_names import class_word
 from gradcam_cli.run.task import Task
 
@@ -93,6 +94,8 @@ class FilePlanner:
             files["overlay", number] = f"{names.overlay(of_one)}.{ending}"
             if draw.heatmap:
                 files["heatmap", number] = f"{names.heatmap(of_one)}.{draw.heatmap}"
+            if draw.mask:
+                files["mask", number] = f"{names.mask(of_one)}.{MASK_FORMAT}"
         if files and self._task.composite:
             files["composite", None] = f"{names.composite(of_all)}.{ending}"
         if files and draw.figure:

@@ -41,6 +41,7 @@ class ExplainedTarget:
         heatmap: The file of the map alone; None if none was written.
         has_evidence: Whether anything in the picture is evidence for the class. If not, the map
             is all zeros.
+        mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
     """
 
@@ -49,6 +50,7 @@ class ExplainedTarget:
     heatmap: AnyPath | None
     has_evidence: bool
     region: Region | None = None
+    mask: AnyPath | None = None
 
 
 @dataclass(frozen=True)

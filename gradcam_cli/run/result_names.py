@@ -91,6 +91,10 @@ class ResultNames:
         method = "" if self.methods[0] == DEFAULT_METHOD else f"_{self.methods[0]}"
         return f"{STEM_FIELD}_heatmap{method}{_joined(self.variant, classes)}"
 
+    def mask(self, classes: str) -> str:
+        """Returns the name of the mask of a map, in the same form."""
+        return self._name(self.methods[:1], classes, "_mask")
+
     def _name(self, methods: Sequence[str], classes: str, kind: str) -> str:
         method = name_part("+".join(methods))
         if self.pattern is None:
@@ -138,6 +142,8 @@ def result_names(
         _unless_default("threshold", draw.threshold, drawn.region_from),
     ]
     # Newer options come last and only if given, so that earlier results keep their identity.
+    if draw.hot_only:
+        choices.append(("hot-only", "hot-only"))
     if explain.join:
         choices.append(("join", "join"))
     if against is not None:

@@ -16,8 +16,15 @@ from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
+from gradcam_cli.pictures.regions import hot_pixels
 from gradcam_cli.rendering.composite import draw_composite
-from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
+from gradcam_cli.rendering.encoding import (
+    carries_mark,
+    encode_picture,
+    save_figure,
+    save_heatmap,
+    save_mask,
+)
 from gradcam_cli.run.cards import make_card
 from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
@@ -133,6 +140,7 @@ class PictureWriter:
             heatmap = explanation.maps[row][number]
             output = files.get(("overlay", number))
             heatmap_file = files.get(("heatmap", number))
+            mask_file = files.get(("mask", number))
             is_drawn = output is not None or is_on_sheet or self._task.keeps_panels
             region = None
             if is_drawn or options.finds_regions:
@@ -149,11 +157,17 @@ class PictureWriter:
                 self._save(output, overlay, result, title, prepared.image, companions)
                 if self._task.composite:
                     classes.append((prediction, drawn.heat))
-                if heatmap_file is not None:
+                if heatmap_file is not None or mask_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
+                if heatmap_file is not None:
                     self._write_heatmap(heatmap_file, framed, result, title)
+                if mask_file is not None:
+                    mask = hot_pixels(framed, options.region_from)
+                    self._write_mask(mask_file, mask, result, title)
             targets.append(
-                ExplainedTarget(prediction, output, heatmap_file, bool(heatmap.any()), region)
+                ExplainedTarget(
+                    prediction, output, heatmap_file, bool(heatmap.any()), region, mask_file
+                )
             )
         return replace(result, targets=targets), overlays, classes
 
@@ -202,6 +216,13 @@ class PictureWriter:
         own = self._mark(path, result, title)
         with written_whole(path) as file:
             save_heatmap(heatmap, file, path.suffix[1:], own)
+
+    def _write_mask(
+        self, path: AnyPath, mask: np.ndarray, result: PictureResult, title: str
+    ) -> None:
+        own = self._mark(path, result, title)
+        with written_whole(path) as file:
+            save_mask(mask, file, own)
 
     def _write_figure(self, path: AnyPath, result: PictureResult, figure: Figure) -> None:
         own = self._mark(path, result, "Figure")
