@@ -2,10 +2,10 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from known_network import SIDE, known_picture, load_known, map_by_hand, save_known
 from PIL import Image
 
 from gradcam_cli import explain_image
@@ -15,60 +15,21 @@ from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cli import main
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.labels import Labels
-from gradcam_cli.models.loading import load_classifier
-from gradcam_cli.models.options import ModelOptions
-
-SIDE = 16
-# How much each class counts each of the two feature maps, red and green.
-WEIGHTS = np.array([[3.0, 1.0, -1.0], [1.0, 2.0, 0.5]], np.float32)
-SAME_FOR_ALL = ("eigencam", "fem", "rollout")
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    """A network whose feature maps are the picture's red and green, and its labels.
-
-    The score of a class is the mean of the maps, weighted by its column of `WEIGHTS`. So the
-    gradient of a score with respect to a map is its weight over the number of cells everywhere.
-    """
-    inputs = keras.Input((SIDE, SIDE, 3))
-    x = keras.layers.Conv2D(2, 1, use_bias=False, name="maps")(inputs)
-    pooled = keras.layers.GlobalAveragePooling2D()(x)
-    outputs = keras.layers.Dense(3, use_bias=False, activation="softmax")(pooled)
-    model = keras.Model(inputs, outputs)
-    model.get_layer("maps").set_weights([np.eye(3)[:, :2].reshape(1, 1, 3, 2)])
-    model.layers[-1].set_weights([WEIGHTS])
-    folder = tmp_path_factory.mktemp("model")
-    model.save(folder / "known.keras")
-    (folder / "labels.txt").write_text("red\ngreen\ndark\n")
-    return folder / "known.keras"
+    return save_known(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def classifier(model_file):
-    return load_classifier(
-        ModelOptions(str(model_file), labels=model_file.with_name("labels.txt"), preprocess="0-1")
-    )
+    return load_known(model_file)
 
 
 @pytest.fixture(scope="module")
 def picture():
-    """Red on the left, green on the right, some of both in the last row; (SIDE, SIDE, 3) uint8."""
-    values = np.zeros((SIDE, SIDE, 3), np.uint8)
-    values[:, :8, 0] = 200
-    values[:, 8:, 1] = 250
-    values[-1] = (120, 60, 0)
-    return values
-
-
-def by_hand(picture, weights, method="gradcam"):
-    """The map of the score that these weights make, scaled to 1."""
-    of_maps = WEIGHTS @ np.asarray(weights, np.float32)
-    if method == "ablationcam":
-        # Without a map, the score loses that map's mean.
-        of_maps = of_maps * picture[..., :2].mean((0, 1))
-    heat = np.maximum(picture[..., :2].astype(np.float32) @ of_maps, 0)
-    return heat / heat.max()
+    return known_picture()
 
 
 def explained(classifier, picture, target, method="gradcam", **weights):
@@ -80,7 +41,7 @@ def explained(classifier, picture, target, method="gradcam", **weights):
 @pytest.mark.parametrize("method", ["gradcam", "hirescam", "xgradcam", "ablationcam"])
 def test_a_contrast_is_the_difference_of_the_gradients(classifier, picture, method):
     heat, found = explained(classifier, picture, 0, method, against=1)
-    np.testing.assert_allclose(heat, by_hand(picture, [1, -1, 0], method), atol=1e-5)
+    np.testing.assert_allclose(heat, map_by_hand(picture, [1, -1, 0], method), atol=1e-5)
     assert found.targets[0, 0] == 0
     # Only red speaks for red rather than green, but both speak for red.
     assert heat[0, 12] == 0 < explained(classifier, picture, 0, method)[0][0, 12]
@@ -90,18 +51,18 @@ def test_a_contrast_is_the_difference_of_the_gradients(classifier, picture, meth
 def test_joined_classes_are_explained_by_the_sum_of_their_scores(classifier, picture, method):
     for target in (1, 2):
         heat, _ = explained(classifier, picture, target, method, joined=(1, 2))
-        np.testing.assert_allclose(heat, by_hand(picture, [0, 1, 1], method), atol=1e-5)
+        np.testing.assert_allclose(heat, map_by_hand(picture, [0, 1, 1], method), atol=1e-5)
     # A class that isn't one of them stands for itself.
     alone, _ = explained(classifier, picture, 0, method, joined=(1, 2))
-    np.testing.assert_allclose(alone, by_hand(picture, [1, 0, 0], method), atol=1e-5)
+    np.testing.assert_allclose(alone, map_by_hand(picture, [1, 0, 0], method), atol=1e-5)
     both, _ = explained(classifier, picture, 1, method, joined=(1, 2), against=0)
-    wanted = by_hand(picture, [-1, 1, 1], method)
+    wanted = map_by_hand(picture, [-1, 1, 1], method)
     np.testing.assert_allclose(both, wanted, atol=1e-5)
 
 
 def test_what_lowers_a_score_is_explained_by_its_opposite(classifier, picture):
     heat, _ = explained(classifier, picture, 2, against=2)
-    np.testing.assert_allclose(heat, by_hand(picture, [0, 0, -1]), atol=1e-5)
+    np.testing.assert_allclose(heat, map_by_hand(picture, [0, 0, -1]), atol=1e-5)
 
 
 def test_ranks_leave_out_the_class_to_compare_with(classifier, picture):
@@ -123,7 +84,7 @@ def test_probabilities_of_the_cells_are_subtracted_too(classifier, picture):
 
 def test_methods_that_know_no_other_class_are_refused(classifier, picture, tmp_path):
     refused = {name for name, info in METHODS.items() if info.only_one_class}
-    assert refused == {*SAME_FOR_ALL, "finercam"}
+    assert refused == {"eigencam", "fem", "rollout", "finercam"}
     for method in refused:
         with pytest.raises(UsageError, match=f"against doesn't work with {method}: it"):
             Explainer(classifier, method=method, weights=ScoreWeights(against=1))
@@ -169,10 +130,10 @@ def test_the_probability_of_joined_classes():
 
 def test_in_python(classifier, picture):
     found = explain_image(picture, "red", against="green", model=classifier)
-    np.testing.assert_allclose(found.heat, by_hand(picture, [1, -1, 0]), atol=1e-5)
+    np.testing.assert_allclose(found.heat, map_by_hand(picture, [1, -1, 0]), atol=1e-5)
     assert "of red (0) against green (1)" in found.title
     joined = explain_image(picture, ["green", 2], model=classifier)
-    np.testing.assert_allclose(joined.heat, by_hand(picture, [0, 1, 1]), atol=1e-5)
+    np.testing.assert_allclose(joined.heat, map_by_hand(picture, [0, 1, 1]), atol=1e-5)
     assert joined.target.name == "green + dark"
     with pytest.raises(UsageError, match="target and against are both green"):
         explain_image(picture, 1, against="green", model=classifier)
@@ -197,7 +158,7 @@ def test_by_command(model_file, picture, tmp_path, monkeypatch):
     (target,) = record["targets"]
     assert target["output"].endswith("a_gradcam_known_0-1_against_1-green_0-red.png")
     np.testing.assert_allclose(
-        np.load(tmp_path / target["heatmap"]), by_hand(picture, [1, -1, 0]), atol=1e-5
+        np.load(tmp_path / target["heatmap"]), map_by_hand(picture, [1, -1, 0]), atol=1e-5
     )
     with Image.open(tmp_path / target["output"]) as overlay:
         assert "Grad-CAM of red (0) against green (1)" in overlay.text["Title"]

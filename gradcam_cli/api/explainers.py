@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import InGraphMethod, Progress, ignore_progress, make_method
-from gradcam_cli.cam.methods.table import MethodParameters, find_method
+from gradcam_cli.cam.methods.table import MethodParameters, check_has_sign, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
@@ -63,6 +63,7 @@ class GradCAM:
         *,
         scale: bool = False,
         smoothing: bool = False,
+        signed: bool = False,
         progress: Progress | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
@@ -85,9 +86,11 @@ class GradCAM:
                 layer of the command line. (In other networks, the command line takes the
                 last layer with spatial output, often the activation after the last layer
                 that has filters.)
-            scale: Whether to set negative values to 0 and scale each map to a maximum of 1.
+            scale: Whether to scale each map to a maximum (or, if signed, a magnitude) of 1.
             smoothing: Whether to average the scaled maps of brighter, darker and mirrored
                 copies.
+            signed: Whether maps keep what speaks against the class, as negative values, instead
+                of setting these to 0.
             progress: Called by methods that run the network many times, with the number of
                 runs since the last call and the number of runs that the batch takes.
             **parameters: The method's own parameters, if it has any; see
@@ -95,8 +98,8 @@ class GradCAM:
 
         Raises:
             UnknownLayerError: The model has no such layer.
-            UsageError: There is no such operator, or the model has several outputs and
-                ``output_layer`` isn't given.
+            UsageError: There is no such operator, the model has several outputs and
+                ``output_layer`` isn't given, or the method has no sign.
             TypeError: The method has no such parameter.
         """
         self.model = model
@@ -115,6 +118,9 @@ class GradCAM:
         self._has_own_operator = callable(operator)
         self._scale = scale
         self._smoothing = smoothing
+        if signed:
+            check_has_sign(self.method, "signed")
+        self._signed = signed
         self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
@@ -167,7 +173,8 @@ class GradCAM:
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
-            units of the score; with ``scale`` or ``smoothing``, in [0, 1].
+            units of the score; with ``scale`` or ``smoothing``, in [0, 1] or, if ``signed``, in
+            [-1, 1].
 
         Raises:
             UsageError: Inputs and targets don't match.
@@ -247,12 +254,19 @@ class GradCAM:
 
     def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         def maps_of(inputs: tf.Tensor) -> tf.Tensor:
-            return tf.nn.relu(self.raw_maps(inputs, targets))
+            maps = self.raw_maps(inputs, targets)
+            return maps if self._signed else tf.nn.relu(maps)
 
-        maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
-        maps = upsample(maps, tf.shape(inputs)[1:-1])
+        cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
-            maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
+            axes = list(range(1, cells.shape.rank))
+            # Interpolation must not give a map signs that it doesn't have.
+            has_against = tf.reduce_min(cells, axes, keepdims=True) < 0
+            has_for = tf.reduce_max(cells, axes, keepdims=True) > 0
+            maps = tf.where(has_against, maps, tf.nn.relu(maps))
+            maps = tf.where(has_for, maps, -tf.nn.relu(-maps))
+            maps = scale_by_maximum(maps, inputs.shape.rank - 2)
         return tf.expand_dims(maps, -1)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:

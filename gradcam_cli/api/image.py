@@ -18,13 +18,15 @@ from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Labels, Prediction
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.caption import add_caption
-from gradcam_cli.rendering.encoding import encode_picture, format_for
-from gradcam_cli.rendering.overlay import (
+from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,
-    draw_heatmap,
-    draw_overlay,
+    DEFAULT_SIGNED_ALPHA,
+    DEFAULT_SIGNED_COLORMAP,
+    bar_colors,
 )
+from gradcam_cli.rendering.encoding import encode_picture, format_for
+from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
 
 if TYPE_CHECKING:
     import keras
@@ -40,8 +42,8 @@ class ImageExplanation:
 
     Attributes:
         picture: The picture, mode "RGB", upright.
-        heat: The map, (height, width) float32 in [0, 1], over the region of the picture that
-            the network saw.
+        heat: The map, (height, width) float32 in [0, 1], or in [-1, 1] if it is signed, over
+            the region of the picture that the network saw.
         position: The left and top edge of that region, in pixels.
         target: The explained class.
         predictions: The most probable classes, most probable first.
@@ -50,6 +52,7 @@ class ImageExplanation:
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
+        ends: What negative and positive values of the map mean in a word; None if it isn't signed.
     """
 
     picture: Image.Image
@@ -62,15 +65,23 @@ class ImageExplanation:
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
+    ends: tuple[str, str] | None = None
 
     @property
     def overlay(self) -> Image.Image:
         """The coloured map over the picture, mode "RGB", of the picture's size."""
-        return draw_overlay(self.picture, self.heat, self.position, self.colormap, self.alpha)
+        return draw_overlay(
+            self.picture,
+            self.heat,
+            self.position,
+            self.colormap,
+            self.alpha,
+            signed=self.ends is not None,
+        )
 
     @property
     def heatmap(self) -> np.ndarray:
-        """The map at the size of the picture, (height, width) float32 in [0, 1].
+        """The map at the size of the picture, (height, width) float32, in the range of `heat`.
 
         It is 0 outside the region that the network saw, and all zeros if nothing in the
         picture speaks for the class.
@@ -109,7 +120,10 @@ class ImageExplanation:
         target, detail = self.target, self.made_by
         if not self.has_evidence:
             detail = f"No positive evidence for this class. {detail}"
-        return encode_picture(add_caption(self.overlay, target.name, target.percent, detail))
+        colors = None if self.ends is None else bar_colors(self.colormap, True)
+        return encode_picture(
+            add_caption(self.overlay, target.name, target.percent, detail, colors, self.ends)
+        )
 
     def __repr__(self) -> str:
         return f"<{self.title}, {self.target.probability:.1%}>"
@@ -120,6 +134,7 @@ def explain_image(
     target: int | str | Sequence[int | str] | None = None,
     *,
     against: int | str | None = None,
+    signed: bool = False,
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
@@ -129,8 +144,8 @@ def explain_image(
     smoothing: bool = False,
     fit: str | None = None,
     top_k: int = 5,
-    colormap: str = DEFAULT_COLORMAP,
-    alpha: float = DEFAULT_ALPHA,
+    colormap: str | None = None,
+    alpha: float | None = None,
 ) -> ImageExplanation:
     """Explains a picture, as the command line does.
 
@@ -140,6 +155,7 @@ def explain_image(
             probable. Several classes are explained together: the sum of their scores.
         against: A class whose score is subtracted: the map shows why the network gives the
             target and not this class. None for none.
+        signed: Whether to keep what speaks against the target, as negative values.
         model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
@@ -151,8 +167,10 @@ def explain_image(
         smoothing: Whether to average the maps of brighter, darker and mirrored copies.
         fit: How to fit the picture to the network's input, as for ``--fit``.
         top_k: The number of most probable classes to return.
-        colormap: The name of a Matplotlib colormap.
-        alpha: The opacity of the map, 0 to 1.
+        colormap: The name of a Matplotlib colormap; None for "jet" or, for a signed map, which
+            needs a diverging one, "bwr".
+        alpha: The opacity of the map, 0 to 1; None for 0.5 or, for a signed map, 0.75 where it
+            is strongest.
 
     Returns:
         The explanation, with overlay, map, predictions and ``save()``.
@@ -185,7 +203,15 @@ def explain_image(
         return ScoreWeights(classes if len(classes) > 1 else (), compared)
 
     explainer = find_explainer(
-        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing, weights=weigh
+        model,
+        labels,
+        preprocess,
+        layer,
+        method,
+        fusion=fusion,
+        smoothing=smoothing,
+        weights=weigh,
+        signed=signed,
     )
     classifier, weights = explainer.classifier, explainer.weights
     (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]
@@ -210,9 +236,10 @@ def explain_image(
         predictions[:top_k],
         explainer.facts.title_of(explained),
         source,
-        colormap,
-        alpha,
+        colormap or (DEFAULT_SIGNED_COLORMAP if signed else DEFAULT_COLORMAP),
+        (DEFAULT_SIGNED_ALPHA if signed else DEFAULT_ALPHA) if alpha is None else alpha,
         describe([explainer.facts]),
+        explainer.ends,
     )
 
 

@@ -60,6 +60,7 @@ def find_explainer(
     fusion: str,
     smoothing: bool,
     weights: Callable[[Labels], ScoreWeights],
+    signed: bool,
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
 
@@ -71,6 +72,7 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
+        signed: Whether maps keep what speaks against a class.
         weights: Chooses which scores are added or subtracted, given the classes of the model.
 
     Raises:
@@ -86,7 +88,7 @@ def find_explainer(
             chosen_model = DEFAULT_MODEL if model is None else model
             classifier = _make_classifier(chosen_model, names, preprocess)
         chosen = weights(classifier.labels)
-        return _make_explainer(classifier, layer, method, fusion, smoothing, chosen)
+        return _make_explainer(classifier, layer, method, fusion, smoothing, chosen, signed)
 
 
 @lru_cache(maxsize=_KEPT)
@@ -97,8 +99,17 @@ def _make_explainer(
     fusion: str,
     smoothing: bool,
     weights: ScoreWeights,
+    signed: bool,
 ) -> Explainer:
-    return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing, weights=weights)
+    return Explainer(
+        classifier,
+        layer,
+        method,
+        fusion=fusion,
+        smoothing=smoothing,
+        weights=weights,
+        signed=signed,
+    )
 
 
 @lru_cache(maxsize=_KEPT)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.facts import TOP_CLASS, ExplainerFacts
+from gradcam_cli.cam.facts import AGAINST_AND_FOR, TOP_CLASS, ExplainerFacts
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
 from gradcam_cli.cam.methods.table import (
     DEFAULT_METHOD,
     MethodParameters,
     check_combines_scores,
+    check_has_sign,
     find_method,
 )
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
@@ -40,8 +41,9 @@ class Explanation:
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32 in [0, 1], each scaled to a maximum of 1. A map is
-            all zeros if nothing in the input speaks for the class.
+        maps: (N, M, rows, columns) float32, each scaled to a maximum magnitude of 1: in [0, 1],
+            or in [-1, 1] if they are signed. A map in [0, 1] is all zeros if nothing in the
+            input speaks for the class.
     """
 
     probabilities: np.ndarray
@@ -75,6 +77,7 @@ class Explainer:
         batch_size: int = DEFAULT_BATCH_SIZE,
         graphs: KeptGraphs | None = None,
         weights: ScoreWeights | None = None,
+        signed: bool = False,
         **parameters: Unpack[MethodParameters],
     ) -> None:
         """Chooses the layer and traces the network, or loads the graph of an earlier run.
@@ -92,6 +95,7 @@ class Explainer:
                 always trace.
             weights: Which scores are added to that of a target or subtracted from it; None for
                 none.
+            signed: Whether maps keep what speaks against a class, as negative values.
             **parameters: The method's own parameters, if it has any; see
                 `gradcam_cli.cam.methods.table.MethodParameters`.
 
@@ -99,7 +103,8 @@ class Explainer:
             UnknownLayerError: The network has no such layer.
             UnusableLayerError: The layer's output isn't a feature map.
             UsageError: There is no such method or fusion, a layer is given to a method that
-                explains all layers, or the method can't explain sums or differences of scores.
+                explains all layers, or the method can't explain sums or differences of scores,
+                or has no sign.
             TypeError: The method has no such parameter.
         """
         self.classifier = classifier
@@ -123,8 +128,10 @@ class Explainer:
             check_combines_scores(method, "several classes together")
         if weights.against is not None:
             check_combines_scores(method, "against")
+        if signed:
+            check_has_sign(method, "signed")
         made = make_method(method, **parameters)
-        self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights)
+        self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
         # By the number of target classes.
         self._functions: dict[int, TracedFunction] = {}
@@ -179,8 +186,14 @@ class Explainer:
             self.classifier.preprocess.description,
             " + ".join(self._facts.cells),
             ", ".join(filter(None, self._facts.reasons)),
-            self._contrast(),
+            against=self._contrast(),
+            ends=self.ends,
         )
+
+    @property
+    def ends(self) -> tuple[str, str] | None:
+        """What negative and positive values of its maps mean in a word; None if not signed."""
+        return AGAINST_AND_FOR if self._maps.signed else None
 
     def _contrast(self) -> tuple[int, str] | None:
         index = self._maps.weights.against
@@ -279,7 +292,10 @@ class Explainer:
         description = None
         if code is not None:
             classifier, maps = self.classifier, self._maps
-            asked = classifier.preprocess, classifier.task, maps.layers, maps.fusion, maps.weights
+            asked = (
+                *(classifier.preprocess, classifier.task),
+                *(maps.layers, maps.fusion, maps.weights, maps.signed),
+            )
             description = repr((code, self._parameters, asked))
         network = self.classifier.network
         function, facts = find_or_trace(network, trace, signature, description, self._graphs)

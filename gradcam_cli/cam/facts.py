@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.models.labels import Prediction
 
+# What signed maps say about a class, and about a value.
+AGAINST_AND_FOR = ("against", "for")
+LOWERS_AND_RAISES = ("lowers", "raises")
 # The most probable class. -2 is the second, and so on.
 TOP_CLASS = -1
 
@@ -26,6 +29,8 @@ class ExplainerFacts:
         preprocessing: The preprocessing of pictures, and why it was chosen.
         cells: A description of the grid of cells of each explained layer.
         reason: Why the layer was chosen; empty if the user chose it.
+        ends: What negative and positive values of its maps mean in a word; None if the maps
+            aren't signed.
         against: The index and the name of the class whose score is subtracted; None for none.
     """
 
@@ -37,6 +42,7 @@ class ExplainerFacts:
     preprocessing: str
     cells: str
     reason: str
+    ends: tuple[str, str] | None = None
     against: tuple[int, str] | None = None
 
     @property
@@ -47,8 +53,9 @@ class ExplainerFacts:
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""
         contrast = f" {self.contrast}" if self.contrast else ""
+        signed = "Signed " if self.ends else ""
         return (
-            f"{METHODS[self.method].title} of {target.name} ({target.numbers}){contrast}, "
+            f"{signed}{METHODS[self.method].title} of {target.name} ({target.numbers}){contrast}, "
             f"{self.model} layer {self.layer}"
         )
 
@@ -58,7 +65,8 @@ def describe(explainers: Sequence[ExplainerFacts]) -> str:
     methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
     layers = dict.fromkeys(explainer.layer for explainer in explainers)
     contrast = f" · {explainers[0].contrast}" if explainers[0].contrast else ""
+    signed = "Signed " if explainers[0].ends else ""
     return (
-        f"{', '.join(methods)} · {explainers[0].model} · "
+        f"{signed}{', '.join(methods)} · {explainers[0].model} · "
         f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}{contrast}"
     )

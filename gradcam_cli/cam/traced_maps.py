@@ -59,6 +59,7 @@ class TracedMaps:
         method: The method itself.
         fusion: How to fuse the maps of several layers.
         weights: Which scores make up the explained score of a target.
+        signed: Whether maps keep what speaks against the target.
     """
 
     classifier: Classifier
@@ -67,6 +68,7 @@ class TracedMaps:
     method: Method
     fusion: str
     weights: ScoreWeights = field(default_factory=ScoreWeights)
+    signed: bool = False
 
     def trace(
         self, inputs: tf.Tensor, targets: tf.Tensor, conditions: tf.Tensor | None = None
@@ -83,7 +85,7 @@ class TracedMaps:
         Returns:
             Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
             resolved. For methods that don't run the network many times, also maps
-            (N, M, rows, columns) float32 in [0, 1].
+            (N, M, rows, columns) float32 in [0, 1], or in [-1, 1] if they are signed.
 
         Raises:
             UnknownLayerError: The network has no such layer.
@@ -156,12 +158,11 @@ class TracedMaps:
             facts: The facts about the layers.
 
         Returns:
-            (N, rows, columns) float32 in [0, 1], scaled to a maximum of 1. Maps of several
-            layers have the size of the input.
+            (N, rows, columns) float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps are
+            signed, else in [0, 1]. Maps of several layers have the size of the input.
         """
-        # Evidence against the class isn't shown.
         scale = scale_sparse if self.info.is_sparse else scale_by_maximum
-        scaled = [scale(tf.nn.relu(maps)) for maps in of_layers]
+        scaled = [scale(maps if self.signed else tf.nn.relu(maps)) for maps in of_layers]
         if len(scaled) == 1:
             return scaled[0]
         if not self.info.at_input_size:

@@ -25,7 +25,12 @@ from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import TASKS
 from gradcam_cli.pictures.fitting import FITS
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
+from gradcam_cli.rendering.color_scale import (
+    DEFAULT_ALPHA,
+    DEFAULT_COLORMAP,
+    DEFAULT_SIGNED_ALPHA,
+    DEFAULT_SIGNED_COLORMAP,
+)
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -279,17 +284,20 @@ alpha_option = click.option(
     "--alpha",
     metavar="FRACTION",
     type=click.FloatRange(0, 1),
-    default=DEFAULT_ALPHA,
-    show_default=True,
-    help="The opacity of the colours, from 0 to 1.",
+    help=f"The opacity of the colours, from 0 to 1. [default: {DEFAULT_ALPHA}; "
+    f"{DEFAULT_SIGNED_ALPHA} with --signed]",
 )
 colormap_option = click.option(
     "--colormap",
     metavar="NAME",
-    default=DEFAULT_COLORMAP,
-    show_default=True,
     shell_complete=_complete_colormaps,
-    help="The name of a Matplotlib colour map.",
+    help=f"The name of a Matplotlib colour map. [default: {DEFAULT_COLORMAP}; "
+    f"{DEFAULT_SIGNED_COLORMAP} with --signed, which needs a diverging one]",
+)
+signed_option = click.option(
+    "--signed",
+    is_flag=True,
+    help="Also show what speaks against the class, in other colours than what speaks for it.",
 )
 hot_only_option = click.option(
     "--hot-only",

@@ -16,6 +16,7 @@ from gradcam_cli.cli.options import (
     layers_option,
     max_download_option,
     methods_option,
+    signed_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
@@ -98,6 +99,7 @@ explain_options = filled_with(
 draw_options = filled_with(
     "draw",
     DrawOptions,
+    signed_option,
     alpha_option,
     colormap_option,
     click.option(

@@ -81,6 +81,7 @@ def figure_of(
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,
         dots_per_inch,
+        explainers[0].ends,
     )
 
 
@@ -113,6 +114,7 @@ def sheet_of(
         original,
         list(zip(*overlays, strict=True)),
         colormap,
+        explainers[0].ends,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cam.methods.table import check_combines_scores
+from gradcam_cli.cam.methods.table import check_combines_scores, check_has_sign
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
@@ -108,6 +108,8 @@ class Job:
         if explain.join and len(explain.classes) < 2:
             raise UsageError("--join needs several --class options")
         for method in explain.methods:
+            if draw.signed:
+                check_has_sign(method, "--signed")
             if explain.join:
                 check_combines_scores(method, "--join")
             if explain.against is not None:
@@ -352,6 +354,7 @@ def _explainers(job: Job, classifier: Classifier, targets: Targets) -> list[Expl
             batch_size=job.machine.batch_size or DEFAULT_BATCH_SIZE,
             graphs=KeptGraphs(),
             weights=ScoreWeights(targets.joined, targets.against),
+            signed=job.draw.signed,
         )
         for method in job.explain.methods
         for choice in choices

@@ -13,8 +13,13 @@ from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
+from gradcam_cli.rendering.color_scale import (
+    DEFAULT_ALPHA,
+    DEFAULT_COLORMAP,
+    DEFAULT_SIGNED_ALPHA,
+    DEFAULT_SIGNED_COLORMAP,
+)
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
 DEFAULT_TOP_K = 5
 DEFAULT_EACH = 3
@@ -75,8 +80,9 @@ class DrawOptions:
     """What to draw.
 
     Attributes:
-        alpha: The opacity of the colours, 0 to 1.
-        colormap: The name of a Matplotlib colour map.
+        signed: Whether to keep what speaks against a class, in the colours of a diverging map.
+        alpha: The opacity of the colours, 0 to 1; None for the usual one.
+        colormap: The name of a Matplotlib colour map; None for the usual one.
         heatmap: The format in which to write the map alone, one of
             `gradcam_cli.rendering.encoding.HEATMAP_FORMATS`; None to not write it.
         figure: The format in which to write a labelled figure, one of
@@ -89,8 +95,9 @@ class DrawOptions:
             (0, 1]; None for 0.15.
     """
 
-    alpha: float = DEFAULT_ALPHA
-    colormap: str = DEFAULT_COLORMAP
+    signed: bool = False
+    alpha: float | None = None
+    colormap: str | None = None
     heatmap: str | None = None
     figure: str | None = None
     contour: bool = False
@@ -98,6 +105,20 @@ class DrawOptions:
     mask: bool = False
     hot_only: bool = False
     threshold: float | None = None
+
+    @property
+    def opacity(self) -> float:
+        """The opacity of the colours, 0 to 1; in signed maps, that of the strongest evidence."""
+        if self.alpha is not None:
+            return self.alpha
+        return DEFAULT_SIGNED_ALPHA if self.signed else DEFAULT_ALPHA
+
+    @property
+    def colors(self) -> str:
+        """The name of the colour map."""
+        if self.colormap is not None:
+            return self.colormap
+        return DEFAULT_SIGNED_COLORMAP if self.signed else DEFAULT_COLORMAP
 
     @property
     def finds_regions(self) -> bool:

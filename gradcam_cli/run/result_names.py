@@ -121,7 +121,7 @@ def result_names(
         layer: The layer that is explained.
         against: The index and the name of the class whose score is subtracted; None for none.
     """
-    drawn = DrawOptions()
+    drawn = DrawOptions(signed=draw.signed)
     size = model.size or ()
     choices: list[tuple[str, object]] = [
         _model_choice(model.name, explain.layers),
@@ -135,13 +135,15 @@ def result_names(
         ("smooth" * explain.smooth, explain.smooth),
         (explain.fit or "", explain.fit),
         _unless_default("top", explain.top_k if explain.each else None, DEFAULT_EACH),
-        _unless_default("", draw.colormap, drawn.colormap),
-        _unless_default("alpha", draw.alpha, drawn.alpha),
+        _unless_default("", draw.colormap, drawn.colors),
+        _unless_default("alpha", draw.alpha, drawn.opacity),
         ("contour" * draw.contour, draw.contour),
         ("box" * draw.box, draw.box),
         _unless_default("threshold", draw.threshold, drawn.region_from),
     ]
     # Newer options come last and only if given, so that earlier results keep their identity.
+    if draw.signed:
+        choices.append(("signed", "signed"))
     if draw.hot_only:
         choices.append(("hot-only", "hot-only"))
     if explain.join:

@@ -96,7 +96,7 @@ class PictureWriter:
             predictions = [target.prediction for target in result.targets[: len(shown)]]
             rows = label_overlays(prepared.image, all_overlays, predictions, self._facts)
             if figure is not None:
-                drawing = figure_of(rows, result.picture, self._facts, self._task.draw.colormap)
+                drawing = figure_of(rows, result.picture, self._facts, self._task.draw.colors)
                 self._write_figure(figure, result, drawing)
             result = replace(result, figure=figure, panels=rows if self._task.keeps_panels else [])
         if self._task.keeps_card:
@@ -156,7 +156,8 @@ class PictureWriter:
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, result, title, prepared.image, companions)
                 if self._task.composite:
-                    classes.append((prediction, drawn.heat))
+                    # It shows which class each part speaks for.
+                    classes.append((prediction, drawn.heat.clip(min=0)))
                 if heatmap_file is not None or mask_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
                 if heatmap_file is not None:
@@ -197,7 +198,7 @@ class PictureWriter:
         titles = ", ".join(METHODS[facts.method].title for facts in self._facts)
         first = self._facts[0]
         title = f"{titles}; {first.model} layer {first.layer}"
-        colormap = self._task.draw.colormap
+        colormap = self._task.draw.colors
         sheet = sheet_of(original, overlays, predictions, result.picture, self._facts, colormap)
         self._save(path, sheet, result, title)
         targets = [
@@ -215,7 +216,7 @@ class PictureWriter:
     ) -> None:
         own = self._mark(path, result, title)
         with written_whole(path) as file:
-            save_heatmap(heatmap, file, path.suffix[1:], own)
+            save_heatmap(heatmap, file, path.suffix[1:], own, self._task.draw.signed)
 
     def _write_mask(
         self, path: AnyPath, mask: np.ndarray, result: PictureResult, title: str

@@ -35,6 +35,7 @@ class MethodInfo:
             depend on a token's length.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
+        has_sign: Whether negative values of its map speak against the class.
         only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
     """
 
@@ -48,6 +49,7 @@ class MethodInfo:
     at_input_size: bool = False
     multiplies_cells: bool = False
     is_sparse: bool = False
+    has_sign: bool = False
     only_one_class: str = ""
 
 
@@ -84,6 +86,7 @@ METHODS = {
         "Selvaraju et al. 2017, arXiv 1610.02391",
         "1 + 1",
         ".gradients:grad_cam",
+        has_sign=True,
     ),
     "gradcam++": MethodInfo(
         "Grad-CAM++",
@@ -106,6 +109,7 @@ METHODS = {
         "Fu et al. 2020, arXiv 2008.02312",
         "1 + 1",
         ".gradients:xgrad_cam",
+        has_sign=True,
     ),
     "hirescam": MethodInfo(
         "HiResCAM",
@@ -113,6 +117,7 @@ METHODS = {
         "Draelos and Carin 2020, arXiv 2011.08891",
         "1 + 1",
         ".gradients:hires_cam",
+        has_sign=True,
         multiplies_cells=True,
     ),
     "layercam": MethodInfo(
@@ -161,6 +166,7 @@ METHODS = {
         "Desai and Ramaswamy 2020, WACV",
         "K partial",
         ".perturbation:AblationCam",
+        has_sign=True,
         runs_many_times=True,
     ),
     "reciprocam": MethodInfo(
@@ -195,6 +201,7 @@ METHODS = {
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
+        has_sign=True,
         only_one_class="it compares one class with those that are most similar to it",
     ),
     "shapleycam": MethodInfo(
@@ -203,6 +210,7 @@ METHODS = {
         "Cai 2025, arXiv 2501.06261",
         "1 + 2",
         ".other_scores:ShapleyCam",
+        has_sign=True,
     ),
     "fem": MethodInfo(
         "FEM",
@@ -250,6 +258,24 @@ def find_method(name: str) -> MethodInfo:
         return METHODS[name]
     hint = suggestion(name, METHODS, likeness=0.5)
     raise UsageError(f"there is no method {name!r}{hint} ('gradcam methods' lists all of them)")
+
+
+def check_has_sign(name: str, asked: str) -> None:
+    """Checks that a method's maps have a sign.
+
+    Args:
+        name: A key of `METHODS`.
+        asked: What asks for it, as the user wrote it ("--signed").
+
+    Raises:
+        UsageError: They don't.
+    """
+    if not METHODS[name].has_sign:
+        others = ", ".join(other for other, info in METHODS.items() if info.has_sign)
+        raise UsageError(
+            f"{asked} doesn't work with {name}: negative values of its maps aren't evidence "
+            f"against a class; choose one of {others}"
+        )
 
 
 def check_combines_scores(name: str, asked: str) -> None:

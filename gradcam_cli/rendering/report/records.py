@@ -21,7 +21,7 @@ _PREVIEW_SIDE = 960
 _PREVIEW_QUALITY = 80
 # Larger profiles belong to printers and scanners; a photograph's own is far smaller.
 _LARGEST_PROFILE = 8192
-_MAXIMUM_16_BIT = 65535
+_MAXIMUM_16_BIT = 32767
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class ReportMap:
         method: The display name of the method.
         arguments: The arguments, besides the class, of the command that reproduces this map,
             quoted for a shell ("--method gradcam", "--layer conv").
-        cells: (rows, columns) float32 in [0, 1], before upsampling.
+        cells: (rows, columns) float32 in [0, 1], or in [-1, 1] if the maps are signed, before
+            upsampling.
         placement: Its position on the preview.
     """
 
@@ -147,7 +148,7 @@ def _class_record(entry: Prediction) -> dict[str, Any]:
 
 
 def _map_record(entry: ReportMap) -> dict[str, Any]:
-    cells = np.rint(np.clip(entry.cells, 0, 1) * _MAXIMUM_16_BIT).astype("<u2")
+    cells = np.rint(np.clip(entry.cells, -1, 1) * _MAXIMUM_16_BIT).astype("<i2")
     (top, bottom), (left, right) = entry.placement.margins
     return {
         "target": _class_record(entry.target),
