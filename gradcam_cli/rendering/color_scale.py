@@ -102,10 +102,7 @@ def opacity_table(alpha: float) -> list[int]:
         256 values in [0, 255].
     """
     distances = np.abs(np.arange(LEVELS) - MIDDLE_LEVEL) / MIDDLE_LEVEL
-    # The square root makes weak evidence visible.
-    opacities: list[int] = (
-        np.rint(255 * alpha * np.sqrt(distances.clip(max=1))).astype(int).tolist()
-    )
+    opacities: list[int] = np.rint(255 * alpha * distances.clip(max=1)).astype(int).tolist()
     return opacities
 
 

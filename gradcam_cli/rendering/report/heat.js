@@ -104,7 +104,7 @@ const heat = (() => {
       const [red, green, blue] = table.subarray(3 * level, 3 * level + 3);
       const strength = strengthOf(level);
       // Weaker evidence of signed maps is more transparent.
-      let opacity = data.ends ? Math.sqrt(Math.min(strength / MIDDLE, 1)) : 1;
+      let opacity = data.ends ? Math.min(strength / MIDDLE, 1) : 1;
       if (data.hotFrom && (strength === 0 || strength < data.hotFrom * strongest)) opacity = 0;
       colors[level] = (Math.round(255 * opacity) << 24) | (blue << 16) | (green << 8) | red;
     }
