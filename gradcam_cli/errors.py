@@ -101,6 +101,13 @@ def suggestion(
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
+class GradcamWarning(UserWarning):
+    """Something may not be as the user means it, but the work goes on.
+
+    The message is one line. The command prints it as "Warning: ...".
+    """
+
+
 class UsageError(GradcamError):
     """An option or argument is invalid (exit code 2)."""
 
@@ -141,6 +148,10 @@ class ReaderGoneError(GradcamError):
 
 class OutOfMemoryError(GradcamError):
     """There isn't enough memory to run the network on a single picture."""
+
+
+class PredictionError(GradcamError):
+    """A network's prediction for a picture is NaN or infinite."""
 
 
 class StorageError(GradcamError):

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from gradcam_cli.errors import LabelsError, UnknownClassError
+from gradcam_cli.errors import GradcamWarning, LabelsError, UnknownClassError
 from gradcam_cli.models.labels import Labels, imagenet_labels, read_labels
 
 
@@ -135,9 +135,10 @@ def test_classes_without_wordnet_ids():
         ("field.csv", "0," + "x" * 200_000 + "\n1,dog\n2,fox\n"),
         ("ragged.csv", "0,cat\n1\n2,fox\n"),
         ("words.csv", "cat,dog\nfox,bee\nant,elk\n"),
-        ("latin.txt", "bär\nkuh\nfüchse\n".encode("latin-1")),
-        ("utf16.txt", "cat\ndog\nfox\n".encode("utf-16")),
-        ("cut.csv", b"cat\ndog\nf\xc3"),
+        ("kana.txt", "ねこ\nいぬ\nスーパー\n".encode("shift-jis")),
+        ("control.txt", b"cat\xe4\n\x01\x02\nfox\n"),
+        ("unmarked.txt", "cat\ndog\nfox\n".encode("utf-16-le")),
+        ("cut.csv", "cat\ndog\nfox".encode("utf-16")[:-1]),
     ],
 )
 def test_what_names_no_classes_is_refused_in_one_short_line(tmp_path, name, content):
@@ -164,6 +165,87 @@ def test_a_large_file_is_refused_in_little_memory(tmp_path, ending):
     finally:
         tracemalloc.stop()
     assert most < 1 << 26
+
+
+def names_in(path, content, encoding="utf-8"):
+    path.write_bytes(content.encode(encoding))
+    labels = read_labels(path, None)
+    return [labels.name(index) for index in range(len(labels))]
+
+
+@pytest.mark.parametrize("ending", ["txt", "json", "csv"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_marked_encodings_are_read_without_a_word(tmp_path, ending, encoding, recwarn):
+    contents = {"txt": "Bär\nKüken\n", "json": '["Bär", "Küken"]', "csv": "0,Bär\n1,Küken\n"}
+    path = tmp_path / f"names.{ending}"
+    assert names_in(path, contents[ending], encoding) == ["Bär", "Küken"]
+    assert not recwarn.list
+
+
+def test_other_text_is_read_as_windows_writes_it_and_quoted(tmp_path):
+    path = tmp_path / "names.txt"
+    with pytest.warns(GradcamWarning) as told:
+        assert names_in(path, "cat\nKüken – jung\nBär\n", "cp1252") == [
+            "cat",
+            "Küken – jung",
+            "Bär",
+        ]
+    (warning,) = told.list
+    assert str(warning.message) == (
+        f"--labels {path}: is not UTF-8; read as Windows-1252 ('Küken – jung'); if that is "
+        f"wrong, save it as UTF-8"
+    )
+
+
+def test_an_unmarked_encoding_is_named(tmp_path):
+    with pytest.raises(LabelsError, match="it is UTF-16 without a byte order mark; save it as"):
+        names_in(tmp_path / "names.txt", "cat\ndog\n", "utf-16-be")
+
+
+def test_a_pointer_of_git_lfs_is_called_that(tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    with pytest.raises(LabelsError, match=r"it is a Git LFS pointer, .*'git lfs pull'"):
+        names_in(tmp_path / "names.txt", pointer)
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        # Teachable Machine's.
+        ("0 Cat\n1 Dog\n", ["Cat", "Dog"]),
+        ("2 My old dog\r\n0 Cat\r\n\r\n1  3 birds\r\n", ["Cat", "3 birds", "My old dog"]),
+        # Coral's.
+        ("1: dog\n0: cat\n", ["cat", "dog"]),
+        ("\n".join(f"{n} class {n}" for n in range(12)), [f"class {n}" for n in range(12)]),
+        # Numbers that belong to the names.
+        ("1 euro\n2 euros\n5 euros\n", ["1 euro", "2 euros", "5 euros"]),
+        ("2 fingers\n1 finger\n0 fingers", ["2 fingers", "1 finger", "0 fingers"]),
+        ("0 Cat\n1 Dog\nBird\n", ["0 Cat", "1 Dog", "Bird"]),
+        ("1 Cat\n2 Dog\n", ["1 Cat", "2 Dog"]),
+        ("0 Cat\n0 Dog\n", ["0 Cat", "0 Dog"]),
+        ("0\n1\n", ["0", "1"]),
+        ("0th\n1st\n", ["0th", "1st"]),
+        ("٠ cat\n١ dog\n", ["٠ cat", "١ dog"]),
+        # As lists of ImageNet's classes are.
+        (
+            "n01440764 tench, Tinca tinca\nn01443537 goldfish\n",
+            ["n01440764 tench, Tinca tinca", "n01443537 goldfish"],
+        ),
+    ],
+)
+def test_numbers_before_names_are_indices_only_if_all_are(tmp_path, content, names):
+    assert names_in(tmp_path / "labels.txt", content) == names
+
+
+def test_names_in_the_order_of_their_numbers_say_so(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("1 Dog\n0 Cat\n")
+    labels = read_labels(path, 2)
+    assert labels.origin == "labels.txt, by its numbers"
+    with pytest.raises(UnknownClassError, match=r"called 'bird' among those of labels\.txt"):
+        labels.find("bird")
+    path.write_text("Cat\nDog\n")
+    assert read_labels(path, 2).origin == ""
 
 
 def test_names_that_are_numbers_stay_what_they_are(tmp_path):

@@ -60,9 +60,10 @@ def test_a_table_may_have_come_from_a_spreadsheet(folder):
 
 
 def test_standard_input_is_a_list_or_a_table(folder, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("a/cat.jpg\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a/cat.jpg\n")))
     assert found("-") == [("a/cat.jpg", "a", None)]
-    monkeypatch.setattr("sys.stdin", io.StringIO("class,path\nlynx,a/cat.jpg\n"))
+    table = "class,path\nlynx,a/cat.jpg\n".encode("utf-16")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(table)))
     assert found("-") == [("a/cat.jpg", "a", "lynx")]
 
 
@@ -74,6 +75,23 @@ def test_names_that_are_no_text_are_found(folder):
     assert picture.path.exists()
 
 
+def test_a_table_in_other_encodings_names_files_and_classes(folder, recwarn):
+    shutil.copy("a/cat.jpg", "a/süß.jpg")
+    table = "path,class\na/süß.jpg,Küken\na/cat.jpg,Bär\n"
+    expected = [("a/süß.jpg", "a", "Küken"), ("a/cat.jpg", "a", "Bär")]
+    Path("list.csv").write_bytes(table.encode("utf-16"))
+    assert found("list.csv") == expected
+    assert not recwarn.list
+    Path("list.csv").write_bytes(table.encode("cp1252"))
+    assert found("list.csv") == expected
+    (warning,) = recwarn.list
+    assert str(warning.message).startswith("--from-file list.csv: is not UTF-8; read as Windows-")
+    # Names of files that are there leave nothing to guess.
+    Path("list.txt").write_bytes("a/süß.jpg\n".encode("cp1252"))
+    assert found("list.txt") == [("a/süß.jpg", "a", None)]
+    assert len(recwarn.list) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -81,6 +99,7 @@ def test_names_that_are_no_text_are_found(folder):
         ("a", None, "cannot be read"),
         ("list.csv", "a/cat.jpg\n", 'no column "path"'),
         ("list.bin", "\0\1", "binary"),
+        ("lfs.txt", "version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         ("later.txt", "a/cat.jpg\n\0\1", "binary"),
         ("line.txt", "a/cat.jpg\n" + "x" * 1_000_000, "a line has 1,000,000 characters"),
         ("field.csv", "path\n" + "x" * 200_000, "is not a table"),

@@ -61,6 +61,28 @@ def test_a_missing_model_may_also_be_an_argument(gradcam, command, name):
     assert done.stderr == f"Error: --model {name}: there is no such file\n"
 
 
+@pytest.mark.parametrize("command", ["explain", "show", "evaluate", "best-layer", "info", "layers"])
+def test_code_for_a_model_is_refused_where_it_would_be_ignored(gradcam, tmp_path, command):
+    for name in ("code.py", "own.keras", "graph/saved_model.pb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('it was run')")
+    pictures = [] if command in ("info", "layers") else ["photo.png"]
+    named = "Error: --custom-objects code.py: the named models need no code; give the file of your "
+    for options, told in [
+        ([], named),
+        (["--unsafe", "--model", "resnet50"], named),
+        (["--model", "own.keras"], "Error: --custom-objects code.py: runs the code in this file; "),
+        (["--model", "graph", "--unsafe"], "Error: --custom-objects code.py: a SavedModel is a "),
+    ]:
+        done = gradcam(command, *pictures, "--custom-objects", "code.py", *options)
+        assert done.exit_code == 2
+        assert done.stderr.startswith(told)
+        assert len(done.stderr.splitlines()) == 1
+    folder = [*pictures, "--custom-objects", "graph", "--unsafe", "--model", "own.keras"]
+    done = gradcam(command, *folder)
+    assert done.stderr == "Error: --custom-objects graph: is not a Python file\n"
+
+
 def test_a_name_that_no_file_can_have_is_told_with_its_reason(gradcam):
     done = gradcam("photo.png", "--labels", "x" * 5000)
     assert done.exit_code == 2

@@ -198,7 +198,7 @@ def test_a_subclassed_model_works_with_its_code(tmp_path, pictures):
         del registered[name]
     with pytest.raises(UnsafeModelError, match=r"Net.*--custom-objects FILE --unsafe"):
         load_classifier(ModelOptions(str(path)))
-    with pytest.raises(UnsafeModelError, match="--unsafe"):
+    with pytest.raises(UsageError, match="--unsafe"):
         load_classifier(ModelOptions(str(path), custom_objects=code))
     classifier = load_classifier(
         ModelOptions(str(path), custom_objects=code, unsafe=True, preprocess="none")

@@ -203,7 +203,7 @@ def test_predictions_are_those_of_the_network(explain, samples, tmp_path, sample
         assert probabilities == sorted(probabilities, reverse=True)
         assert 0 < sum(probabilities) <= 1.001
         assert result.targets[0].prediction == result.predictions[0]
-        assert result.targets[0].has_evidence
+        assert result.targets[0].blank is None
         assert result.predictions[0].wnid.startswith("n")
 
 
@@ -218,7 +218,8 @@ def test_a_map_without_evidence_is_told_and_drawn_cold(
     explainer = Explainer(classify(model))
     (result,) = explain([tmp_path], explainer, fit="squash", classes=[0], heatmap="npy", alpha=1)
     (target,) = result.targets
-    assert not target.has_evidence
+    assert target.blank.reason == "nothing-positive"
+    assert "--signed" in target.blank.note
     assert not np.load(target.heatmap).any()
     colors = np.unique(np.asarray(Image.open(target.output)).reshape(-1, 3), axis=0)
     assert colors.tolist() == [[0, 0, 127]]

@@ -131,7 +131,7 @@ def test_the_probability_of_joined_classes():
 def test_in_python(classifier, picture):
     found = explain_image(picture, "red", against="green", model=classifier)
     np.testing.assert_allclose(found.heat, map_by_hand(picture, [1, -1, 0]), atol=1e-5)
-    assert "of red (0) against green (1)" in found.title
+    assert "of red (0), against green (1)" in found.title
     joined = explain_image(picture, ["green", 2], model=classifier)
     np.testing.assert_allclose(joined.heat, map_by_hand(picture, [0, 1, 1]), atol=1e-5)
     assert joined.target.name == "green + dark"
@@ -161,7 +161,7 @@ def test_by_command(model_file, picture, tmp_path, monkeypatch):
         np.load(tmp_path / target["heatmap"]), map_by_hand(picture, [1, -1, 0]), atol=1e-5
     )
     with Image.open(tmp_path / target["output"]) as overlay:
-        assert "Grad-CAM of red (0) against green (1)" in overlay.text["Title"]
+        assert "Grad-CAM of red (0), against green (1)" in overlay.text["Title"]
 
     record = run("--class", "green", "--class", "dark", "--join", "-o", "two")
     (target,) = record["targets"]

@@ -1,11 +1,12 @@
 """What pictures really show: from tables and the names of folders, checked before the work."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from gradcam_cli.errors import TruthError, UnknownClassError, UsageError
+from gradcam_cli.errors import GradcamWarning, TruthError, UnknownClassError, UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.labels import Labels, imagenet_labels, numbered_labels
 from gradcam_cli.run.truth import Truth, TruthNames
@@ -27,7 +28,8 @@ def test_a_table_tells_what_pictures_show(tmp_path):
         (b"", "each row must contain"),
         (b"a.jpg,dog\nb.jpg\n", "each row must contain"),
         (b"a.jpg,dog\n\0", "binary file"),
-        (b"a.jpg,d\xff\n", "cannot be read"),
+        (b"a.jpg,d\x81\n", "neither UTF-8 nor Windows-1252"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
         (b"a.jpg," + b"x" * 200_000, "field larger than field limit"),
         (b"a.jpg," + b"x" * 1_000_000, "a line has 1,000,000 characters"),
     ],
@@ -44,6 +46,15 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path, content, told, place):
         TruthNames(str(path))
     assert str(error.value).startswith(f"--truth {path}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_may_be_in_other_encodings(tmp_path, encoding):
+    path = tmp_path / "truth.csv"
+    path.write_bytes("süß.jpg,Bär\n".encode(encoding))
+    with pytest.warns(GradcamWarning, match="'Bär'") if encoding == "cp1252" else nullcontext():
+        names = TruthNames(str(path))
+    assert names.of(InputPicture(tmp_path / "süß.jpg", Path())).name == "Bär"
 
 
 def test_a_missing_table_is_told_in_one_line(tmp_path):

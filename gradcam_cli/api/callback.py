@@ -122,11 +122,14 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         overlays = []
         for picture, heatmap in zip(self._pictures, maps[:, :, :, 0], strict=True):
             size = tf.constant([picture.height, picture.width])
-            heat = scale_by_maximum(tf.nn.relu(upsample(heatmap[None], size)))[0]
+            heat = scale_by_maximum(tf.nn.relu(upsample(heatmap[None], size)))[0].numpy()
+            if not np.isfinite(heatmap).all():
+                # The explainer has warned.
+                heat = np.zeros_like(heat)
             overlays.append(
                 draw_overlay(
                     picture,
-                    heat.numpy(),
+                    heat,
                     colormap=self._colormap,
                     alpha=self._alpha,
                 )

@@ -6,18 +6,26 @@ written for one also run with the other. `GradCAM` documents what they have in c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
-from typing import Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.blank_maps import EVEN
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import InGraphMethod, Progress, ignore_progress, make_method
+from gradcam_cli.cam.methods.base import (
+    InGraphMethod,
+    Progress,
+    ignore_progress,
+    make_method,
+    tapped_pass,
+)
 from gradcam_cli.cam.methods.table import MethodParameters, check_has_sign, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
@@ -27,16 +35,40 @@ from gradcam_cli.errors import (
     UsageError,
     suggestion,
 )
+from gradcam_cli.models.task_detection import trained_task
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.layers import default_tap, feature_grid
 from gradcam_cli.networks.merging import MergedNetwork
 from gradcam_cli.networks.streams import Streams
+from gradcam_cli.networks.tasks import CLASSIFICATION, REGRESSION
+
+if TYPE_CHECKING:
+    from gradcam_cli.cam.diagnosis import Diagnosis
 
 _ALL = 2**62
 # Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class _BlankMaps:
+    """The first map of a batch that shows nothing.
+
+    Attributes:
+        number: The number of such maps in the batch.
+        inputs: Its input, (1, ..., channels) float32.
+        targets: Its targets, (1, ...) float32.
+        was_finite: Whether it isn't NaN or infinite.
+        is_constant: Whether it is the same everywhere, but not zero.
+    """
+
+    number: int
+    inputs: tf.Tensor
+    targets: tf.Tensor
+    was_finite: bool
+    is_constant: bool
 
 
 class GradCAM:
@@ -70,17 +102,19 @@ class GradCAM:
         """Looks up the layers. The network is traced at the first explanation.
 
         Args:
-            model: A Keras model with one input of shape (N, H, W, C), (N, T, C) or
+            model: A Keras model with one input of shape (N, H, W, C), (N, H, W), (N, T, C) or
                 (N, D, H, W, C). Nested and subclassed models work too. The model isn't
                 changed. Its weights may change between two explanations.
             output_layer: The layer whose output is explained, by name or index (-1 is the
                 last); None for the score before a final softmax or sigmoid.
             batch_size: The number of inputs per batch; None for all at once.
             operator: Computes one score from an output. "classification" and "regression" sum
-                outputs times targets. "semantic segmentation" averages outputs times targets
+                outputs times targets; the second takes a linear output for a value, not for the
+                score of two classes. "semantic segmentation" averages outputs times targets
                 over the positions where targets aren't zero. A function takes the model,
                 inputs and targets, returns (N,), and must call the model exactly once. None
-                means "classification".
+                means "regression" if the model was compiled with a loss of values, such as
+                the mean squared error, else "classification".
             conv_layer: The layer whose feature maps are explained, by name, path or index.
                 None means the last layer that has filters or, in a transformer, the default
                 layer of the command line. (In other networks, the command line takes the
@@ -116,6 +150,7 @@ class GradCAM:
         self._output_path = None if output_layer is None else _find_layer(model, output_layer)[0]
         self._operator = _find_operator(operator)
         self._has_own_operator = callable(operator)
+        self._wanted_task = REGRESSION if operator == "regression" else None
         self._scale = scale
         self._smoothing = smoothing
         if signed:
@@ -125,6 +160,7 @@ class GradCAM:
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
+        self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
 
     @property
     def conv_layer(self) -> keras.Layer:
@@ -141,6 +177,13 @@ class GradCAM:
             return _find_layer(self.model, self._wanted_layer)
         multiplies = find_method(self.method).multiplies_cells
         return _find_default_layer(self.model, self._network, after_normalization=multiplies)
+
+    @cached_property
+    def _task(self) -> str | None:
+        """What the outputs mean; None if nothing but their activation says so."""
+        if self._wanted_task is not None or self._output_path is not None:
+            return self._wanted_task
+        return None if self._has_own_operator else trained_task(self.model)
 
     @cached_property
     def _merged_network(self) -> KerasNetwork:
@@ -168,8 +211,9 @@ class GradCAM:
             targets: (N, classes), one-hot for the class to explain in each input, or
                 whatever the operator expects. Any other weights of the scores work too: with
                 ones for two classes, the sum of their scores is explained; with 1 and -1, why
-                the network gives the first class and not the second. Omit them with a dataset,
-                which contains them.
+                the network gives the first class and not the second. For a regression
+                (N, outputs): 1 explains what raises an output, -1 what lowers it. Omit them with
+                a dataset, which contains them.
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
@@ -179,6 +223,10 @@ class GradCAM:
         Raises:
             UsageError: Inputs and targets don't match.
             UnusableLayerError: The layer's output isn't a feature map.
+
+        Warns:
+            UserWarning: Maps show nothing: they are all zeros, NaN or the same everywhere. The
+                message gives the reason for the first one.
         """
         # A method that changes its inputs spreads each input's runs over the cores itself.
         batch_size = self.batch_size or _ALL
@@ -186,7 +234,13 @@ class GradCAM:
         streams = Streams.of(batch_size) if is_in_graph else Streams(1, batch_size)
         batches = self._batches(inputs, targets, streams)
         explained = list(streams.run(lambda batch: self._explain(*batch), batches))
-        return tf.concat(explained, axis=0)
+        blanks = [blank for _, blank in explained if blank is not None]
+        maps = tf.concat([maps for maps, _ in explained], axis=0)
+        if blanks:
+            number = sum(blank.number for blank in blanks)
+            of_all = "" if len(maps) == 1 else f"{number} of {len(maps)} maps show nothing; "
+            warnings.warn(f"{of_all}{self._explain_blank(blanks[0])}", stacklevel=2)
+        return maps
 
     __call__ = explain
 
@@ -237,7 +291,7 @@ class GradCAM:
         Raises:
             UnusableLayerError: The layer's output isn't a feature map.
         """
-        inputs, targets = tf.cast(inputs, tf.float32), tf.cast(targets, tf.float32)
+        inputs, targets = self._with_channel(inputs), tf.cast(targets, tf.float32)
         key = (*inputs.shape[1:], None, *targets.shape[1:])
         with self._lock:
             if key not in self._functions:
@@ -252,12 +306,18 @@ class GradCAM:
             function = self._functions[key]
         return function(inputs, targets, self._progress)
 
-    def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _explain(
+        self, inputs: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[tf.Tensor, _BlankMaps | None]:
         def maps_of(inputs: tf.Tensor) -> tf.Tensor:
             maps = self.raw_maps(inputs, targets)
-            return maps if self._signed else tf.nn.relu(maps)
+            # ReLU may turn NaN into a number.
+            kept = maps if self._signed else tf.nn.relu(maps)
+            return tf.where(tf.math.is_finite(maps), kept, np.float32(np.nan))
 
+        inputs = self._with_channel(inputs)
         cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        blanks = _find_blanks(cells, inputs, targets)
         maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
             axes = list(range(1, cells.shape.rank))
@@ -267,16 +327,75 @@ class GradCAM:
             maps = tf.where(has_against, maps, tf.nn.relu(maps))
             maps = tf.where(has_for, maps, -tf.nn.relu(-maps))
             maps = scale_by_maximum(maps, inputs.shape.rank - 2)
-        return tf.expand_dims(maps, -1)
+        return tf.expand_dims(maps, -1), blanks
+
+    def _explain_blank(self, blank: _BlankMaps) -> str:
+        from gradcam_cli.cam.diagnosis import Diagnosis
+
+        inputs, targets = blank.inputs, blank.targets
+        key = (*inputs.shape[1:], None, *targets.shape[1:])
+        with self._lock:
+            if key not in self._diagnoses:
+                info = find_method(self.method)
+                self._diagnoses[key] = Diagnosis(
+                    self._merged_network,
+                    self._score,
+                    [self._layer[0]],
+                    inputs.shape[1:].as_list(),
+                    targets.shape[1:].as_list(),
+                    maps=self._raw_maps if isinstance(self._method, InGraphMethod) else None,
+                    uses_layer=info.needs_layer,
+                    uses_gradients=info.uses_gradients,
+                    has_sign=info.has_sign,
+                )
+            diagnosis = self._diagnoses[key]
+        if blank.is_constant:
+            return diagnosis.explain_constant(inputs, targets).note
+        return diagnosis.explain(inputs, targets, was_finite=blank.was_finite).note
+
+    def _raw_maps(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        forward: ForwardPass,
+        scores: tf.Tensor,
+        path: str,
+    ) -> tf.Tensor:
+        assert isinstance(self._method, InGraphMethod)
+        tapped = tapped_pass(inputs, targets, forward, scores, path, self._score)
+        return self._method.maps(tapped)
+
+    def _with_channel(self, inputs: tf.Tensor | np.ndarray) -> tf.Tensor:
+        """Adds a channel to grey pictures (N, H, W), which other inputs of this rank aren't."""
+        inputs = tf.cast(inputs, tf.float32)
+        is_grey = inputs.shape.rank == 3 and self._network.takes_grey and self._has_rows
+        return tf.expand_dims(inputs, -1) if is_grey else inputs
+
+    @cached_property
+    def _has_rows(self) -> bool:
+        """Whether a layer of the model slides over rows and columns, not over steps."""
+        kinds = [getattr(layer, "kernel_size", ()) for _, layer in walk_layers(self.model)]
+        return any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
 
     def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []
 
         def run(inputs: tf.Tensor) -> tf.Tensor:
             forward = self._forward(inputs)
+            if forward.task == REGRESSION and forward.logits.shape[-1] != targets.shape[-1]:
+                raise UsageError(
+                    f"{self.model.name} is a regression with {forward.logits.shape[-1]} outputs, "
+                    f"but the targets have {targets.shape[-1]}"
+                )
             if forward.logits.shape[-1] == 2 and targets.shape[-1] == 1:
-                # `logits` holds a single sigmoid unit as two classes: its opposite, then it.
-                forward = replace(forward, logits=forward.logits[:, 1:])
+                # `logits` holds a single unit as two classes: its opposite, then it. A linear
+                # one counts as a value, as on the command line.
+                is_value = forward.activation is None and self._task is None
+                forward = replace(
+                    forward,
+                    logits=forward.logits[:, 1:],
+                    task=REGRESSION if is_value else forward.task,
+                )
             passes.append(forward)
             return forward.logits
 
@@ -284,7 +403,7 @@ class GradCAM:
         return passes[-1], tf.cast(scores, tf.float32)
 
     def _forward(self, inputs: tf.Tensor) -> ForwardPass:
-        forward = trace_forward(self._merged_network, inputs)
+        forward = trace_forward(self._merged_network, inputs, task=self._task or CLASSIFICATION)
         if self._output_path is None:
             return forward
         output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)
@@ -441,6 +560,24 @@ class LeGrad(GradCAM):
     """LeGrad; see `gradcam_cli.cam.methods.attention.LeGrad`."""
 
     method = "legrad"
+
+
+def _find_blanks(maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor) -> _BlankMaps | None:
+    """Finds the maps of a batch that show nothing; None if all of them show something."""
+    cells = tf.reshape(maps, (tf.shape(maps)[0], -1)).numpy()
+    are_finite = np.asarray(np.isfinite(cells).all(axis=1))
+    highest = np.asarray(cells.max(axis=1))
+    are_even = ~are_finite | (highest - cells.min(axis=1) <= EVEN * highest)
+    if not are_even.any():
+        return None
+    row = int(are_even.argmax())
+    return _BlankMaps(
+        int(are_even.sum()),
+        inputs[row : row + 1],
+        targets[row : row + 1],
+        bool(are_finite[row]),
+        bool(are_finite[row] and highest[row] > 0),
+    )
 
 
 def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

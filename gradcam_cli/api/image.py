@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
-from gradcam_cli.errors import UsageError
+from gradcam_cli.errors import PredictionError, UsageError
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Labels, Prediction
+from gradcam_cli.networks.tasks import VALUE
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.rendering.caption import add_caption
 from gradcam_cli.rendering.color_scale import (
@@ -46,13 +49,15 @@ class ImageExplanation:
             the region of the picture that the network saw.
         position: The left and top edge of that region, in pixels.
         target: The explained class.
-        predictions: The most probable classes, most probable first.
+        predictions: The most probable classes, most probable first, or the first outputs of a
+            regression.
         title: A title with class, method, model and layer.
         source: The file of the picture; None if it was in memory.
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
         ends: What negative and positive values of the map mean in a word; None if it isn't signed.
+        blank: Why the map shows nothing; None if it shows something.
     """
 
     picture: Image.Image
@@ -66,6 +71,7 @@ class ImageExplanation:
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
     ends: tuple[str, str] | None = None
+    blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
@@ -118,15 +124,14 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        if not self.has_evidence:
-            detail = f"No positive evidence for this class. {detail}"
-        colors = None if self.ends is None else bar_colors(self.colormap, True)
+        note = "" if self.blank is None else self.blank.note
+        bar = None if self.ends is None else (bar_colors(self.colormap, True), self.ends)
         return encode_picture(
-            add_caption(self.overlay, target.name, target.percent, detail, colors, self.ends)
+            add_caption(self.overlay, target.name, target.text, detail, note, bar)
         )
 
     def __repr__(self) -> str:
-        return f"<{self.title}, {self.target.probability:.1%}>"
+        return f"<{self.title}, {self.target.text}>"
 
 
 def explain_image(
@@ -138,6 +143,7 @@ def explain_image(
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
+    task: str | None = None,
     layer: str | int | Sequence[str | int] | None = None,
     method: str = DEFAULT_METHOD,
     fusion: str = "mean",
@@ -152,14 +158,19 @@ def explain_image(
     Args:
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
-            probable. Several classes are explained together: the sum of their scores.
+            probable or, for regression, the first output. Several classes are explained together:
+            the sum of their scores.
         against: A class whose score is subtracted: the map shows why the network gives the
-            target and not this class. None for none.
+            target and not this class. For regression without a target, the map shows what
+            lowers this output. None for none.
         signed: Whether to keep what speaks against the target, as negative values.
         model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
         preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
+        task: What the outputs mean, as for ``--task``: "classification", "binary", "regression",
+            "multilabel" or "segmentation"; None to find it out from the loss of the model, or from
+            its final activation.
         layer: The name, path or index of a layer; None for the last one with spatial output.
             The maps of several layers are fused.
         method: A name that ``gradcam methods`` lists.
@@ -178,6 +189,9 @@ def explain_image(
     Raises:
         GradcamError: As on the command line; see `gradcam_cli.errors`. A `UsageError` if a class
             would be explained against itself.
+
+    Warns:
+        UserWarning: The map shows nothing; the message says why.
     """
     from gradcam_cli.api.loading import find_explainer
     from gradcam_cli.cam.score_weights import ScoreWeights
@@ -210,20 +224,35 @@ def explain_image(
         method,
         fusion=fusion,
         smoothing=smoothing,
+        task=task,
         weights=weigh,
         signed=signed,
     )
     classifier, weights = explainer.classifier, explainer.weights
+    if classifier.warning:
+        warnings.warn(classifier.warning, stacklevel=2)
     (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]
+    if not named and weights.against is not None and classifier.labels.quantity == VALUE:
+        index = weights.against
     prepared = classifier.input_for(fit).prepare(picture)
-    explanation = explainer.explain(prepared.inputs[None], np.array([[index]], np.int32))
+    inputs = prepared.inputs[None]
+    explanation = explainer.explain(inputs, np.array([[index]], np.int32))
     probabilities = explanation.probabilities[0]
+    if not np.isfinite(probabilities).all():
+        raise PredictionError(
+            f"{source or 'the picture'}: the prediction has NaN or infinity: "
+            f"{explainer.explain_prediction(inputs, 0)}"
+        )
     predictions = classifier.labels.most_probable(probabilities, max(top_k, 1))
     if index == TOP_CLASS and predictions[0].index == weights.against:
         raise UsageError(
             f"{predictions[0].name} is the most probable class itself; choose the target to "
             f"explain against it"
         )
+    explanation = explainer.find_blanks(inputs, explanation)
+    blank = explanation.blanks.get((0, 0))
+    if blank is not None:
+        warnings.warn(blank.note, stacklevel=2)
     if weights.joined:
         explained = classifier.labels.together(weights.joined, probabilities)
     else:
@@ -240,6 +269,7 @@ def explain_image(
         (DEFAULT_SIGNED_ALPHA if signed else DEFAULT_ALPHA) if alpha is None else alpha,
         describe([explainer.facts]),
         explainer.ends,
+        blank,
     )
 
 

@@ -12,7 +12,7 @@ import keras
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.score_weights import ScoreWeights
-from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.hub import find_preparation
@@ -20,6 +20,7 @@ from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
+from gradcam_cli.models.task_detection import task_evidence
 from gradcam_cli.networks.keras_network import KerasNetwork
 
 _KEPT = 4
@@ -61,6 +62,7 @@ def find_explainer(
     smoothing: bool,
     weights: Callable[[Labels], ScoreWeights],
     signed: bool,
+    task: str | None = None,
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
 
@@ -72,8 +74,9 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
-        signed: Whether maps keep what speaks against a class.
         weights: Chooses which scores are added or subtracted, given the classes of the model.
+        signed: Whether maps keep what speaks against a class.
+        task: What the outputs mean, as for ``--task``; None to find it out.
 
     Raises:
         GradcamError: The model can't be loaded, or the layer can't be explained.
@@ -82,11 +85,13 @@ def find_explainer(
         layer = tuple(layer)
     with _MAKING:
         if isinstance(model, Classifier):
+            if task not in (None, model.task):
+                raise UsageError(f"the classifier was made for {model.task}; load it with the task")
             classifier = model
         else:
             names = None if labels is None else tuple(labels)
             chosen_model = DEFAULT_MODEL if model is None else model
-            classifier = _make_classifier(chosen_model, names, preprocess)
+            classifier = _make_classifier(chosen_model, names, preprocess, task)
         chosen = weights(classifier.labels)
         return _make_explainer(classifier, layer, method, fusion, smoothing, chosen, signed)
 
@@ -114,15 +119,23 @@ def _make_explainer(
 
 @lru_cache(maxsize=_KEPT)
 def _make_classifier(
-    model: str | keras.Model, labels: tuple[str, ...] | None, preprocess: str | None
+    model: str | keras.Model,
+    labels: tuple[str, ...] | None,
+    preprocess: str | None,
+    task: str | None,
 ) -> Classifier:
     if isinstance(model, str):
-        classifier = load_classifier(ModelOptions(model, preprocess=preprocess))
+        classifier = load_classifier(ModelOptions(model, preprocess=preprocess, task=task))
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
         classifier = inspect_network(
-            model.name, KerasNetwork(model), preprocess=chosen, stored=find_preparation(model)
+            model.name,
+            KerasNetwork(model),
+            preprocess=chosen,
+            stored=find_preparation(model),
+            evidence=task_evidence(model),
+            task=task,
         )
     if labels is None:
         return classifier
-    return replace(classifier, labels=Labels([[name] for name in labels]))
+    return replace(classifier, labels=classifier.labels.renamed(labels))

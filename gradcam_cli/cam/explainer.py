@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.facts import AGAINST_AND_FOR, TOP_CLASS, ExplainerFacts
+from gradcam_cli.cam.blank_maps import EVEN
+from gradcam_cli.cam.facts import (
+    AGAINST_AND_FOR,
+    TOP_CLASS,
+    ExplainerFacts,
+)
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
 from gradcam_cli.cam.methods.table import (
     DEFAULT_METHOD,
@@ -22,12 +27,15 @@ from gradcam_cli.cam.methods.table import (
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import FUSIONS, smooth, smoothing_runs
 from gradcam_cli.cam.score_weights import ScoreWeights
-from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps
+from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
+from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
 
 if TYPE_CHECKING:
+    from gradcam_cli.cam.blank_maps import BlankMap
+    from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
 
 DEFAULT_BATCH_SIZE = 32
@@ -42,13 +50,17 @@ class Explanation:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
         maps: (N, M, rows, columns) float32, each scaled to a maximum magnitude of 1: in [0, 1],
-            or in [-1, 1] if they are signed. A map in [0, 1] is all zeros if nothing in the
-            input speaks for the class.
+            or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+            for the class (or against it, if it is signed), or if it came out as NaN or infinity.
+        broken: The maps that came out as NaN or infinity, each by its input and class.
+        blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
     """
 
     probabilities: np.ndarray
     targets: np.ndarray
     maps: np.ndarray
+    broken: frozenset[tuple[int, int]] = frozenset()
+    blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
 
 
 class Explainer:
@@ -133,6 +145,7 @@ class Explainer:
         made = make_method(method, **parameters)
         self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
+        self._diagnosis: Diagnosis | None = None
         # By the number of target classes.
         self._functions: dict[int, TracedFunction] = {}
         self._functions[1], self._facts = self._trace(1)
@@ -186,14 +199,19 @@ class Explainer:
             self.classifier.preprocess.description,
             " + ".join(self._facts.cells),
             ", ".join(filter(None, self._facts.reasons)),
-            against=self._contrast(),
+            self.classifier.described_task if self.classifier.task_reason else "",
+            self.classifier.task_doubt,
+            self.classifier.labels.origin,
             ends=self.ends,
+            against=self._contrast(),
         )
 
     @property
     def ends(self) -> tuple[str, str] | None:
         """What negative and positive values of its maps mean in a word; None if not signed."""
-        return AGAINST_AND_FOR if self._maps.signed else None
+        if not self._maps.signed:
+            return None
+        return LOWERS_AND_RAISES if self.classifier.task == REGRESSION else AGAINST_AND_FOR
 
     def _contrast(self) -> tuple[int, str] | None:
         index = self._maps.weights.against
@@ -236,13 +254,86 @@ class Explainer:
         targets = np.asarray(targets, np.int32)
         probabilities, resolved, *maps = self._call(inputs, targets, conditions)
         if maps and not self._smoothing:
-            return Explanation(probabilities, resolved, maps[0])
+            return _without_broken(probabilities, resolved, maps[0])
         tensor = tf.constant(inputs)
         if self._smoothing:
             found = smooth(lambda changed: self._maps_of(changed, resolved, conditions), tensor)
         else:
             found = self._maps_of(tensor, resolved, conditions)
-        return Explanation(probabilities, resolved, np.asarray(found))
+        return _without_broken(probabilities, resolved, np.asarray(found))
+
+    def find_blanks(
+        self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
+    ) -> Explanation:
+        """Finds the maps that show nothing, and why.
+
+        This costs a pass through the network for each of them, and next to nothing if there are
+        none.
+
+        Args:
+            inputs: The inputs, as for `explain`.
+            explanation: What `explain` returned for them.
+            conditions: As for `explain`.
+
+        Returns:
+            The explanation with its `blanks`: the blank maps and the constant ones.
+        """
+        maps = explanation.maps
+        highest = maps.max(axis=(2, 3))
+        is_even = highest - maps.min(axis=(2, 3)) <= EVEN * np.abs(highest)
+        found = {}
+        for row, number in zip(*np.nonzero(is_even), strict=True):
+            place = int(row), int(number)
+            one = inputs[row : row + 1]
+            target = self._one_target(explanation.targets[place], row, conditions)
+            diagnosis = self._make_diagnosis()
+            if highest[place]:
+                found[place] = diagnosis.explain_constant(one, target)
+            else:
+                was_finite = place not in explanation.broken
+                found[place] = diagnosis.explain(one, target, was_finite=was_finite)
+        return replace(explanation, blanks=found) if found else explanation
+
+    def explain_prediction(
+        self, inputs: np.ndarray, row: int, conditions: np.ndarray | None = None
+    ) -> str:
+        """Finds out why the prediction for an input is NaN or infinite.
+
+        Args:
+            inputs: The inputs, as for `explain`.
+            row: The input.
+            conditions: As for `explain`.
+
+        Returns:
+            A clause with the reason, and what to do.
+        """
+        target = self._one_target(0, row, conditions)
+        return self._make_diagnosis().explain_prediction(inputs[row : row + 1], target)
+
+    def _one_target(self, target: int, row: int, conditions: np.ndarray | None) -> tf.Tensor:
+        weights = self.weights.weigh(tf.one_hot([target], self._facts.classes))
+        own = None if conditions is None else tf.constant(conditions[row : row + 1])
+        return with_conditions(weights, own)
+
+    def _make_diagnosis(self) -> Diagnosis:
+        # Most runs don't need it.
+        from gradcam_cli.cam.diagnosis import Diagnosis
+
+        with self._lock:
+            if self._diagnosis is None:
+                further = self.classifier.conditions.length
+                self._diagnosis = Diagnosis(
+                    self.classifier.network,
+                    self._maps.score,
+                    self._facts.paths,
+                    self.classifier.input_shape,
+                    (None if further is None else self._facts.classes + further,),
+                    maps=None if self._info.runs_many_times else self._maps.raw_maps,
+                    uses_layer=self._info.needs_layer,
+                    uses_gradients=self._info.uses_gradients,
+                    has_sign=self._info.has_sign,
+                )
+            return self._diagnosis
 
     def classify(self, inputs: np.ndarray, conditions: np.ndarray | None = None) -> np.ndarray:
         """Gives the probabilities of all classes.
@@ -300,3 +391,17 @@ class Explainer:
         network = self.classifier.network
         function, facts = find_or_trace(network, trace, signature, description, self._graphs)
         return function, TracedFacts.from_json(facts)
+
+
+def _without_broken(
+    probabilities: np.ndarray, targets: np.ndarray, maps: np.ndarray
+) -> Explanation:
+    """Makes an explanation in which maps with NaN or infinity are all zeros."""
+    # The sum is cheap, and not finite if a value isn't.
+    if np.isfinite(maps.sum()):
+        return Explanation(probabilities, targets, maps)
+    is_whole = np.isfinite(maps).all(axis=(2, 3))
+    broken = zip(*np.nonzero(~is_whole), strict=True)
+    maps = np.where(is_whole[:, :, None, None], maps, np.float32(0))
+    places = frozenset((int(row), int(number)) for row, number in broken)
+    return Explanation(probabilities, targets, maps, places)

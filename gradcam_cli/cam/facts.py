@@ -29,6 +29,10 @@ class ExplainerFacts:
         preprocessing: The preprocessing of pictures, and why it was chosen.
         cells: A description of the grid of cells of each explained layer.
         reason: Why the layer was chosen; empty if the user chose it.
+        task: What the outputs of the model mean, and why; empty for a classifier that ends in
+            softmax.
+        task_doubt: What to do if that is wrong; empty if the results don't depend on it.
+        class_names: The file of the class names, if the user should be told; else empty.
         ends: What negative and positive values of its maps mean in a word; None if the maps
             aren't signed.
         against: The index and the name of the class whose score is subtracted; None for none.
@@ -42,6 +46,9 @@ class ExplainerFacts:
     preprocessing: str
     cells: str
     reason: str
+    task: str = ""
+    task_doubt: str = ""
+    class_names: str = ""
     ends: tuple[str, str] | None = None
     against: tuple[int, str] | None = None
 
@@ -50,9 +57,14 @@ class ExplainerFacts:
         """What each class is compared with: "against tabby (281)"; empty for nothing."""
         return "" if self.against is None else f"against {self.against[1]} ({self.against[0]})"
 
+    def contrast_of(self, target: Prediction) -> str:
+        """Says what a class is compared with, or that it is shown what lowers it."""
+        is_itself = self.against is not None and self.against[0] == target.index
+        return "what lowers it" if is_itself else self.contrast
+
     def title_of(self, target: Prediction) -> str:
         """Makes a title with method, class, model and layer."""
-        contrast = f" {self.contrast}" if self.contrast else ""
+        contrast = f", {self.contrast_of(target)}" if self.contrast else ""
         signed = "Signed " if self.ends else ""
         return (
             f"{signed}{METHODS[self.method].title} of {target.name} ({target.numbers}){contrast}, "

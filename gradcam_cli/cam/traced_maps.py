@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
@@ -16,6 +17,7 @@ from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.layers import choose_tap, feature_grid, why_default
+from gradcam_cli.networks.tasks import REGRESSION
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -147,6 +149,35 @@ class TracedMaps:
         forward = self.classifier.trace(inputs, targets[:, classes:])
         return forward, _class_scores(forward, targets[:, :classes])
 
+    def raw_maps(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        forward: ForwardPass,
+        scores: tf.Tensor,
+        path: str,
+    ) -> tf.Tensor:
+        """Computes the maps of one layer with a method that works in the graph.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            targets: As for `score`.
+            forward: The pass that `score` returned for them.
+            scores: Its scores.
+            path: The layer.
+
+        Returns:
+            (N, rows, columns) float32, before the final ReLU.
+        """
+        assert isinstance(self.method, InGraphMethod)
+        classes = length_of(forward.logits, -1)
+        one_hot, conditions = targets[:, :classes], targets[:, classes:]
+
+        def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+            return self.score(inputs, with_conditions(one_hot, conditions))
+
+        return self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, score))
+
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
     ) -> tf.Tensor:
@@ -159,22 +190,31 @@ class TracedMaps:
 
         Returns:
             (N, rows, columns) float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps are
-            signed, else in [0, 1]. Maps of several layers have the size of the input.
+            signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
+            several layers have the size of the input.
         """
         scale = scale_sparse if self.info.is_sparse else scale_by_maximum
         scaled = [scale(maps if self.signed else tf.nn.relu(maps)) for maps in of_layers]
         if len(scaled) == 1:
-            return scaled[0]
-        if not self.info.at_input_size:
-            size = tf.shape(inputs)[1:3]
-            scaled = [
-                upsample_at_pitch(maps, size, pitch)
-                for maps, pitch in zip(scaled, facts.pitches, strict=True)
-            ]
-        return fuse(scaled, self.fusion)
+            combined = scaled[0]
+        else:
+            if not self.info.at_input_size:
+                size = tf.shape(inputs)[1:3]
+                scaled = [
+                    upsample_at_pitch(maps, size, pitch)
+                    for maps, pitch in zip(scaled, facts.pitches, strict=True)
+                ]
+            combined = fuse(scaled, self.fusion)
+        # ReLU, minimum and maximum may turn NaN into a number.
+        is_whole = [tf.reduce_all(tf.math.is_finite(maps), [1, 2], True) for maps in of_layers]
+        return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan))
 
     def _resolve(self, targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
-        ranking = self.weights.rank(forward.probabilities)
+        # Ranked like the predictions: the outputs of a regression by their index.
+        values = forward.probabilities
+        if forward.task == REGRESSION:
+            values = tf.zeros_like(values)
+        ranking = self.weights.rank(values)
         ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
         return tf.where(targets < 0, ranked, targets)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 
 _NAME_WIDTH = 22
 _BAR_WIDTH = 16
+_VALUE_WIDTH = 12
 # The line of a class up to its files: indent, name, index, bar, probability and gaps.
 _CLASS_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _BAR_WIDTH + 2 + 7 + 2
+# The same for a value, which has no bar.
+_OUTPUT_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _VALUE_WIDTH + 2
+_FEWEST_OUTPUTS = 5
 # Index and mark, the output, the type and the parameters of a layer, with their gaps.
 _LAYER_COLUMNS_WIDTH = 5 + 2 + 2 + 2 + 9
 _LAYER_OUTPUT_WIDTH = 14
@@ -99,7 +104,10 @@ def info_table(classifier: Classifier) -> Table:
         "input": f"{height}×{width} px (height×width), {colors}"
         + (", or any other size" if classifier.any_size else ""),
         "preprocessing": classifier.preprocess.description,
-        "outputs": f"{len(labels)} classes: {names}{', …' if len(labels) > 3 else ''}",
+        "task": classifier.described_task,
+        "outputs": f"{len(labels)} {labels.noun if len(labels) == 1 else labels.plural}: {names}"
+        + (", …" if len(labels) > 3 else ""),
+        **({"class names": f"from {labels.origin}"} if labels.origin else {}),
         "class score": classifier.describe_score(),
         "default layer": "none"
         if default is None or default.output_shape is None
@@ -121,10 +129,15 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     Args:
         result: A result without an error.
         show_classes: The number of most probable classes to show. Classes with their own files
-            are always shown.
+            are always shown, and the first five outputs of a regression.
         width: The number of characters in a line. If a file's name doesn't fit beside its class,
             all files are listed below the classes.
     """
+    are_values = bool(result.predictions) and result.predictions[0].is_value
+    if are_values:
+        # None of them is more probable than the others.
+        show_classes = max(show_classes, _FEWEST_OUTPUTS)
+    width_of_class = _OUTPUT_WIDTH if are_values else _CLASS_WIDTH
     # Without files, all targets count: a report or a window shows them.
     with_files = [target for target in result.targets if target.output is not None]
     explained = {target.prediction.numbers: target for target in with_files or result.targets}
@@ -132,7 +145,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     known = {prediction.numbers for prediction in shown}
     shown += [target.prediction for target in with_files if target.prediction.numbers not in known]
     written = {numbers: _written(target) for numbers, target in explained.items()}
-    room = width - _CLASS_WIDTH
+    room = width - width_of_class
     beside = all(cell_len(line.plain) <= room for lines in written.values() for line in lines)
 
     title = Text(visible(str(result.picture.path)), style="bold")
@@ -147,15 +160,21 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
         name = Text(visible(prediction.name), style="bold" if target else "")
         name.truncate(_NAME_WIDTH, overflow="ellipsis", pad=True)
         row = Text("  ").append_text(name).append(f"  {prediction.numbers:>4}  ", style="dim")
-        row.append(_bar(prediction.probability), style="green" if target else "blue")
-        row.append(f"  {prediction.percent:>7}")
+        color = "green" if target else "blue"
+        if are_values:
+            row.append(f"{prediction.text:>{_VALUE_WIDTH}}", style=color)
+        else:
+            row.append(_bar(prediction.probability), style=color)
+            row.append(f"  {prediction.text:>7}")
         lines.append(row)
         if target and beside:
             for number, line in enumerate(written[prediction.numbers]):
                 if number:
-                    lines.append(Text(" " * _CLASS_WIDTH).append_text(line))
+                    lines.append(Text(" " * width_of_class).append_text(line))
                 else:
                     row.append("  ").append_text(line)
+        if target and target.blank is not None:
+            lines.append(Text(f"  {visible(target.blank.note)}", style="yellow"))
     if not beside:
         below = [line for of_class in written.values() for line in of_class]
         lines += [Text("  ").append_text(line) for line in below]
@@ -176,8 +195,6 @@ def _written(target: ExplainedTarget) -> list[Text]:
     if target.region is not None and target.region.box is not None:
         left, top, right, bottom = target.region.box
         lines.append(Text(f"box ({left}, {top})–({right}, {bottom})", style="dim"))
-    if not target.has_evidence:
-        lines.append(Text("no positive evidence for this class: the map is empty", style="yellow"))
     return lines
 
 
@@ -222,7 +239,9 @@ def _prediction_record(prediction: Prediction) -> dict[str, Any]:
         record["joined"] = list(prediction.joined)
     if prediction.wnid is not None:
         record["wnid"] = prediction.wnid
-    record["probability"] = round(prediction.probability, 6)
+    # JSON has no infinite numbers.
+    is_finite = math.isfinite(prediction.probability)
+    record[prediction.quantity] = prediction.rounded if is_finite else None
     return record
 
 
@@ -236,8 +255,9 @@ def _target_record(target: ExplainedTarget) -> dict[str, Any]:
         record["mask"] = str(target.mask)
     if target.region is not None:
         record["region"] = _region_record(target.region)
-    if not target.has_evidence:
-        record["note"] = "no positive evidence for this class"
+    if target.blank is not None:
+        record["note"] = target.blank.note
+        record["blank"] = str(target.blank.reason)
     return record
 
 

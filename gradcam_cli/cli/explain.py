@@ -187,6 +187,9 @@ def explain(
             printer.print_introduction(with_preprocessing=verbose or is_own, with_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
+        doubt = run.explainers[0].task_doubt
+        if doubt and not quiet:
+            say_warning(f"{run.explainers[0].model}: {doubt}")
         if run.ready is not None and model.size is not None and not quiet:
             warning = run.ready.describe_collapse(pictures)
             if warning is not None:

@@ -7,14 +7,23 @@ import os
 import re
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 from click_default_group import DefaultGroup
 
-from gradcam_cli.cli.console import describe_error, say, visible
-from gradcam_cli.errors import GradcamError, ReaderGoneError, describe_interruption, suggestion
+from gradcam_cli.cli.console import describe_error, say, say_warning, visible
+from gradcam_cli.errors import (
+    GradcamError,
+    GradcamWarning,
+    ReaderGoneError,
+    describe_interruption,
+    suggestion,
+)
 
 DEBUG = "gradcam_cli.debug"
 _WORD = re.compile(r"[a-z][a-z-]*", re.IGNORECASE)
@@ -48,7 +57,8 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command and prints its error in one line, with --debug after the traceback."""
         try:
-            return super().invoke(ctx)
+            with _printed_warnings():
+                return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             word, code = describe_interruption(interrupt)
             say(f"\n{word}.", err=True)
@@ -82,6 +92,29 @@ class GradcamGroup(DefaultGroup):  # type: ignore[misc]
             own = click.Context(default, parent=ctx, info_name=default.name, resilient_parsing=True)
             return [*completed, *default.shell_complete(own, incomplete)]
         return [*completed, CompletionItem(incomplete, type="file")]
+
+
+@contextmanager
+def _printed_warnings() -> Iterator[None]:
+    """Prints our own warnings in one line each, unless the command has --quiet."""
+    with warnings.catch_warnings():
+        show_others = warnings.showwarning
+        shown: set[str] = set()
+
+        def show(message: Warning | str, category: type[Warning], *args: Any, **more: Any) -> None:
+            if not issubclass(category, GradcamWarning):
+                show_others(message, category, *args, **more)
+                return
+            context = click.get_current_context(silent=True)
+            is_quiet = context is not None and context.params.get("quiet")
+            # A file may be read again once more is known about the model.
+            if not is_quiet and str(message) not in shown:
+                shown.add(str(message))
+                say_warning(str(message))
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", GradcamWarning)
+        yield
 
 
 def _looks_like_a_command(word: str) -> bool:

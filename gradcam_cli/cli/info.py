@@ -16,13 +16,14 @@ from gradcam_cli.models.options import ModelOptions
 @debug_option
 @click.pass_context
 def info(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json: bool) -> None:
-    """Describes a model: its input, its preprocessing, its classes and its default layer.
+    """Describes a model: its input, its preprocessing, its task, its classes, its default layer.
 
     Shows what gradcam detected and chose, and why. MODEL is the same as --model.
 
-    With --json: model, input_size (height, width), any_size, channels, preprocessing,
-    class_score, default_layer (name, output_shape, cells, feature_maps, reason), parameters,
-    classes (index, name and, for ImageNet, wnid).
+    With --json: model, input_size (height, width), any_size, channels, preprocessing, task,
+    task_reason, class_names (where they were found, or null), class_score, default_layer (name,
+    output_shape, cells, feature_maps, reason), parameters, classes (index, name and, for ImageNet,
+    wnid).
 
     \b
     Examples:

@@ -96,6 +96,9 @@ def info_record(classifier: Classifier) -> dict[str, Any]:
         "any_size": classifier.any_size,
         "channels": classifier.channels,
         "preprocessing": classifier.preprocess.description,
+        "task": classifier.task,
+        "task_reason": classifier.task_reason,
+        "class_names": labels.origin or None,
         "class_score": classifier.describe_score(),
         "default_layer": None
         if default is None

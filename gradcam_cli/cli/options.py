@@ -162,8 +162,9 @@ model_options = filled_with(
         "--labels",
         metavar="FILE",
         type=LocalPath(),
-        help="A file with the class names: one name per line, .json (list or map) or .csv. "
-        "[default: ImageNet's names if the model has 1,000 classes]",
+        help='A file with the class names: one name per line (also "0 Cat"), .json (list or map) '
+        "or .csv. [default: labels.txt, class_names.json or class_indices.json beside your model; "
+        "else ImageNet's names if it has 1,000 classes]",
     ),
     click.option(
         "--preprocess",

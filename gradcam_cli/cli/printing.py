@@ -101,9 +101,14 @@ class ResultPrinter:
         self._stdout.print(Text(visible(f"{self.introduction}{note}"), style="dim"))
         if with_cells and first.needs_layer:
             self._stdout.print(Text(visible(f"cells {first.cells}"), style="dim"))
+        if first.task:
+            self._stdout.print(Text(visible(f"task {first.task}"), style="dim"))
         if with_preprocessing:
             preprocessing = self._explainers[0].preprocessing
             self._stdout.print(Text(visible(f"preprocessing {preprocessing}"), style="dim"))
+        if first.class_names:
+            origin = f"class names from {first.class_names}"
+            self._stdout.print(Text(visible(origin), style="dim"))
         self._stdout.print()
 
     @contextlib.contextmanager

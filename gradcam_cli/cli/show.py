@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
-from gradcam_cli.cli.console import has_colors, picture_console, say_warning, stdout_console
+from gradcam_cli.cli.console import (
+    has_colors,
+    picture_console,
+    say_warning,
+    stdout_console,
+    visible,
+)
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
@@ -162,17 +168,23 @@ def show(
 
 
 def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) -> None:
+    from rich.text import Text
+
     from gradcam_cli.cli.display import result_lines
     from gradcam_cli.rendering.figure import SCREEN, render_figure
     from gradcam_cli.rendering.terminal import print_picture, side_by_side
     from gradcam_cli.rendering.window import open_window
     from gradcam_cli.run.figures import figure_of
 
-    warning = ready.describe_collapse([result.picture])
-    if warning is not None:
-        say_warning(warning)
+    classifier = ready.explainers[0].classifier
+    for warning in classifier.warning, ready.describe_collapse([result.picture]):
+        if warning:
+            say_warning(warning)
     console = stdout_console()
     table = result_lines(result, DEFAULT_TOP_K, console.width)
+    if classifier.task_reason:
+        task = Text(visible(f"task {classifier.described_task}"), style="dim")
+        table = Text("\n").join([task, table])
     console.print(table)
     ends = ready.explainers[0].ends
     if kind == _TEXT:

@@ -32,6 +32,8 @@ _PREDICTION = [
     ("name", pa.string()),
     ("wnid", pa.string()),
     ("probability", pa.float64()),
+    ("value", pa.float64()),
+    ("share", pa.float64()),
 ]
 _TARGET = [
     *_PREDICTION,
@@ -39,7 +41,8 @@ _TARGET = [
     ("output", pa.string()),
     ("heatmap", pa.string()),
     ("mask", pa.string()),
-    ("has_evidence", pa.bool_()),
+    ("note", pa.string()),
+    ("blank", pa.string()),
     ("box", pa.list_(pa.int32())),
 ]
 _SCHEMA = pa.schema(
@@ -199,7 +202,12 @@ def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
         table = pq.read_table(readable(path), columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
-    return table if _KEY in (table.schema.metadata or {}) else None
+    if _KEY not in (table.schema.metadata or {}):
+        return None
+    if columns is None and table.schema != _SCHEMA:
+        # Earlier versions had fewer columns.
+        return pa.Table.from_pylist(table.to_pylist(), _SCHEMA)
+    return table
 
 
 def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[str, Any]:
@@ -227,7 +235,7 @@ def _prediction(prediction: Prediction) -> dict[str, Any]:
         "index": prediction.index,
         "name": prediction.name,
         "wnid": prediction.wnid,
-        "probability": prediction.probability,
+        prediction.quantity: prediction.probability,
     }
 
 
@@ -238,7 +246,8 @@ def _target(target: ExplainedTarget) -> dict[str, Any]:
         "output": _text(target.output),
         "heatmap": _text(target.heatmap),
         "mask": _text(target.mask),
-        "has_evidence": target.has_evidence,
+        "note": None if target.blank is None else printable(target.blank.note),
+        "blank": None if target.blank is None else str(target.blank.reason),
         "box": None if target.region is None else target.region.box,
     }
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster.blocks import Block, cut
-from gradcam_cli.errors import ClusterError, GradcamError, UsageError, reason
+from gradcam_cli.errors import (
+    ClusterError,
+    GradcamError,
+    GradcamWarning,
+    UsageError,
+    reason,
+)
 from gradcam_cli.files.finding import InputPicture, PictureKey
 from gradcam_cli.files.name_pattern import NamePattern
 from gradcam_cli.files.naming import check_places
@@ -110,6 +116,8 @@ def explain_on_cluster(
         answers = _answers(ray, blocks, pictures, job)
         with contextlib.closing(answers):
             first = next(answers)
+            for text in first.warnings:
+                warnings.warn(text, GradcamWarning, stacklevel=2)
             yield ClusterRun(first.explainers, _results(first, answers, job))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster.blocks import Block
 from gradcam_cli.cluster.result_table import TABLE_FOLDER, write_part
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import GradcamError, GradcamWarning
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.run.job import Job, ReadyJob, make_ready
@@ -33,12 +34,14 @@ class Answer:
         explainers: The explainers.
         results: One result for each picture.
         error: Why the whole run can't be done; None if it can.
+        warnings: What the user should know about the model, such as about its class names.
     """
 
     part: str
     explainers: Sequence[ExplainerFacts] = ()
     results: Sequence[PictureResult] = ()
     error: GradcamError | None = None
+    warnings: Sequence[str] = ()
 
 
 class Worker:
@@ -74,10 +77,14 @@ class Worker:
         self._ready: ReadyJob | None = None
         self._error: GradcamError | None = None
         # Ray would restart an actor whose constructor fails again and again.
-        try:
-            self._ready = make_ready(job, pictures, parallelism)
-        except GradcamError as error:
-            self._error = error
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", GradcamWarning)
+            try:
+                self._ready = make_ready(job, pictures, parallelism)
+            except GradcamError as error:
+                self._error = error
+        ours = (one.message for one in noted if issubclass(one.category, GradcamWarning))
+        self._warnings = [str(message) for message in ours]
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, np.ndarray]:
         """Explains a block, and writes its results and its part of the result table.
@@ -104,4 +111,4 @@ class Worker:
             write_part(out / TABLE_FOLDER / block.part, results, facts)
         except GradcamError as error:
             return Answer(block.part, error=error)
-        return Answer(block.part, facts, results)
+        return Answer(block.part, facts, results, warnings=self._warnings)

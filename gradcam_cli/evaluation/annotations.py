@@ -212,7 +212,7 @@ def _numbers(values: Iterable[Any]) -> list[float]:
 
 def _read_coco(path: Path) -> dict[str, tuple[tuple[int, int], list[tuple[str, Box]]]]:
     try:
-        content = json.loads(read_small_text(path, _COCO_MEGABYTES))
+        content = json.loads(read_small_text(path, _COCO_MEGABYTES, f"--annotations {path}"))
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         boxes: dict[int, list[tuple[str, Box]]] = defaultdict(list)
         for annotation in content["annotations"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from gradcam_cli.errors import ImageError, UsageError, reason, unreadable
 from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
 from gradcam_cli.files.storage import AnyPath, is_remote, to_path
 from gradcam_cli.files.tables import read_cell
-from gradcam_cli.files.text import bounded_lines
+from gradcam_cli.files.text import OtherText, bounded_lines, spellings
 
 STANDARD_INPUT = "-"
 _PATH, _CLASS = "path", "class"
@@ -78,10 +79,9 @@ def _own_folder(named: AnyPath, picture: InputPicture) -> Path:
 def _read(name: str) -> Iterator[tuple[str, str | None]]:
     try:
         if name == STANDARD_INPUT:
-            yield from _rows(name, sys.stdin)
+            yield from _rows(name, sys.stdin.buffer)
         else:
-            # File names needn't be valid text, and spreadsheets write a byte order mark.
-            with open(name, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            with open(name, "rb") as file:
                 yield from _rows(name, file)
     except OSError as error:
         raise unreadable(f"--from-file {name}", error) from None
@@ -93,18 +93,24 @@ def _read(name: str) -> Iterator[tuple[str, str | None]]:
         ) from None
 
 
-def _rows(name: str, file: IO[str]) -> Iterator[tuple[str, str | None]]:
-    lines = bounded_lines(file)
+def _rows(name: str, file: IO[bytes]) -> Iterator[tuple[str, str | None]]:
+    lines, other = bounded_lines(file), OtherText(f"--from-file {name}")
     first = next(lines, "").rstrip("\r\n")
     columns = [column.strip().casefold() for column in next(csv.reader([first]), [])]
     if _PATH in columns:
         for row in csv.DictReader(lines, columns):
             if row[_PATH]:
-                yield read_cell(row[_PATH]), read_cell((row.get(_CLASS) or "").strip()) or None
+                target = other.read(read_cell((row.get(_CLASS) or "").strip()))
+                yield _existing(read_cell(row[_PATH])), target or None
         return
     if name.lower().endswith(".csv"):
         raise UsageError(f'--from-file {name}: has no column "path" in its first line')
     for line in chain([first], lines):
         path = line.rstrip("\r\n")
         if path:
-            yield path, None
+            yield _existing(path), None
+
+
+def _existing(path: str) -> str:
+    first, *others = spellings(path)
+    return first if not others or os.path.lexists(first) else others[0]

@@ -95,8 +95,18 @@ class Classifier:
         """
         return replace(self, network=fold(self.network, taps))
 
+    @property
+    def described_task(self) -> str:
+        """The task with its reason: "regression (trained with mean_squared_error)"."""
+        return f"{self.task} ({self.task_reason or 'the outputs end in softmax'})"
+
+    @property
+    def warning(self) -> str:
+        """A warning if the results may be meaningless because the task may be wrong, else ""."""
+        return f"{self.name}: {self.task_doubt}" if self.task_doubt else ""
+
     def describe_score(self) -> str:
-        """Describes in a few words which class score is explained."""
+        """Describes in a few words which score is explained."""
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:
@@ -130,5 +140,6 @@ class Classifier:
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
         others = None if conditions is None else self.conditions.split(conditions, inputs)
-        inputs = self.preprocess(inputs)
-        return trace_forward(self.network, inputs, self.input_size, self.task, others=others)
+        return trace_forward(
+            self.network, self.preprocess(inputs), self.input_size, self.task, others=others
+        )

@@ -7,6 +7,7 @@ content is checked before unpacking: a file of one megabyte can contain gigabyte
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -23,8 +24,10 @@ from typing import Any
 import h5py
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsafeModelError, reason
+from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer
 
 _ZIP_START, _HDF5_START = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_BEGINNING = 64
 _ZIP_ENDINGS: tuple[str, ...] = (".keras",)
 _HDF5_ENDINGS = (".h5", ".hdf5")
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -49,10 +52,13 @@ class StoredArchitecture:
     Attributes:
         config: The architecture, as serialized by Keras.
         keras_version: The version of Keras that wrote it.
+        training: The options of ``compile()``, as JSON; None if the model wasn't compiled, or
+            they can't be read.
     """
 
     config: Any
     keras_version: str
+    training: Any = None
 
 
 def read_architecture(path: Path, unsafe: bool = False) -> StoredArchitecture:
@@ -147,10 +153,12 @@ def _is_zip(path: Path) -> bool:
     if not path.is_file():
         raise ModelFileError(f"{path}: not a file")
     with open(path, "rb") as file:
-        start = file.read(len(_HDF5_START))
+        start = file.read(_BEGINNING)
+    if is_lfs_pointer(start):
+        raise ModelFileError(f"{path}: {LFS_POINTER}")
     if start.startswith(_ZIP_START):
         kind, endings = "a zip archive, as .keras files are", _ZIP_ENDINGS
-    elif start == _HDF5_START:
+    elif start.startswith(_HDF5_START):
         kind, endings = "HDF5, as .h5 files are", _HDF5_ENDINGS
     else:
         raise ModelFileError(
@@ -170,8 +178,8 @@ def _read_zip(path: Path) -> StoredArchitecture:
         version = json.loads(archive.read(_METADATA))["keras_version"]
         config = _parse(archive.read(_CONFIG))
         # Keras doesn't read the training configuration either, because of ``compile=False``.
-        config.pop("compile_config", None)
-        return StoredArchitecture(config, str(version))
+        training = config.pop("compile_config", None)
+        return StoredArchitecture(config, str(version), training)
 
 
 def _read_hdf5(path: Path) -> StoredArchitecture:
@@ -183,7 +191,11 @@ def _read_hdf5(path: Path) -> StoredArchitecture:
             )
         config = file.attrs["model_config"]
         version = file.attrs.get("keras_version", "2")
-        return StoredArchitecture(_parse(config), str(version))
+        training = None
+        # The model can be explained without it.
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            training = _parse(file.attrs.get("training_config", "null"))
+        return StoredArchitecture(_parse(config), str(version), training)
 
 
 def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:

@@ -6,14 +6,15 @@ import importlib
 import importlib.util
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
+from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, UsageError
+from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.architecture import admit, custom_names, needs_code
 from gradcam_cli.models.catalogue import OTHER_FORMATS
 from gradcam_cli.models.containers import read_architecture
@@ -26,6 +27,7 @@ from gradcam_cli.models.hub import (
     without_preprocessor,
 )
 from gradcam_cli.models.saved_model_file import GRAPH_FILE, check_saved_model
+from gradcam_cli.models.task_detection import TaskEvidence, task_evidence
 from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
@@ -40,10 +42,12 @@ class ModelFile:
     Attributes:
         network: The model.
         stored: The preprocessing stored with the model; None if there is none.
+        evidence: What the file says about the meaning of the outputs.
     """
 
     network: Network
     stored: StoredPreparation | None = None
+    evidence: TaskEvidence = field(default_factory=TaskEvidence)
 
 
 def read_model(
@@ -68,11 +72,18 @@ def read_model(
         ModelFileError: The file isn't a complete model, or can't be read.
         UnsafeModelError: The file contains code, and `unsafe` isn't set.
         UnsupportedModelError: The model has several inputs.
+        UsageError: The model needs no custom objects.
     """
     if custom_objects is not None and not unsafe:
         raise UnsafeModelError(f"--custom-objects runs the code in {custom_objects}; add --unsafe")
+    if custom_objects is not None and (path / GRAPH_FILE).is_file():
+        raise UsageError(
+            f"--custom-objects {custom_objects}: a SavedModel is a graph, which needs no code; "
+            f"leave it out"
+        )
     objects = {} if custom_objects is None else _load_objects(custom_objects)
     if path.is_dir():
+        _check_downloaded(path)
         if (path / GRAPH_FILE).is_file():
             return ModelFile(_read_saved_model(path, output, unsafe))
         if not is_preset(path):
@@ -86,7 +97,7 @@ def read_model(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
             f"model.save('model.keras')"
         )
-    model = _load_keras_model(path, objects, unsafe)
+    model, training = _load_keras_model(path, objects, unsafe)
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         names = ", ".join(tensor.name.partition(":")[0] for tensor in inputs)
@@ -94,23 +105,34 @@ def read_model(
             f"{path}: the model has {len(inputs)} inputs ({names}); only models with a single "
             f"picture as input can be explained"
         )
-    return _of_keras(model, output)
+    return _of_keras(model, output, training)
 
 
-def _of_keras(model: keras.Model, output: str | None) -> ModelFile:
+def _check_downloaded(folder: Path) -> None:
+    """Refuses a SavedModel or preset of which Git LFS hasn't downloaded a file."""
+    for pattern in ("*", "variables/*"):
+        for file in sorted(folder.glob(pattern)):
+            if starts_as_lfs_pointer(file):
+                raise ModelFileError(f"{file}: {LFS_POINTER}")
+
+
+def _of_keras(model: keras.Model, output: str | None, training: Any = None) -> ModelFile:
+    evidence = task_evidence(model, training, output)
     stored = find_preparation(model)
     if stored is not None:
         model = without_preprocessor(model)
-    return ModelFile(KerasNetwork(model, output), stored)
+    return ModelFile(KerasNetwork(model, output), stored, evidence)
 
 
-def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> keras.Model:
+def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> tuple[keras.Model, Any]:
+    """Loads a model, and its training configuration as plain values."""
     stored = read_architecture(path, unsafe)
     is_new = stored.keras_version.startswith("3")
     library = keras if is_new else importlib.import_module("tf_keras")
     objects = admit(path, stored.config, objects, unsafe, library=library)
     try:
-        return library.models.load_model(path, objects, compile=False, safe_mode=not unsafe)
+        model = library.models.load_model(path, objects, compile=False, safe_mode=not unsafe)
+        return model, stored.training
     # Missing or damaged parts cause many kinds of errors deep inside Keras.
     except Exception as error:
         custom = custom_names(stored.config) - objects.keys()

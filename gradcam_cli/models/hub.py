@@ -51,9 +51,9 @@ def find_preparation(model: keras.Model) -> StoredPreparation | None:
     Returns:
         The preprocessing; None if the model isn't such a task or has no preprocessor.
     """
-    hub = sys.modules.get(KERAS_HUB.module)
-    if hub is None or not isinstance(model, hub.models.ImageClassifier):
+    if not is_classifier(model):
         return None
+    hub = sys.modules[KERAS_HUB.module]
     preprocessor = model.preprocessor
     if preprocessor is None:
         return None
@@ -84,6 +84,12 @@ def find_preparation(model: keras.Model) -> StoredPreparation | None:
         fit,
         Preprocessing(mode, _REASON, scale, offset),
     )
+
+
+def is_classifier(model: keras.Model) -> bool:
+    """Returns whether a model is an image classifier of KerasHub."""
+    hub = sys.modules.get(KERAS_HUB.module)
+    return hub is not None and isinstance(model, hub.models.ImageClassifier)
 
 
 def without_preprocessor(task: keras.Model) -> keras.Model:

@@ -1,9 +1,11 @@
-"""The names of classes, and the search for a class by a name that a user types."""
+"""The names of classes or outputs, and the search for one by a name that a user types."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,23 +18,31 @@ import numpy as np
 from gradcam_cli.errors import LabelsError, UnknownClassError, reason, suggestion
 from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import read_small_text
+from gradcam_cli.networks.tasks import PROBABILITY, VALUE
 
+# Beyond these, values are written with an exponent.
+_SMALLEST_PLAIN, _LARGEST_PLAIN = 1e-4, 1e9
+_DIGITS = 4
 # A hundred thousand classes with long names take less.
 _MEGABYTES = 16
 IMAGENET_CLASSES = 1000
 # Probabilities that sum to 1 do so up to this.
 _ROUNDING = 1e-3
+# As Teachable Machine writes them, and Coral: "0 Cat", "0: Cat".
+_NUMBERED = re.compile(r"([0-9]{1,9}):?\s+(\S.*)")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and its probability.
+    """One class and its probability, or one output and its value.
 
     Attributes:
-        index: Its index among the model's classes.
+        index: Its index among the model's classes or outputs.
         name: Its name.
         wnid: Its WordNet id ("n02123045"); None if the classes have none.
-        probability: In [0, 1].
+        probability: The number: a probability or a share in [0, 1], or any value.
+        quantity: What the number is: "probability", "value" (of a regression) or "share" (of the
+            picture).
         joined: The indices of all classes that are explained together, this one first; empty for
             a single class.
     """
@@ -41,6 +51,7 @@ class Prediction:
     name: str
     wnid: str | None
     probability: float
+    quantity: str = PROBABILITY
     joined: tuple[int, ...] = ()
 
     @property
@@ -49,19 +60,53 @@ class Prediction:
         return " + ".join(map(str, self.joined or (self.index,)))
 
     @property
-    def percent(self) -> str:
-        """Its probability in a readable form: "62.1 %"."""
+    def is_value(self) -> bool:
+        """Whether the number is the value of a regression, in any range."""
+        return self.quantity == VALUE
+
+    @property
+    def rounded(self) -> float:
+        """The number as files hold it: six decimals of a fraction, seven digits of a value."""
+        if self.is_value:
+            return float(f"{self.probability:.7g}")
+        return round(self.probability, 6)
+
+    @property
+    def text(self) -> str:
+        """The number in a readable form: "62.1 %" for a fraction, "63.21" for a value."""
+        if self.is_value:
+            return format_value(self.probability)
         return f"{self.probability:.1%}".replace("%", " %")
 
 
+def format_value(value: float) -> str:
+    """Writes a value with four significant digits, and all digits of larger whole numbers."""
+    size = abs(value)
+    if size == 0 or not math.isfinite(value):
+        return f"{value:.0f}"
+    if not _SMALLEST_PLAIN <= size < _LARGEST_PLAIN:
+        return f"{value:.{_DIGITS - 1}e}"
+    decimals = max(0, _DIGITS - 1 - math.floor(math.log10(size)))
+    return f"{value:.{decimals}f}"
+
+
 class Labels:
-    """The classes of a classifier by index, name and, for ImageNet, WordNet id."""
+    """The classes of a model by index, name and, for ImageNet, WordNet id.
+
+    Attributes:
+        are_numbers: Whether the names are only numbers.
+        quantity: What the number of each class is; see `Prediction`. If it is a value, the classes
+            are the outputs of a regression.
+        origin: The file of the names, if the user should be told; else empty.
+    """
 
     def __init__(
         self,
         synonyms: Sequence[Sequence[str]],
         wnids: Sequence[str] | None = None,
         are_numbers: bool = False,
+        quantity: str = PROBABILITY,
+        origin: str = "",
     ) -> None:
         """Takes the classes in the order of the model's outputs.
 
@@ -69,13 +114,32 @@ class Labels:
             synonyms: The names of each class, of which the first is displayed.
             wnids: The WordNet id of each class ("n02123045"); None if there are none.
             are_numbers: Whether the names are only numbers.
+            quantity: What the number of each class is.
+            origin: The file of the names, in words that follow "class names from", if the user
+                should be told: it was found, or its numbers give the order.
         """
+        self.quantity = quantity
         self.are_numbers = are_numbers
+        self.origin = origin
         self._synonyms = [tuple(names) for names in synonyms]
         self._wnids = wnids
 
     def __len__(self) -> int:
         return len(self._synonyms)
+
+    @property
+    def noun(self) -> str:
+        """What messages call one of them: "class", or "output" for a regression."""
+        return "output" if self.quantity == VALUE else "class"
+
+    @property
+    def plural(self) -> str:
+        """What messages call them: "classes", or "outputs" for a regression."""
+        return "outputs" if self.quantity == VALUE else "classes"
+
+    def renamed(self, names: Sequence[str]) -> Labels:
+        """Returns labels of the same kind with other names."""
+        return Labels([[name] for name in names], quantity=self.quantity)
 
     def name(self, index: int) -> str:
         """Returns the name of the class with this index."""
@@ -90,37 +154,45 @@ class Labels:
 
         Args:
             index: The index of the class.
-            probabilities: (classes,) in [0, 1].
+            probabilities: (classes,) in [0, 1], or values.
         """
-        index = int(index)
-        return Prediction(index, self.name(index), self.wnid(index), float(probabilities[index]))
+        number = float(probabilities[index])
+        return Prediction(int(index), self.name(index), self.wnid(index), number, self.quantity)
 
     def together(self, indices: Sequence[int], probabilities: np.ndarray) -> Prediction:
         """Combines several classes into one.
 
         Args:
             indices: The indices of the classes.
-            probabilities: (classes,) in [0, 1].
+            probabilities: (classes,) in [0, 1], or values.
 
         Returns:
             The classes as one, under the index of the first. Its probability is the sum if those
             of all classes sum to 1. Otherwise classes don't exclude each other, and it is the
-            largest: the least probability that one of them is there.
+            largest: the least probability that one of them is there. Values are summed.
         """
         of_each = [float(probabilities[index]) for index in indices]
-        exclude_each_other = abs(float(np.sum(probabilities)) - 1) < _ROUNDING
-        probability = min(sum(of_each), 1.0) if exclude_each_other else max(of_each)
+        number = sum(of_each)
+        if self.quantity != VALUE:
+            exclude_each_other = abs(float(np.sum(probabilities)) - 1) < _ROUNDING
+            number = min(number, 1.0) if exclude_each_other else max(of_each)
         name = " + ".join(map(self.name, indices))
-        return Prediction(indices[0], name, None, probability, tuple(indices))
+        return Prediction(indices[0], name, None, number, self.quantity, tuple(indices))
 
     def most_probable(self, probabilities: np.ndarray, number: int) -> list[Prediction]:
         """Lists the most probable classes in descending order; ties keep the class order.
 
+        Values of different outputs can't be compared, so a regression's first outputs are
+        listed.
+
         Args:
-            probabilities: (classes,) in [0, 1].
+            probabilities: (classes,) in [0, 1], or values.
             number: The number of classes to return.
         """
-        ranking = np.argsort(-np.asarray(probabilities), kind="stable")
+        if self.quantity == VALUE:
+            ranking = np.arange(len(self))
+        else:
+            ranking = np.argsort(-np.asarray(probabilities), kind="stable")
         return [self.prediction(index, probabilities) for index in ranking[:number]]
 
     def find(self, text: str, by_part: bool = True) -> int:
@@ -149,7 +221,8 @@ class Labels:
             if 0 <= index < len(self):
                 return index
             raise UnknownClassError(
-                f"there is no class {index}: the model's classes are 0 to {len(self) - 1}"
+                f"there is no {self.noun} {index}: the model's {self.plural} are 0 to "
+                f"{len(self) - 1}"
             )
         if self._wnids is not None and wanted in self._wnids:
             return self._wnids.index(wanted)
@@ -169,11 +242,13 @@ class Labels:
                 # Names with the whole word come before names with it as a part of a word.
                 matches.sort(key=lambda index: wanted not in " ".join(names[index]).split())
                 raise UnknownClassError(
-                    f"{text!r} fits {len(matches)} classes; choose one by its index:",
+                    f"{text!r} fits {len(matches)} {self.plural}; choose one by its index:",
                     self._describe(matches),
                 )
         every_name = sorted({synonym for synonyms in names for synonym in synonyms})
-        raise UnknownClassError(f"no class is called {text!r}{suggestion(wanted, every_name)}")
+        among = f" among those of {self.origin}" if self.origin else ""
+        close = suggestion(wanted, every_name)
+        raise UnknownClassError(f"no {self.noun} is called {text!r}{among}{close}")
 
     def _describe(self, classes: Sequence[int]) -> list[str]:
         """Lists classes: index, WordNet id, all names."""
@@ -197,49 +272,83 @@ def imagenet_labels() -> Labels:
     )
 
 
-def numbered_labels(classes: int) -> Labels:
-    """Names classes "class 0", "class 1" and so on, for models without class names."""
-    return Labels([[f"class {index}"] for index in range(classes)], are_numbers=True)
+def numbered_labels(classes: int, quantity: str = PROBABILITY) -> Labels:
+    """Names classes "class 0", "class 1" and so on, for models without class names.
+
+    The outputs of a regression are "output 0" and so on, and a single one is "value".
+
+    Args:
+        classes: The number of classes or outputs.
+        quantity: What the number of each is.
+    """
+    names = [f"class {index}" for index in range(classes)]
+    if quantity == VALUE:
+        names = ["value"] if classes == 1 else [f"output {index}" for index in range(classes)]
+    return Labels([[name] for name in names], are_numbers=True, quantity=quantity)
 
 
-def read_labels(path: Path, classes: int) -> Labels:
+def read_labels(
+    path: Path, classes: int | None, quantity: str = PROBABILITY, *, found_at: str | None = None
+) -> Labels:
     """Reads the names of classes from a file.
 
     Args:
-        path: A text file with one name per line, a .json file or a .csv file. JSON holds a
-            list of names or a map between indices and names in either direction (like
-            Keras's ``class_indices``); each name may come with an identifier before it (as
-            in Keras's ``imagenet_class_index.json``). CSV holds names, or indices and names,
-            with or without a heading.
-        classes: The number of the model's classes.
+        path: A text file with one name per line, a .json file or a .csv file. If the lines of a
+            text file begin with the indices of the classes ("0 Cat"), as in Teachable Machine's
+            labels.txt, these give the order. JSON holds a list of names or a map between
+            indices and names in either direction (like Keras's ``class_indices``); each name
+            may come with an identifier before it (as in Keras's
+            ``imagenet_class_index.json``). CSV holds names, or indices and names, with or
+            without a heading.
+        classes: The number of the model's classes; None if it isn't known yet.
+        quantity: What the number of each class is.
+        found_at: Where the file was found ("beside the model"); None if the user named it.
 
     Raises:
         LabelsError: The file can't be read, or the number of names is wrong.
     """
+    named = f"--labels {path}" if found_at is None else str(path)
+    origin = "" if found_at is None else f"{path.name} {found_at}"
     try:
-        text = read_small_text(path, _MEGABYTES)
+        text = read_small_text(path, _MEGABYTES, named)
         if path.suffix.lower() == ".json":
             names = _names_from_json(json.loads(text))
         elif path.suffix.lower() == ".csv":
             names = _names_from_csv(text, classes)
         else:
             names = [line.strip() for line in text.splitlines() if line.strip()]
+            numbered = _numbered_names(names)
+            if numbered is not None:
+                names, origin = numbered, f"{origin or path.name}, by its numbers"
         for name in names:
             # JSON can contain lone surrogates, which can't be printed.
             name.encode()
     except OSError as error:
-        raise LabelsError(f"--labels {path}: cannot be read ({reason(error)})") from error
+        raise LabelsError(f"{named}: cannot be read ({reason(error)})") from error
     except RecursionError as error:
-        raise LabelsError(f"--labels {path}: not a list of class names (too nested)") from error
+        raise LabelsError(f"{named}: not a list of class names (too nested)") from error
     except (ValueError, LookupError, csv.Error) as error:
-        raise LabelsError(
-            f"--labels {path}: not a list of class names ({reason(error)})"
-        ) from error
-    if len(names) != classes:
-        raise LabelsError(
-            f"--labels {path}: {len(names)} names, but the model has {classes} classes"
-        )
-    return Labels([[name] for name in names])
+        raise LabelsError(f"{named}: not a list of class names ({reason(error)})") from error
+    if classes is not None and len(names) != classes:
+        words = "classes" if quantity != VALUE else "outputs" if classes > 1 else "output"
+        hint = ""
+        if quantity == VALUE and (classes, len(names)) == (1, 2):
+            hint = "; if it tells two classes apart, add --task binary"
+        raise LabelsError(f"{named}: {len(names)} names, but the model has {classes} {words}{hint}")
+    return Labels([[name] for name in names], quantity=quantity, origin=origin)
+
+
+def _numbered_names(lines: Sequence[str]) -> list[str] | None:
+    """Reads names with their indices before them; None if the lines are names as they are.
+
+    Names may begin with numbers of their own: "2 euros", "5 euros". So every index must be there
+    once, and what follows must tell the classes apart.
+    """
+    found = [_NUMBERED.fullmatch(line) for line in lines]
+    names = {int(match[1]): match[2] for match in found if match}
+    if len(names) != len(lines) or set(names) != set(range(len(lines))):
+        return None
+    return None if len(set(names.values())) < len(names) else _in_order(names)
 
 
 def _names_from_json(content: Any) -> list[str]:
@@ -266,9 +375,9 @@ def _kind(value: Any) -> str:
     return "null" if value is None else kinds.get(type(value), "a number")
 
 
-def _names_from_csv(text: str, classes: int) -> list[str]:
+def _names_from_csv(text: str, classes: int | None) -> list[str]:
     rows = [row for row in csv.reader(text.splitlines()) if any(row)]
-    if len(rows) == classes + 1:
+    if classes is not None and len(rows) == classes + 1:
         rows = rows[1:]
     if all(len(row) == 1 for row in rows):
         return [read_cell(row[0].strip()) for row in rows]

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib
 import io
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,19 +39,21 @@ from gradcam_cli.models.labels import (
     numbered_labels,
     read_labels,
 )
+from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
     Preprocessing,
     detect_preprocessing,
     parse_preprocessing,
 )
-from gradcam_cli.models.task_detection import TaskChoice, choose_task
+from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import USUAL_LENGTH, Network, trace_forward
+from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
+from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
-from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, PROBABILITY, quantity_of
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -92,7 +95,9 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             chosen,
             options.labels,
             file.stored,
+            evidence=file.evidence,
             task=options.task,
+            file=Path(model),
         )
     if options.output is not None:
         raise UsageError("--head needs a model file; the named models have a single output")
@@ -166,7 +171,10 @@ def inspect_network(
     preprocess: Preprocessing | None = None,
     labels: Path | None = None,
     stored: StoredPreparation | None = None,
+    evidence: TaskEvidence | None = None,
     task: str | None = None,
+    *,
+    file: Path | None = None,
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once.
 
@@ -178,7 +186,10 @@ def inspect_network(
         preprocess: The preprocessing; None to use the stored one or detect it.
         labels: A file with the names of the classes.
         stored: The preprocessing stored with the model.
-        task: What its outputs mean; None to find it out.
+        evidence: What is known about the meaning of its outputs.
+        task: What they mean; None to find it out.
+        file: The model's file or folder, to look for a file with the names of the classes
+            beside it; None if the model is in memory.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
@@ -200,7 +211,9 @@ def inspect_network(
         forward = trace_forward(network, inputs)
         names = (node.path.rpartition("/")[2] for node in network.nodes)
         has_lambda = any(node.kind == "Lambda" for node in network.nodes)
-        choice = choose_task(forward, task)
+        if len(network.input_shape) == 2:
+            _check_rows(path, network, forward)
+        choice = choose_task(path, forward, evidence or TaskEvidence(), task)
         found.append(
             (
                 choice,
@@ -217,10 +230,17 @@ def inspect_network(
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
         )
+    quantity = quantity_of(choice.task)
+    names = None
     if labels is not None:
-        names = read_labels(labels, classes)
-    else:
-        names = imagenet_labels() if classes == IMAGENET_CLASSES else numbered_labels(classes)
+        names = read_labels(labels, classes, quantity)
+    elif file is not None:
+        # A file beside the model is more specific than ImageNet's names.
+        names = find_labels(file, classes, quantity)
+    if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
+        names = imagenet_labels()
+    if names is None:
+        names = numbered_labels(classes, quantity)
     return Classifier(
         name=Path(path).name,
         network=network,
@@ -250,13 +270,42 @@ def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None
 def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
     """Returns the (height, width, channels) of the pictures that a model takes."""
     shape = network.input_shape
+    if len(shape) == 2 and None not in shape:
+        return shape[0], shape[1], 1
     channels = shape[-1] if len(shape) == 3 else None
     if channels is None or channels not in PICTURE_CHANNELS:
+        if len(shape) == 1:
+            raise UnsupportedModelError(f"{path}: {_describe_flat(network)}")
         raise UnsupportedModelError(
             f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
             f"1, 3 or 4 channels, (None, height, width, channels), can be explained"
         )
     return shape[0], shape[1], channels
+
+
+def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:
+    """Refuses inputs (N, steps, features), which look like grey pictures (N, height, width)."""
+    if not any(isinstance(forward.grid(layer), Grid) for layer in forward.layer_outputs):
+        raise UnsupportedModelError(
+            f"{path}: takes inputs of the shape {(None, *network.input_shape)}, and no layer has "
+            f"rows and columns of a picture, so there is nothing to explain"
+        )
+
+
+def _describe_flat(network: Network) -> str:
+    """Says of a model that takes lists of numbers what to do about it."""
+    (length,) = network.input_shape
+    problem = f"takes flat lists of numbers, {(None, length)}, without rows and columns"
+    if not any("conv" in node.kind.lower() for node in network.nodes):
+        return f"{problem}, and has no feature maps to explain; train one with Conv2D layers"
+    for channels in sorted(PICTURE_CHANNELS):
+        side = math.isqrt((length or 0) // channels)
+        if length and side > 1 and side * side * channels == length:
+            return (
+                f"{problem}; if they are pictures, wrap it and save that: keras.Sequential(["
+                f"keras.Input({(side, side, channels)}), keras.layers.Flatten(), model])"
+            )
+    return f"{problem}; wrap it in a model that takes pictures and flattens them"
 
 
 def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:

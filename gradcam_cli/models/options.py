@@ -24,8 +24,9 @@ class ModelOptions:
             (.weights.h5, .h5 or .keras). None for the package that contains them or, for
             the models of ``keras.applications``, Keras's own download on first use.
         labels: A file with the names of the classes (see
-            `gradcam_cli.models.labels.read_labels`). None for the names of ImageNet if there
-            are 1,000 classes, and numbers otherwise.
+            `gradcam_cli.models.labels.read_labels`). None for a file beside the model (see
+            `gradcam_cli.models.labels_beside`), else the names of ImageNet if there are 1,000
+            classes, and numbers otherwise.
         preprocess: A mode of `gradcam_cli.models.preprocessing.Preprocessing`, or the name of a
             model whose preprocessing to use; None to detect it.
         output: The name of the output with the class scores, for a user's model with several.
@@ -53,7 +54,7 @@ class ModelOptions:
         return self.model or DEFAULT_MODEL
 
     def check_files(self) -> None:
-        """Finds out whether the files that it names are there, before anything is loaded.
+        """Finds out whether the files that it names are there and of use, before loading them.
 
         Raises:
             UsageError: One isn't.
@@ -71,6 +72,18 @@ class ModelOptions:
         }.items():
             if path is not None:
                 check_is_there(option, path)
+        if self.custom_objects is None:
+            return
+        option = f"--custom-objects {self.custom_objects}"
+        if not is_model_path(self.name):
+            raise UsageError(
+                f"{option}: the named models need no code; give the file of your own model with "
+                f"--model FILE"
+            )
+        if not self.unsafe:
+            raise UsageError(f"{option}: runs the code in this file; if you trust it, add --unsafe")
+        if not self.custom_objects.is_file():
+            raise UsageError(f"{option}: is not a Python file")
 
     def known_labels(self) -> Labels | None:
         """Gives the names of the classes, where they are known before the model is loaded.
@@ -79,13 +92,19 @@ class ModelOptions:
             UnknownModelError: The catalogue has no such model.
             LabelsError: The file of names can't be read, or doesn't fit.
         """
-        if is_model_path(self.name):
+        classes = None
+        if not is_model_path(self.name):
+            find_model(self.name)
+            if self.labels is None:
+                return imagenet_labels()
+            classes = IMAGENET_CLASSES
+        # A pipe can be read once alone. The heading of a table is known by the number of classes.
+        is_clear = classes is not None or (
+            self.labels is not None and self.labels.suffix.lower() != ".csv"
+        )
+        if self.labels is None or not self.labels.is_file() or not is_clear:
             return None
-        find_model(self.name)
-        if self.labels is None:
-            return imagenet_labels()
-        # A pipe can be read once alone.
-        return read_labels(self.labels, IMAGENET_CLASSES) if self.labels.is_file() else None
+        return read_labels(self.labels, classes)
 
     def having(self, layers: Sequence[str | int]) -> ModelOptions:
         """Chooses the model to which the first of these layers belongs, if none is named.

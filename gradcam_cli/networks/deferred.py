@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.networks.forward import LayerNode, Network, Recording
@@ -61,6 +62,10 @@ class DeferredNetwork:
     def nodes(self) -> Sequence[LayerNode]:
         """Its layers; a layer comes before the layers nested in it."""
         return self.built.nodes
+
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its weights, floating-point ones only: the layer, the name, the values."""
+        return self.built.weights()
 
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network for inference, inside a graph, and records it."""

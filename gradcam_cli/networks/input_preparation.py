@@ -14,6 +14,7 @@ _PREPARING_OPS = operation_names(
     "Cast",
     "ConcatV2",
     "EnsureShape",
+    "ExpandDims",
     "Identity",
     "MirrorPad",
     "Pack",
@@ -22,6 +23,7 @@ _PREPARING_OPS = operation_names(
     "Reshape",
     "ResizeBilinear",
     "ReverseV2",
+    "Squeeze",
     "StridedSlice",
     "Transpose",
 )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
@@ -18,7 +19,12 @@ from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
-from gradcam_cli.networks.layout import to_last, with_channels_first, with_channels_last
+from gradcam_cli.networks.layout import (
+    to_last,
+    with_channels_first,
+    with_channels_last,
+    without_channel,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -103,6 +109,14 @@ class KerasNetwork:
             whole = tuple(whole[axis] for axis in to_last(4))
         return whole[1:]
 
+    @cached_property
+    def takes_grey(self) -> bool:
+        """Whether the model takes (N, height, width): grey pictures, or steps with features."""
+        try:
+            return len(self.input_shape) == 2
+        except UnsupportedModelError:
+            return False
+
     @property
     def parameters(self) -> int:
         """The number of values in its weights."""
@@ -123,6 +137,18 @@ class KerasNetwork:
             for path, layer in walk_layers(self.model)
         ]
 
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its weights, floating-point ones only: the layer, the name, the values."""
+        # Inner layers first, because an outer one lists their weights too.
+        owners: dict[int, str] = {}
+        for path, layer in reversed(list(walk_layers(self.model))):
+            for weight in layer.weights:
+                owners.setdefault(id(weight), path)
+        for weight in self.model.weights:
+            if tf.as_dtype(weight.dtype).is_floating:
+                name = weight.name.rpartition("/")[2].partition(":")[0]
+                yield owners.get(id(weight), self.name), name, weight.numpy()
+
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Calls the model for inference in a graph and records its layers' outputs.
 
@@ -134,7 +160,9 @@ class KerasNetwork:
             UsageError: The model has several outputs and none was named, or none has the name.
             UnsupportedModelError: The output isn't a score for each class.
         """
-        if self.channels_first:
+        if self.takes_grey:
+            inputs = without_channel(inputs, 3)
+        elif self.channels_first:
             inputs = with_channels_first(inputs)
         layer_outputs: dict[str, tf.Tensor] = {}
         called: list[keras.Model] = []

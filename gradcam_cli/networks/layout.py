@@ -82,6 +82,19 @@ def with_channels_first(tensor: tf.Tensor) -> tf.Tensor:
     return tf.transpose(tensor, to_first(tensor.shape.rank), name=_TO_FIRST)
 
 
+def without_channel(inputs: tf.Tensor, rank: int) -> tf.Tensor:
+    """Drops the channel of grey pictures for networks that take (N, height, width).
+
+    Args:
+        inputs: (N, height, width, 1), or anything else, in a graph.
+        rank: The number of axes of the network's input.
+
+    Returns:
+        (N, height, width) if the network takes that; otherwise the inputs.
+    """
+    return tf.squeeze(inputs, -1) if inputs.shape.rank == 4 and rank == 3 else inputs
+
+
 def is_channels_first(op: tf.Operation) -> bool:
     """Returns whether an operation itself has the channels first."""
     return op.type in FORMATTED_OPS and op.get_attr("data_format") in _FIRST_FORMATS

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import Scorer, differentiate
 from gradcam_cli.networks.layers import feature_grid
@@ -40,6 +41,7 @@ class OpenedNetwork:
         """
         self._streams = Streams.of(batch_size)
         self._parts: dict[str, Any] = {}
+        self._cut: UnusableLayerError | None = None
         self._lock = Lock()
 
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -49,8 +51,12 @@ class OpenedNetwork:
             self._layer_output = forward.layer_outputs[layer]
             self._arrangement = Arrangement(feature_grid(forward, layer), inputs.graph)
             self._feature_maps = self._arrangement.to_maps(self._layer_output)
-            gradients = differentiate(self._scores, self._layer_output, layer)
-            self._gradients = self._arrangement.to_maps(gradients)
+            try:
+                gradients = differentiate(self._scores, self._layer_output, layer)
+                self._gradients = self._arrangement.to_maps(gradients)
+            # Most methods that run the network many times need no gradients.
+            except UnusableLayerError as error:
+                self._cut = error
             dtype, shape = self._layer_output.dtype, self._feature_maps.shape
             self._changed = tf.compat.v1.placeholder(dtype, shape)
             self._changed_output = self._arrangement.to_output(self._changed, self._layer_output)
@@ -103,7 +109,13 @@ class OpenedNetwork:
         return feature_maps
 
     def evidence(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Computes A and the gradient of y^c with respect to A, each (N, ..., K) float32."""
+        """Computes A and the gradient of y^c with respect to A, each (N, ..., K) float32.
+
+        Raises:
+            UnusableLayerError: An operation between the layer and the scores has no gradient.
+        """
+        if self._cut is not None:
+            raise self._cut
         part = self._part(
             "evidence", [self._inputs, self._targets], [self._feature_maps, self._gradients]
         )

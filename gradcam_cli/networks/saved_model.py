@@ -7,9 +7,10 @@ constants. Operations that share a name scope, like those of one layer, count as
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError
@@ -18,7 +19,7 @@ from gradcam_cli.networks.forward import LayerNode, Recording
 from gradcam_cli.networks.gradient_overrides import with_overrides
 from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.keras_network import choose_output
-from gradcam_cli.networks.layout import with_channels_first
+from gradcam_cli.networks.layout import with_channels_first, without_channel
 from gradcam_cli.networks.operations import operation_names
 
 # Grey, RGB, RGB and opacity.
@@ -92,6 +93,25 @@ class GraphNetwork:
             for index, (path, (kind, _)) in enumerate(self._scopes.items())
         ]
 
+    def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yields its constants, floating-point ones only: the layer, the name, the values."""
+        paths = {tensor.rpartition("/")[0]: path for path, (_, tensor) in self._scopes.items()}
+        users: dict[str, Any] = {}
+        for node in self._graph_def.node:
+            for name in node.input:
+                users.setdefault(name.partition(":")[0].lstrip("^"), node)
+        for node in self._graph_def.node:
+            if node.op != "Const" or not tf.as_dtype(node.attr["dtype"].type).is_floating:
+                continue
+            user = users.get(node.name)
+            while user is not None and user.op == "Identity":
+                user = users.get(user.name)
+            scope = "" if user is None else user.name.rpartition("/")[0]
+            layer = paths.get(scope) or scope.rpartition("/")[2].removesuffix(_SECOND_CALL)
+            values = tf.make_ndarray(node.attr["value"].tensor)
+            # The original names aren't in the file.
+            yield layer or self.name, "a constant", values
+
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Imports the graph into the one that is being traced.
 
@@ -99,6 +119,7 @@ class GraphNetwork:
             UsageError: The model has several outputs and none was named, or none has the name.
             UnsupportedModelError: The output isn't a score for each class.
         """
+        inputs = without_channel(inputs, len(self.input_shape) + 1)
         if self._channels_first:
             inputs = with_channels_first(inputs)
         wanted = [*self._outputs.values(), *(tensor for _, tensor in self._scopes.values())]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 from PIL import (
@@ -22,6 +24,7 @@ from PIL import (
 from gradcam_cli.errors import ImageError, StorageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
+from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
@@ -65,12 +68,14 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
     path = to_path(path)
     if is_pipe_or_device(path):
         raise ImageError(f"{path}: is a pipe or a device, not a picture")
+    content: Path | io.BytesIO = io.BytesIO()
     try:
+        content = readable(path, downloads)
         with warnings.catch_warnings():
             # Pillow warns of unusual metadata, and of large pictures well below the limit at
             # which it refuses them.
             warnings.simplefilter("ignore")
-            with Image.open(readable(path, downloads), formats=_FORMATS) as image:
+            with Image.open(content, formats=_FORMATS) as image:
                 # libtiff prints messages about damage, which the errors below report too.
                 is_tiff = image.format == "TIFF"
                 with without_library_messages() if is_tiff else nullcontext():
@@ -87,6 +92,8 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
     except PermissionError:
         raise ImageError(f"{path}: no permission to read it") from None
     except UnidentifiedImageError:
+        if _is_pointer(content):
+            raise ImageError(f"{path}: {LFS_POINTER}") from None
         raise ImageError(
             f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF)"
         ) from None
@@ -104,6 +111,12 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
     if rgba is not None:
         picture.info["rgba"] = rgba
     return picture
+
+
+def _is_pointer(content: Path | io.BytesIO) -> bool:
+    if isinstance(content, Path):
+        return starts_as_lfs_pointer(content)
+    return is_lfs_pointer(content.getvalue())
 
 
 def to_channels(picture: Image.Image, channels: int) -> Image.Image:

@@ -33,6 +33,7 @@ _STEEPNESS = 0.8
 # How far a less probable class fades: of 1 % beside 56 %, the map keeps a seventh.
 _FAINTNESS = 0.5
 _NOTE = "Stronger colour: higher map, more probable class"
+_NOTE_OF_VALUES = "Stronger colour: higher map"
 
 
 def draw_composite(
@@ -43,9 +44,9 @@ def draw_composite(
     """Shows which part of a picture speaks for which class.
 
     Each map is multiplied by its class's share: the square root of the class's probability
-    over that of the most probable class shown. Every pixel has the hue of the class whose map
-    is then the highest there; where two are about equally high, their hues mix. The higher the map,
-    the more the hue covers the picture.
+    over that of the most probable class shown. All outputs of a regression have the same share.
+    Every pixel has the hue of the class whose map is then the highest there; where two are about
+    equally high, their hues mix. The higher the map, the more the hue covers the picture.
 
     Args:
         picture: Mode "RGB".
@@ -73,7 +74,7 @@ def draw_composite(
 def _shares(classes: Sequence[Prediction]) -> list[float]:
     """Says how strong the colour of each class is, (0, 1]: the most probable has 1."""
     highest = max(entry.probability for entry in classes)
-    if highest <= 0:
+    if highest <= 0 or classes[0].is_value:
         return [1.0] * len(classes)
     return [(entry.probability / highest) ** _FAINTNESS for entry in classes]
 
@@ -89,7 +90,7 @@ def _with_legend(picture: Image.Image, classes: Sequence[Prediction]) -> Image.I
     places: list[tuple[int, int]] = []
     x, y = margin, round(margin * 0.8)
     for entry in classes:
-        width = round(size * 1.5 + font.getlength(f"{entry.name}  {entry.percent}"))
+        width = round(size * 1.5 + font.getlength(f"{entry.name}  {entry.text}"))
         if x > margin and x + width > picture.width - margin:
             x, y = margin, y + row_height
         places.append((x, y))
@@ -99,7 +100,8 @@ def _with_legend(picture: Image.Image, classes: Sequence[Prediction]) -> Image.I
     canvas = Image.new("RGB", (picture.width, height), BAND)
     canvas.paste(picture)
     draw = ImageDraw.Draw(canvas)
-    draw.text((margin, note_top + size * 0.3), _NOTE, MUTED_TEXT, note_font, anchor="lm")
+    note = _NOTE_OF_VALUES if classes[0].is_value else _NOTE
+    draw.text((margin, note_top + size * 0.3), note, MUTED_TEXT, note_font, anchor="lm")
     for number, (entry, (x, y)) in enumerate(zip(classes, places, strict=True)):
         top = picture.height + y
         swatch = (x, top + size * 0.2, x + size * 0.95, top + size * 1.15)
@@ -108,5 +110,5 @@ def _with_legend(picture: Image.Image, classes: Sequence[Prediction]) -> Image.I
         middle = top + size * 0.68
         draw.text((text_x, middle), entry.name, TEXT, font, anchor="lm")
         text_x += font.getlength(f"{entry.name}  ")
-        draw.text((text_x, middle), entry.percent, MUTED_TEXT, font, anchor="lm")
+        draw.text((text_x, middle), entry.text, MUTED_TEXT, font, anchor="lm")
     return canvas

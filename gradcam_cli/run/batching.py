@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
-from gradcam_cli.errors import GradcamError, OutOfMemoryError
+from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.runtime.cores import Parallelism
@@ -148,7 +148,10 @@ class NetworkRunner:
         inputs = np.stack([loaded.prepared.inputs for _, loaded in batch])
         targets = np.array([loaded.targets for _, loaded in batch], np.int32)
         try:
-            explanations = [explainer.explain(inputs, targets) for explainer in self._explainers]
+            explanations = [
+                explainer.find_blanks(inputs, explainer.explain(inputs, targets))
+                for explainer in self._explainers
+            ]
         except tf.errors.ResourceExhaustedError:
             # The sum asks every explainer; any() would stop at the first that can.
             if sum(explainer.take_smaller_steps() for explainer in self._explainers):
@@ -163,7 +166,16 @@ class NetworkRunner:
                     f"another --model, or fewer --workers"
                 )
             ]
-        return [(explanations, row) for row in range(len(batch))]
+        return [
+            (explanations, row)
+            if np.isfinite(explanations[0].probabilities[row]).all()
+            else self._refuse(picture, inputs, row)
+            for row, (picture, _) in enumerate(batch)
+        ]
+
+    def _refuse(self, picture: InputPicture, inputs: np.ndarray, row: int) -> PredictionError:
+        why = self._explainers[0].explain_prediction(inputs, row)
+        return PredictionError(f"{picture.path}: the prediction has NaN or infinity: {why}")
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:

@@ -22,6 +22,7 @@ def make_card(
     prepared: PreparedPicture,
     explainers: Sequence[Explainer],
     maps: Sequence[Sequence[np.ndarray]],
+    notes: Sequence[Sequence[str]],
 ) -> ReportPicture:
     """Gathers what the report shows for an explained picture.
 
@@ -30,6 +31,7 @@ def make_card(
         prepared: The picture.
         explainers: The explainers.
         maps: For each explainer, a map of each target: (rows, columns) float32 in [0, 1].
+        notes: For each of these maps, why it shows nothing; "" if it shows something.
     """
     preview = make_preview(prepared.image)
     fit = prepared.fit.scaled_to(preview.size)
@@ -46,9 +48,10 @@ def make_card(
                 _reproducing(explainer),
                 heatmap,
                 fit.place(heatmap.shape, explainer.pitch),
+                note,
             )
-            for explainer, of_targets in zip(explainers, maps, strict=True)
-            for target, heatmap in zip(result.targets, of_targets, strict=True)
+            for explainer, of_targets, of_notes in zip(explainers, maps, notes, strict=True)
+            for target, heatmap, note in zip(result.targets, of_targets, of_notes, strict=True)
         ],
         truth=None if result.truth is None else result.truth.name,
         correct=None if result.truth is None else not result.is_wrong,

@@ -41,13 +41,16 @@ def label_overlays(
     rows: list[list[Panel | None]] = []
     for facts, of_explainer in zip(explainers, overlays, strict=True):
         details = [f"{METHODS[facts.method].title} · {facts.layer}"] * (len(explainers) > 1)
-        detail = " · ".join(filter(None, [facts.contrast, *details]))
         first = None if rows else Panel(original, "Original")
         rows.append(
             [
                 first,
                 *(
-                    Panel(overlay, f"{target.name} · {target.percent}", detail)
+                    Panel(
+                        overlay,
+                        f"{target.name} · {target.text}",
+                        " · ".join(filter(None, [facts.contrast_of(target), *details])),
+                    )
                     for overlay, target in zip(of_explainer, predictions, strict=True)
                 ),
             ]
@@ -110,7 +113,7 @@ def sheet_of(
         _title(picture),
         " · ".join(filter(None, [f"{explainers[0].model}{layer}", explainers[0].contrast])),
         [(METHODS[facts.method].title, "" if layer else facts.layer) for facts in explainers],
-        [(target.name, target.percent) for target in predictions],
+        [(target.name, target.text) for target in predictions],
         original,
         list(zip(*overlays, strict=True)),
         colormap,

@@ -15,6 +15,7 @@ from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,
@@ -244,6 +245,8 @@ def make_ready(
             `gradcam_cli.errors` for the subclasses.
     """
     classifier = _load(job)
+    if job.explain.truth is not None:
+        _check_has_classes(classifier)
     if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
         classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
     known = None
@@ -256,7 +259,7 @@ def make_ready(
         inputs=classifier.input_for(job.explain.fit, job.model.size),
         download_limits=DownloadLimits(job.machine.max_download),
         targets=targets,
-        top_k=job.explain.top_k or DEFAULT_TOP_K,
+        top_k=job.explain.top_k or _usual_number(classifier),
         draw=job.draw,
         write=job.write,
         names=result_names(
@@ -276,6 +279,22 @@ def make_ready(
     return ReadyJob(explainers, task)
 
 
+def _check_has_classes(classifier: Classifier) -> None:
+    if classifier.labels.quantity == VALUE:
+        instead = CLASSIFICATION if len(classifier.labels) > 1 else BINARY
+        raise UsageError(
+            f"--truth compares classes, but {classifier.name} returns values: task "
+            f"{classifier.described_task}; leave out --truth or, if the model is a classifier, add "
+            f"--task {instead}"
+        )
+
+
+def _usual_number(classifier: Classifier) -> int:
+    """Returns how many predictions a result has: no output of a regression is the foremost."""
+    labels = classifier.labels
+    return len(labels) if labels.quantity == VALUE else DEFAULT_TOP_K
+
+
 def _load(job: Job) -> Classifier:
     from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.networks.precision import use_mixed_precision
@@ -293,6 +312,9 @@ def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
     joined = tuple(classes) if explain.join else ()
     classes = classes[:1] if joined else classes
     with_files = None
+    if not classes and against is not None and labels.quantity == VALUE and not explain.each:
+        # What lowers this output.
+        classes = [against]
     if not classes:
         several = explain.each or job.write.report is not None
         most = len(labels) - (against is not None)
@@ -327,10 +349,10 @@ def _chosen_classes(explain: ExplainOptions, labels: Labels) -> tuple[list[int],
         raise UsageError("--join: all --class options are the same class; choose several classes")
     against = None if explain.against is None else labels.find(explain.against)
     if against in classes:
-        raise UsageError(
-            f"--class and --against are both {labels.name(against)}; a class can't be explained "
-            f"against itself"
-        )
+        advice = "a class can't be explained against itself"
+        if labels.quantity == VALUE:
+            advice = "to explain what lowers it, leave out --class"
+        raise UsageError(f"--class and --against are both {labels.name(against)}; {advice}")
     return classes, against
 
 

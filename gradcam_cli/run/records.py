@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
@@ -39,8 +40,8 @@ class ExplainedTarget:
         prediction: The class.
         output: The file of the overlay, or of the sheet with it; None if none was written.
         heatmap: The file of the map alone; None if none was written.
-        has_evidence: Whether anything in the picture is evidence for the class. If not, the map
-            is all zeros.
+        blank: Why its map shows nothing; None if it shows something. With several explainers, it
+            is about the first of their maps that show nothing.
         mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
     """
@@ -48,7 +49,7 @@ class ExplainedTarget:
     prediction: Prediction
     output: AnyPath | None
     heatmap: AnyPath | None
-    has_evidence: bool
+    blank: BlankMap | None
     region: Region | None = None
     mask: AnyPath | None = None
 

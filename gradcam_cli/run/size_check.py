@@ -11,6 +11,7 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.networks.tasks import PROBABILITY
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.reading import read_picture
 
@@ -36,9 +37,12 @@ def describe_collapse(
 
     Returns:
         A warning if the size is far from the usual one and the mean probability of the most
-        probable class is less than half of that at the usual size; otherwise None.
+        probable class is less than half of that at the usual size; otherwise None. The values of
+        a regression don't tell.
     """
     classifier = explainer.classifier
+    if classifier.labels.quantity != PROBABILITY:
+        return None
     usual = classifier.input_for(asked.fit)
     factor = math.sqrt(math.prod(asked.size) / math.prod(usual.size))
     if 1 / _FAR < factor < _FAR:

@@ -27,7 +27,8 @@ class Targets:
         joined: The classes that are explained together under the first of `classes`; empty for
             each on its own.
         against: The class whose score is subtracted from that of each explained class; None for
-            none. A class isn't explained against itself.
+            none. A class isn't explained against itself, but what lowers an output of a
+            regression is: then `classes` has nothing else.
         skips_against: Whether a picture whose most probable class is `against` is explained for the
             next ones. Otherwise it is an error.
     """
@@ -58,7 +59,7 @@ class Targets:
             index = labels.find(picture.target)
         except UnknownClassError as error:
             raise UnknownClassError(f"{picture.path}: {error.message}", error.details) from error
-        if index == self.against:
+        if index == self.against and index not in self.classes:
             raise UsageError(
                 f"{picture.path}: its class and --against are both {labels.name(index)}; a class "
                 f"can't be explained against itself"

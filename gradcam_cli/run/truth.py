@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +12,7 @@ from gradcam_cli.errors import TruthError, UnknownClassError, UsageError, sugges
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, file_name, is_remote, readable, to_path
 from gradcam_cli.files.tables import read_cell
-from gradcam_cli.files.text import bounded_lines
+from gradcam_cli.files.text import OtherText, bounded_lines, spellings
 from gradcam_cli.models.labels import Labels
 
 FOLDERS = "folders"
@@ -214,7 +213,7 @@ def labels_from_folders(pictures: Sequence[InputPicture], labels: Labels) -> Lab
     """
     folders = {picture.path.parent for picture in pictures}
     names = sorted({_folder_name(folder) for folder in folders})
-    return Labels([[name] for name in names]) if len(names) == len(labels) else labels
+    return labels.renamed(names) if len(names) == len(labels) else labels
 
 
 def _one_of_each_folder(pictures: Iterable[InputPicture]) -> Iterable[InputPicture]:
@@ -227,20 +226,18 @@ def _folder_name(folder: AnyPath) -> str:
 
 def _read_table(path: AnyPath) -> dict[AnyPath, NamedClass]:
     table: dict[AnyPath, NamedClass] = {}
+    other = OtherText(f"--truth {path}")
     try:
-        with _open_text(path) as file:
+        with _open(path) as file:
             reader = csv.reader(bounded_lines(file))
             for row in filter(any, reader):
                 if len(row) < 2:
                     raise UsageError(f"--truth {path}: {_ROWS}")
                 name, label, *_ = row
-                picture = to_path(read_cell(name.strip()))
-                keys = {picture, picture.resolve()}
-                if not is_remote(picture):
-                    keys.add(path.parent.joinpath(*picture.parts).resolve())
-                named = NamedClass(read_cell(label.strip()), f"line {reader.line_num}: ")
-                for key in keys:
-                    table[key] = named
+                label = other.read(read_cell(label.strip()))
+                named = NamedClass(label, f"line {reader.line_num}: ")
+                for spelling in spellings(name):
+                    table.update(dict.fromkeys(_keys(path, spelling), named))
     except (OSError, ValueError, csv.Error) as error:
         hint = suggestion(str(path), [FOLDERS], likeness=_LIKENESS)
         raise UsageError(f"{unreadable(f'--truth {path}', error)}{hint}") from error
@@ -249,8 +246,15 @@ def _read_table(path: AnyPath) -> dict[AnyPath, NamedClass]:
     return table
 
 
-def _open_text(path: AnyPath) -> IO[str]:
+def _keys(table: AnyPath, name: str) -> set[AnyPath]:
+    """Returns the paths that a picture in a table may have."""
+    picture = to_path(read_cell(name.strip()))
+    keys = {picture, picture.resolve()}
+    if not is_remote(picture):
+        keys.add(table.parent.joinpath(*picture.parts).resolve())
+    return keys
+
+
+def _open(path: AnyPath) -> IO[bytes]:
     content = readable(path)
-    if isinstance(content, Path):
-        return content.open(encoding="utf-8-sig", newline="")
-    return TextIOWrapper(content, encoding="utf-8-sig", newline="")
+    return content.open("rb") if isinstance(content, Path) else content

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.marks import Mark, mark
@@ -77,7 +78,7 @@ class PictureWriter:
         maps = [explanation.maps[row] for explanation in explanations]
         numbers = self._distinct(explanations[0].targets[row], files)
         result, overlays, classes = self._write_targets(
-            result, prepared, explanations[0], row, numbers, files
+            result, prepared, explanations, row, numbers, files
         )
         composite = files.get(("composite", None))
         if composite is not None:
@@ -91,7 +92,7 @@ class PictureWriter:
             all_overlays = [overlays, *self._overlays_of_others(prepared, maps, shown)]
         if sheet is not None:
             original = for_sheet(prepared.image.copy())
-            result = self._write_sheet(sheet, result, maps, original, all_overlays)
+            result = self._write_sheet(sheet, result, original, all_overlays)
         elif figure is not None or self._task.keeps_panels:
             predictions = [target.prediction for target in result.targets[: len(shown)]]
             rows = label_overlays(prepared.image, all_overlays, predictions, self._facts)
@@ -101,7 +102,11 @@ class PictureWriter:
             result = replace(result, figure=figure, panels=rows if self._task.keeps_panels else [])
         if self._task.keeps_card:
             of_targets = [[of_one[number] for number in numbers] for of_one in maps]
-            card = make_card(result, prepared, self._explainers, of_targets)
+            notes = [
+                [_note_of(explanation, row, number) for number in numbers]
+                for explanation in explanations
+            ]
+            card = make_card(result, prepared, self._explainers, of_targets, notes)
             result = replace(result, card=card)
         return result
 
@@ -121,13 +126,14 @@ class PictureWriter:
         self,
         result: PictureResult,
         prepared: PreparedPicture,
-        explanation: Explanation,
+        explanations: Sequence[Explanation],
         row: int,
         numbers: Sequence[int],
         files: Mapping[PlannedFile, AnyPath],
     ) -> tuple[PictureResult, list[Image.Image], list[tuple[Prediction, np.ndarray]]]:
         """Draws and writes the overlay and the map of each class."""
         options = self._task.draw
+        explanation = explanations[0]
         labels = self._explainers[0].classifier.labels
         is_on_sheet = ("sheet", None) in files
         targets: list[ExplainedTarget] = []
@@ -167,10 +173,32 @@ class PictureWriter:
                     self._write_mask(mask_file, mask, result, title)
             targets.append(
                 ExplainedTarget(
-                    prediction, output, heatmap_file, bool(heatmap.any()), region, mask_file
+                    prediction,
+                    output,
+                    heatmap_file,
+                    self._find_blank(explanations, row, number),
+                    region,
+                    mask_file,
                 )
             )
         return replace(result, targets=targets), overlays, classes
+
+    def _find_blank(
+        self, explanations: Sequence[Explanation], row: int, number: int
+    ) -> BlankMap | None:
+        """Returns why maps of a class show nothing; None if all of them show something."""
+        titles: dict[BlankMap, list[str]] = {}
+        for facts, explanation in zip(self._facts, explanations, strict=True):
+            blank = explanation.blanks.get((row, number))
+            if blank is not None:
+                titles.setdefault(blank, []).append(METHODS[facts.method].title)
+        if not titles:
+            return None
+        first = next(iter(titles))
+        if len(titles[first]) == len(explanations):
+            return first
+        notes = [f"{', '.join(names)}: {blank.note}" for blank, names in titles.items()]
+        return replace(first, note="; ".join(notes))
 
     def _overlays_of_others(
         self, prepared: PreparedPicture, maps: Sequence[np.ndarray], numbers: Sequence[int]
@@ -190,7 +218,6 @@ class PictureWriter:
         self,
         path: AnyPath,
         result: PictureResult,
-        maps: Sequence[np.ndarray],
         original: Image.Image,
         overlays: Sequence[Sequence[Image.Image]],
     ) -> PictureResult:
@@ -201,14 +228,7 @@ class PictureWriter:
         colormap = self._task.draw.colors
         sheet = sheet_of(original, overlays, predictions, result.picture, self._facts, colormap)
         self._save(path, sheet, result, title)
-        targets = [
-            replace(
-                target,
-                output=path,
-                has_evidence=any(bool(of_targets[number].any()) for of_targets in maps),
-            )
-            for number, target in enumerate(result.targets)
-        ]
+        targets = [replace(target, output=path) for target in result.targets]
         return replace(result, targets=targets)
 
     def _write_heatmap(
@@ -253,3 +273,8 @@ class PictureWriter:
     ) -> Mark:
         variant = self._task.names.identity
         return mark(result.picture.path, path.parent, title, companions, variant, path)
+
+
+def _note_of(explanation: Explanation, row: int, number: int) -> str:
+    blank = explanation.blanks.get((row, number))
+    return "" if blank is None else blank.note

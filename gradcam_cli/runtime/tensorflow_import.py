@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gradcam_cli.errors import GradcamWarning
 from gradcam_cli.runtime.cores import Parallelism
 from gradcam_cli.runtime.lazy_imports import lazy_imports
 from gradcam_cli.runtime.onednn import choose_onednn
@@ -34,6 +35,7 @@ def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | No
         os.environ.setdefault(_LOG_LEVEL, _NO_MESSAGES)
         # Keras warns about every layer that a file doesn't match; one error is enough.
         warnings.simplefilter("ignore")
+        warnings.simplefilter("always", GradcamWarning)
     choose_onednn()
     quiet = contextlib.nullcontext() if show_messages else held_back_stderr()
     with lazy_imports(_HARDLY_USED), _quickly(), quiet, _interruptible():

@@ -146,7 +146,11 @@ class FormulaMethod(InGraphMethod):
                 f"which is meaningless before the layer normalization that follows it; explain "
                 f"that layer instead, or choose another method"
             )
-        return self.formula(tapped.feature_maps, tapped.gradients_of(tapped.scores))
+        maps = tapped.feature_maps
+        if not self.info.uses_gradients:
+            # There may be none.
+            return self.formula(maps, tf.zeros_like(maps))
+        return self.formula(maps, tapped.gradients_of(tapped.scores))
 
 
 class PerturbationMethod(ABC):

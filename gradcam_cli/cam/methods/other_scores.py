@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
 from gradcam_cli.cam.methods.gradients import grad_cam
+from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.forward import differentiate, length_of
+from gradcam_cli.networks.tasks import REGRESSION
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class FinerCam(InGraphMethod):
         \alpha_k = \frac{1}{Z} \sum_{i,j} \frac{\partial}{\partial A^k_{ij}}
             \Big(y^c - \gamma \, \frac{1}{|D|} \sum_{d \in D} y^d\Big)
 
-    It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
+    It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292). A regression
+    has no classes to compare.
 
     Attributes:
         gamma: The weight of the other classes' scores, which are subtracted: 0 (Grad-CAM) to 1.
@@ -35,7 +38,16 @@ class FinerCam(InGraphMethod):
     references: int = 3
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
-        """Explains the difference of the scores."""
+        """Explains the difference of the scores.
+
+        Raises:
+            UsageError: The outputs are values of a regression.
+        """
+        if tapped.forward.task == REGRESSION:
+            raise UsageError(
+                "finercam compares a class with similar ones, and a regression has none; choose "
+                "another method, such as gradcam"
+            )
         logits = tapped.forward.logits
         distances = tf.abs(logits - tapped.scores[:, None])
         # The class must not be compared with itself.
@@ -60,16 +72,19 @@ class ShapleyCam(InGraphMethod):
         u = y^c + \log p^c
 
     u is the paper's ReST (residual softmax target-class) utility, with the probability
-    :math:`p^c` after softmax, or after sigmoid if the network ends in one. It passes the
-    cascading randomization of Adebayo et al. (2018, arXiv 1810.03292).
+    :math:`p^c` after softmax, or after sigmoid if each class has its own. For a regression, u is
+    the value :math:`y^c`. It passes the cascading randomization of Adebayo et al. (2018, arXiv
+    1810.03292).
     """
 
     def maps(self, tapped: TappedPass) -> tf.Tensor:
         """Computes the weights from the gradient and a Hessian-vector product."""
         forward = tapped.forward
-        to_log = tf.math.log_sigmoid if forward.activation == "Sigmoid" else tf.nn.log_softmax
-        log_probabilities = to_log(forward.logits)
-        utility = tapped.scores + tf.reduce_sum(log_probabilities * tapped.targets, axis=-1)
+        utility = tapped.scores
+        if forward.task != REGRESSION:
+            to_log = tf.math.log_sigmoid if forward.is_independent else tf.nn.log_softmax
+            log_probabilities = to_log(forward.logits)
+            utility += tf.reduce_sum(log_probabilities * tapped.targets, axis=-1)
         output = tapped.layer_output
         gradients = differentiate(utility, output, tapped.layer)
         hessian_times_output = tf.gradients(gradients, output, grad_ys=output)[0]

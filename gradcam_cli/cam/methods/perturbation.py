@@ -167,10 +167,10 @@ class ReciproCam(PerturbationMethod):
     For a sum or difference of scores it is the sum or difference of probabilities.
     :math:`G_{ij}` spreads the features of a cell over its neighbours by a 3×3 Gaussian filter,
     (1, 2, 1) / 4 along each axis, and is zero elsewhere. Class tokens and other tokens beside the
-    patches stay unchanged. :math:`p^c` is the probability after softmax (or after sigmoid if the
-    network ends in one), as in the authors' code, so a cell counts when it raises the class
-    relative to others. The method costs one pass through the layers after the explained one for
-    each cell, and no gradients.
+    patches stay unchanged. :math:`p^c` is the probability after softmax (or after sigmoid if each
+    class has its own), as in the authors' code, so a cell counts when it raises the class relative
+    to others. For a regression, it is the value. The method costs one pass through the layers after
+    the explained one for each cell, and no gradients.
     """
 
     def explain(

@@ -33,6 +33,7 @@ class MethodInfo:
         multiplies_cells: Whether it multiplies each cell by its own gradient. This is meaningless
             before a layer that normalizes each token, because that layer's output doesn't
             depend on a token's length.
+        uses_gradients: Whether its map is empty where the score has no gradient.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
         has_sign: Whether negative values of its map speak against the class.
@@ -48,6 +49,7 @@ class MethodInfo:
     runs_many_times: bool = False
     at_input_size: bool = False
     multiplies_cells: bool = False
+    uses_gradients: bool = True
     is_sparse: bool = False
     has_sign: bool = False
     only_one_class: str = ""
@@ -134,6 +136,7 @@ METHODS = {
         "Muhammad and Yeasin 2020, arXiv 2008.00299",
         "1",
         ".components:eigen_cam",
+        uses_gradients=False,
         only_one_class=_SAME_FOR_ALL,
     ),
     "eigengradcam": MethodInfo(
@@ -151,6 +154,7 @@ METHODS = {
         "K",
         ".perturbation:ScoreCam",
         runs_many_times=True,
+        uses_gradients=False,
     ),
     "groupcam": MethodInfo(
         "Group-CAM",
@@ -218,6 +222,7 @@ METHODS = {
         "Fuad et al. 2020, IPTA",
         "1",
         ".components:fem",
+        uses_gradients=False,
         only_one_class=_SAME_FOR_ALL,
     ),
     "rollout": MethodInfo(
@@ -227,6 +232,7 @@ METHODS = {
         "1",
         ".attention:AttentionRollout",
         needs_layer=False,
+        uses_gradients=False,
         only_one_class=_SAME_FOR_ALL,
     ),
     "chefer": MethodInfo(

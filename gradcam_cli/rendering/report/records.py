@@ -36,6 +36,7 @@ class ReportMap:
         cells: (rows, columns) float32 in [0, 1], or in [-1, 1] if the maps are signed, before
             upsampling.
         placement: Its position on the preview.
+        note: Why it shows nothing, a sentence; "" if it shows something.
     """
 
     target: Prediction
@@ -43,6 +44,7 @@ class ReportMap:
     arguments: Sequence[str]
     cells: np.ndarray
     placement: Placement
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _map_record(entry: ReportMap) -> dict[str, Any]:
     (top, bottom), (left, right) = entry.placement.margins
     return {
         "target": _class_record(entry.target),
-        "empty": not entry.cells.any(),
+        "note": entry.note,
         "method": entry.method,
         "arguments": list(entry.arguments),
         "rows": cells.shape[0],

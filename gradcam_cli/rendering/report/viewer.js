@@ -76,7 +76,7 @@
         row.type = "button";
         row.setAttribute("aria-pressed", String(map === current.map));
         row.addEventListener("click", () => choose(map));
-        if (map.empty) row.append(create("em", "Nothing here speaks for this class."));
+        if (map.note) row.append(create("em", map.note));
       }
       list.append(row);
     }
