@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,16 @@ from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.errors import PredictionError, UsageError
+from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Labels, Prediction
 from gradcam_cli.networks.tasks import VALUE
+from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.pictures.regions import find_region
+from gradcam_cli.pictures.score_regions import COVERED, ScoreRegion, weights_of
 from gradcam_cli.rendering.caption import add_caption
 from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
@@ -30,10 +35,12 @@ from gradcam_cli.rendering.color_scale import (
 )
 from gradcam_cli.rendering.encoding import encode_picture, format_for
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
+from gradcam_cli.rendering.regions import draw_lines
 
 if TYPE_CHECKING:
     import keras
 
+    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.models.classifier import Classifier
 
 
@@ -57,6 +64,8 @@ class ImageExplanation:
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
         ends: What negative and positive values of the map mean in a word; None if it isn't signed.
+        score_lines: For a network that segments, the outlines of the region whose scores are
+            explained: each (points, 2), x and y in pixels of the picture.
         blank: Why the map shows nothing; None if it shows something.
     """
 
@@ -71,12 +80,13 @@ class ImageExplanation:
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
     ends: tuple[str, str] | None = None
+    score_lines: Sequence[np.ndarray] = ()
     blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
         """The coloured map over the picture, mode "RGB", of the picture's size."""
-        return draw_overlay(
+        drawn = draw_overlay(
             self.picture,
             self.heat,
             self.position,
@@ -84,6 +94,7 @@ class ImageExplanation:
             self.alpha,
             signed=self.ends is not None,
         )
+        return draw_lines(drawn, self.score_lines, dashed=True) if self.score_lines else drawn
 
     @property
     def heatmap(self) -> np.ndarray:
@@ -148,6 +159,7 @@ def explain_image(
     method: str = DEFAULT_METHOD,
     fusion: str = "mean",
     smoothing: bool = False,
+    region: str | Path | Sequence[int] | np.ndarray | None = None,
     fit: str | None = None,
     top_k: int = 5,
     colormap: str | None = None,
@@ -176,6 +188,10 @@ def explain_image(
         method: A name that ``gradcam methods`` lists.
         fusion: How to fuse the maps of several layers: "mean" or "max".
         smoothing: Whether to average the maps of brighter, darker and mirrored copies.
+        region: For a network that segments, the region whose scores are explained: a mask
+            (height, width) of the picture's size, in which pixels other than 0 count; a file with
+            such a mask; or (left, top, right, bottom) in pixels. None for where the class is
+            predicted.
         fit: How to fit the picture to the network's input, as for ``--fit``.
         top_k: The number of most probable classes to return.
         colormap: The name of a Matplotlib colormap; None for "jet" or, for a signed map, which
@@ -195,6 +211,7 @@ def explain_image(
     """
     from gradcam_cli.api.loading import find_explainer
     from gradcam_cli.cam.score_weights import ScoreWeights
+    from gradcam_cli.cam.segmentation import check_one_region
 
     source = None
     if isinstance(image, Image.Image):
@@ -235,21 +252,29 @@ def explain_image(
     if not named and weights.against is not None and classifier.labels.quantity == VALUE:
         index = weights.against
     prepared = classifier.input_for(fit).prepare(picture)
+    conditions = None
+    if region is not None:
+        shown = picture if source is None else source
+        conditions = _conditions_of(region, shown, prepared, explainer)
+    elif classifier.segments:
+        check_one_region(weights.joined, weights.against, "region=")
     inputs = prepared.inputs[None]
-    explanation = explainer.explain(inputs, np.array([[index]], np.int32))
+    targets = np.array([[index]], np.int32)
+    explanation = explainer.explain(inputs, targets, conditions)
     probabilities = explanation.probabilities[0]
     if not np.isfinite(probabilities).all():
         raise PredictionError(
             f"{source or 'the picture'}: the prediction has NaN or infinity: "
-            f"{explainer.explain_prediction(inputs, 0)}"
+            f"{explainer.explain_prediction(inputs, 0, conditions)}"
         )
     predictions = classifier.labels.most_probable(probabilities, max(top_k, 1))
-    if index == TOP_CLASS and predictions[0].index == weights.against:
+    is_top = index == TOP_CLASS and not classifier.segments
+    if is_top and predictions[0].index == weights.against:
         raise UsageError(
             f"{predictions[0].name} is the most probable class itself; choose the target to "
             f"explain against it"
         )
-    explanation = explainer.find_blanks(inputs, explanation)
+    explanation = explainer.find_blanks(inputs, explanation, conditions)
     blank = explanation.blanks.get((0, 0))
     if blank is not None:
         warnings.warn(blank.note, stacklevel=2)
@@ -257,6 +282,12 @@ def explain_image(
         explained = classifier.labels.together(weights.joined, probabilities)
     else:
         explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
+    score_lines: list[np.ndarray] = []
+    if explanation.regions is not None:
+        scored = explanation.regions[0, 0]
+        laid = prepared.fit.upsample(scored, explainer.region_pitch)
+        covered = draw_heatmap(laid, picture.size, prepared.fit.seen[:2])
+        score_lines = find_region(covered, COVERED).outlines
     return ImageExplanation(
         picture,
         prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
@@ -268,11 +299,35 @@ def explain_image(
         colormap or (DEFAULT_SIGNED_COLORMAP if signed else DEFAULT_COLORMAP),
         (DEFAULT_SIGNED_ALPHA if signed else DEFAULT_ALPHA) if alpha is None else alpha,
         describe([explainer.facts]),
-        explainer.ends,
-        blank,
+        ends=explainer.ends,
+        score_lines=score_lines,
+        blank=blank,
     )
 
 
 def _find_classes(named: Sequence[int | str], labels: Labels) -> tuple[int, ...]:
     """Returns the indices of classes that a user names, each once."""
     return tuple(dict.fromkeys(labels.find(str(name)) for name in named))
+
+
+def _conditions_of(
+    region: str | Path | Sequence[int] | np.ndarray,
+    picture: Image.Image | AnyPath,
+    prepared: PreparedPicture,
+    explainer: Explainer,
+) -> np.ndarray:
+    """Arranges a region to explain, as `Explainer.explain` takes it."""
+    classifier = explainer.classifier
+    if not classifier.segments:
+        raise UsageError(f"region: {classifier.name} doesn't segment pictures")
+    if isinstance(region, np.ndarray):
+        weights = weights_of(region != 0, prepared)
+    else:
+        if isinstance(region, (str, Path)):
+            text = str(region)
+        else:
+            text = ",".join(str(int(edge)) for edge in region)
+        named = to_path("the picture" if isinstance(picture, Image.Image) else picture)
+        weights = ScoreRegion(text).weights(InputPicture(named, Path()), prepared)
+    shape = (1, *weights.shape)
+    return classifier.conditions.with_regions(None, weights[None], shape)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.blank_maps import BlankMap, BlankReason, describe_weights
+from gradcam_cli.cam.blank_maps import BlankMap, BlankReason
 from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import ForwardPass, Network, Scorer, dependents
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.operations import operation_names
-from gradcam_cli.networks.weights import broken_weights
+from gradcam_cli.networks.weights import broken_weights, describe_broken
 
 # From inputs, targets, the pass, its scores and the path of a layer to maps before the ReLU.
 MapsOfLayer = Callable[[tf.Tensor, tf.Tensor, ForwardPass, tf.Tensor, str], tf.Tensor]
@@ -349,9 +349,10 @@ class Diagnosis:
             values += [value for layer in layers for value in (layer.lowest, layer.highest)]
         is_broken = not (was_finite and found["score"] and np.isfinite(values).all())
         # A ReLU may hide NaN: for some processors, the maximum of NaN and 0 is 0.
+        is_broken = is_broken or not found["layers"][:, 0].all()
         broken = broken_weights(self._network, with_infinity=is_broken)
         if broken:
-            return BlankReason.NONFINITE_WEIGHTS, describe_weights(broken)
+            return BlankReason.NONFINITE_WEIGHTS, describe_broken(broken)
         if not is_broken:
             return None
         of_paths = zip(self._paths, found["layers"], strict=True)

@@ -32,6 +32,8 @@ class ExplainerFacts:
         task: What the outputs of the model mean, and why; empty for a classifier that ends in
             softmax.
         task_doubt: What to do if that is wrong; empty if the results don't depend on it.
+        damage: Which weights of the model are NaN or infinite; empty if none are.
+        segments: Whether the model gives scores at each position of a picture.
         class_names: The file of the class names, if the user should be told; else empty.
         ends: What negative and positive values of its maps mean in a word; None if the maps
             aren't signed.
@@ -48,6 +50,8 @@ class ExplainerFacts:
     reason: str
     task: str = ""
     task_doubt: str = ""
+    damage: str = ""
+    segments: bool = False
     class_names: str = ""
     ends: tuple[str, str] | None = None
     against: tuple[int, str] | None = None

@@ -181,15 +181,17 @@ def explain(
             quiet=quiet,
             only_wrong=wanted.only_wrong,
             results_file=results_file,
+            wanted=wanted,
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None
             printer.print_introduction(with_preprocessing=verbose or is_own, with_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
-        doubt = run.explainers[0].task_doubt
-        if doubt and not quiet:
-            say_warning(f"{run.explainers[0].model}: {doubt}")
+        first = run.explainers[0]
+        for doubt in filter(None, (first.damage, first.task_doubt)):
+            if not quiet:
+                say_warning(f"{first.model}: {doubt}")
         if run.ready is not None and model.size is not None and not quiet:
             warning = run.ready.describe_collapse(pictures)
             if warning is not None:

@@ -16,6 +16,7 @@ from gradcam_cli.cli.options import (
     layers_option,
     max_download_option,
     methods_option,
+    region_option,
     signed_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
@@ -62,6 +63,7 @@ explain_options = filled_with(
     ),
     join_option,
     against_option,
+    region_option,
     click.option(
         "-k",
         "--top-k",

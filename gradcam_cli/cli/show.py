@@ -32,6 +32,7 @@ from gradcam_cli.cli.options import (
     join_option,
     max_download_option,
     model_options,
+    region_option,
     signed_option,
 )
 from gradcam_cli.cli.path_types import StoragePath
@@ -77,6 +78,7 @@ _LEVELS_OF_BAR = 15
     classes_option("The class to explain. Can be repeated. [default: the most probable]"),
     join_option,
     against_option,
+    region_option,
     fit_option("How to fit the picture into the network's input (see 'gradcam explain --help')."),
 )
 @filled_with(

@@ -16,6 +16,7 @@ from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,
@@ -27,6 +28,7 @@ from gradcam_cli.run.options import (
 )
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import check_names, result_names
+from gradcam_cli.run.segmentation import check_segmentation
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import Task
 from gradcam_cli.run.truth import FOLDERS, Truth, TruthNames, labels_from_folders
@@ -115,6 +117,13 @@ class Job:
                 check_combines_scores(method, "--join")
             if explain.against is not None:
                 check_combines_scores(method, "--against")
+        if explain.region is not None:
+            region = ScoreRegion(explain.region)
+            if region.is_file and self.machine.address is not None:
+                raise UsageError(
+                    f"--region {explain.region}: masks are files of this machine, which the "
+                    f"workers of --ray may not have; give LEFT,TOP,RIGHT,BOTTOM or leave out --ray"
+                )
         if draw.threshold is not None and not draw.uses_threshold:
             raise UsageError("--threshold needs --contour, --box, --mask or --hot-only")
         if explain.fusion is not None and len(explain.layers) < 2:
@@ -253,6 +262,7 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
+    check_segmentation(job.explain, classifier)
     targets = _targets(job, classifier, known)
     explainers = _explainers(job, classifier, targets)
     task = Task(
@@ -262,6 +272,7 @@ def make_ready(
         top_k=job.explain.top_k or _usual_number(classifier),
         draw=job.draw,
         write=job.write,
+        region=None if job.explain.region is None else ScoreRegion(job.explain.region),
         names=result_names(
             job.model,
             job.explain,
@@ -333,7 +344,7 @@ def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
         adds_truth=job.write.report is not None,
         joined=joined,
         against=against,
-        skips_against=explain.each,
+        skips_against=explain.each or classifier.segments,
     )
 
 

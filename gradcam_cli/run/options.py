@@ -40,6 +40,8 @@ class ExplainOptions:
         join: Whether to explain the sum of the scores of all `classes` instead of each.
         against: The class whose score is subtracted from that of each explained class, as the
             user wrote it; None for none.
+        region: For segmentation, the region whose scores are summed, as the user wrote it; None
+            for where each class is predicted. See `gradcam_cli.pictures.score_regions`.
         top_k: The number of most probable classes in each result; None for 5.
         each: Whether to explain each of the `top_k` most probable classes (3 if that is None),
             and to draw a composite of all of them, each in its own hue.
@@ -58,6 +60,7 @@ class ExplainOptions:
     classes: Sequence[str] = ()
     join: bool = False
     against: str | None = None
+    region: str | None = None
     top_k: int | None = None
     each: bool = False
     fit: str | None = None

@@ -8,6 +8,8 @@ from typing import TypedDict
 from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
+_NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
+_CLASSIFIES = "it follows attention to the token or mean that classifies the whole picture"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class MethodInfo:
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
         has_sign: Whether negative values of its map speak against the class.
+        ignores_class: Whether its map is the same for every class.
         only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
+        not_for_segmentation: Why it can't explain a network that segments; empty if it can.
     """
 
     title: str
@@ -52,10 +56,9 @@ class MethodInfo:
     uses_gradients: bool = True
     is_sparse: bool = False
     has_sign: bool = False
+    ignores_class: bool = False
     only_one_class: str = ""
-
-
-_SAME_FOR_ALL = "its map is the same for every class"
+    not_for_segmentation: str = ""
 
 
 class MethodParameters(TypedDict, total=False):
@@ -137,7 +140,7 @@ METHODS = {
         "1",
         ".components:eigen_cam",
         uses_gradients=False,
-        only_one_class=_SAME_FOR_ALL,
+        ignores_class=True,
     ),
     "eigengradcam": MethodInfo(
         "Eigen-Grad-CAM",
@@ -180,6 +183,7 @@ METHODS = {
         "Z partial",
         ".perturbation:ReciproCam",
         runs_many_times=True,
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fullgrad": MethodInfo(
         "FullGrad",
@@ -207,6 +211,7 @@ METHODS = {
         ".other_scores:FinerCam",
         has_sign=True,
         only_one_class="it compares one class with those that are most similar to it",
+        not_for_segmentation="it compares classes, which are summed over different regions",
     ),
     "shapleycam": MethodInfo(
         "ShapleyCAM",
@@ -215,6 +220,7 @@ METHODS = {
         "1 + 2",
         ".other_scores:ShapleyCam",
         has_sign=True,
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fem": MethodInfo(
         "FEM",
@@ -223,7 +229,7 @@ METHODS = {
         "1",
         ".components:fem",
         uses_gradients=False,
-        only_one_class=_SAME_FOR_ALL,
+        ignores_class=True,
     ),
     "rollout": MethodInfo(
         "Attention rollout",
@@ -233,7 +239,8 @@ METHODS = {
         ".attention:AttentionRollout",
         needs_layer=False,
         uses_gradients=False,
-        only_one_class=_SAME_FOR_ALL,
+        not_for_segmentation=_CLASSIFIES,
+        ignores_class=True,
     ),
     "chefer": MethodInfo(
         "Attention relevance",
@@ -242,6 +249,7 @@ METHODS = {
         "1 + 1",
         ".attention:AttentionRelevance",
         needs_layer=False,
+        not_for_segmentation=_CLASSIFIES,
     ),
     "legrad": MethodInfo(
         "LeGrad",
@@ -250,6 +258,7 @@ METHODS = {
         "1 + 1",
         ".attention:LeGrad",
         needs_layer=False,
+        not_for_segmentation=_CLASSIFIES,
     ),
 }
 
@@ -294,7 +303,8 @@ def check_combines_scores(name: str, asked: str) -> None:
     Raises:
         UsageError: It can't.
     """
-    why = METHODS[name].only_one_class
+    info = METHODS[name]
+    why = "its map is the same for every class" if info.ignores_class else info.only_one_class
     if why:
         raise UsageError(
             f"{asked} doesn't work with {name}: {why}; choose another method, such as "
