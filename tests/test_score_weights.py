@@ -2,10 +2,11 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from known_network import SIDE, known_picture, load_known, map_by_hand, save_known
+from known_network import SIDE, WEIGHTS, known_picture, load_known, map_by_hand, save_known
 from PIL import Image
 
 from gradcam_cli import explain_image
@@ -83,7 +84,7 @@ def test_probabilities_of_the_cells_are_subtracted_too(classifier, picture):
 
 
 def test_methods_that_know_no_other_class_are_refused(classifier, picture, tmp_path):
-    refused = {name for name, info in METHODS.items() if info.only_one_class}
+    refused = {name for name, info in METHODS.items() if info.ignores_class or info.only_one_class}
     assert refused == {"eigencam", "fem", "rollout", "finercam"}
     for method in refused:
         with pytest.raises(UsageError, match=f"against doesn't work with {method}: it"):
@@ -190,3 +191,59 @@ def test_by_command(model_file, picture, tmp_path, monkeypatch):
     )
     wrong = run("--from-file", "list.csv", "--against", "green", code=1, paths=())
     assert "its class and --against are both green" in wrong["error"]
+
+
+@pytest.fixture(scope="module")
+def values_file(model_file, tmp_path_factory):
+    """The same network without softmax, compiled for a regression."""
+    known = keras.saving.load_model(model_file)
+    model = keras.models.clone_model(
+        known,
+        clone_function=lambda layer: (
+            keras.layers.Dense(3, use_bias=False, name=layer.name)
+            if isinstance(layer, keras.layers.Dense)
+            else layer.__class__.from_config(layer.get_config())
+        ),
+    )
+    model.set_weights(known.get_weights())
+    model.compile(loss="mse")
+    path = tmp_path_factory.mktemp("values") / "values.keras"
+    model.save(path)
+    return path
+
+
+def test_what_lowers_a_value(values_file, picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+
+    def run(*args, code=0):
+        given = ("-m", values_file, "--preprocess", "0-1", "--heatmap", "npy", "--json")
+        done = CliRunner().invoke(main, [str(word) for word in ("a.png", *given, *args)])
+        assert done.exit_code == code, done.stderr
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    record = run("--against", "2", "-o", "lowered")
+    (target,) = record["targets"]
+    assert target["index"] == record["against"]["index"] == 2
+    assert "value" in target
+    wanted = map_by_hand(picture, [0, 0, -1])
+    np.testing.assert_allclose(np.load(target["heatmap"]), wanted, atol=1e-5)
+    with Image.open(target["output"]) as overlay:
+        assert "what lowers it" in overlay.text["Title"]
+    (target,) = run("-c", "0", "--against", "1", "-o", "compared")["targets"]
+    wanted = map_by_hand(picture, [1, -1, 0])
+    np.testing.assert_allclose(np.load(target["heatmap"]), wanted, atol=1e-5)
+    (target,) = run("-c", "1", "-c", "2", "--join", "-o", "joined")["targets"]
+    sums = (WEIGHTS.T @ picture[..., :2].mean((0, 1)) / 255)[1:].sum()
+    assert target["value"] == pytest.approx(sums, rel=1e-4)
+    assert "leave out --class" in run("-c", "2", "--against", "2", code=2)
+    found = explain_image(picture, against=2, signed=True, model=str(values_file))
+    assert found.ends == ("lowers", "raises")
+    np.testing.assert_allclose(found.heat, map_by_hand(picture, [0, 0, -1], signed=True), atol=1e-5)
+
+
+def test_a_blank_contrast_is_explained(classifier, picture):
+    # Nothing speaks for dark rather than red.
+    with pytest.warns(UserWarning, match="no positive evidence .* --signed"):
+        found = explain_image(picture[:, : SIDE // 2], "dark", against="red", model=classifier)
+    assert not found.heat.any()

@@ -36,9 +36,9 @@ def check_segmentation(explain: ExplainOptions, classifier: Classifier) -> None:
         )
     if explain.region is None and (explain.join or explain.against is not None):
         raise UsageError(
-            f"{'--join' if explain.join else '--against'}: {classifier.name} segments pictures, and "
-            f"each class is explained where it is predicted; choose one region for all classes "
-            f"with --region"
+            f"{'--join' if explain.join else '--against'}: {classifier.name} segments pictures, "
+            f"and each class is explained where it is predicted; choose one region for all "
+            f"classes with --region"
         )
     if explain.region is not None:
         for method in explain.methods:
