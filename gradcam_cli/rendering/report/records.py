@@ -37,6 +37,7 @@ class ReportMap:
             upsampling.
         placement: Its position on the preview.
         note: Why it shows nothing, a sentence; "" if it shows something.
+        has_class: Whether the command that reproduces it needs the class.
     """
 
     target: Prediction
@@ -45,6 +46,7 @@ class ReportMap:
     cells: np.ndarray
     placement: Placement
     note: str = ""
+    has_class: bool = True
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _class_record(entry: Prediction) -> dict[str, Any]:
     record: dict[str, Any] = {"name": entry.name, "p": round(entry.probability, 6)}
     if entry.joined:
         # Classes that are explained together are none of the predictions.
-        return record | {"index": entry.numbers, "joined": entry.joined}
+        return record | {"index": entry.numbers}
     record["index"] = entry.index
     return record if entry.wnid is None else record | {"wnid": entry.wnid}
 
@@ -154,6 +156,7 @@ def _map_record(entry: ReportMap) -> dict[str, Any]:
     (top, bottom), (left, right) = entry.placement.margins
     return {
         "target": _class_record(entry.target),
+        "classes": (entry.target.joined or [entry.target.index]) if entry.has_class else [],
         "note": entry.note,
         "method": entry.method,
         "arguments": list(entry.arguments),
