@@ -112,7 +112,7 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        note = "" if self.blank is None else self.blank.note
+        note = "" if self.blank is None else self.blank.sentence
         captioned = add_caption(self.overlay, target.name, target.text, detail, note)
         return encode_picture(captioned)
 
