@@ -24,6 +24,8 @@ _MAXIMUM = 255.0
 # Smaller inputs are enlarged to this, so that the overlay shows the map, not single pixels.
 _SMALLEST_SIDE = 128
 _TAG = "gradcam"
+# (N, classes)
+_RANK_OF_SCORES = 2
 # The metadata of ``tf.summary.image``, which itself requires TensorBoard to be installed.
 _IMAGE_SUMMARY = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images"),
@@ -137,13 +139,19 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _one_hot(self) -> np.ndarray:
         outputs = np.asarray(self.model(self._inputs, training=False))
+        if self._targets is None and outputs.ndim > _RANK_OF_SCORES:
+            raise UsageError(
+                "the model segments pictures: give the callback targets, a class for each picture"
+            )
         if self._targets is None:
             classes = outputs.argmax(-1)
         elif self._targets.ndim == outputs.ndim:
             return np.asarray(self._targets, np.float32)
         else:
             classes = self._targets
-        one_hot: np.ndarray = np.eye(outputs.shape[-1], dtype=np.float32)[classes]
+        is_mask = outputs.ndim > _RANK_OF_SCORES and outputs.shape[-1] == 1
+        number = 2 if is_mask else outputs.shape[-1]
+        one_hot: np.ndarray = np.eye(number, dtype=np.float32)[classes]
         return one_hot
 
     def _log(self, folder: Path, overlays: Sequence[Image.Image], epoch: int) -> None:

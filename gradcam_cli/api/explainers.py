@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.diagnosis import Diagnosis
 
 _ALL = 2**62
+_RANK_OF_ONE_HOT = 2
 # Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
@@ -115,10 +116,10 @@ class GradCAM:
                 means "regression" if the model was compiled with a loss of values, such as
                 the mean squared error, else "classification".
             conv_layer: The layer whose feature maps are explained, by name, path or index.
-                None means the last layer that has filters or, in a transformer, the default
-                layer of the command line. (In other networks, the command line takes the
-                last layer with spatial output, often the activation after the last layer
-                that has filters.)
+                None means the last layer that has filters or, in transformers and networks
+                that segment, the default layer of the command line. (In other networks, the
+                command line takes the last layer with spatial output, often the activation
+                after the last layer that has filters.)
             scale: Whether to set negative values to 0 and scale each map to a maximum of 1.
             smoothing: Whether to average the scaled maps of brighter, darker and mirrored
                 copies.
@@ -155,6 +156,7 @@ class GradCAM:
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
         self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
+        self._placing: dict[tuple[Any, ...], Any] = {}
 
     @property
     def conv_layer(self) -> keras.Layer:
@@ -170,7 +172,13 @@ class GradCAM:
         if self._wanted_layer is not None:
             return _find_layer(self.model, self._wanted_layer)
         multiplies = find_method(self.method).multiplies_cells
-        return _find_default_layer(self.model, self._network, after_normalization=multiplies)
+        may_segment = self._output_path is None and _may_segment(self.model)
+        return _find_default_layer(
+            self.model,
+            self._network,
+            after_normalization=multiplies,
+            may_segment=may_segment,
+        )
 
     @cached_property
     def _task(self) -> str | None:
@@ -204,8 +212,10 @@ class GradCAM:
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
                 whatever the operator expects. For a regression (N, outputs): 1 explains what
-                raises an output, -1 what lowers it. Omit them with a dataset, which contains
-                them.
+                raises an output, -1 what lowers it. For a network that segments, one-hot means
+                the sum of the class's scores where it is predicted (Seg-Grad-CAM); targets in
+                the shape of the output weigh the positions of your choice. Omit them with a
+                dataset, which contains them.
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
@@ -283,6 +293,7 @@ class GradCAM:
             UnusableLayerError: The layer's output isn't a feature map.
         """
         inputs, targets = self._with_channel(inputs), tf.cast(targets, tf.float32)
+        targets = self._placed(inputs, targets)
         key = (*inputs.shape[1:], None, *targets.shape[1:])
         with self._lock:
             if key not in self._functions:
@@ -300,12 +311,18 @@ class GradCAM:
     def _explain(
         self, inputs: tf.Tensor, targets: tf.Tensor
     ) -> tuple[tf.Tensor, _BlankMaps | None]:
-        def maps_of(inputs: tf.Tensor) -> tf.Tensor:
-            maps = self.raw_maps(inputs, targets)
+        inputs = self._with_channel(inputs)
+        targets = self._placed(inputs, targets)
+        # Targets of each position lie on the inputs, so they are mirrored with them.
+        are_positions = targets.shape.rank == inputs.shape.rank and inputs.shape.rank > 2
+
+        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+            is_turned = mirrored and are_positions
+            wanted = tf.reverse(targets, [-2]) if is_turned else targets
+            maps = self.raw_maps(inputs, wanted)
             # ReLU may turn NaN into a number.
             return tf.where(tf.math.is_finite(maps), tf.nn.relu(maps), np.float32(np.nan))
 
-        inputs = self._with_channel(inputs)
         maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
         blanks = _find_blanks(maps, inputs, targets)
         maps = upsample(maps, tf.shape(inputs)[1:-1])
@@ -348,6 +365,58 @@ class GradCAM:
         tapped = tapped_pass(inputs, targets, forward, scores, path, self._score)
         return self._method.maps(tapped)
 
+    def _placed(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Turns one-hot targets of a network that segments into targets of each position.
+
+        They say where the class is predicted in the inputs themselves. So methods that change
+        their inputs always explain the same positions.
+
+        Args:
+            inputs: (N, ..., channels) float32.
+            targets: As for `explain`, float32.
+
+        Returns:
+            Targets in the layout of the network's output; the given ones in other cases.
+        """
+        is_whole = self._output_path is None and not self._has_own_operator
+        if targets.shape.rank != _RANK_OF_ONE_HOT or not is_whole:
+            return targets
+        if not _may_segment(self.model, inputs):
+            return targets
+        key = (*inputs.shape[1:], targets.shape[1])
+        with self._lock:
+            if key not in self._placing:
+                signature = [
+                    tf.TensorSpec((None, *tensor.shape[1:]), tf.float32)
+                    for tensor in (inputs, targets)
+                ]
+                self._placing[key] = tf.function(
+                    self._place, input_signature=signature, autograph=False
+                )
+            placed: tf.Tensor = self._placing[key](inputs, targets)
+        return placed
+
+    def _place(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        dense = self._forward(inputs).dense
+        if dense is None:
+            return targets
+        why = find_method(self.method).not_for_segmentation
+        if why:
+            raise UsageError(f"{type(self).__name__} can't explain a segmentation: {why}")
+        classes = dense.logits.shape[-1]
+        if targets.shape[-1] == 1 and dense.units == 1:
+            targets = tf.concat([tf.zeros_like(targets), targets], axis=-1)
+        if targets.shape[-1] != classes:
+            raise UsageError(
+                f"{self.model.name} segments {classes} classes, but the targets have "
+                f"{targets.shape[-1]}"
+            )
+        shape = [-1, *[1] * (dense.logits.shape.rank - 2), classes]
+        weights = tf.cast(dense.predicted, tf.float32) * tf.reshape(targets, shape)
+        # The derivative of a weighted sum is its weights, in the layout of the output.
+        found: tf.Tensor = tf.gradients(dense.logits, dense.raw, grad_ys=weights)[0]
+        return tf.cast(found, tf.float32)
+
     def _with_channel(self, inputs: tf.Tensor | np.ndarray) -> tf.Tensor:
         """Adds a channel to grey pictures (N, H, W), which other inputs of this rank aren't."""
         inputs = tf.cast(inputs, tf.float32)
@@ -365,6 +434,10 @@ class GradCAM:
 
         def run(inputs: tf.Tensor) -> tf.Tensor:
             forward = self._forward(inputs)
+            if forward.dense is not None:
+                forward = replace(forward, logits=tf.cast(forward.dense.raw, tf.float32))
+                passes.append(forward)
+                return forward.logits
             if forward.task == REGRESSION and forward.logits.shape[-1] != targets.shape[-1]:
                 raise UsageError(
                     f"{self.model.name} is a regression with {forward.logits.shape[-1]} outputs, "
@@ -390,7 +463,7 @@ class GradCAM:
         if self._output_path is None:
             return forward
         output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)
-        return replace(forward, logits=output)
+        return replace(forward, logits=output, found_dense=None, traced=None)
 
     def _classes(self, inputs: tf.Tensor) -> int:
         def count(inputs: tf.Tensor) -> tf.Tensor:
@@ -564,7 +637,8 @@ def _find_blanks(maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor) -> _Bla
 
 
 def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(model(inputs) * targets, axis=-1)
+    products = model(inputs) * targets
+    return tf.reduce_sum(products, list(range(1, products.shape.rank)))
 
 
 def _mean_over_zone(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -595,28 +669,47 @@ def _find_operator(operator: str | Operator | None) -> Operator:
         ) from None
 
 
+def _may_segment(model: keras.Model, inputs: tf.Tensor | None = None) -> bool:
+    """Returns whether a model's output has positions.
+
+    Args:
+        model: The model.
+        inputs: Inputs to call it with if it doesn't know the shape of its output; None to assume
+            that it has positions.
+    """
+    outputs = getattr(model, "outputs", None)
+    if outputs:
+        return len(outputs[0].shape) > _RANK_OF_ONE_HOT
+    if inputs is None:
+        return True
+    output = model(inputs[:1], training=False)
+    return isinstance(output, tf.Tensor) and output.shape.rank > _RANK_OF_ONE_HOT
+
+
 def _find_default_layer(
-    model: keras.Model, network: KerasNetwork, *, after_normalization: bool
+    model: keras.Model, network: KerasNetwork, *, after_normalization: bool, may_segment: bool
 ) -> tuple[str, keras.Layer]:
     layers = dict(walk_layers(model))
     with_filters = [path for path, layer in layers.items() if hasattr(layer, "filters")]
     kinds = {type(layer).__name__ for layer in layers.values()}
-    if with_filters and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
+    is_plain = bool(with_filters) and not may_segment
+    if is_plain and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
         return with_filters[-1], layers[with_filters[-1]]
-    found: list[tuple[str, bool]] = []
+    found: list[tuple[str, bool, bool]] = []
 
     def look(inputs: tf.Tensor) -> tf.Tensor:
         forward = trace_forward(network, inputs)
         path = default_tap(network, forward, after_normalization=after_normalization)
-        found.append((path, feature_grid(forward, path).are_tokens))
+        are_tokens = feature_grid(forward, path).are_tokens
+        found.append((path, are_tokens, forward.dense is not None))
         return forward.logits
 
     # Networks of tokens rarely accept inputs of any size.
     *size, channels = network.input_shape
     spec = tf.TensorSpec((None, *(length or USUAL_LENGTH for length in size), channels))
     tf.function(look, autograph=False).get_concrete_function(spec)
-    ((path, are_tokens),) = found
-    path = path if are_tokens or not with_filters else with_filters[-1]
+    ((path, are_tokens, segments),) = found
+    path = path if are_tokens or segments or not with_filters else with_filters[-1]
     return path, layers[path]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,16 @@ from PIL import Image
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
-from gradcam_cli.errors import PredictionError
+from gradcam_cli.errors import PredictionError, UsageError
+from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.pictures.regions import find_region
+from gradcam_cli.pictures.score_regions import COVERED, ScoreRegion, weights_of
 from gradcam_cli.rendering.caption import add_caption
 from gradcam_cli.rendering.encoding import encode_picture, format_for
 from gradcam_cli.rendering.overlay import (
@@ -27,10 +32,12 @@ from gradcam_cli.rendering.overlay import (
     draw_heatmap,
     draw_overlay,
 )
+from gradcam_cli.rendering.regions import draw_lines
 
 if TYPE_CHECKING:
     import keras
 
+    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.models.classifier import Classifier
 
 
@@ -53,6 +60,8 @@ class ImageExplanation:
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
+        score_lines: For a network that segments, the outlines of the region whose scores are
+            explained: each (points, 2), x and y in pixels of the picture.
         blank: Why the map shows nothing; None if it shows something.
     """
 
@@ -66,12 +75,14 @@ class ImageExplanation:
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
+    score_lines: Sequence[np.ndarray] = ()
     blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
         """The coloured map over the picture, mode "RGB", of the picture's size."""
-        return draw_overlay(self.picture, self.heat, self.position, self.colormap, self.alpha)
+        drawn = draw_overlay(self.picture, self.heat, self.position, self.colormap, self.alpha)
+        return draw_lines(drawn, self.score_lines, dashed=True) if self.score_lines else drawn
 
     @property
     def heatmap(self) -> np.ndarray:
@@ -132,6 +143,7 @@ def explain_image(
     method: str = DEFAULT_METHOD,
     fusion: str = "mean",
     smoothing: bool = False,
+    region: str | Path | Sequence[int] | np.ndarray | None = None,
     fit: str | None = None,
     top_k: int = 5,
     colormap: str = DEFAULT_COLORMAP,
@@ -155,6 +167,10 @@ def explain_image(
         method: A name that ``gradcam methods`` lists.
         fusion: How to fuse the maps of several layers: "mean" or "max".
         smoothing: Whether to average the maps of brighter, darker and mirrored copies.
+        region: For a network that segments, the region whose scores are explained: a mask
+            (height, width) of the picture's size, in which pixels other than 0 count; a file with
+            such a mask; or (left, top, right, bottom) in pixels. None for where the class is
+            predicted.
         fit: How to fit the picture to the network's input, as for ``--fit``.
         top_k: The number of most probable classes to return.
         colormap: The name of a Matplotlib colormap.
@@ -187,19 +203,30 @@ def explain_image(
         warnings.warn(classifier.warning, stacklevel=2)
     index = TOP_CLASS if target is None else classifier.labels.find(str(target))
     prepared = classifier.input_for(fit).prepare(picture)
+    conditions = None
+    if region is not None:
+        named = picture if source is None else source
+        conditions = _conditions_of(region, named, prepared, explainer)
     inputs = prepared.inputs[None]
-    explanation = explainer.explain(inputs, np.array([[index]], np.int32))
+    targets = np.array([[index]], np.int32)
+    explanation = explainer.explain(inputs, targets, conditions)
     probabilities = explanation.probabilities[0]
     if not np.isfinite(probabilities).all():
         raise PredictionError(
             f"{source or 'the picture'}: the prediction has NaN or infinity: "
-            f"{explainer.explain_prediction(inputs, 0)}"
+            f"{explainer.explain_prediction(inputs, 0, conditions)}"
         )
-    explanation = explainer.find_blanks(inputs, explanation)
+    explanation = explainer.find_blanks(inputs, explanation, conditions)
     blank = explanation.blanks.get((0, 0))
     if blank is not None:
         warnings.warn(blank.note, stacklevel=2)
     explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
+    score_lines: list[np.ndarray] = []
+    if explanation.regions is not None:
+        scored = explanation.regions[0, 0]
+        laid = prepared.fit.upsample(scored, explainer.region_pitch)
+        covered = draw_heatmap(laid, picture.size, prepared.fit.seen[:2])
+        score_lines = find_region(covered, COVERED).outlines
     return ImageExplanation(
         picture,
         prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
@@ -211,5 +238,29 @@ def explain_image(
         colormap,
         alpha,
         describe([explainer.facts]),
-        blank,
+        score_lines=score_lines,
+        blank=blank,
     )
+
+
+def _conditions_of(
+    region: str | Path | Sequence[int] | np.ndarray,
+    picture: Image.Image | AnyPath,
+    prepared: PreparedPicture,
+    explainer: Explainer,
+) -> np.ndarray:
+    """Arranges a region to explain, as `Explainer.explain` takes it."""
+    classifier = explainer.classifier
+    if not classifier.segments:
+        raise UsageError(f"region: {classifier.name} doesn't segment pictures")
+    if isinstance(region, np.ndarray):
+        weights = weights_of(region != 0, prepared)
+    else:
+        if isinstance(region, (str, Path)):
+            text = str(region)
+        else:
+            text = ",".join(str(int(edge)) for edge in region)
+        named = to_path("the picture" if isinstance(picture, Image.Image) else picture)
+        weights = ScoreRegion(text).weights(InputPicture(named, Path()), prepared)
+    shape = (1, *weights.shape)
+    return classifier.conditions.with_regions(None, weights[None], shape)

@@ -30,6 +30,7 @@ class ExplainerFacts:
             softmax.
         task_doubt: What to do if that is wrong; empty if the results don't depend on it.
         damage: Which weights of the model are NaN or infinite; empty if none are.
+        segments: Whether the model gives scores at each position of a picture.
         class_names: The file of the class names, if the user should be told; else empty.
     """
 
@@ -44,6 +45,7 @@ class ExplainerFacts:
     task: str = ""
     task_doubt: str = ""
     damage: str = ""
+    segments: bool = False
     class_names: str = ""
 
     def title_of(self, target: Prediction) -> str:

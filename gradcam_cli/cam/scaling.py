@@ -59,12 +59,12 @@ def fuse(maps: Sequence[tf.Tensor], fusion: str) -> tf.Tensor:
     return scale_by_maximum(reduce(tf.stack(maps), axis=0))
 
 
-def smooth(explain: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+def smooth(explain: Callable[[tf.Tensor, bool], tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
     """Averages the maps of brighter, darker and mirrored copies of the inputs.
 
     Args:
-        explain: A function from inputs to maps (..., columns), not negative. Each map is
-            scaled before averaging.
+        explain: A function from inputs, and whether they are mirrored, to maps
+            (..., columns), not negative. Each map is scaled before averaging.
         inputs: (N, ..., columns, channels) float32. Only pictures and volumes are
             mirrored, because time has a direction.
 
@@ -76,7 +76,7 @@ def smooth(explain: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.T
     for mirrored in (False, True) if spatial_rank > 1 else (False,):
         for factor in _BRIGHTNESS:
             changed = inputs * factor
-            maps = explain(tf.reverse(changed, [-2]) if mirrored else changed)
+            maps = explain(tf.reverse(changed, [-2]) if mirrored else changed, mirrored)
             maps = scale_by_maximum(maps, spatial_rank)
             total += tf.reverse(maps, [-1]) if mirrored else maps
     return scale_by_maximum(total, spatial_rank)

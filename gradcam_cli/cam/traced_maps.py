@@ -34,6 +34,7 @@ class TracedFacts:
         cells: A description of the grid of cells of each layer's output.
         reasons: Why each layer was chosen; empty if the user chose it.
         classes: The number of classes.
+        region_pitch: For segmentation, the distance between the positions of the output.
     """
 
     paths: Sequence[str]
@@ -41,12 +42,20 @@ class TracedFacts:
     cells: Sequence[str]
     reasons: Sequence[str]
     classes: int
+    region_pitch: Pitch = ()
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
         """Restores an object from `dataclasses.asdict`, also after a round trip through JSON."""
         pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
-        return cls(facts["paths"], pitches, facts["cells"], facts["reasons"], facts["classes"])
+        return cls(
+            facts["paths"],
+            pitches,
+            facts["cells"],
+            facts["reasons"],
+            facts["classes"],
+            tuple(facts["region_pitch"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,8 @@ class TracedMaps:
 
         Returns:
             Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
-            resolved. For methods that don't run the network many times, also maps
+            resolved. For segmentation, also the region of each target, (N, M, rows, columns)
+            float32 in [0, 1]. For methods that don't run the network many times, also maps
             (N, M, rows, columns) float32 in [0, 1].
 
         Raises:
@@ -107,10 +117,14 @@ class TracedMaps:
                 for layer, path in zip(self.layers, paths, strict=True)
             ],
             length_of(forward.logits, -1),
+            () if forward.dense is None else forward.dense.grid.pitch,
         )
-        targets = _resolve(targets, forward)
+        targets = _resolve(targets, self._preferences(forward), forward.task)
+        found = [forward.probabilities, targets]
+        if forward.dense is not None:
+            found.append(forward.dense.regions_of(targets))
         if not isinstance(self.method, InGraphMethod):
-            return (forward.probabilities, targets), facts
+            return found, facts
 
         def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
             return self.score(inputs, with_conditions(one_hot, conditions))
@@ -124,7 +138,13 @@ class TracedMaps:
                 for path in paths
             ]
             maps.append(self.combine(of_layers, inputs, facts))
-        return (forward.probabilities, targets, tf.stack(maps, axis=1)), facts
+        return [*found, tf.stack(maps, axis=1)], facts
+
+    def _preferences(self, forward: ForwardPass) -> tf.Tensor:
+        """Returns (N, classes), the higher the sooner a class is explained unasked."""
+        if forward.dense is None:
+            return forward.probabilities
+        return forward.dense.preferences(self.classifier.background)
 
     def score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         """Runs the network once more.
@@ -215,14 +235,14 @@ def with_conditions(targets: tf.Tensor, conditions: tf.Tensor | None) -> tf.Tens
     return targets if conditions is None else tf.concat([targets, conditions], axis=-1)
 
 
-def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
+def _resolve(targets: tf.Tensor, preferences: tf.Tensor, task: str) -> tf.Tensor:
     # Ranked like the predictions: by probability, of equal ones the first class first; the outputs
     # of a regression by their index.
-    classes = tf.shape(forward.logits)[-1]
-    if forward.task == REGRESSION:
+    classes = tf.shape(preferences)[-1]
+    if task == REGRESSION:
         ranking = tf.repeat(tf.range(classes)[None], tf.shape(targets)[0], axis=0)
     else:
-        _, ranking = tf.math.top_k(forward.probabilities, classes)
+        _, ranking = tf.math.top_k(preferences, classes)
     ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
     return tf.where(targets < 0, ranked, targets)
 

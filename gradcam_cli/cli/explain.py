@@ -181,6 +181,7 @@ def explain(
             quiet=quiet,
             only_wrong=wanted.only_wrong,
             results_file=results_file,
+            wanted=wanted,
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None

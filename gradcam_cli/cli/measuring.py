@@ -12,6 +12,7 @@ import click
 from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.cli.console import say_error, say_warning, stderr_console
 from gradcam_cli.cli.options import fit_option, max_download_option, model_options
+from gradcam_cli.errors import UsageError
 from gradcam_cli.evaluation.table import METRICS
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
@@ -103,6 +104,11 @@ def prepare(
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model)
+    if classifier.segments:
+        raise UsageError(
+            f"{classifier.name} segments pictures, but the metrics measure the score of a whole "
+            f"picture; explain it with 'gradcam PATH --model {model.name}'"
+        )
     return Measuring(
         pictures,
         classifier,

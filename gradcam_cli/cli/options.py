@@ -264,6 +264,13 @@ def fit_option(help_: str) -> Decorator:
     return click.option("--fit", type=click.Choice(FITS), help=help_)
 
 
+region_option = click.option(
+    "--region",
+    metavar="MASK|FOLDER|BOX",
+    help="For networks that segment: explain the scores in this region of the picture. A mask "
+    "picture of the same size (its non-zero pixels), a folder of masks with the names of the "
+    "pictures, or LEFT,TOP,RIGHT,BOTTOM in pixels. [default: where the class is predicted]",
+)
 alpha_option = click.option(
     "--alpha",
     metavar="FRACTION",

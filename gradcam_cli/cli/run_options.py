@@ -13,6 +13,7 @@ from gradcam_cli.cli.options import (
     layers_option,
     max_download_option,
     methods_option,
+    region_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
@@ -56,6 +57,7 @@ explain_options = filled_with(
         "The class to explain: an index, a WordNet id or a name. Repeat it for an overlay of each "
         "class. [default: the most probable class]"
     ),
+    region_option,
     click.option(
         "-k",
         "--top-k",

@@ -29,6 +29,7 @@ from gradcam_cli.cli.options import (
     fit_option,
     max_download_option,
     model_options,
+    region_option,
 )
 from gradcam_cli.cli.path_types import StoragePath
 from gradcam_cli.errors import UsageError
@@ -69,6 +70,7 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     "wanted",
     ExplainOptions,
     classes_option("The class to explain. Can be repeated. [default: the most probable]"),
+    region_option,
     fit_option("How to fit the picture into the network's input (see 'gradcam explain --help')."),
 )
 @filled_with(

@@ -33,7 +33,6 @@ from gradcam_cli.networks.tasks import (
 
 # Final operations for values that are positive or have limits. No classifier ends in one.
 _OF_VALUES = operation_names("Relu", "Relu6", "LeakyRelu", "Elu", "Softplus", "Exp", "Tanh", "Abs")
-_DENSE_RANK = 4
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,13 @@ class TaskChoice:
         task: One of `gradcam_cli.networks.tasks.TASKS`.
         reason: Why it was chosen; empty for a classifier that ends in softmax.
         doubt: What to do if it is wrong; empty if results don't depend on it.
+        is_sure: Whether the user or the training says so.
     """
 
     task: str
     reason: str = ""
     doubt: str = ""
+    is_sure: bool = False
 
 
 def task_evidence(
@@ -115,7 +116,7 @@ def choose_task(
     if asked is not None:
         _check(forward, asked)
         is_one_unit = asked == CLASSIFICATION and forward.units == 1
-        return TaskChoice(BINARY if is_one_unit else asked, "as --task says")
+        return TaskChoice(BINARY if is_one_unit else asked, "as --task says", is_sure=True)
     loss = evidence.loss
     if _is_dense(forward):
         if loss is not None and loss.meaning == OF_VALUES:
@@ -123,7 +124,8 @@ def choose_task(
                 f"{path}: returns values for each position (trained with {loss.name}); if its "
                 f"channels are classes, add --task {SEGMENTATION}"
             )
-        return TaskChoice(SEGMENTATION, "the output has rows and columns")
+        is_sure = loss is not None and loss.meaning is not None
+        return TaskChoice(SEGMENTATION, "the output has rows and columns", is_sure=is_sure)
     if forward.activation == "Softmax":
         return _of_softmax(forward)
     if loss is not None and loss.meaning is not None:
@@ -202,4 +204,4 @@ def _check(forward: ForwardPass, asked: str) -> None:
 
 
 def _is_dense(forward: ForwardPass) -> bool:
-    return forward.logits.shape.rank == _DENSE_RANK
+    return forward.task == SEGMENTATION

@@ -112,6 +112,24 @@ class Fit:
         pixels = np.asarray(seen)
         return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
+    def apply_mask(self, mask: np.ndarray) -> np.ndarray:
+        """Resamples a mask into the input.
+
+        Args:
+            mask: (height, width) bool, of the picture's size.
+
+        Returns:
+            (height, width) float32 in [0, 1] of the input's size: the part of each input pixel
+            that the mask covers; 0 in borders.
+        """
+        left, top, right, bottom = self.target
+        covered = Image.fromarray(mask.astype(np.float32)).resize(
+            (right - left, bottom - top), Image.Resampling.BOX, box=self.source
+        )
+        weights = np.zeros(self.input_size[::-1], np.float32)
+        weights[top:bottom, left:right] = np.asarray(covered).clip(0, 1)
+        return weights
+
     @property
     def seen(self) -> tuple[int, int, int, int]:
         """The part of the picture that the network sees, in whole pixels."""

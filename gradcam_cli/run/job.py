@@ -15,6 +15,7 @@ from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,
@@ -26,6 +27,7 @@ from gradcam_cli.run.options import (
 )
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import check_names, result_names
+from gradcam_cli.run.segmentation import check_segmentation
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import Task
 from gradcam_cli.run.truth import FOLDERS, Truth, TruthNames, labels_from_folders
@@ -104,6 +106,13 @@ class Job:
                 "--each explains the most probable classes; leave out --class, or leave out --each "
                 "and repeat --class"
             )
+        if explain.region is not None:
+            region = ScoreRegion(explain.region)
+            if region.is_file and self.machine.address is not None:
+                raise UsageError(
+                    f"--region {explain.region}: masks are files of this machine, which the "
+                    f"workers of --ray may not have; give LEFT,TOP,RIGHT,BOTTOM or leave out --ray"
+                )
         if draw.threshold is not None and not draw.finds_regions:
             raise UsageError("--threshold needs --contour or --box")
         if explain.fusion is not None and len(explain.layers) < 2:
@@ -234,6 +243,7 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
+    check_segmentation(job.explain, classifier)
     explainers = _explainers(job, classifier)
     task = Task(
         inputs=classifier.input_for(job.explain.fit, job.model.size),
@@ -242,6 +252,7 @@ def make_ready(
         top_k=job.explain.top_k or _usual_number(classifier),
         draw=job.draw,
         write=job.write,
+        region=None if job.explain.region is None else ScoreRegion(job.explain.region),
         names=result_names(job.model, job.explain, job.draw, job.write, explainers[0].facts.layer),
         composite=job.explain.each,
         sheet=job.draws_sheet,

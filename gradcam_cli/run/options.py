@@ -32,6 +32,8 @@ class ExplainOptions:
         methods: Names of methods. Several make a sheet, unless there is a figure or report.
         smooth: Whether to average the maps of brighter, darker and mirrored copies.
         classes: The classes to explain, as the user wrote them; empty for the most probable.
+        region: For segmentation, the region whose scores are summed, as the user wrote it; None
+            for where each class is predicted. See `gradcam_cli.pictures.score_regions`.
         top_k: The number of most probable classes in each result; None for 5.
         each: Whether to explain each of the `top_k` most probable classes (3 if that is None),
             and to draw a composite of all of them, each in its own hue.
@@ -48,6 +50,7 @@ class ExplainOptions:
     methods: Sequence[str] = (DEFAULT_METHOD,)
     smooth: bool = False
     classes: Sequence[str] = ()
+    region: str | None = None
     top_k: int | None = None
     each: bool = False
     fit: str | None = None

@@ -202,7 +202,10 @@ class _Pipeline:
         targets = self._task.targets
         truth = None if targets.truth is None else targets.truth.of(picture)
         prepared = self._task.inputs.read(picture.path, self._downloads)
-        return LoadedPicture(prepared, targets.explained(picture, self._labels, truth), truth)
+        chosen = targets.explained(picture, self._labels, truth)
+        region = self._task.region
+        weights = None if region is None else region.weights(picture, prepared)
+        return LoadedPicture(prepared, chosen, truth, weights)
 
     def _draw(
         self, picture: InputPicture, loaded: LoadedPicture | None, outcome: Outcome

@@ -32,6 +32,7 @@ from gradcam_cli.models.catalogue import (
     is_model_path,
 )
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
 
 # In bytes. With the class and the extension, this leaves space for the picture's name.
@@ -127,6 +128,7 @@ def result_names(
         (explain.fusion or "", explain.fusion),
         ("smooth" * explain.smooth, explain.smooth),
         (explain.fit or "", explain.fit),
+        _region_choice(explain.region),
         _unless_default("top", explain.top_k if explain.each else None, DEFAULT_EACH),
         _unless_default("", draw.colormap, drawn.colormap),
         _unless_default("alpha", draw.alpha, drawn.alpha),
@@ -197,6 +199,13 @@ def _model_choice(name: str, layers: Sequence[str | int]) -> tuple[str, object]:
     # A layer that only one model has implies that model.
     implied = MODELS_BY_LAYER.get(str(layers[0])) if layers else None
     return ("", None) if (name,) == (implied or (DEFAULT_MODEL,)) else (name, name)
+
+
+def _region_choice(text: str | None) -> tuple[str, object]:
+    if text is None:
+        return "", None
+    region = ScoreRegion(text)
+    return region.word, region.identity
 
 
 def _model_word(name: str) -> str:

@@ -20,7 +20,7 @@ from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.rendering.composite import draw_composite
 from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
 from gradcam_cli.run.cards import make_card
-from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map
+from gradcam_cli.run.drawing import DrawnMap, draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
 from gradcam_cli.run.planning import PlannedFile
 from gradcam_cli.run.records import ExplainedTarget, PictureResult
@@ -82,7 +82,8 @@ class PictureWriter:
         sheet = files.get(("sheet", None))
         figure = files.get(("figure", None))
         if sheet is not None or figure is not None or self._task.keeps_panels:
-            all_overlays = [overlays, *self._overlays_of_others(prepared, maps, shown)]
+            others = self._overlays_of_others(prepared, explanations[1:], row, shown)
+            all_overlays = [overlays, *others]
         if sheet is not None:
             original = for_sheet(prepared.image.copy())
             result = self._write_sheet(sheet, result, original, all_overlays)
@@ -136,13 +137,12 @@ class PictureWriter:
             prediction = labels.prediction(
                 explanation.targets[row][number], explanation.probabilities[row]
             )
-            heatmap = explanation.maps[row][number]
             output = files.get(("overlay", number))
             heatmap_file = files.get(("heatmap", number))
             is_drawn = output is not None or is_on_sheet or self._task.keeps_panels
             region = None
             if is_drawn or options.finds_regions:
-                drawn = lay_map(prepared, heatmap, self._explainers[0].pitch, options)
+                drawn = self._lay(prepared, self._explainers[0], explanation, row, number)
                 region = drawn.region
             if is_drawn:
                 overlay = draw_map(prepared, drawn, options)
@@ -187,18 +187,37 @@ class PictureWriter:
         return replace(first, note="; ".join(notes))
 
     def _overlays_of_others(
-        self, prepared: PreparedPicture, maps: Sequence[np.ndarray], numbers: Sequence[int]
+        self,
+        prepared: PreparedPicture,
+        explanations: Sequence[Explanation],
+        row: int,
+        numbers: Sequence[int],
     ) -> list[list[Image.Image]]:
-        options = self._task.draw
         rows = []
-        for explainer, of_targets in zip(self._explainers[1:], maps[1:], strict=True):
-            row = []
+        for explainer, explanation in zip(self._explainers[1:], explanations, strict=True):
+            overlays = []
             for number in numbers:
-                drawn = lay_map(prepared, of_targets[number], explainer.pitch, options)
-                overlay = draw_map(prepared, drawn, options)
-                row.append(for_sheet(overlay) if self._task.sheet else overlay)
-            rows.append(row)
+                drawn = self._lay(prepared, explainer, explanation, row, number)
+                overlay = draw_map(prepared, drawn, self._task.draw)
+                overlays.append(for_sheet(overlay) if self._task.sheet else overlay)
+            rows.append(overlays)
         return rows
+
+    def _lay(
+        self,
+        prepared: PreparedPicture,
+        explainer: Explainer,
+        explanation: Explanation,
+        row: int,
+        number: int,
+    ) -> DrawnMap:
+        """Lays the map of one target on its picture, and the region of its scores."""
+        cells, options = explanation.maps[row][number], self._task.draw
+        if explanation.regions is None:
+            return lay_map(prepared, cells, explainer.pitch, options)
+        scored = explanation.regions[row][number]
+        pitch = explainer.region_pitch
+        return lay_map(prepared, cells, explainer.pitch, options, scored, pitch)
 
     def _write_sheet(
         self,

@@ -8,6 +8,8 @@ from typing import TypedDict
 from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
+_NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
+_CLASSIFIES = "it follows attention to the token or mean that classifies the whole picture"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class MethodInfo:
         uses_gradients: Whether its map is empty where the score has no gradient.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
+        ignores_class: Whether its map is the same for every class.
+        not_for_segmentation: Why it can't explain a network that segments; empty if it can.
     """
 
     title: str
@@ -49,6 +53,8 @@ class MethodInfo:
     multiplies_cells: bool = False
     uses_gradients: bool = True
     is_sparse: bool = False
+    ignores_class: bool = False
+    not_for_segmentation: str = ""
 
 
 class MethodParameters(TypedDict, total=False):
@@ -127,6 +133,7 @@ METHODS = {
         "1",
         ".components:eigen_cam",
         uses_gradients=False,
+        ignores_class=True,
     ),
     "eigengradcam": MethodInfo(
         "Eigen-Grad-CAM",
@@ -168,6 +175,7 @@ METHODS = {
         "Z partial",
         ".perturbation:ReciproCam",
         runs_many_times=True,
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fullgrad": MethodInfo(
         "FullGrad",
@@ -193,6 +201,7 @@ METHODS = {
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
+        not_for_segmentation="it compares classes, which are summed over different regions",
     ),
     "shapleycam": MethodInfo(
         "ShapleyCAM",
@@ -200,6 +209,7 @@ METHODS = {
         "Cai 2025, arXiv 2501.06261",
         "1 + 2",
         ".other_scores:ShapleyCam",
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fem": MethodInfo(
         "FEM",
@@ -208,6 +218,7 @@ METHODS = {
         "1",
         ".components:fem",
         uses_gradients=False,
+        ignores_class=True,
     ),
     "rollout": MethodInfo(
         "Attention rollout",
@@ -217,6 +228,8 @@ METHODS = {
         ".attention:AttentionRollout",
         needs_layer=False,
         uses_gradients=False,
+        not_for_segmentation=_CLASSIFIES,
+        ignores_class=True,
     ),
     "chefer": MethodInfo(
         "Attention relevance",
@@ -225,6 +238,7 @@ METHODS = {
         "1 + 1",
         ".attention:AttentionRelevance",
         needs_layer=False,
+        not_for_segmentation=_CLASSIFIES,
     ),
     "legrad": MethodInfo(
         "LeGrad",
@@ -233,6 +247,7 @@ METHODS = {
         "1 + 1",
         ".attention:LeGrad",
         needs_layer=False,
+        not_for_segmentation=_CLASSIFIES,
     ),
 }
 
