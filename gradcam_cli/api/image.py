@@ -135,7 +135,7 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        note = "" if self.blank is None else self.blank.note
+        note = "" if self.blank is None else self.blank.sentence
         bar = None if self.ends is None else (bar_colors(self.colormap, True), self.ends)
         return encode_picture(
             add_caption(self.overlay, target.name, target.text, detail, note, bar)

@@ -196,6 +196,10 @@ def explain(
             warning = run.ready.describe_collapse(pictures)
             if warning is not None:
                 say_warning(warning)
+        if run.ready is not None and is_model_path(job.model.name) and not quiet:
+            warning = run.ready.describe_indecision(pictures)
+            if warning is not None:
+                say_warning(warning)
         if run.ready is not None and run.ready.task.targets.truth is not None and not quiet:
             guesses = run.ready.task.targets.truth.describe_guesses()
             if guesses is not None:

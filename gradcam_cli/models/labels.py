@@ -220,10 +220,10 @@ class Labels:
         else:
             if 0 <= index < len(self):
                 return index
-            raise UnknownClassError(
-                f"there is no {self.noun} {index}: the model's {self.plural} are 0 to "
-                f"{len(self) - 1}"
-            )
+            known = f"{self.plural} are 0 to {len(self) - 1}"
+            if len(self) == 1:
+                known = f"only {self.noun} is 0"
+            raise UnknownClassError(f"there is no {self.noun} {index}: the model's {known}")
         if self._wnids is not None and wanted in self._wnids:
             return self._wnids.index(wanted)
         names = [tuple(map(_normalize, synonyms)) for synonyms in self._synonyms]

@@ -127,11 +127,11 @@ class Fit:
             that the mask covers; 0 in borders.
         """
         left, top, right, bottom = self.target
-        covered = Image.fromarray(mask.astype(np.float32)).resize(
-            (right - left, bottom - top), Image.Resampling.BOX, box=self.source
-        )
+        first_column, first_row, last_column, last_row = self.source
+        rows = _means(mask, 0, bottom - top, (first_row, last_row))
+        covered = _means(rows, 1, right - left, (first_column, last_column))
         weights = np.zeros(self.input_size[::-1], np.float32)
-        weights[top:bottom, left:right] = np.asarray(covered).clip(0, 1)
+        weights[top:bottom, left:right] = covered.clip(0, 1)
         return weights
 
     @property
@@ -230,6 +230,26 @@ def _cell_weights(
         (cells, pixels), Image.Resampling.BICUBIC, box=(0, low, cells, high)
     )
     return np.asarray(upsampled)
+
+
+def _means(values: np.ndarray, axis: int, count: int, ends: tuple[float, float]) -> np.ndarray:
+    """Divides a part of an axis into equal parts, and takes the mean of each.
+
+    Args:
+        values: (rows, columns).
+        axis: The axis.
+        count: The number of parts.
+        ends: Where the first begins and the last ends, which may be within an element.
+    """
+    sums = np.cumsum(values, axis, np.float64)
+    sums = np.pad(sums, [(1, 0) if other == axis else (0, 0) for other in range(2)])
+    edges = np.linspace(ends[0], ends[1], count + 1).clip(0, values.shape[axis])
+    before = np.minimum(edges.astype(int), values.shape[axis] - 1)
+    rest = (edges - before).reshape([-1 if other == axis else 1 for other in range(2)])
+    low, high = np.take(sums, before, axis), np.take(sums, before + 1, axis)
+    totals = low + (high - low) * rest
+    means: np.ndarray = np.diff(totals, axis=axis) * count / (ends[1] - ends[0])
+    return means
 
 
 def mean_color(channels: int) -> tuple[int, ...]:

@@ -199,6 +199,20 @@ class ReadyJob:
         downloads = Downloads(self.task.download_limits)
         return describe_collapse(self.explainers[0], pictures, self.task.inputs, downloads)
 
+    def describe_indecision(self, pictures: Sequence[InputPicture]) -> str | None:
+        """Returns a warning if another preprocessing than the guessed one suits the network.
+
+        Args:
+            pictures: All pictures.
+
+        Returns:
+            See `gradcam_cli.run.preprocessing_check.describe_indecision`.
+        """
+        from gradcam_cli.run.preprocessing_check import describe_indecision
+
+        downloads = Downloads(self.task.download_limits)
+        return describe_indecision(self.explainers[0], pictures, self.task.inputs, downloads)
+
 
 def check_classes(
     job: Job, pictures: Sequence[InputPicture], truth: TruthNames | None = None

@@ -135,7 +135,7 @@ def result_names(
         (explain.fusion or "", explain.fusion),
         ("smooth" * explain.smooth, explain.smooth),
         (explain.fit or "", explain.fit),
-        _region_choice(explain.region),
+        *_region_choices(explain.region),
         _unless_default("top", explain.top_k if explain.each else None, DEFAULT_EACH),
         _unless_default("", draw.colormap, drawn.colors),
         _unless_default("alpha", draw.alpha, drawn.opacity),
@@ -227,11 +227,11 @@ def _model_choice(name: str, layers: Sequence[str | int]) -> tuple[str, object]:
     return ("", None) if (name,) == (implied or (DEFAULT_MODEL,)) else (name, name)
 
 
-def _region_choice(text: str | None) -> tuple[str, object]:
+def _region_choices(text: str | None) -> list[tuple[str, object]]:
     if text is None:
-        return "", None
+        return []
     region = ScoreRegion(text)
-    return region.word, region.identity
+    return [(region.word, region.identity)]
 
 
 def _model_word(name: str) -> str:

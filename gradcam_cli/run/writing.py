@@ -296,4 +296,4 @@ class PictureWriter:
 
 def _note_of(explanation: Explanation, row: int, number: int) -> str:
     blank = explanation.blanks.get((row, number))
-    return "" if blank is None else blank.note
+    return "" if blank is None else blank.sentence

@@ -17,6 +17,7 @@ from gradcam_cli.cam.methods.base import PerturbationMethod, Progress, spatial_a
 from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.networks.forward import length_of
+from gradcam_cli.networks.tasks import REGRESSION
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.opened import OpenedNetwork
@@ -169,8 +170,10 @@ class ReciproCam(PerturbationMethod):
     (1, 2, 1) / 4 along each axis, and is zero elsewhere. Class tokens and other tokens beside the
     patches stay unchanged. :math:`p^c` is the probability after softmax (or after sigmoid if each
     class has its own), as in the authors' code, so a cell counts when it raises the class relative
-    to others. For a regression, it is the value. The method costs one pass through the layers after
-    the explained one for each cell, and no gradients.
+    to others. For a regression, :math:`p^c` is the value, and the value without any features is
+    subtracted instead of the minimum: a cell that lowers the value would make all others look as
+    if they raised it. The method costs one pass through the layers after the explained one for
+    each cell, and no gradients.
     """
 
     def explain(
@@ -194,6 +197,16 @@ class ReciproCam(PerturbationMethod):
             probabilities = network.run_all(speak, cells, progress, len(inputs))
             maps.append(tf.reshape(probabilities, lengths))
         found = tf.stack(maps)
+        if network.task == REGRESSION:
+            nothing = [
+                network.probabilities_with(
+                    inputs[row : row + 1],
+                    targets[row : row + 1],
+                    tf.zeros_like(feature_maps[row : row + 1]),
+                )
+                for row in range(len(inputs))
+            ]
+            return found - tf.reshape(tf.concat(nothing, 0), (-1, *(1 for _ in lengths)))
         return found - tf.reduce_min(found, list(range(1, found.shape.rank)), keepdims=True)
 
 

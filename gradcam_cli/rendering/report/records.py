@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import shlex
 from collections.abc import Sequence
@@ -143,7 +144,11 @@ def _escape(character: str) -> str:
 
 
 def _class_record(entry: Prediction) -> dict[str, Any]:
-    record: dict[str, Any] = {"name": entry.name, "p": round(entry.probability, 6)}
+    record: dict[str, Any] = {"name": entry.name, "p": entry.rounded}
+    if entry.is_value:
+        # JSON has no infinite numbers.
+        finite = entry.rounded if math.isfinite(entry.probability) else None
+        record |= {"p": finite, "text": entry.text}
     if entry.joined:
         # Classes that are explained together are none of the predictions.
         return record | {"index": entry.numbers}
