@@ -26,7 +26,7 @@ from gradcam_cli.cam.methods.base import (
     make_method,
     tapped_pass,
 )
-from gradcam_cli.cam.methods.table import MethodParameters, find_method
+from gradcam_cli.cam.methods.table import MethodParameters, check_has_sign, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.diagnosis import Diagnosis
 
 _ALL = 2**62
+_RANK_OF_ONE_HOT = 2
 # Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
@@ -95,6 +96,7 @@ class GradCAM:
         *,
         scale: bool = False,
         smoothing: bool = False,
+        signed: bool = False,
         progress: Progress | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
@@ -115,13 +117,15 @@ class GradCAM:
                 means "regression" if the model was compiled with a loss of values, such as
                 the mean squared error, else "classification".
             conv_layer: The layer whose feature maps are explained, by name, path or index.
-                None means the last layer that has filters or, in a transformer, the default
-                layer of the command line. (In other networks, the command line takes the
-                last layer with spatial output, often the activation after the last layer
-                that has filters.)
-            scale: Whether to set negative values to 0 and scale each map to a maximum of 1.
+                None means the last layer that has filters or, in transformers and networks
+                that segment, the default layer of the command line. (In other networks, the
+                command line takes the last layer with spatial output, often the activation
+                after the last layer that has filters.)
+            scale: Whether to scale each map to a maximum (or, if signed, a magnitude) of 1.
             smoothing: Whether to average the scaled maps of brighter, darker and mirrored
                 copies.
+            signed: Whether maps keep what speaks against the class, as negative values, instead
+                of setting these to 0.
             progress: Called by methods that run the network many times, with the number of
                 runs since the last call and the number of runs that the batch takes.
             **parameters: The method's own parameters, if it has any; see
@@ -129,8 +133,8 @@ class GradCAM:
 
         Raises:
             UnknownLayerError: The model has no such layer.
-            UsageError: There is no such operator, or the model has several outputs and
-                ``output_layer`` isn't given.
+            UsageError: There is no such operator, the model has several outputs and
+                ``output_layer`` isn't given, or the method has no sign.
             TypeError: The method has no such parameter.
         """
         self.model = model
@@ -150,11 +154,15 @@ class GradCAM:
         self._wanted_task = REGRESSION if operator == "regression" else None
         self._scale = scale
         self._smoothing = smoothing
+        if signed:
+            check_has_sign(self.method, "signed")
+        self._signed = signed
         self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
         self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
+        self._placing: dict[tuple[Any, ...], Any] = {}
 
     @property
     def conv_layer(self) -> keras.Layer:
@@ -170,7 +178,13 @@ class GradCAM:
         if self._wanted_layer is not None:
             return _find_layer(self.model, self._wanted_layer)
         multiplies = find_method(self.method).multiplies_cells
-        return _find_default_layer(self.model, self._network, after_normalization=multiplies)
+        may_segment = self._output_path is None and _may_segment(self.model)
+        return _find_default_layer(
+            self.model,
+            self._network,
+            after_normalization=multiplies,
+            may_segment=may_segment,
+        )
 
     @cached_property
     def _task(self) -> str | None:
@@ -203,13 +217,18 @@ class GradCAM:
             inputs: (N, ..., channels) as the model takes them, of any numeric dtype; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
-                whatever the operator expects. For a regression (N, outputs): 1 explains what
-                raises an output, -1 what lowers it. Omit them with a dataset, which contains
-                them.
+                whatever the operator expects. Any other weights of the scores work too: with
+                ones for two classes, the sum of their scores is explained; with 1 and -1, why
+                the network gives the first class and not the second. For a regression
+                (N, outputs): 1 explains what raises an output, -1 what lowers it. For a network
+                that segments, one-hot means the sum of the class's scores where it is predicted
+                (Seg-Grad-CAM); targets in the shape of the output weigh the positions of your
+                choice. Omit them with a dataset, which contains them.
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
-            units of the score; with ``scale`` or ``smoothing``, in [0, 1].
+            units of the score; with ``scale`` or ``smoothing``, in [0, 1] or, if ``signed``, in
+            [-1, 1].
 
         Raises:
             UsageError: Inputs and targets don't match.
@@ -283,6 +302,7 @@ class GradCAM:
             UnusableLayerError: The layer's output isn't a feature map.
         """
         inputs, targets = self._with_channel(inputs), tf.cast(targets, tf.float32)
+        targets = self._placed(inputs, targets)
         key = (*inputs.shape[1:], None, *targets.shape[1:])
         with self._lock:
             if key not in self._functions:
@@ -300,17 +320,30 @@ class GradCAM:
     def _explain(
         self, inputs: tf.Tensor, targets: tf.Tensor
     ) -> tuple[tf.Tensor, _BlankMaps | None]:
-        def maps_of(inputs: tf.Tensor) -> tf.Tensor:
-            maps = self.raw_maps(inputs, targets)
-            # ReLU may turn NaN into a number.
-            return tf.where(tf.math.is_finite(maps), tf.nn.relu(maps), np.float32(np.nan))
-
         inputs = self._with_channel(inputs)
-        maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
-        blanks = _find_blanks(maps, inputs, targets)
-        maps = upsample(maps, tf.shape(inputs)[1:-1])
+        targets = self._placed(inputs, targets)
+        # Targets of each position lie on the inputs, so they are mirrored with them.
+        are_positions = targets.shape.rank == inputs.shape.rank and inputs.shape.rank > 2
+
+        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+            is_turned = mirrored and are_positions
+            wanted = tf.reverse(targets, [-2]) if is_turned else targets
+            maps = self.raw_maps(inputs, wanted)
+            # ReLU may turn NaN into a number.
+            kept = maps if self._signed else tf.nn.relu(maps)
+            return tf.where(tf.math.is_finite(maps), kept, np.float32(np.nan))
+
+        cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        blanks = _find_blanks(cells, inputs, targets)
+        maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
-            maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
+            axes = list(range(1, cells.shape.rank))
+            # Interpolation must not give a map signs that it doesn't have.
+            has_against = tf.reduce_min(cells, axes, keepdims=True) < 0
+            has_for = tf.reduce_max(cells, axes, keepdims=True) > 0
+            maps = tf.where(has_against, maps, tf.nn.relu(maps))
+            maps = tf.where(has_for, maps, -tf.nn.relu(-maps))
+            maps = scale_by_maximum(maps, inputs.shape.rank - 2)
         return tf.expand_dims(maps, -1), blanks
 
     def _explain_blank(self, blank: _BlankMaps) -> str:
@@ -330,6 +363,7 @@ class GradCAM:
                     maps=self._raw_maps if isinstance(self._method, InGraphMethod) else None,
                     uses_layer=info.needs_layer,
                     uses_gradients=info.uses_gradients,
+                    has_sign=info.has_sign,
                 )
             diagnosis = self._diagnoses[key]
         if blank.is_constant:
@@ -348,6 +382,58 @@ class GradCAM:
         tapped = tapped_pass(inputs, targets, forward, scores, path, self._score)
         return self._method.maps(tapped)
 
+    def _placed(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Turns one-hot targets of a network that segments into targets of each position.
+
+        They say where the class is predicted in the inputs themselves. So methods that change
+        their inputs always explain the same positions.
+
+        Args:
+            inputs: (N, ..., channels) float32.
+            targets: As for `explain`, float32.
+
+        Returns:
+            Targets in the layout of the network's output; the given ones in other cases.
+        """
+        is_whole = self._output_path is None and not self._has_own_operator
+        if targets.shape.rank != _RANK_OF_ONE_HOT or not is_whole:
+            return targets
+        if not _may_segment(self.model, inputs):
+            return targets
+        key = (*inputs.shape[1:], targets.shape[1])
+        with self._lock:
+            if key not in self._placing:
+                signature = [
+                    tf.TensorSpec((None, *tensor.shape[1:]), tf.float32)
+                    for tensor in (inputs, targets)
+                ]
+                self._placing[key] = tf.function(
+                    self._place, input_signature=signature, autograph=False
+                )
+            placed: tf.Tensor = self._placing[key](inputs, targets)
+        return placed
+
+    def _place(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        dense = self._forward(inputs).dense
+        if dense is None:
+            return targets
+        why = find_method(self.method).not_for_segmentation
+        if why:
+            raise UsageError(f"{type(self).__name__} can't explain a segmentation: {why}")
+        classes = dense.logits.shape[-1]
+        if targets.shape[-1] == 1 and dense.units == 1:
+            targets = tf.concat([tf.zeros_like(targets), targets], axis=-1)
+        if targets.shape[-1] != classes:
+            raise UsageError(
+                f"{self.model.name} segments {classes} classes, but the targets have "
+                f"{targets.shape[-1]}"
+            )
+        shape = [-1, *[1] * (dense.logits.shape.rank - 2), classes]
+        weights = tf.cast(dense.predicted, tf.float32) * tf.reshape(targets, shape)
+        # The derivative of a weighted sum is its weights, in the layout of the output.
+        found: tf.Tensor = tf.gradients(dense.logits, dense.raw, grad_ys=weights)[0]
+        return tf.cast(found, tf.float32)
+
     def _with_channel(self, inputs: tf.Tensor | np.ndarray) -> tf.Tensor:
         """Adds a channel to grey pictures (N, H, W), which other inputs of this rank aren't."""
         inputs = tf.cast(inputs, tf.float32)
@@ -365,6 +451,10 @@ class GradCAM:
 
         def run(inputs: tf.Tensor) -> tf.Tensor:
             forward = self._forward(inputs)
+            if forward.dense is not None:
+                forward = replace(forward, logits=tf.cast(forward.dense.raw, tf.float32))
+                passes.append(forward)
+                return forward.logits
             if forward.task == REGRESSION and forward.logits.shape[-1] != targets.shape[-1]:
                 raise UsageError(
                     f"{self.model.name} is a regression with {forward.logits.shape[-1]} outputs, "
@@ -390,7 +480,7 @@ class GradCAM:
         if self._output_path is None:
             return forward
         output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)
-        return replace(forward, logits=output)
+        return replace(forward, logits=output, found_dense=None, traced=None)
 
     def _classes(self, inputs: tf.Tensor) -> int:
         def count(inputs: tf.Tensor) -> tf.Tensor:
@@ -564,7 +654,8 @@ def _find_blanks(maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor) -> _Bla
 
 
 def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(model(inputs) * targets, axis=-1)
+    products = model(inputs) * targets
+    return tf.reduce_sum(products, list(range(1, products.shape.rank)))
 
 
 def _mean_over_zone(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -595,28 +686,47 @@ def _find_operator(operator: str | Operator | None) -> Operator:
         ) from None
 
 
+def _may_segment(model: keras.Model, inputs: tf.Tensor | None = None) -> bool:
+    """Returns whether a model's output has positions.
+
+    Args:
+        model: The model.
+        inputs: Inputs to call it with if it doesn't know the shape of its output; None to assume
+            that it has positions.
+    """
+    outputs = getattr(model, "outputs", None)
+    if outputs:
+        return len(outputs[0].shape) > _RANK_OF_ONE_HOT
+    if inputs is None:
+        return True
+    output = model(inputs[:1], training=False)
+    return isinstance(output, tf.Tensor) and output.shape.rank > _RANK_OF_ONE_HOT
+
+
 def _find_default_layer(
-    model: keras.Model, network: KerasNetwork, *, after_normalization: bool
+    model: keras.Model, network: KerasNetwork, *, after_normalization: bool, may_segment: bool
 ) -> tuple[str, keras.Layer]:
     layers = dict(walk_layers(model))
     with_filters = [path for path, layer in layers.items() if hasattr(layer, "filters")]
     kinds = {type(layer).__name__ for layer in layers.values()}
-    if with_filters and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
+    is_plain = bool(with_filters) and not may_segment
+    if is_plain and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
         return with_filters[-1], layers[with_filters[-1]]
-    found: list[tuple[str, bool]] = []
+    found: list[tuple[str, bool, bool]] = []
 
     def look(inputs: tf.Tensor) -> tf.Tensor:
         forward = trace_forward(network, inputs)
         path = default_tap(network, forward, after_normalization=after_normalization)
-        found.append((path, feature_grid(forward, path).are_tokens))
+        are_tokens = feature_grid(forward, path).are_tokens
+        found.append((path, are_tokens, forward.dense is not None))
         return forward.logits
 
     # Networks of tokens rarely accept inputs of any size.
     *size, channels = network.input_shape
     spec = tf.TensorSpec((None, *(length or USUAL_LENGTH for length in size), channels))
     tf.function(look, autograph=False).get_concrete_function(spec)
-    ((path, are_tokens),) = found
-    path = path if are_tokens or not with_filters else with_filters[-1]
+    ((path, are_tokens, segments),) = found
+    path = path if are_tokens or segments or not with_filters else with_filters[-1]
     return path, layers[path]
 
 

@@ -10,16 +10,18 @@ import tensorflow as tf
 
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
-from gradcam_cli.networks.conditions import Conditions
+from gradcam_cli.networks.conditions import REGION, Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, list_layers
-from gradcam_cli.networks.tasks import CLASSIFICATION
+from gradcam_cli.networks.tasks import CLASSIFICATION, SEGMENTATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
 T = TypeVar("T")
 
+# In the usual data sets: PASCAL VOC, Cityscapes, CamVid, COCO-Stuff.
+_BACKGROUND = frozenset({"background", "bg", "void", "unlabeled", "unlabelled", "ignore"})
 _SCORES = {
     "Softmax": "the input of the final softmax",
     "Sigmoid": "the input of the final sigmoid",
@@ -48,7 +50,10 @@ class Classifier:
         task_reason: Why it is this task; empty for the plain case, a classifier that ends in
             softmax.
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
-        conditions: What it takes beside the picture, such as the values of other inputs.
+        damage: Which of its weights are NaN or infinite; empty if none are.
+        is_mask: Whether it segments with a single channel, whose second class is the foreground.
+        conditions: What it takes beside the picture, such as the values of other inputs, or the
+            region to explain.
     """
 
     name: str
@@ -63,7 +68,22 @@ class Classifier:
     task: str = CLASSIFICATION
     task_reason: str = ""
     task_doubt: str = ""
+    damage: str = ""
+    is_mask: bool = False
     conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def segments(self) -> bool:
+        """Whether the network gives scores at each position of a picture."""
+        return self.task == SEGMENTATION
+
+    @property
+    def background(self) -> list[int]:
+        """The classes that stand for the rest of a picture, which nobody looks for."""
+        if self.is_mask:
+            return [0]
+        names = [self.labels.name(index) for index in range(len(self.labels))]
+        return [index for index, name in enumerate(names) if name.casefold() in _BACKGROUND]
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
@@ -102,11 +122,15 @@ class Classifier:
 
     @property
     def warning(self) -> str:
-        """A warning if the results may be meaningless because the task may be wrong, else ""."""
-        return f"{self.name}: {self.task_doubt}" if self.task_doubt else ""
+        """A warning if the results may be meaningless, else "": a wrong task, broken weights."""
+        found = "; ".join(filter(None, (self.damage, self.task_doubt)))
+        return f"{self.name}: {found}" if found else ""
 
     def describe_score(self) -> str:
         """Describes in a few words which score is explained."""
+        if self.segments:
+            what = _SCORES[self._activation()]
+            return f"the sum of {what} over the region where the class is predicted"
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:
@@ -139,7 +163,13 @@ class Classifier:
             inputs: (N, height, width, channels) float32 in [0, 255].
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
-        others = None if conditions is None else self.conditions.split(conditions, inputs)
+        others = {} if conditions is None else self.conditions.split(conditions, inputs)
+        region = others.pop(REGION, None)
         return trace_forward(
-            self.network, self.preprocess(inputs), self.input_size, self.task, others=others
+            self.network,
+            self.preprocess(inputs),
+            self.input_size,
+            self.task,
+            others=others,
+            region=region,
         )

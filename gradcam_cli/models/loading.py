@@ -47,14 +47,28 @@ from gradcam_cli.models.preprocessing import (
     detect_preprocessing,
     parse_preprocessing,
 )
+from gradcam_cli.models.segmentation import (
+    REGIONS,
+    check_scores,
+    mask_labels,
+    takes_any_size,
+)
 from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
+from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
-from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, PROBABILITY, quantity_of
+from gradcam_cli.networks.tasks import (
+    BINARY,
+    CLASSIFICATION,
+    PROBABILITY,
+    SEGMENTATION,
+    quantity_of,
+)
+from gradcam_cli.networks.weights import broken_weights, describe_broken
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -206,7 +220,7 @@ def inspect_network(
     if preprocess is None and stored is not None:
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
-    found: list[tuple[TaskChoice, int, Preprocessing]] = []
+    found: list[tuple[TaskChoice, int, bool, Preprocessing]] = []
 
     def trace(inputs: tf.Tensor) -> tf.Tensor:
         forward = trace_forward(network, inputs)
@@ -215,10 +229,14 @@ def inspect_network(
         if len(network.input_shape) == 2:
             _check_rows(path, network, forward)
         choice = choose_task(path, forward, evidence or TaskEvidence(), task)
+        is_mask = choice.task == SEGMENTATION and forward.units == 1
+        if choice.task == SEGMENTATION:
+            check_scores(path, forward, is_sure=choice.is_sure)
         found.append(
             (
                 choice,
-                2 if choice.task == BINARY else forward.units or 0,
+                2 if choice.task == BINARY or is_mask else forward.units or 0,
+                is_mask,
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )
@@ -226,7 +244,10 @@ def inspect_network(
 
     signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
     tf.function(trace, autograph=False).get_concrete_function(signature)
-    ((choice, classes, detected),) = found
+    ((choice, classes, is_mask, detected),) = found
+    segments = choice.task == SEGMENTATION
+    if any_size and segments:
+        any_size = takes_any_size(network, channels)
     if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
@@ -241,7 +262,7 @@ def inspect_network(
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()
     if names is None:
-        names = numbered_labels(classes, quantity)
+        names = mask_labels() if is_mask else numbered_labels(classes, quantity)
     return Classifier(
         name=Path(path).name,
         network=network,
@@ -256,6 +277,10 @@ def inspect_network(
         task=choice.task,
         task_reason=choice.reason,
         task_doubt=choice.doubt,
+        # A constant may be infinite on purpose, as in the mask of an attention.
+        damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
+        is_mask=is_mask,
+        conditions=REGIONS if segments else Conditions(),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.hub import is_classifier
@@ -33,7 +34,6 @@ from gradcam_cli.networks.tasks import (
 
 # Final operations for values that are positive or have limits. No classifier ends in one.
 _OF_VALUES = operation_names("Relu", "Relu6", "LeakyRelu", "Elu", "Softplus", "Exp", "Tanh", "Abs")
-_DENSE_RANK = 4
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,13 @@ class TaskChoice:
         task: One of `gradcam_cli.networks.tasks.TASKS`.
         reason: Why it was chosen; empty for a classifier that ends in softmax.
         doubt: What to do if it is wrong; empty if results don't depend on it.
+        is_sure: Whether the user or the training says so.
     """
 
     task: str
     reason: str = ""
     doubt: str = ""
+    is_sure: bool = False
 
 
 def task_evidence(
@@ -75,8 +77,9 @@ def task_evidence(
         output: The name of the output in question; None if there is only one.
     """
     if training is None:
-        # The user's own losses and metrics may not be serializable.
-        with contextlib.suppress(Exception):
+        # The user's own losses and metrics may not be serializable. The learning rate can't be read
+        # while a graph is traced.
+        with contextlib.suppress(Exception), tf.init_scope():
             training = model.get_compile_config()
     names = [str(name) for name in getattr(model, "output_names", None) or ()]
     return TaskEvidence(find_loss(training, names, output), is_classifier(model))
@@ -115,7 +118,7 @@ def choose_task(
     if asked is not None:
         _check(forward, asked)
         is_one_unit = asked == CLASSIFICATION and forward.units == 1
-        return TaskChoice(BINARY if is_one_unit else asked, "as --task says")
+        return TaskChoice(BINARY if is_one_unit else asked, "as --task says", is_sure=True)
     loss = evidence.loss
     if _is_dense(forward):
         if loss is not None and loss.meaning == OF_VALUES:
@@ -123,7 +126,8 @@ def choose_task(
                 f"{path}: returns values for each position (trained with {loss.name}); if its "
                 f"channels are classes, add --task {SEGMENTATION}"
             )
-        return TaskChoice(SEGMENTATION, "the output has rows and columns")
+        is_sure = loss is not None and loss.meaning is not None
+        return TaskChoice(SEGMENTATION, "the output has rows and columns", is_sure=is_sure)
     if forward.activation == "Softmax":
         return _of_softmax(forward)
     if loss is not None and loss.meaning is not None:
@@ -202,4 +206,4 @@ def _check(forward: ForwardPass, asked: str) -> None:
 
 
 def _is_dense(forward: ForwardPass) -> bool:
-    return forward.logits.shape.rank == _DENSE_RANK
+    return forward.task == SEGMENTATION

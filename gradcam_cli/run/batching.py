@@ -147,9 +147,12 @@ class NetworkRunner:
             return [outcome for part in parts for outcome in self._explain_parts(part)]
         inputs = np.stack([loaded.prepared.inputs for _, loaded in batch])
         targets = np.array([loaded.targets for _, loaded in batch], np.int32)
+        conditions = _conditions_of(inputs, [loaded for _, loaded in batch], self._explainers)
         try:
             explanations = [
-                explainer.find_blanks(inputs, explainer.explain(inputs, targets))
+                explainer.find_blanks(
+                    inputs, explainer.explain(inputs, targets, conditions), conditions
+                )
                 for explainer in self._explainers
             ]
         except tf.errors.ResourceExhaustedError:
@@ -169,13 +172,30 @@ class NetworkRunner:
         return [
             (explanations, row)
             if np.isfinite(explanations[0].probabilities[row]).all()
-            else self._refuse(picture, inputs, row)
+            else self._refuse(picture, inputs, row, conditions)
             for row, (picture, _) in enumerate(batch)
         ]
 
-    def _refuse(self, picture: InputPicture, inputs: np.ndarray, row: int) -> PredictionError:
-        why = self._explainers[0].explain_prediction(inputs, row)
+    def _refuse(
+        self,
+        picture: InputPicture,
+        inputs: np.ndarray,
+        row: int,
+        conditions: np.ndarray | None,
+    ) -> PredictionError:
+        why = self._explainers[0].explain_prediction(inputs, row, conditions)
         return PredictionError(f"{picture.path}: the prediction has NaN or infinity: {why}")
+
+
+def _conditions_of(
+    inputs: np.ndarray, batch: Sequence[LoadedPicture], explainers: Sequence[Explainer]
+) -> np.ndarray | None:
+    """Arranges the regions of a batch; None if no picture has one."""
+    regions = [loaded.region for loaded in batch if loaded.region is not None]
+    if not regions:
+        return None
+    arranged = explainers[0].classifier.conditions
+    return arranged.with_regions(None, np.stack(regions), inputs.shape[:3])
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:
