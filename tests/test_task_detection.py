@@ -252,7 +252,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("units", "activation", "task", "message"), REFUSED)
 def test_a_task_that_cant_be_is_refused(loaded, units, activation, task, message):
-    with pytest.raises(UsageError, match=f"--task {task}: .*{message}"):
+    with pytest.raises(UsageError, match=rf"--task {task}: .*{message}"):
         loaded(build(units=units, activation=activation), task=task)
 
 

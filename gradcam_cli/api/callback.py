@@ -17,8 +17,11 @@ from gradcam_cli.cam.scaling import scale_by_maximum
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.task_detection import trained_task
+from gradcam_cli.networks.tasks import REGRESSION
+from gradcam_cli.rendering.color_scale import DEFAULT_ALPHA, DEFAULT_COLORMAP
 from gradcam_cli.rendering.encoding import encode_picture
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, draw_overlay
+from gradcam_cli.rendering.overlay import draw_overlay
 
 _MAXIMUM = 255.0
 # Smaller inputs are enlarged to this, so that the overlay shows the map, not single pixels.
@@ -64,7 +67,8 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 [0, 255] or [0, 1] are drawn as they are. Other values are scaled from their
                 minimum to their maximum.
             targets: (N,) class indices or (N, classes) one-hot; None for the class that is
-                most probable at each epoch.
+                most probable at each epoch or, for a regression, the first output. The true
+                values of a regression aren't targets.
             folder: The folder for PNG files, created if it doesn't exist; None to write none.
             log_dir: TensorBoard's log folder; None to log nothing. Images are written to its
                 subfolder "gradcam".
@@ -123,11 +127,14 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         overlays = []
         for picture, heatmap in zip(self._pictures, maps[:, :, :, 0], strict=True):
             size = tf.constant([picture.height, picture.width])
-            heat = scale_by_maximum(tf.nn.relu(upsample(heatmap[None], size)))[0]
+            heat = scale_by_maximum(tf.nn.relu(upsample(heatmap[None], size)))[0].numpy()
+            if not np.isfinite(heatmap).all():
+                # The explainer has warned.
+                heat = np.zeros_like(heat)
             overlays.append(
                 draw_overlay(
                     picture,
-                    heat.numpy(),
+                    heat,
                     colormap=self._colormap,
                     alpha=self._alpha,
                 )
@@ -140,8 +147,11 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
             raise UsageError(
                 "the model segments pictures: give the callback targets, a class for each picture"
             )
+        is_regression = trained_task(self.model) == REGRESSION
+        if is_regression and self._targets is not None:
+            _check_outputs(self._targets, outputs.shape[-1])
         if self._targets is None:
-            classes = outputs.argmax(-1)
+            classes = outputs.argmax(-1) * (not is_regression)
         elif self._targets.ndim == outputs.ndim:
             return np.asarray(self._targets, np.float32)
         else:
@@ -161,6 +171,19 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 _TAG, tf.constant(np.array(values, object), tf.string), epoch, _IMAGE_SUMMARY
             )
         self._writer.flush()
+
+
+def _check_outputs(targets: np.ndarray, outputs: int) -> None:
+    """Refuses true values as targets of a regression: they don't say what to explain."""
+    if targets.ndim == 1:
+        fits = np.isin(targets, range(outputs)).all() and targets.dtype.kind in "iu"
+    else:
+        fits = np.isin(targets, (-1, 0, 1)).all()
+    if not fits:
+        raise UsageError(
+            "the model is a regression: give the callback the index of an output for each picture "
+            "as targets, not its true value, or None to explain the first output"
+        )
 
 
 def _to_picture(values: np.ndarray) -> Image.Image:

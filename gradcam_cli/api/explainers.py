@@ -6,19 +6,27 @@ written for one also run with the other. `GradCAM` documents what they have in c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
-from typing import Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.blank_maps import EVEN
 from gradcam_cli.cam.map_function import MapFunction
-from gradcam_cli.cam.methods.base import InGraphMethod, Progress, ignore_progress, make_method
-from gradcam_cli.cam.methods.table import MethodParameters, find_method
+from gradcam_cli.cam.methods.base import (
+    InGraphMethod,
+    Progress,
+    ignore_progress,
+    make_method,
+    tapped_pass,
+)
+from gradcam_cli.cam.methods.table import MethodParameters, check_has_sign, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
@@ -35,11 +43,33 @@ from gradcam_cli.networks.merging import MergedNetwork
 from gradcam_cli.networks.streams import Streams
 from gradcam_cli.networks.tasks import CLASSIFICATION, REGRESSION
 
+if TYPE_CHECKING:
+    from gradcam_cli.cam.diagnosis import Diagnosis
+
 _ALL = 2**62
-# Their class names occur in transformers.
 _RANK_OF_ONE_HOT = 2
+# Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class _BlankMaps:
+    """The first map of a batch that shows nothing.
+
+    Attributes:
+        number: The number of such maps in the batch.
+        inputs: Its input, (1, ..., channels) float32.
+        targets: Its targets, (1, ...) float32.
+        was_finite: Whether it isn't NaN or infinite.
+        is_constant: Whether it is the same everywhere, but not zero.
+    """
+
+    number: int
+    inputs: tf.Tensor
+    targets: tf.Tensor
+    was_finite: bool
+    is_constant: bool
 
 
 class GradCAM:
@@ -66,6 +96,7 @@ class GradCAM:
         *,
         scale: bool = False,
         smoothing: bool = False,
+        signed: bool = False,
         progress: Progress | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
@@ -90,9 +121,11 @@ class GradCAM:
                 that segment, the default layer of the command line. (In other networks, the
                 command line takes the last layer with spatial output, often the activation
                 after the last layer that has filters.)
-            scale: Whether to set negative values to 0 and scale each map to a maximum of 1.
+            scale: Whether to scale each map to a maximum (or, if signed, a magnitude) of 1.
             smoothing: Whether to average the scaled maps of brighter, darker and mirrored
                 copies.
+            signed: Whether maps keep what speaks against the class, as negative values, instead
+                of setting these to 0.
             progress: Called by methods that run the network many times, with the number of
                 runs since the last call and the number of runs that the batch takes.
             **parameters: The method's own parameters, if it has any; see
@@ -100,8 +133,8 @@ class GradCAM:
 
         Raises:
             UnknownLayerError: The model has no such layer.
-            UsageError: There is no such operator, or the model has several outputs and
-                ``output_layer`` isn't given.
+            UsageError: There is no such operator, the model has several outputs and
+                ``output_layer`` isn't given, or the method has no sign.
             TypeError: The method has no such parameter.
         """
         self.model = model
@@ -121,10 +154,14 @@ class GradCAM:
         self._wanted_task = REGRESSION if operator == "regression" else None
         self._scale = scale
         self._smoothing = smoothing
+        if signed:
+            check_has_sign(self.method, "signed")
+        self._signed = signed
         self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
+        self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
         self._placing: dict[tuple[Any, ...], Any] = {}
 
     @property
@@ -180,19 +217,26 @@ class GradCAM:
             inputs: (N, ..., channels) as the model takes them, of any numeric dtype; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
-                whatever the operator expects. For a regression (N, outputs): 1 explains what
-                raises an output, -1 what lowers it. For a network that segments, one-hot means
-                the sum of the class's scores where it is predicted (Seg-Grad-CAM); targets in
-                the shape of the output weigh the positions of your choice. Omit them with a
-                dataset, which contains them.
+                whatever the operator expects. Any other weights of the scores work too: with
+                ones for two classes, the sum of their scores is explained; with 1 and -1, why
+                the network gives the first class and not the second. For a regression
+                (N, outputs): 1 explains what raises an output, -1 what lowers it. For a network
+                that segments, one-hot means the sum of the class's scores where it is predicted
+                (Seg-Grad-CAM); targets in the shape of the output weigh the positions of your
+                choice. Omit them with a dataset, which contains them.
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
-            units of the score; with ``scale`` or ``smoothing``, in [0, 1].
+            units of the score; with ``scale`` or ``smoothing``, in [0, 1] or, if ``signed``, in
+            [-1, 1].
 
         Raises:
             UsageError: Inputs and targets don't match.
             UnusableLayerError: The layer's output isn't a feature map.
+
+        Warns:
+            UserWarning: Maps show nothing: they are all zeros, NaN or the same everywhere. The
+                message gives the reason for the first one.
         """
         # A method that changes its inputs spreads each input's runs over the cores itself.
         batch_size = self.batch_size or _ALL
@@ -200,7 +244,13 @@ class GradCAM:
         streams = Streams.of(batch_size) if is_in_graph else Streams(1, batch_size)
         batches = self._batches(inputs, targets, streams)
         explained = list(streams.run(lambda batch: self._explain(*batch), batches))
-        return tf.concat(explained, axis=0)
+        blanks = [blank for _, blank in explained if blank is not None]
+        maps = tf.concat([maps for maps, _ in explained], axis=0)
+        if blanks:
+            number = sum(blank.number for blank in blanks)
+            of_all = "" if len(maps) == 1 else f"{number} of {len(maps)} maps show nothing; "
+            warnings.warn(f"{of_all}{self._explain_blank(blanks[0])}", stacklevel=2)
+        return maps
 
     __call__ = explain
 
@@ -267,7 +317,9 @@ class GradCAM:
             function = self._functions[key]
         return function(inputs, targets, self._progress)
 
-    def _explain(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _explain(
+        self, inputs: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[tf.Tensor, _BlankMaps | None]:
         inputs = self._with_channel(inputs)
         targets = self._placed(inputs, targets)
         # Targets of each position lie on the inputs, so they are mirrored with them.
@@ -276,13 +328,59 @@ class GradCAM:
         def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
             is_turned = mirrored and are_positions
             wanted = tf.reverse(targets, [-2]) if is_turned else targets
-            return tf.nn.relu(self.raw_maps(inputs, wanted))
+            maps = self.raw_maps(inputs, wanted)
+            # ReLU may turn NaN into a number.
+            kept = maps if self._signed else tf.nn.relu(maps)
+            return tf.where(tf.math.is_finite(maps), kept, np.float32(np.nan))
 
-        maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
-        maps = upsample(maps, tf.shape(inputs)[1:-1])
+        cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        blanks = _find_blanks(cells, inputs, targets)
+        maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
-            maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
-        return tf.expand_dims(maps, -1)
+            axes = list(range(1, cells.shape.rank))
+            # Interpolation must not give a map signs that it doesn't have.
+            has_against = tf.reduce_min(cells, axes, keepdims=True) < 0
+            has_for = tf.reduce_max(cells, axes, keepdims=True) > 0
+            maps = tf.where(has_against, maps, tf.nn.relu(maps))
+            maps = tf.where(has_for, maps, -tf.nn.relu(-maps))
+            maps = scale_by_maximum(maps, inputs.shape.rank - 2)
+        return tf.expand_dims(maps, -1), blanks
+
+    def _explain_blank(self, blank: _BlankMaps) -> str:
+        from gradcam_cli.cam.diagnosis import Diagnosis
+
+        inputs, targets = blank.inputs, blank.targets
+        key = (*inputs.shape[1:], None, *targets.shape[1:])
+        with self._lock:
+            if key not in self._diagnoses:
+                info = find_method(self.method)
+                self._diagnoses[key] = Diagnosis(
+                    self._merged_network,
+                    self._score,
+                    [self._layer[0]],
+                    inputs.shape[1:].as_list(),
+                    targets.shape[1:].as_list(),
+                    maps=self._raw_maps if isinstance(self._method, InGraphMethod) else None,
+                    uses_layer=info.needs_layer,
+                    uses_gradients=info.uses_gradients,
+                    has_sign=info.has_sign,
+                )
+            diagnosis = self._diagnoses[key]
+        if blank.is_constant:
+            return diagnosis.explain_constant(inputs, targets).note
+        return diagnosis.explain(inputs, targets, was_finite=blank.was_finite).note
+
+    def _raw_maps(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        forward: ForwardPass,
+        scores: tf.Tensor,
+        path: str,
+    ) -> tf.Tensor:
+        assert isinstance(self._method, InGraphMethod)
+        tapped = tapped_pass(inputs, targets, forward, scores, path, self._score)
+        return self._method.maps(tapped)
 
     def _placed(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Turns one-hot targets of a network that segments into targets of each position.
@@ -535,6 +633,24 @@ class LeGrad(GradCAM):
     """LeGrad; see `gradcam_cli.cam.methods.attention.LeGrad`."""
 
     method = "legrad"
+
+
+def _find_blanks(maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor) -> _BlankMaps | None:
+    """Finds the maps of a batch that show nothing; None if all of them show something."""
+    cells = tf.reshape(maps, (tf.shape(maps)[0], -1)).numpy()
+    are_finite = np.asarray(np.isfinite(cells).all(axis=1))
+    highest = np.asarray(cells.max(axis=1))
+    are_even = ~are_finite | (highest - cells.min(axis=1) <= EVEN * highest)
+    if not are_even.any():
+        return None
+    row = int(are_even.argmax())
+    return _BlankMaps(
+        int(are_even.sum()),
+        inputs[row : row + 1],
+        targets[row : row + 1],
+        bool(are_finite[row]),
+        bool(are_finite[row] and highest[row] > 0),
+    )
 
 
 def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-# A model may have hundreds of broken weights.
-_MOST_NAMES = 3
+# A map whose cells differ by at most this part of its maximum shows only rounding.
+EVEN = 1e-4
 
 
 class BlankReason(StrEnum):
@@ -36,19 +35,13 @@ class BlankMap:
 
     Attributes:
         reason: The reason.
-        note: A sentence for people: the reason, and what to try.
+        note: The reason and what to try, in words that may follow other words.
     """
 
     reason: BlankReason
     note: str
 
-
-def describe_weights(broken: Sequence[str]) -> str:
-    """Says which weights aren't finite, and what to do.
-
-    Args:
-        broken: The descriptions of the weights, at least one.
-    """
-    more = len(broken) - _MOST_NAMES
-    names = ", ".join(broken[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-    return f"the model is damaged: {names}; use a copy from before its training failed"
+    @property
+    def sentence(self) -> str:
+        """The note as a sentence of its own."""
+        return f"{self.note[0].upper()}{self.note[1:]}."

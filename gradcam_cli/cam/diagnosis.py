@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.blank_maps import BlankMap, BlankReason, describe_weights
+from gradcam_cli.cam.blank_maps import BlankMap, BlankReason
 from gradcam_cli.networks.arranging import Arrangement
-from gradcam_cli.networks.forward import ForwardPass, Network, Scorer
+from gradcam_cli.networks.forward import ForwardPass, Network, Scorer, dependents
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.operations import operation_names
-from gradcam_cli.networks.weights import broken_weights
+from gradcam_cli.networks.weights import broken_weights, describe_broken
 
 # From inputs, targets, the pass, its scores and the path of a layer to maps before the ReLU.
 MapsOfLayer = Callable[[tf.Tensor, tf.Tensor, ForwardPass, tf.Tensor, str], tf.Tensor]
@@ -101,6 +101,7 @@ class Diagnosis:
         maps: MapsOfLayer | None,
         uses_layer: bool = True,
         uses_gradients: bool = True,
+        has_sign: bool = False,
     ) -> None:
         """Prepares the pass; nothing is traced yet.
 
@@ -114,6 +115,7 @@ class Diagnosis:
                 network many times.
             uses_layer: Whether the method explains the layers, not the whole network.
             uses_gradients: Whether the map is empty where the score has no gradient.
+            has_sign: Whether negative values of the map are evidence against the class.
         """
         self._network = network
         self._scorer = scorer
@@ -121,6 +123,7 @@ class Diagnosis:
         self._maps = maps
         self._uses_layer = uses_layer
         self._uses_gradients = uses_gradients
+        self._has_sign = has_sign
         self._lock = Lock()
         self._paths: list[str] = []
         self._usable: list[str] = []
@@ -310,9 +313,9 @@ class Diagnosis:
             Each with its inputs that depend on a layer, and its output.
         """
         owners = _owners(forward, scores)
-        below = [_dependents(forward.layer_outputs[path]) for path in self._layers]
+        below = [frozenset(dependents(forward.layer_outputs[path])) for path in self._layers]
         if not self._uses_layer:
-            below = [_dependents(forward.inputs)]
+            below = [frozenset(dependents(forward.inputs))]
         gates = []
         for name, (op, layer) in owners.items():
             if op.type not in _RELUS and op.type not in _LIMITING:
@@ -346,9 +349,10 @@ class Diagnosis:
             values += [value for layer in layers for value in (layer.lowest, layer.highest)]
         is_broken = not (was_finite and found["score"] and np.isfinite(values).all())
         # A ReLU may hide NaN: for some processors, the maximum of NaN and 0 is 0.
+        is_broken = is_broken or not found["layers"][:, 0].all()
         broken = broken_weights(self._network, with_infinity=is_broken)
         if broken:
-            return BlankReason.NONFINITE_WEIGHTS, describe_weights(broken)
+            return BlankReason.NONFINITE_WEIGHTS, describe_broken(broken)
         if not is_broken:
             return None
         of_paths = zip(self._paths, found["layers"], strict=True)
@@ -387,7 +391,7 @@ class Diagnosis:
             return self._constant_activations(found, path)
         if self._uses_gradients and layer.gradient * max(layer.largest, 1.0) < _VANISHING:
             return _blank(*self._explain_zero_gradients(found, number))
-        if layer.lowest < 0:
+        if self._has_sign and layer.lowest < 0:
             return _blank(
                 BlankReason.NOTHING_POSITIVE,
                 "no positive evidence for this class: all evidence is against it; show that with "
@@ -523,15 +527,3 @@ def _owners(forward: ForwardPass, scores: tf.Tensor) -> dict[str, tuple[Any, str
                 owners[op.name] = op, path
                 waiting.extend(tensor.op for tensor in op.inputs)
     return owners
-
-
-def _dependents(tensor: tf.Tensor) -> frozenset[str]:
-    """Returns the names of all operations that depend on a tensor."""
-    found: set[str] = set()
-    waiting = list(tensor.consumers())
-    while waiting:
-        op = waiting.pop()
-        if op.name not in found:
-            found.add(op.name)
-            waiting.extend(other for output in op.outputs for other in output.consumers())
-    return frozenset(found)

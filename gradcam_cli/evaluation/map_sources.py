@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.blank_maps import BlankMap
+from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.evaluation.baselines import centre_gaussian_maps, random_maps
@@ -77,6 +78,25 @@ class ExplainerMaps:
             tf.constant(maps), size, self.explainer.pitch
         ).numpy()
         return upsampled
+
+    def find_blanks(
+        self, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray
+    ) -> dict[int, BlankMap]:
+        """Finds the maps that show nothing, and why.
+
+        Args:
+            inputs: As for `explain`.
+            targets: As for `explain`.
+            maps: What `explain` returned for them.
+
+        Returns:
+            The reasons, by the number of the input.
+        """
+        explanation = Explanation(
+            np.zeros((len(inputs), 0), np.float32), targets[:, None], maps[:, None]
+        )
+        blanks = self.explainer.find_blanks(inputs, explanation).blanks
+        return {row: blank for (row, _), blank in blanks.items()}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import GradcamError, ImageError, PredictionError
 from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
 from gradcam_cli.evaluation.loading import LoadedPicture, by_shape, load_picture
 from gradcam_cli.evaluation.located_heat import LocatedHeat, locate_heat
@@ -17,7 +18,12 @@ from gradcam_cli.evaluation.measurement import Measurement
 from gradcam_cli.evaluation.options import EvaluationOptions
 from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
 from gradcam_cli.evaluation.scores import TargetScores
-from gradcam_cli.evaluation.table import ALL_METRICS, LOCALISATION_METRICS, METRICS
+from gradcam_cli.evaluation.table import (
+    ALL_METRICS,
+    LOCALISATION_METRICS,
+    METRICS,
+    usable_metrics,
+)
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
 
@@ -66,9 +72,11 @@ class _Evaluator:
         self._scorer = TargetScores(self._classifier)
         self._metrics = {name: METRICS[name].find_function() for name in options.metrics}
         self._localisation = {
-            name: info.find_function() for name, info in LOCALISATION_METRICS.items()
+            name: LOCALISATION_METRICS[name].find_function()
+            for name in usable_metrics(LOCALISATION_METRICS, self._classifier.labels.quantity)
         }
         self._values: list[dict[int, dict[str, float]]] = [defaultdict(dict) for _ in self._sources]
+        self._blanks: list[dict[int, BlankMap]] = [{} for _ in self._sources]
 
     def run(self, pictures: Sequence[InputPicture]) -> Evaluation:
         errors: list[GradcamError] = []
@@ -77,7 +85,9 @@ class _Evaluator:
             loaded = {}
             for picture in pictures[start : start + _CHUNK]:
                 try:
-                    loaded[len(measured)] = load_picture(picture, self._options, errors)
+                    opened = load_picture(picture, self._options, errors)
+                    self._check_prediction(picture, opened)
+                    loaded[len(measured)] = opened
                     measured.append(picture.path)
                 except GradcamError as error:
                     errors.append(error)
@@ -88,12 +98,22 @@ class _Evaluator:
             raise errors[0] if errors else ImageError("there are no pictures to measure")
         rows = [
             EvaluatedMaps(
-                source.method, source.title, source.layer, _summarize(values), dict(values)
+                source.method, source.title, source.layer, _summarize(values), dict(values), blanks
             )
-            for source, values in zip(self._sources, self._values, strict=True)
+            for source, values, blanks in zip(
+                self._sources, self._values, self._blanks, strict=True
+            )
         ]
         metrics = [name for name in ALL_METRICS if name in rows[0].measurements]
         return Evaluation(self._classifier.name, measured, rows, metrics, errors)
+
+    def _check_prediction(self, picture: InputPicture, loaded: LoadedPicture) -> None:
+        inputs = loaded.prepared.inputs[None]
+        if not np.isfinite(self._explainer.classify(inputs)).all():
+            raise PredictionError(
+                f"{picture.path}: the prediction has NaN or infinity: "
+                f"{self._explainer.explain_prediction(inputs, 0)}"
+            )
 
     def _measure(self, group: Mapping[int, LoadedPicture]) -> None:
         inputs = np.stack([loaded.prepared.inputs for loaded in group.values()])
@@ -102,8 +122,13 @@ class _Evaluator:
         )
         targets = explanation.targets[:, 0].astype(np.int64)
         pictures = PictureBatch(self._scorer, inputs, targets)
-        for source, values in zip(self._sources, self._values, strict=True):
+        of_sources = zip(self._sources, self._values, self._blanks, strict=True)
+        for source, values, blanks in of_sources:
             maps = source.explain(inputs, targets)
+            if isinstance(source, ExplainerMaps):
+                found = source.find_blanks(inputs, targets, maps)
+                numbers = list(group)
+                blanks |= {numbers[row]: blank for row, blank in found.items()}
             batch = MapBatch(pictures, maps, source.explain)
             figures = {name: measure(batch) for name, measure in self._metrics.items()}
             for row, (number, loaded) in enumerate(group.items()):

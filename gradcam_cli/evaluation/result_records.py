@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,6 +92,7 @@ def evaluation_record(evaluation: Evaluation, verdicts: Sequence[str]) -> dict[s
                     }
                     for name, measured in row.measurements.items()
                 },
+                "blank": dict(Counter(str(blank.reason) for blank in row.blanks.values())),
             }
             for row in evaluation.rows
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.evaluation.measurement import Measurement
 from gradcam_cli.files.storage import AnyPath
@@ -19,6 +20,7 @@ class EvaluatedMaps:
         layer: The explained layer; None for a baseline.
         measurements: By the names in `gradcam_cli.evaluation.table.ALL_METRICS`.
         values: The single values of each picture, by its index in `Evaluation.pictures`.
+        blanks: Why maps show nothing, by the same index.
     """
 
     method: str
@@ -26,6 +28,7 @@ class EvaluatedMaps:
     layer: str | None
     measurements: dict[str, Measurement]
     values: dict[int, dict[str, float]]
+    blanks: dict[int, BlankMap] = field(default_factory=dict)
 
     @property
     def is_baseline(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,21 @@ def verdicts(evaluation: Evaluation) -> list[str]:
     Returns:
         One or a few sentences for each method.
     """
-    return [_verdict(row, evaluation.baselines) for row in evaluation.explained]
+    return [
+        " ".join(filter(None, (_verdict(row, evaluation.baselines), describe_blanks(row))))
+        for row in evaluation.explained
+    ]
+
+
+def describe_blanks(row: EvaluatedMaps) -> str:
+    """Says how many maps of a row show nothing, and the most common reason; "" for none."""
+    if not row.blanks:
+        return ""
+    (note, number), *others = Counter(blank.note for blank in row.blanks.values()).most_common()
+    of_all = f"{len(row.blanks)} of its {len(row.values)} maps"
+    shows = "shows" if len(row.blanks) == 1 else "show"
+    most = f", {number} of them for this reason" if others else ""
+    return f"{of_all} {shows} nothing{most}: {note}."
 
 
 def beats(row: EvaluatedMaps, baseline: EvaluatedMaps, metric: str) -> bool:

@@ -50,6 +50,7 @@ class Classifier:
         task_reason: Why it is this task; empty for the plain case, a classifier that ends in
             softmax.
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
+        damage: Which of its weights are NaN or infinite; empty if none are.
         is_mask: Whether it segments with a single channel, whose second class is the foreground.
         conditions: What it takes beside the picture, such as the values of other inputs, or the
             region to explain.
@@ -67,6 +68,7 @@ class Classifier:
     task: str = CLASSIFICATION
     task_reason: str = ""
     task_doubt: str = ""
+    damage: str = ""
     is_mask: bool = False
     conditions: Conditions = field(default_factory=Conditions)
 
@@ -120,8 +122,9 @@ class Classifier:
 
     @property
     def warning(self) -> str:
-        """A warning if the results may be meaningless because the task may be wrong, else ""."""
-        return f"{self.name}: {self.task_doubt}" if self.task_doubt else ""
+        """A warning if the results may be meaningless, else "": a wrong task, broken weights."""
+        found = "; ".join(filter(None, (self.damage, self.task_doubt)))
+        return f"{self.name}: {found}" if found else ""
 
     def describe_score(self) -> str:
         """Describes in a few words which score is explained."""

@@ -42,6 +42,7 @@ from gradcam_cli.models.labels import (
 from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
+    OF_RGB,
     Preprocessing,
     detect_preprocessing,
     parse_preprocessing,
@@ -67,6 +68,7 @@ from gradcam_cli.networks.tasks import (
     SEGMENTATION,
     quantity_of,
 )
+from gradcam_cli.networks.weights import broken_weights, describe_broken
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -246,7 +248,7 @@ def inspect_network(
     segments = choice.task == SEGMENTATION
     if any_size and segments:
         any_size = takes_any_size(network, channels)
-    if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
+    if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
         )
@@ -275,6 +277,8 @@ def inspect_network(
         task=choice.task,
         task_reason=choice.reason,
         task_doubt=choice.doubt,
+        # A constant may be infinite on purpose, as in the mask of an attention.
+        damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
         is_mask=is_mask,
         conditions=REGIONS if segments else Conditions(),
     )

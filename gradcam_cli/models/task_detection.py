@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.hub import is_classifier
@@ -76,8 +77,9 @@ def task_evidence(
         output: The name of the output in question; None if there is only one.
     """
     if training is None:
-        # The user's own losses and metrics may not be serializable.
-        with contextlib.suppress(Exception):
+        # The user's own losses and metrics may not be serializable. The learning rate can't be read
+        # while a graph is traced.
+        with contextlib.suppress(Exception), tf.init_scope():
             training = model.get_compile_config()
     names = [str(name) for name in getattr(model, "output_names", None) or ()]
     return TaskEvidence(find_loss(training, names, output), is_classifier(model))

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.errors import UnusableLayerError, reason
 from gradcam_cli.networks.attention import NoAttention, SelfAttention, find_attention
 from gradcam_cli.networks.dense import (
     DenseScores,
@@ -26,6 +26,8 @@ from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRE
 # Operations between a network's last activation and its output that don't change which number
 # belongs to which class.
 _TRANSPARENT_OPS = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape")
+# The choice of the explained class depends on the scores, too.
+_CHOOSING = operation_names("OneHot")
 _ACTIVATION_OPS = operation_names("Softmax", "Sigmoid")
 # The input size for networks that accept any and don't say which they were trained on.
 USUAL_LENGTH = 224
@@ -148,13 +150,15 @@ class ForwardPass:
         return self.found_dense if isinstance(self.found_dense, DenseScores) else None
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
-        """Returns the probability that belongs to the logit of a class, or the value.
+        """Returns the weighted sum of the probabilities of the logits, or of the values.
 
         Args:
-            targets: (N, classes) float32, one-hot; further columns are ignored.
+            targets: (N, classes) float32, the weights, one-hot for a single class; further columns
+                are ignored.
 
         Returns:
-            (N,) float32: in [0, 1], after softmax or sigmoid; for regression, the value.
+            (N,) float32: for a single class in [0, 1], after softmax or sigmoid; for regression,
+            the weighted sum of the values.
         """
         if self.task == REGRESSION and self.activation is None:
             to_probabilities = tf.identity
@@ -331,12 +335,63 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
         UnusableLayerError: An operation between the layer and the scores has no gradient.
     """
     gradients: tf.Tensor | None
-    (gradients,) = tf.gradients(scores, layer_output)
-    if gradients is None:
+    try:
+        (gradients,) = tf.gradients(scores, layer_output)
+    except LookupError as error:
         raise UnusableLayerError(
-            f"no gradient of the class score reaches layer {layer}; choose a later one"
+            f"no gradient of the class score reaches layer {layer} ({reason(error)}); choose a "
+            f"later layer, or a method that needs no gradients, such as eigencam"
+        ) from error
+    if gradients is None:
+        kind = _find_cut(scores, layer_output)
+        where = "" if kind is None else f": the operation {kind} after it passes none back"
+        raise UnusableLayerError(
+            f"no gradient of the class score reaches layer {layer}{where}; choose a later layer, "
+            f"or a method that needs no gradients, such as eigencam"
         )
     return gradients
+
+
+def dependents(tensor: tf.Tensor) -> dict[str, tf.Operation]:
+    """Finds all operations that depend on a tensor.
+
+    Args:
+        tensor: A tensor in a graph.
+
+    Returns:
+        The operations by name.
+    """
+    found: dict[str, tf.Operation] = {}
+    waiting = list(tensor.consumers())
+    while waiting:
+        op = waiting.pop()
+        if op.name not in found:
+            found[op.name] = op
+            waiting.extend(other for output in op.outputs for other in output.consumers())
+    return found
+
+
+def _find_cut(scores: tf.Tensor, layer_output: tf.Tensor) -> str | None:
+    """Finds the type of the operation at which the gradient of the scores ends."""
+    below = {name: op for name, op in dependents(layer_output).items() if op.outputs and op.inputs}
+    tensors = [op.outputs[0] for op in below.values()]
+    gradients = tf.gradients(scores, tensors)
+    reached = {
+        tensor.op.name
+        for tensor, gradient in zip(tensors, gradients, strict=True)
+        if gradient is not None
+    }
+    for name, op in below.items():
+        if name not in reached or op.type in _CHOOSING:
+            continue
+        before = [tensor.op for tensor in op.inputs if tensor.op.name in below]
+        if all(other.name not in reached for other in before):
+            # What made integers is more telling than what is done with them.
+            while before and not op.inputs[0].dtype.is_floating:
+                op = before[0]
+                before = [tensor.op for tensor in op.inputs if tensor.op.name in below]
+            return str(op.type)
+    return None
 
 
 def length_of(tensor: tf.Tensor, axis: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import Scorer, differentiate
 from gradcam_cli.networks.layers import feature_grid
@@ -19,6 +20,9 @@ class OpenedNetwork:
 
     The network is traced once. Each function is a part of that graph, made when it is first
     called.
+
+    Attributes:
+        task: What the outputs mean; see `gradcam_cli.networks.tasks`.
     """
 
     def __init__(
@@ -40,17 +44,23 @@ class OpenedNetwork:
         """
         self._streams = Streams.of(batch_size)
         self._parts: dict[str, Any] = {}
+        self._cut: UnusableLayerError | None = None
         self._lock = Lock()
 
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             forward, self._scores = scorer(inputs, targets)
+            self.task = forward.task
             self._inputs, self._targets = inputs, targets
             self._probabilities = forward.probabilities_of(targets)
             self._layer_output = forward.layer_outputs[layer]
             self._arrangement = Arrangement(feature_grid(forward, layer), inputs.graph)
             self._feature_maps = self._arrangement.to_maps(self._layer_output)
-            gradients = differentiate(self._scores, self._layer_output, layer)
-            self._gradients = self._arrangement.to_maps(gradients)
+            try:
+                gradients = differentiate(self._scores, self._layer_output, layer)
+                self._gradients = self._arrangement.to_maps(gradients)
+            # Most methods that run the network many times need no gradients.
+            except UnusableLayerError as error:
+                self._cut = error
             dtype, shape = self._layer_output.dtype, self._feature_maps.shape
             self._changed = tf.compat.v1.placeholder(dtype, shape)
             self._changed_output = self._arrangement.to_output(self._changed, self._layer_output)
@@ -91,7 +101,7 @@ class OpenedNetwork:
         return tf.concat(parts, axis=0)
 
     def scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes y^c, (N,) float32, for inputs (N, ..., channels) and one-hot targets."""
+        """Computes y^c, (N,) float32, for inputs (N, ..., channels) and weights of scores."""
         part = self._part("scores", [self._inputs, self._targets], self._scores)
         scores: tf.Tensor = part(inputs, targets)
         return scores
@@ -103,7 +113,13 @@ class OpenedNetwork:
         return feature_maps
 
     def evidence(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Computes A and the gradient of y^c with respect to A, each (N, ..., K) float32."""
+        """Computes A and the gradient of y^c with respect to A, each (N, ..., K) float32.
+
+        Raises:
+            UnusableLayerError: An operation between the layer and the scores has no gradient.
+        """
+        if self._cut is not None:
+            raise self._cut
         part = self._part(
             "evidence", [self._inputs, self._targets], [self._feature_maps, self._gradients]
         )
@@ -118,7 +134,7 @@ class OpenedNetwork:
         Args:
             inputs: (N, ..., channels) float32, or (1, ..., channels) for all. They still
                 determine connections that bypass the layer, and the tokens beside its patches.
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, the weights of the scores; one-hot for one class.
             feature_maps: The replacement of A, (N, ..., K) float32.
 
         Returns:
@@ -132,7 +148,7 @@ class OpenedNetwork:
         """Computes the probabilities for other feature maps, like `scores_with`.
 
         Returns:
-            (N,) float32 in [0, 1].
+            (N,) float32 in [0, 1], or the values of a regression.
         """
         name = "probabilities_with"
         return self._with(name, self._probabilities, inputs, targets, feature_maps)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gradcam_cli.networks.forward import Network
 
 # Few enough for the cache of a core.
 _AT_ONCE = 2**18
+# A model may have hundreds of broken weights.
+_MOST_NAMES = 3
 
 
 def broken_weights(network: Network, *, with_infinity: bool = True) -> list[str]:
@@ -28,6 +32,19 @@ def broken_weights(network: Network, *, with_infinity: bool = True) -> list[str]
         if counts:
             found.append(f"{name} of layer {layer} ({counts} of {values.size:,} values)")
     return found
+
+
+def describe_broken(broken: Sequence[str]) -> str:
+    """Says which weights aren't finite, and what to do; "" if all are.
+
+    Args:
+        broken: The descriptions of the weights.
+    """
+    if not broken:
+        return ""
+    more = len(broken) - _MOST_NAMES
+    names = ", ".join(broken[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return f"the model is damaged: {names}; use a copy from before its training failed"
 
 
 def _count(values: np.ndarray, with_infinity: bool) -> str:

@@ -54,10 +54,14 @@ class LaidMap:
     Attributes:
         vertical: (height, rows) float32, the weight of each map row in each row of pixels.
         widened: (rows, width) float32, the map upsampled horizontally.
+        low: The lowest value of a pixel: interpolation must not go beyond it.
+        high: The highest value of a pixel.
     """
 
     vertical: np.ndarray
     widened: np.ndarray
+    low: float = 0.0
+    high: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -65,9 +69,9 @@ class LaidMap:
         return len(self.vertical), self.widened.shape[1]
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Computes some rows of pixels, (rows, width) float32 in [0, 1]."""
+        """Computes some rows of pixels, (rows, width) float32 in [low, high]."""
         upsampled: np.ndarray = self.vertical[rows] @ self.widened
-        return upsampled.clip(0.0, 1.0, out=upsampled)
+        return upsampled.clip(self.low, self.high, out=upsampled)
 
 
 @dataclass(frozen=True)
@@ -183,11 +187,13 @@ class Fit:
         """Upsamples a map to the part of the picture that it was computed from.
 
         Args:
-            heatmap: (rows, columns) float32 in [0, 1], for the network's input.
+            heatmap: (rows, columns) float32 in [0, 1], or in [-1, 1] if it is signed, for the
+                network's input.
             pitch: The vertical and horizontal distance between its cells, in input pixels.
 
         Returns:
-            (height, width) float32 of the size of `seen`, in [0, 1], upsampled bicubically.
+            (height, width) float32 of the size of `seen`, upsampled bicubically, in the same
+            range. Pixels of a map without negative values aren't negative.
         """
         return self.lay(heatmap, pitch)[:]
 
@@ -200,7 +206,9 @@ class Fit:
         above_and_below, beside = placement.margins
         vertical = _cell_weights(rows, above_and_below, height, top, bottom)
         horizontal = _cell_weights(columns, beside, width, left, right)
-        return LaidMap(vertical, heatmap.astype(np.float32) @ horizontal.T)
+        low = -1.0 if heatmap.min(initial=0.0) < 0 else 0.0
+        high = 1.0 if heatmap.max(initial=0.0) > 0 else 0.0
+        return LaidMap(vertical, heatmap.astype(np.float32) @ horizontal.T, low, high)
 
 
 @lru_cache(maxsize=32)
