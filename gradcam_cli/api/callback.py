@@ -19,8 +19,9 @@ from gradcam_cli.errors import UsageError
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.task_detection import trained_task
 from gradcam_cli.networks.tasks import REGRESSION
+from gradcam_cli.rendering.color_scale import DEFAULT_ALPHA, DEFAULT_COLORMAP
 from gradcam_cli.rendering.encoding import encode_picture
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, draw_overlay
+from gradcam_cli.rendering.overlay import draw_overlay
 
 _MAXIMUM = 255.0
 # Smaller inputs are enlarged to this, so that the overlay shows the map, not single pixels.

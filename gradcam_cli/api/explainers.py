@@ -26,7 +26,7 @@ from gradcam_cli.cam.methods.base import (
     make_method,
     tapped_pass,
 )
-from gradcam_cli.cam.methods.table import MethodParameters, find_method
+from gradcam_cli.cam.methods.table import MethodParameters, check_has_sign, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
@@ -96,6 +96,7 @@ class GradCAM:
         *,
         scale: bool = False,
         smoothing: bool = False,
+        signed: bool = False,
         progress: Progress | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
@@ -120,9 +121,11 @@ class GradCAM:
                 that segment, the default layer of the command line. (In other networks, the
                 command line takes the last layer with spatial output, often the activation
                 after the last layer that has filters.)
-            scale: Whether to set negative values to 0 and scale each map to a maximum of 1.
+            scale: Whether to scale each map to a maximum (or, if signed, a magnitude) of 1.
             smoothing: Whether to average the scaled maps of brighter, darker and mirrored
                 copies.
+            signed: Whether maps keep what speaks against the class, as negative values, instead
+                of setting these to 0.
             progress: Called by methods that run the network many times, with the number of
                 runs since the last call and the number of runs that the batch takes.
             **parameters: The method's own parameters, if it has any; see
@@ -130,8 +133,8 @@ class GradCAM:
 
         Raises:
             UnknownLayerError: The model has no such layer.
-            UsageError: There is no such operator, or the model has several outputs and
-                ``output_layer`` isn't given.
+            UsageError: There is no such operator, the model has several outputs and
+                ``output_layer`` isn't given, or the method has no sign.
             TypeError: The method has no such parameter.
         """
         self.model = model
@@ -151,6 +154,9 @@ class GradCAM:
         self._wanted_task = REGRESSION if operator == "regression" else None
         self._scale = scale
         self._smoothing = smoothing
+        if signed:
+            check_has_sign(self.method, "signed")
+        self._signed = signed
         self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
@@ -211,15 +217,18 @@ class GradCAM:
             inputs: (N, ..., channels) as the model takes them, of any numeric dtype; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
-                whatever the operator expects. For a regression (N, outputs): 1 explains what
-                raises an output, -1 what lowers it. For a network that segments, one-hot means
-                the sum of the class's scores where it is predicted (Seg-Grad-CAM); targets in
-                the shape of the output weigh the positions of your choice. Omit them with a
-                dataset, which contains them.
+                whatever the operator expects. Any other weights of the scores work too: with
+                ones for two classes, the sum of their scores is explained; with 1 and -1, why
+                the network gives the first class and not the second. For a regression
+                (N, outputs): 1 explains what raises an output, -1 what lowers it. For a network
+                that segments, one-hot means the sum of the class's scores where it is predicted
+                (Seg-Grad-CAM); targets in the shape of the output weigh the positions of your
+                choice. Omit them with a dataset, which contains them.
 
         Returns:
             (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
-            units of the score; with ``scale`` or ``smoothing``, in [0, 1].
+            units of the score; with ``scale`` or ``smoothing``, in [0, 1] or, if ``signed``, in
+            [-1, 1].
 
         Raises:
             UsageError: Inputs and targets don't match.
@@ -321,13 +330,20 @@ class GradCAM:
             wanted = tf.reverse(targets, [-2]) if is_turned else targets
             maps = self.raw_maps(inputs, wanted)
             # ReLU may turn NaN into a number.
-            return tf.where(tf.math.is_finite(maps), tf.nn.relu(maps), np.float32(np.nan))
+            kept = maps if self._signed else tf.nn.relu(maps)
+            return tf.where(tf.math.is_finite(maps), kept, np.float32(np.nan))
 
-        maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
-        blanks = _find_blanks(maps, inputs, targets)
-        maps = upsample(maps, tf.shape(inputs)[1:-1])
+        cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        blanks = _find_blanks(cells, inputs, targets)
+        maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
-            maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
+            axes = list(range(1, cells.shape.rank))
+            # Interpolation must not give a map signs that it doesn't have.
+            has_against = tf.reduce_min(cells, axes, keepdims=True) < 0
+            has_for = tf.reduce_max(cells, axes, keepdims=True) > 0
+            maps = tf.where(has_against, maps, tf.nn.relu(maps))
+            maps = tf.where(has_for, maps, -tf.nn.relu(-maps))
+            maps = scale_by_maximum(maps, inputs.shape.rank - 2)
         return tf.expand_dims(maps, -1), blanks
 
     def _explain_blank(self, blank: _BlankMaps) -> str:
@@ -347,6 +363,7 @@ class GradCAM:
                     maps=self._raw_maps if isinstance(self._method, InGraphMethod) else None,
                     uses_layer=info.needs_layer,
                     uses_gradients=info.uses_gradients,
+                    has_sign=info.has_sign,
                 )
             diagnosis = self._diagnoses[key]
         if blank.is_constant:

@@ -19,19 +19,22 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
-from gradcam_cli.models.labels import Prediction
+from gradcam_cli.models.labels import Labels, Prediction
+from gradcam_cli.networks.tasks import VALUE
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.pictures.regions import find_region
 from gradcam_cli.pictures.score_regions import COVERED, ScoreRegion, weights_of
 from gradcam_cli.rendering.caption import add_caption
-from gradcam_cli.rendering.encoding import encode_picture, format_for
-from gradcam_cli.rendering.overlay import (
+from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,
-    draw_heatmap,
-    draw_overlay,
+    DEFAULT_SIGNED_ALPHA,
+    DEFAULT_SIGNED_COLORMAP,
+    bar_colors,
 )
+from gradcam_cli.rendering.encoding import encode_picture, format_for
+from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
 from gradcam_cli.rendering.regions import draw_lines
 
 if TYPE_CHECKING:
@@ -49,8 +52,8 @@ class ImageExplanation:
 
     Attributes:
         picture: The picture, mode "RGB", upright.
-        heat: The map, (height, width) float32 in [0, 1], over the region of the picture that
-            the network saw.
+        heat: The map, (height, width) float32 in [0, 1], or in [-1, 1] if it is signed, over
+            the region of the picture that the network saw.
         position: The left and top edge of that region, in pixels.
         target: The explained class.
         predictions: The most probable classes, most probable first, or the first outputs of a
@@ -60,6 +63,7 @@ class ImageExplanation:
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
+        ends: What negative and positive values of the map mean in a word; None if it isn't signed.
         score_lines: For a network that segments, the outlines of the region whose scores are
             explained: each (points, 2), x and y in pixels of the picture.
         blank: Why the map shows nothing; None if it shows something.
@@ -75,18 +79,26 @@ class ImageExplanation:
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
+    ends: tuple[str, str] | None = None
     score_lines: Sequence[np.ndarray] = ()
     blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
         """The coloured map over the picture, mode "RGB", of the picture's size."""
-        drawn = draw_overlay(self.picture, self.heat, self.position, self.colormap, self.alpha)
+        drawn = draw_overlay(
+            self.picture,
+            self.heat,
+            self.position,
+            self.colormap,
+            self.alpha,
+            signed=self.ends is not None,
+        )
         return draw_lines(drawn, self.score_lines, dashed=True) if self.score_lines else drawn
 
     @property
     def heatmap(self) -> np.ndarray:
-        """The map at the size of the picture, (height, width) float32 in [0, 1].
+        """The map at the size of the picture, (height, width) float32, in the range of `heat`.
 
         It is 0 outside the region that the network saw, and all zeros if nothing in the
         picture speaks for the class.
@@ -123,9 +135,11 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        note = "" if self.blank is None else self.blank.note
-        captioned = add_caption(self.overlay, target.name, target.text, detail, note)
-        return encode_picture(captioned)
+        note = "" if self.blank is None else self.blank.sentence
+        bar = None if self.ends is None else (bar_colors(self.colormap, True), self.ends)
+        return encode_picture(
+            add_caption(self.overlay, target.name, target.text, detail, note, bar)
+        )
 
     def __repr__(self) -> str:
         return f"<{self.title}, {self.target.text}>"
@@ -133,8 +147,10 @@ class ImageExplanation:
 
 def explain_image(
     image: str | AnyPath | Image.Image | np.ndarray,
-    target: int | str | None = None,
+    target: int | str | Sequence[int | str] | None = None,
     *,
+    against: int | str | None = None,
+    signed: bool = False,
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
@@ -146,15 +162,20 @@ def explain_image(
     region: str | Path | Sequence[int] | np.ndarray | None = None,
     fit: str | None = None,
     top_k: int = 5,
-    colormap: str = DEFAULT_COLORMAP,
-    alpha: float = DEFAULT_ALPHA,
+    colormap: str | None = None,
+    alpha: float | None = None,
 ) -> ImageExplanation:
     """Explains a picture, as the command line does.
 
     Args:
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
-            probable or, for regression, the first output.
+            probable or, for regression, the first output. Several classes are explained together:
+            the sum of their scores.
+        against: A class whose score is subtracted: the map shows why the network gives the
+            target and not this class. For regression without a target, the map shows what
+            lowers this output. None for none.
+        signed: Whether to keep what speaks against the target, as negative values.
         model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
@@ -173,19 +194,24 @@ def explain_image(
             predicted.
         fit: How to fit the picture to the network's input, as for ``--fit``.
         top_k: The number of most probable classes to return.
-        colormap: The name of a Matplotlib colormap.
-        alpha: The opacity of the map, 0 to 1.
+        colormap: The name of a Matplotlib colormap; None for "jet" or, for a signed map, which
+            needs a diverging one, "bwr".
+        alpha: The opacity of the map, 0 to 1; None for 0.5 or, for a signed map, 0.75 where it
+            is strongest.
 
     Returns:
         The explanation, with overlay, map, predictions and ``save()``.
 
     Raises:
-        GradcamError: As on the command line; see `gradcam_cli.errors`.
+        GradcamError: As on the command line; see `gradcam_cli.errors`. A `UsageError` if a class
+            would be explained against itself.
 
     Warns:
         UserWarning: The map shows nothing; the message says why.
     """
     from gradcam_cli.api.loading import find_explainer
+    from gradcam_cli.cam.score_weights import ScoreWeights
+    from gradcam_cli.cam.segmentation import check_one_region
 
     source = None
     if isinstance(image, Image.Image):
@@ -195,18 +221,43 @@ def explain_image(
     else:
         source = to_path(image)
         picture = read_picture(source)
+    if isinstance(target, Sequence) and not isinstance(target, str):
+        named = list(target)
+    else:
+        named = [] if target is None else [target]
+
+    def weigh(labels: Labels) -> ScoreWeights:
+        classes = _find_classes(named, labels)
+        compared = None if against is None else labels.find(str(against))
+        if compared is not None and compared in classes:
+            raise UsageError(f"target and against are both {labels.name(compared)}")
+        return ScoreWeights(classes if len(classes) > 1 else (), compared)
+
     explainer = find_explainer(
-        model, labels, preprocess, layer, method, fusion=fusion, smoothing=smoothing, task=task
+        model,
+        labels,
+        preprocess,
+        layer,
+        method,
+        fusion=fusion,
+        smoothing=smoothing,
+        task=task,
+        weights=weigh,
+        signed=signed,
     )
-    classifier = explainer.classifier
+    classifier, weights = explainer.classifier, explainer.weights
     if classifier.warning:
         warnings.warn(classifier.warning, stacklevel=2)
-    index = TOP_CLASS if target is None else classifier.labels.find(str(target))
+    (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]
+    if not named and weights.against is not None and classifier.labels.quantity == VALUE:
+        index = weights.against
     prepared = classifier.input_for(fit).prepare(picture)
     conditions = None
     if region is not None:
-        named = picture if source is None else source
-        conditions = _conditions_of(region, named, prepared, explainer)
+        shown = picture if source is None else source
+        conditions = _conditions_of(region, shown, prepared, explainer)
+    elif classifier.segments:
+        check_one_region(weights.joined, weights.against, "region=")
     inputs = prepared.inputs[None]
     targets = np.array([[index]], np.int32)
     explanation = explainer.explain(inputs, targets, conditions)
@@ -216,11 +267,21 @@ def explain_image(
             f"{source or 'the picture'}: the prediction has NaN or infinity: "
             f"{explainer.explain_prediction(inputs, 0, conditions)}"
         )
+    predictions = classifier.labels.most_probable(probabilities, max(top_k, 1))
+    is_top = index == TOP_CLASS and not classifier.segments
+    if is_top and predictions[0].index == weights.against:
+        raise UsageError(
+            f"{predictions[0].name} is the most probable class itself; choose the target to "
+            f"explain against it"
+        )
     explanation = explainer.find_blanks(inputs, explanation, conditions)
     blank = explanation.blanks.get((0, 0))
     if blank is not None:
         warnings.warn(blank.note, stacklevel=2)
-    explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
+    if weights.joined:
+        explained = classifier.labels.together(weights.joined, probabilities)
+    else:
+        explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
     score_lines: list[np.ndarray] = []
     if explanation.regions is not None:
         scored = explanation.regions[0, 0]
@@ -232,15 +293,21 @@ def explain_image(
         prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
         prepared.fit.seen[:2],
         explained,
-        classifier.labels.most_probable(probabilities, top_k),
+        predictions[:top_k],
         explainer.facts.title_of(explained),
         source,
-        colormap,
-        alpha,
+        colormap or (DEFAULT_SIGNED_COLORMAP if signed else DEFAULT_COLORMAP),
+        (DEFAULT_SIGNED_ALPHA if signed else DEFAULT_ALPHA) if alpha is None else alpha,
         describe([explainer.facts]),
+        ends=explainer.ends,
         score_lines=score_lines,
         blank=blank,
     )
+
+
+def _find_classes(named: Sequence[int | str], labels: Labels) -> tuple[int, ...]:
+    """Returns the indices of classes that a user names, each once."""
+    return tuple(dict.fromkeys(labels.find(str(name)) for name in named))
 
 
 def _conditions_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from threading import Lock
@@ -11,10 +11,12 @@ from typing import Any
 import keras
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.errors import LabelsError, UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.hub import find_preparation
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
@@ -59,6 +61,8 @@ def find_explainer(
     *,
     fusion: str,
     smoothing: bool,
+    weights: Callable[[Labels], ScoreWeights],
+    signed: bool,
     task: str | None = None,
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
@@ -71,6 +75,8 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
+        weights: Chooses which scores are added or subtracted, given the classes of the model.
+        signed: Whether maps keep what speaks against a class.
         task: What the outputs mean, as for ``--task``; None to find it out.
 
     Raises:
@@ -79,36 +85,37 @@ def find_explainer(
     if isinstance(layer, Sequence) and not isinstance(layer, str):
         layer = tuple(layer)
     with _MAKING:
-        return _make_explainer(
-            DEFAULT_MODEL if model is None else model,
-            None if labels is None else tuple(labels),
-            preprocess,
-            layer,
-            method,
-            fusion,
-            smoothing,
-            task,
-        )
+        if isinstance(model, Classifier):
+            if task not in (None, model.task):
+                raise UsageError(f"the classifier was made for {model.task}; load it with the task")
+            classifier = model
+        else:
+            names = None if labels is None else tuple(labels)
+            chosen_model = DEFAULT_MODEL if model is None else model
+            classifier = _make_classifier(chosen_model, names, preprocess, task)
+        chosen = weights(classifier.labels)
+        return _make_explainer(classifier, layer, method, fusion, smoothing, chosen, signed)
 
 
 @lru_cache(maxsize=_KEPT)
 def _make_explainer(
-    model: str | keras.Model | Classifier,
-    labels: tuple[str, ...] | None,
-    preprocess: str | None,
+    classifier: Classifier,
     layer: Any,
     method: str,
     fusion: str,
     smoothing: bool,
-    task: str | None,
+    weights: ScoreWeights,
+    signed: bool,
 ) -> Explainer:
-    if isinstance(model, Classifier):
-        if task not in (None, model.task):
-            raise UsageError(f"the classifier was made for {model.task}; load it with the task")
-        classifier = model
-    else:
-        classifier = _make_classifier(model, labels, preprocess, task)
-    return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
+    return Explainer(
+        classifier,
+        layer,
+        method,
+        fusion=fusion,
+        smoothing=smoothing,
+        weights=weights,
+        signed=signed,
+    )
 
 
 @lru_cache(maxsize=_KEPT)

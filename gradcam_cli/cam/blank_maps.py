@@ -35,8 +35,13 @@ class BlankMap:
 
     Attributes:
         reason: The reason.
-        note: A sentence for people: the reason, and what to try.
+        note: The reason and what to try, in words that may follow other words.
     """
 
     reason: BlankReason
     note: str
+
+    @property
+    def sentence(self) -> str:
+        """The note as a sentence of its own."""
+        return f"{self.note[0].upper()}{self.note[1:]}."

@@ -11,16 +11,29 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.blank_maps import EVEN
-from gradcam_cli.cam.facts import TOP_CLASS, ExplainerFacts
+from gradcam_cli.cam.facts import (
+    AGAINST_AND_FOR,
+    LOWERS_AND_RAISES,
+    TOP_CLASS,
+    ExplainerFacts,
+)
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, MethodParameters, find_method
+from gradcam_cli.cam.methods.table import (
+    DEFAULT_METHOD,
+    MethodParameters,
+    check_combines_scores,
+    check_has_sign,
+    find_method,
+)
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import FUSIONS, smooth, smoothing_runs
+from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.conditions import NO_REGION, REGION
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
+from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
 
 if TYPE_CHECKING:
@@ -39,9 +52,9 @@ class Explanation:
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32 in [0, 1], each scaled to a maximum of 1. A map is
-            all zeros if nothing in the input speaks for the class, or if it came out as NaN or
-            infinity.
+        maps: (N, M, rows, columns) float32, each scaled to a maximum magnitude of 1: in [0, 1],
+            or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+            for the class (or against it, if it is signed), or if it came out as NaN or infinity.
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
@@ -81,6 +94,8 @@ class Explainer:
         smoothing: bool = False,
         batch_size: int = DEFAULT_BATCH_SIZE,
         graphs: KeptGraphs | None = None,
+        weights: ScoreWeights | None = None,
+        signed: bool = False,
         **parameters: Unpack[MethodParameters],
     ) -> None:
         """Chooses the layer and traces the network, or loads the graph of an earlier run.
@@ -96,14 +111,18 @@ class Explainer:
                 methods that run it many times.
             graphs: The cache of traced graphs for networks with a known identity; None to
                 always trace.
+            weights: Which scores are added to that of a target or subtracted from it; None for
+                none.
+            signed: Whether maps keep what speaks against a class, as negative values.
             **parameters: The method's own parameters, if it has any; see
                 `gradcam_cli.cam.methods.table.MethodParameters`.
 
         Raises:
             UnknownLayerError: The network has no such layer.
             UnusableLayerError: The layer's output isn't a feature map.
-            UsageError: There is no such method or fusion, or a layer is given to a method
-                that explains all layers.
+            UsageError: There is no such method or fusion, a layer is given to a method that
+                explains all layers, or the method can't explain sums or differences of scores,
+                or has no sign.
             TypeError: The method has no such parameter.
         """
         check_segments(method, classifier)
@@ -123,8 +142,15 @@ class Explainer:
             raise UsageError(f"there is no fusion {fusion!r}, only {', '.join(FUSIONS)}")
         if not self._info.needs_layer and layers != [None]:
             raise UsageError(f"{method} explains all layers together; omit the layer")
+        weights = weights or ScoreWeights()
+        if weights.joined:
+            check_combines_scores(method, "several classes together")
+        if weights.against is not None:
+            check_combines_scores(method, "against")
+        if signed:
+            check_has_sign(method, "signed")
         made = make_method(method, **parameters)
-        self._maps = TracedMaps(classifier, layers, self._info, made, fusion)
+        self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
         self._diagnosis: Diagnosis | None = None
         # By the number of target classes.
@@ -165,6 +191,11 @@ class Explainer:
         return self._info.needs_layer
 
     @property
+    def weights(self) -> ScoreWeights:
+        """Which scores are added to that of a target or subtracted from it."""
+        return self._maps.weights
+
+    @property
     def runs_many_times(self) -> bool:
         """Whether the method runs the network so often that it reports its progress."""
         return self._info.runs_many_times
@@ -186,7 +217,20 @@ class Explainer:
             self.classifier.damage,
             self.classifier.segments,
             self.classifier.labels.origin,
+            ends=self.ends,
+            against=self._contrast(),
         )
+
+    @property
+    def ends(self) -> tuple[str, str] | None:
+        """What negative and positive values of its maps mean in a word; None if not signed."""
+        if not self._maps.signed:
+            return None
+        return LOWERS_AND_RAISES if self.classifier.task == REGRESSION else AGAINST_AND_FOR
+
+    def _contrast(self) -> tuple[int, str] | None:
+        index = self._maps.weights.against
+        return None if index is None else (index, self.classifier.labels.name(index))
 
     def take_smaller_steps(self) -> bool:
         """Halves the number of changed inputs that go through the network at once.
@@ -295,9 +339,9 @@ class Explainer:
         return self._make_diagnosis().explain_prediction(inputs[row : row + 1], target)
 
     def _one_target(self, target: int, row: int, conditions: np.ndarray | None) -> tf.Tensor:
-        one_hot = tf.one_hot([target], self._facts.classes)
+        weights = self.weights.weigh(tf.one_hot([target], self._facts.classes))
         own = None if conditions is None else tf.constant(conditions[row : row + 1])
-        return with_conditions(one_hot, own)
+        return with_conditions(weights, own)
 
     def _make_diagnosis(self) -> Diagnosis:
         # Most runs don't need it.
@@ -315,6 +359,7 @@ class Explainer:
                     maps=None if self._info.runs_many_times else self._maps.raw_maps,
                     uses_layer=self._info.needs_layer,
                     uses_gradients=self._info.uses_gradients,
+                    has_sign=self._info.has_sign,
                 )
             return self._diagnosis
 
@@ -395,8 +440,11 @@ class Explainer:
         code = describe_code(self.method)
         description = None
         if code is not None:
-            classifier = self.classifier
-            asked = classifier.preprocess, classifier.task, self._maps.layers, self._maps.fusion
+            classifier, maps = self.classifier, self._maps
+            asked = (
+                *(classifier.preprocess, classifier.task),
+                *(maps.layers, maps.fusion, maps.weights, maps.signed),
+            )
             description = repr((code, self._parameters, asked))
         network = self.classifier.network
         function, facts = find_or_trace(network, trace, signature, description, self._graphs)

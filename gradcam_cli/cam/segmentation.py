@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,24 @@ def check_segments(method: str, classifier: Classifier) -> None:
         raise UsageError(
             f"--method {method} can't explain a segmentation: {why}; choose another, such as "
             f"gradcam, layercam or scorecam"
+        )
+
+
+def check_one_region(joined: Sequence[int], against: int | None, option: str) -> None:
+    """Refuses sums and differences of scores that are summed over different regions.
+
+    Args:
+        joined: The classes that are explained together; empty for none.
+        against: The class whose score is subtracted; None for none.
+        option: What chooses a region for all classes, as the user writes it ("--region").
+
+    Raises:
+        UsageError: There are such sums or differences.
+    """
+    if joined or against is not None:
+        raise UsageError(
+            "in a segmentation, the scores of each class are summed where it is predicted, so they "
+            f"can't be joined or compared; choose one region for all with {option}"
         )
 
 

@@ -140,11 +140,11 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     width_of_class = _OUTPUT_WIDTH if are_values else _CLASS_WIDTH
     # Without files, all targets count: a report or a window shows them.
     with_files = [target for target in result.targets if target.output is not None]
-    explained = {target.prediction.index: target for target in with_files or result.targets}
+    explained = {target.prediction.numbers: target for target in with_files or result.targets}
     shown = list(result.predictions[:show_classes])
-    known = {prediction.index for prediction in shown}
-    shown += [target.prediction for target in with_files if target.prediction.index not in known]
-    written = {index: _written(target) for index, target in explained.items()}
+    known = {prediction.numbers for prediction in shown}
+    shown += [target.prediction for target in with_files if target.prediction.numbers not in known]
+    written = {numbers: _written(target) for numbers, target in explained.items()}
     room = width - width_of_class
     beside = all(cell_len(line.plain) <= room for lines in written.values() for line in lines)
 
@@ -156,10 +156,10 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     lines = [title]
     for prediction in shown:
-        target = explained.get(prediction.index)
+        target = explained.get(prediction.numbers)
         name = Text(visible(prediction.name), style="bold" if target else "")
         name.truncate(_NAME_WIDTH, overflow="ellipsis", pad=True)
-        row = Text("  ").append_text(name).append(f"  {prediction.index:>4}  ", style="dim")
+        row = Text("  ").append_text(name).append(f"  {prediction.numbers:>4}  ", style="dim")
         color = "green" if target else "blue"
         if are_values:
             row.append(f"{prediction.text:>{_VALUE_WIDTH}}", style=color)
@@ -168,7 +168,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             row.append(f"  {prediction.text:>7}")
         lines.append(row)
         if target and beside:
-            for number, line in enumerate(written[prediction.index]):
+            for number, line in enumerate(written[prediction.numbers]):
                 if number:
                     lines.append(Text(" " * width_of_class).append_text(line))
                 else:
@@ -189,7 +189,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
 def _written(target: ExplainedTarget) -> list[Text]:
     lines = [
         Text(f"→ {visible(str(path))}", style="green")
-        for path in (target.output, target.heatmap)
+        for path in (target.output, target.heatmap, target.mask)
         if path is not None
     ]
     if target.region is not None and target.region.box is not None:
@@ -216,6 +216,9 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],
         "targets": [_target_record(target) for target in result.targets],
     }
+    if explainers[0].against is not None:
+        index, name = explainers[0].against
+        record["against"] = {"index": index, "name": name}
     if result.picture.target is not None:
         record["class"] = result.picture.target
     if result.truth is not None:
@@ -232,6 +235,8 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
 
 def _prediction_record(prediction: Prediction) -> dict[str, Any]:
     record: dict[str, Any] = {"index": prediction.index, "name": prediction.name}
+    if prediction.joined:
+        record["joined"] = list(prediction.joined)
     if prediction.wnid is not None:
         record["wnid"] = prediction.wnid
     # JSON has no infinite numbers.
@@ -246,6 +251,8 @@ def _target_record(target: ExplainedTarget) -> dict[str, Any]:
         record["output"] = str(target.output)
     if target.heatmap is not None:
         record["heatmap"] = str(target.heatmap)
+    if target.mask is not None:
+        record["mask"] = str(target.mask)
     if target.region is not None:
         record["region"] = _region_record(target.region)
     if target.blank is not None:

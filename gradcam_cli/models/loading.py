@@ -42,6 +42,7 @@ from gradcam_cli.models.labels import (
 from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
+    OF_RGB,
     Preprocessing,
     detect_preprocessing,
     parse_preprocessing,
@@ -247,7 +248,7 @@ def inspect_network(
     segments = choice.task == SEGMENTATION
     if any_size and segments:
         any_size = takes_any_size(network, channels)
-    if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
+    if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
         )

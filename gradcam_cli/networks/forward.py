@@ -150,13 +150,15 @@ class ForwardPass:
         return self.found_dense if isinstance(self.found_dense, DenseScores) else None
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
-        """Returns the probability that belongs to the logit of a class, or the value.
+        """Returns the weighted sum of the probabilities of the logits, or of the values.
 
         Args:
-            targets: (N, classes) float32, one-hot; further columns are ignored.
+            targets: (N, classes) float32, the weights, one-hot for a single class; further columns
+                are ignored.
 
         Returns:
-            (N,) float32: in [0, 1], after softmax or sigmoid; for regression, the value.
+            (N,) float32: for a single class in [0, 1], after softmax or sigmoid; for regression,
+            the weighted sum of the values.
         """
         if self.task == REGRESSION and self.activation is None:
             to_probabilities = tf.identity

@@ -101,7 +101,7 @@ class OpenedNetwork:
         return tf.concat(parts, axis=0)
 
     def scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes y^c, (N,) float32, for inputs (N, ..., channels) and one-hot targets."""
+        """Computes y^c, (N,) float32, for inputs (N, ..., channels) and weights of scores."""
         part = self._part("scores", [self._inputs, self._targets], self._scores)
         scores: tf.Tensor = part(inputs, targets)
         return scores
@@ -134,7 +134,7 @@ class OpenedNetwork:
         Args:
             inputs: (N, ..., channels) float32, or (1, ..., channels) for all. They still
                 determine connections that bypass the layer, and the tokens beside its patches.
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, the weights of the scores; one-hot for one class.
             feature_maps: The replacement of A, (N, ..., K) float32.
 
         Returns:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from gradcam_cli.pictures.fitting import LaidMap
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.pictures.regions import Region, find_region
+from gradcam_cli.pictures.regions import Region, find_region, hot_pixels
 from gradcam_cli.pictures.score_regions import COVERED
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
 from gradcam_cli.rendering.regions import box_line, draw_lines
@@ -34,7 +34,7 @@ class DrawnMap:
 
     @property
     def heat(self) -> np.ndarray:
-        """All pixels of the map, (height, width) float32 in [0, 1]; computed at each call."""
+        """All pixels of the map, (height, width) float32; computed at each call."""
         return self.laid[:]
 
 
@@ -50,7 +50,7 @@ def lay_map(
 
     Args:
         prepared: The picture.
-        cells: The map, (rows, columns) float32 in [0, 1].
+        cells: The map, (rows, columns) float32 in [0, 1], or in [-1, 1] if it is signed.
         pitch: Vertical and horizontal distance of its cells, in input pixels.
         options: Whether a region is needed, and its threshold.
         scored: The region whose scores are explained, (rows, columns) float32 in [0, 1]; None
@@ -76,7 +76,7 @@ def frame_heat(prepared: PreparedPicture, heat: np.ndarray) -> np.ndarray:
         heat: As in `DrawnMap`.
 
     Returns:
-            (height, width) float32 in [0, 1].
+            (height, width) float32.
     """
     return draw_heatmap(heat, prepared.image.size, prepared.fit.seen[:2])
 
@@ -90,8 +90,19 @@ def draw_map(prepared: PreparedPicture, drawn: DrawnMap, options: DrawOptions) -
         options: How to draw it.
     """
     overlay = draw_overlay(
-        prepared.image, drawn.laid, prepared.fit.seen[:2], options.colormap, options.alpha
+        prepared.image,
+        drawn.laid,
+        prepared.fit.seen[:2],
+        options.colors,
+        options.opacity,
+        signed=options.signed,
     )
+    if options.hot_only:
+        # Strong evidence against a class is coloured too.
+        cold = ~hot_pixels(np.abs(drawn.heat), options.region_from)
+        left, top, right, bottom = prepared.fit.seen
+        unchanged = prepared.image.crop((left, top, right, bottom))
+        overlay.paste(unchanged, (left, top), Image.fromarray(cold.astype(np.uint8) * 255))
     if drawn.score_lines:
         overlay = draw_lines(overlay, drawn.score_lines, dashed=True)
     if drawn.region is None:

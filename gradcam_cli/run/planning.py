@@ -10,13 +10,13 @@ from gradcam_cli.files.name_pattern import name_part
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.labels import Labels
+from gradcam_cli.rendering.encoding import MASK_FORMAT
+from gradcam_cli.run.result_names import class_word
 from gradcam_cli.run.task import Task
 
 # What a file shows ("overlay", "heatmap", ...), and the number of its target, or None if it
 # shows all targets.
 PlannedFile = tuple[str, int | None]
-# In bytes.
-_LONGEST_CLASS = 32
 
 
 class FilePlanner:
@@ -78,7 +78,10 @@ class FilePlanner:
         draw, names = self._task.draw, self._task.names
         ending = self._task.write.ending or self._task.write.format
         has_own_class = names.names_classes or picture.target is not None
-        words = [f"{index}-{_class_word(self._labels.name(index))}" for index in targets]
+        joined = self._task.targets.joined
+        words = [class_word(index, self._labels.name(index)) for index in joined or targets]
+        if joined:
+            words = ["+".join(words)] if targets else []
         of_all = ""
         if has_own_class or names.pattern is not None:
             of_all = name_part("+".join(words))
@@ -91,13 +94,10 @@ class FilePlanner:
             files["overlay", number] = f"{names.overlay(of_one)}.{ending}"
             if draw.heatmap:
                 files["heatmap", number] = f"{names.heatmap(of_one)}.{draw.heatmap}"
+            if draw.mask:
+                files["mask", number] = f"{names.mask(of_one)}.{MASK_FORMAT}"
         if files and self._task.composite:
             files["composite", None] = f"{names.composite(of_all)}.{ending}"
         if files and draw.figure:
             files["figure", None] = f"{names.figure(of_all)}.{draw.figure}"
         return files
-
-
-def _class_word(name: str) -> str:
-    """Converts a class name to a part of a file name that is valid on any file system."""
-    return name_part(name.casefold().replace("+", "-"), _LONGEST_CLASS)

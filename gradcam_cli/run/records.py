@@ -48,6 +48,7 @@ class ExplainedTarget:
         heatmap: The file of the map alone; None if none was written.
         blank: Why its map shows nothing; None if it shows something. With several explainers, it
             is about the first of their maps that show nothing.
+        mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
     """
 
@@ -56,6 +57,7 @@ class ExplainedTarget:
     heatmap: AnyPath | None
     blank: BlankMap | None
     region: Region | None = None
+    mask: AnyPath | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,12 @@ def check_segmentation(explain: ExplainOptions, classifier: Classifier) -> None:
             f"--truth: {classifier.name} segments pictures, so a picture has no single true class; "
             f"leave out --truth"
         )
+    if explain.region is None and (explain.join or explain.against is not None):
+        raise UsageError(
+            f"{'--join' if explain.join else '--against'}: {classifier.name} segments pictures, "
+            f"and each class is explained where it is predicted; choose one region for all "
+            f"classes with --region"
+        )
     if explain.region is not None:
         for method in explain.methods:
             if METHODS[method].ignores_class:

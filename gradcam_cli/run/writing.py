@@ -17,8 +17,15 @@ from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
+from gradcam_cli.pictures.regions import hot_pixels
 from gradcam_cli.rendering.composite import draw_composite
-from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
+from gradcam_cli.rendering.encoding import (
+    carries_mark,
+    encode_picture,
+    save_figure,
+    save_heatmap,
+    save_mask,
+)
 from gradcam_cli.run.cards import make_card
 from gradcam_cli.run.drawing import DrawnMap, draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
@@ -91,7 +98,7 @@ class PictureWriter:
             predictions = [target.prediction for target in result.targets[: len(shown)]]
             rows = label_overlays(prepared.image, all_overlays, predictions, self._facts)
             if figure is not None:
-                drawing = figure_of(rows, result.picture, self._facts, self._task.draw.colormap)
+                drawing = figure_of(rows, result.picture, self._facts, self._task.draw.colors)
                 self._write_figure(figure, result, drawing)
             result = replace(result, figure=figure, panels=rows if self._task.keeps_panels else [])
         if self._task.keeps_card:
@@ -134,11 +141,12 @@ class PictureWriter:
         overlays: list[Image.Image] = []
         classes: list[tuple[Prediction, np.ndarray]] = []
         for number in numbers:
-            prediction = labels.prediction(
-                explanation.targets[row][number], explanation.probabilities[row]
+            prediction = self._task.targets.prediction(
+                labels, explanation.targets[row][number], explanation.probabilities[row]
             )
             output = files.get(("overlay", number))
             heatmap_file = files.get(("heatmap", number))
+            mask_file = files.get(("mask", number))
             is_drawn = output is not None or is_on_sheet or self._task.keeps_panels
             region = None
             if is_drawn or options.finds_regions:
@@ -154,10 +162,15 @@ class PictureWriter:
                 companions = markless if number == 0 else ()
                 self._save(output, overlay, result, title, prepared.image, companions)
                 if self._task.composite:
-                    classes.append((prediction, drawn.heat))
-                if heatmap_file is not None:
+                    # It shows which class each part speaks for.
+                    classes.append((prediction, drawn.heat.clip(min=0)))
+                if heatmap_file is not None or mask_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
+                if heatmap_file is not None:
                     self._write_heatmap(heatmap_file, framed, result, title)
+                if mask_file is not None:
+                    mask = hot_pixels(framed, options.region_from)
+                    self._write_mask(mask_file, mask, result, title)
             targets.append(
                 ExplainedTarget(
                     prediction,
@@ -165,6 +178,7 @@ class PictureWriter:
                     heatmap_file,
                     self._find_blank(explanations, row, number),
                     region,
+                    mask_file,
                 )
             )
         return replace(result, targets=targets), overlays, classes
@@ -230,7 +244,7 @@ class PictureWriter:
         titles = ", ".join(METHODS[facts.method].title for facts in self._facts)
         first = self._facts[0]
         title = f"{titles}; {first.model} layer {first.layer}"
-        colormap = self._task.draw.colormap
+        colormap = self._task.draw.colors
         sheet = sheet_of(original, overlays, predictions, result.picture, self._facts, colormap)
         self._save(path, sheet, result, title)
         targets = [replace(target, output=path) for target in result.targets]
@@ -241,7 +255,14 @@ class PictureWriter:
     ) -> None:
         own = self._mark(path, result, title)
         with written_whole(path) as file:
-            save_heatmap(heatmap, file, path.suffix[1:], own)
+            save_heatmap(heatmap, file, path.suffix[1:], own, self._task.draw.signed)
+
+    def _write_mask(
+        self, path: AnyPath, mask: np.ndarray, result: PictureResult, title: str
+    ) -> None:
+        own = self._mark(path, result, title)
+        with written_whole(path) as file:
+            save_mask(mask, file, own)
 
     def _write_figure(self, path: AnyPath, result: PictureResult, figure: Figure) -> None:
         own = self._mark(path, result, "Figure")
@@ -275,4 +296,4 @@ class PictureWriter:
 
 def _note_of(explanation: Explanation, row: int, number: int) -> str:
     blank = explanation.blanks.get((row, number))
-    return "" if blank is None else blank.note
+    return "" if blank is None else blank.sentence

@@ -37,7 +37,8 @@ class TappedPass:
 
     Attributes:
         inputs: The network's inputs, (N, ..., channels).
-        targets: The explained class of each input, one-hot, (N, classes) float32.
+        targets: The weight of each class in the explained score, (N, classes) float32: one-hot
+            for a single class.
         forward: The pass itself, with the scores of all classes.
         scores: y^c, (N,) float32.
         layer: The path of the explained layer.
@@ -164,7 +165,7 @@ class PerturbationMethod(ABC):
         Args:
             network: The network, opened at the explained layer.
             inputs: (N, ..., channels) float32.
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, the weights of the scores; one-hot for one class.
             progress: To be called when runs are done.
 
         Returns:

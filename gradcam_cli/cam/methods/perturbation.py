@@ -128,8 +128,9 @@ class AblationCam(PerturbationMethod):
         w^c_k = \frac{y^c - y^c_{A^k = 0}}{|y^c|}
 
     The paper divides by the score itself, which it assumes to be positive. Dividing by its
-    absolute value keeps the map of a negative score from being inverted. The method costs one
-    pass through the layers after the explained one for each feature map.
+    absolute value keeps the map of a negative score from being inverted. A score of 0, as a
+    difference of scores may be, isn't divided by. The method costs one pass through the layers
+    after the explained one for each feature map.
     """
 
     def explain(
@@ -150,7 +151,8 @@ class AblationCam(PerturbationMethod):
                 return network.scores_with(inputs[row : row + 1], repeated, ablated)
 
             losses = complete[row] - network.run_all(score, channels, progress, len(inputs))
-            weights = tf.math.divide_no_nan(losses, tf.abs(complete[row]))
+            size = tf.abs(complete[row])
+            weights = losses / tf.where(size > 0, size, tf.ones_like(size))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
         return tf.stack(maps)
 
@@ -163,6 +165,7 @@ class ReciproCam(PerturbationMethod):
     .. math::
         L^c_{ij} = p^c(A \leftarrow G_{ij} A_{ij}) - \min_{a,b} p^c(A \leftarrow G_{ab} A_{ab})
 
+    For a sum or difference of scores it is the sum or difference of probabilities.
     :math:`G_{ij}` spreads the features of a cell over its neighbours by a 3×3 Gaussian filter,
     (1, 2, 1) / 4 along each axis, and is zero elsewhere. Class tokens and other tokens beside the
     patches stay unchanged. :math:`p^c` is the probability after softmax (or after sigmoid if each

@@ -38,7 +38,9 @@ class MethodInfo:
         uses_gradients: Whether its map is empty where the score has no gradient.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
+        has_sign: Whether negative values of its map speak against the class.
         ignores_class: Whether its map is the same for every class.
+        only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
         not_for_segmentation: Why it can't explain a network that segments; empty if it can.
     """
 
@@ -53,7 +55,9 @@ class MethodInfo:
     multiplies_cells: bool = False
     uses_gradients: bool = True
     is_sparse: bool = False
+    has_sign: bool = False
     ignores_class: bool = False
+    only_one_class: str = ""
     not_for_segmentation: str = ""
 
 
@@ -87,6 +91,7 @@ METHODS = {
         "Selvaraju et al. 2017, arXiv 1610.02391",
         "1 + 1",
         ".gradients:grad_cam",
+        has_sign=True,
     ),
     "gradcam++": MethodInfo(
         "Grad-CAM++",
@@ -109,6 +114,7 @@ METHODS = {
         "Fu et al. 2020, arXiv 2008.02312",
         "1 + 1",
         ".gradients:xgrad_cam",
+        has_sign=True,
     ),
     "hirescam": MethodInfo(
         "HiResCAM",
@@ -116,6 +122,7 @@ METHODS = {
         "Draelos and Carin 2020, arXiv 2011.08891",
         "1 + 1",
         ".gradients:hires_cam",
+        has_sign=True,
         multiplies_cells=True,
     ),
     "layercam": MethodInfo(
@@ -166,6 +173,7 @@ METHODS = {
         "Desai and Ramaswamy 2020, WACV",
         "K partial",
         ".perturbation:AblationCam",
+        has_sign=True,
         runs_many_times=True,
     ),
     "reciprocam": MethodInfo(
@@ -201,6 +209,8 @@ METHODS = {
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
+        has_sign=True,
+        only_one_class="it compares one class with those that are most similar to it",
         not_for_segmentation="it compares classes, which are summed over different regions",
     ),
     "shapleycam": MethodInfo(
@@ -209,6 +219,7 @@ METHODS = {
         "Cai 2025, arXiv 2501.06261",
         "1 + 2",
         ".other_scores:ShapleyCam",
+        has_sign=True,
         not_for_segmentation=_NO_PROBABILITY,
     ),
     "fem": MethodInfo(
@@ -262,3 +273,40 @@ def find_method(name: str) -> MethodInfo:
         return METHODS[name]
     hint = suggestion(name, METHODS, likeness=0.5)
     raise UsageError(f"there is no method {name!r}{hint} ('gradcam methods' lists all of them)")
+
+
+def check_has_sign(name: str, asked: str) -> None:
+    """Checks that a method's maps have a sign.
+
+    Args:
+        name: A key of `METHODS`.
+        asked: What asks for it, as the user wrote it ("--signed").
+
+    Raises:
+        UsageError: They don't.
+    """
+    if not METHODS[name].has_sign:
+        others = ", ".join(other for other, info in METHODS.items() if info.has_sign)
+        raise UsageError(
+            f"{asked} doesn't work with {name}: negative values of its maps aren't evidence "
+            f"against a class; choose one of {others}"
+        )
+
+
+def check_combines_scores(name: str, asked: str) -> None:
+    """Checks that a method can explain a sum or difference of scores.
+
+    Args:
+        name: A key of `METHODS`.
+        asked: What asks for it, as the user wrote it ("--against").
+
+    Raises:
+        UsageError: It can't.
+    """
+    info = METHODS[name]
+    why = "its map is the same for every class" if info.ignores_class else info.only_one_class
+    if why:
+        raise UsageError(
+            f"{asked} doesn't work with {name}: {why}; choose another method, such as "
+            f"{DEFAULT_METHOD} or hirescam"
+        )

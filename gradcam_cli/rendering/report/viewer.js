@@ -113,7 +113,8 @@
       card.picture.argument,
       ...data.arguments,
       ...map.arguments,
-      `--class ${map.target.index}`,
+      ...map.classes.map((index) => `--class ${index}`),
+      ...(map.classes.length > 1 ? ["--join"] : []),
       `--colormap ${look.colormap}`,
       `--alpha ${look.alpha}`,
     ];
