@@ -229,23 +229,6 @@ def test_a_composite_shows_each_output_at_full_strength(files, picture, tmp_path
     assert green[2] > green[0] + 60
 
 
-def test_against_shows_what_lowers_a_value(files, picture, tmp_path):
-    picture.save(tmp_path / "a.png")
-    job = make_job(
-        model=f"{files}/one.h5",
-        preprocess="0-1",
-        against="value",
-        heatmap="npy",
-        out=tmp_path / "out",
-    )
-    pictures = [InputPicture(tmp_path / "a.png", tmp_path)]
-    (result,) = make_ready(job, pictures).explain(pictures)
-    assert result.error is None
-    (target,) = result.targets
-    assert target.prediction.name == "value"
-    assert share_in(np.load(target.heatmap), GREEN_SQUARE) > 0.6
-
-
 def test_what_needs_classes_is_refused(run_gradcam, files, picture, tmp_path):
     picture.save(tmp_path / "a.png")
     pictures = [InputPicture(tmp_path / "a.png", tmp_path)]
