@@ -143,7 +143,9 @@ def test_a_map_that_says_nothing_is_said_not_to_beat_chance(squares, red_network
             return replace(explanation, maps=1 - explanation.maps)
 
     pictures = list(find_pictures([squares / "photos"]))
-    found = evaluate_pictures(pictures, [Wrong(red_network, "red")], options(metrics=["average_drop", "deletion"]))
+    found = evaluate_pictures(
+        pictures, [Wrong(red_network, "red")], options(metrics=["average_drop", "deletion"])
+    )
     (sentence,) = verdicts(found)
     assert "It does not beat the random map in any metric." in sentence
     assert "It does not beat the centre Gaussian in any metric." in sentence
