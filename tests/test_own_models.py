@@ -316,7 +316,7 @@ def test_one_of_several_outputs_is_named(saved, pictures, as_dict):
 
 def test_what_is_no_classifier_is_refused(saved):
     inputs = keras.Input((SIZE, SIZE, 3))
-    with pytest.raises(UnsupportedModelError, match="not a score for each class"):
+    with pytest.raises(UnsupportedModelError, match="returns feature maps or pixels"):
         saved(keras.Model(inputs, body(inputs)))
 
 
