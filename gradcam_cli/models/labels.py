@@ -18,7 +18,7 @@ import numpy as np
 from gradcam_cli.errors import LabelsError, UnknownClassError, reason, suggestion
 from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import read_small_text
-from gradcam_cli.networks.tasks import PROBABILITY, VALUE
+from gradcam_cli.networks.tasks import PROBABILITY, SHARE, VALUE
 
 # Beyond these, values are written with an exponent.
 _SMALLEST_PLAIN, _LARGEST_PLAIN = 1e-4, 1e9
@@ -63,6 +63,11 @@ class Prediction:
     def is_value(self) -> bool:
         """Whether the number is the value of a regression, in any range."""
         return self.quantity == VALUE
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the number is the share of a picture in which a class is predicted."""
+        return self.quantity == SHARE
 
     @property
     def rounded(self) -> float:

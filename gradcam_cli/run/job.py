@@ -268,6 +268,7 @@ def make_ready(
             `gradcam_cli.errors` for the subclasses.
     """
     classifier = _load(job)
+    check_segmentation(job.explain, classifier)
     if job.explain.truth is not None:
         _check_has_classes(classifier)
     if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
@@ -276,7 +277,6 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
-    check_segmentation(job.explain, classifier)
     targets = _targets(job, classifier, known)
     explainers = _explainers(job, classifier, targets)
     task = Task(

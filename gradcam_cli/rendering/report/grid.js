@@ -174,6 +174,13 @@ const grid = (() => {
     byId("sort").querySelector("[value=least]").textContent = "lowest value first";
   }
 
+  if (scale.areShares) {
+    document.querySelector(".histogram figcaption").textContent = "Share of the largest class";
+    byId("histogram").setAttribute("aria-label", "Pictures by share");
+    byId("sort").querySelector("[value=most]").textContent = "largest share first";
+    byId("sort").querySelector("[value=least]").textContent = "smallest share first";
+  }
+
   const histogram = byId("histogram");
   const bins = Array.from({ length: BINS }, (_, bin) => {
     const button = create("button");

@@ -12,7 +12,8 @@ const page = (() => {
   const [lowest, highest] = areValues
     ? [Math.min, Math.max].map((most) => firsts.reduce((all, { p }) => most(all, p), firsts[0].p))
     : [0, 1];
-  const scale = { areValues, lowest, highest, name: firsts[0]?.name };
+  const areShares = firsts.some(({ share }) => share);
+  const scale = { areValues, areShares, lowest, highest, name: firsts[0]?.name };
   const fileName = (path) => path.split(/[\\/]/).pop();
   const create = (tag, text = "", className = "") => {
     const element = document.createElement(tag);

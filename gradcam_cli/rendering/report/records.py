@@ -149,6 +149,8 @@ def _class_record(entry: Prediction) -> dict[str, Any]:
         # JSON has no infinite numbers.
         finite = entry.rounded if math.isfinite(entry.probability) else None
         record |= {"p": finite, "text": entry.text}
+    if entry.is_share:
+        record["share"] = True
     if entry.joined:
         # Classes that are explained together are none of the predictions.
         return record | {"index": entry.numbers}
