@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
+from gradcam_cli.cam.region_values import region_values
 from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.run.records import LoadedPicture
@@ -191,9 +192,9 @@ def _conditions_of(
     inputs: np.ndarray, batch: Sequence[LoadedPicture], explainers: Sequence[Explainer]
 ) -> np.ndarray | None:
     """Arranges the regions of a batch; None if no picture has one."""
-    regions = [loaded.region for loaded in batch if loaded.region is not None]
-    if not regions:
+    if not explainers[0].classifier.segments:
         return None
+    regions = [region_values(loaded.prepared, loaded.region) for loaded in batch]
     arranged = explainers[0].classifier.conditions
     return arranged.with_regions(None, np.stack(regions), inputs.shape[:3])
 
