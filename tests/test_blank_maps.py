@@ -324,12 +324,12 @@ def test_the_command_tells_the_reason_everywhere(saved, picture, tmp_path):
 
 
 def test_a_kept_graph_without_its_network_is_explained(saved, tmp_path):
-    classifier = load(saved("dead")).folded(["last"])
+    classifier = load(saved("dead"))
     built = []
 
     def build():
         built.append(True)
-        return classifier.network
+        return load(saved("dead")).folded(["last"]).network
 
     for tracings in (1, 2):
         deferred = replace(classifier, network=DeferredNetwork(build, "dead"))

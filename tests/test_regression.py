@@ -70,7 +70,7 @@ def inputs(picture):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """The networks with two values and with one, trained with the mean squared error."""
+    """The networks with two values and with one, compiled with the mean squared error."""
     folder = tmp_path_factory.mktemp("models")
     for outputs, name in (2, "two.keras"), (1, "one.h5"):
         model = network(outputs)
@@ -193,7 +193,7 @@ def test_the_command_tells_values(run_gradcam, files, picture, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     value, other = network()(np.asarray(picture, np.float32)[None] / 255).numpy()[0]
-    assert "task regression (trained with mean_squared_error)" in done.stdout
+    assert "task regression (compiled with mean_squared_error)" in done.stdout
     age, dose = done.stdout.splitlines()[-2:]
     assert age.split()[:3] == ["age", "0", format_value(value)]
     assert "→" in age
@@ -242,7 +242,7 @@ def test_what_needs_classes_is_refused(run_gradcam, files, picture, tmp_path):
             make_ready(job, pictures)
     done = run_gradcam("a.png", "-m", files / "one.h5", "--truth", "folders")
     assert done.returncode == 2
-    assert "returns values: task regression (trained with mean_squared_error)" in done.stderr
+    assert "returns values: task regression (compiled with mean_squared_error)" in done.stderr
     assert "--task binary" in done.stderr
     assert done.stderr.count("\n") == 1
 

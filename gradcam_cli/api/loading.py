@@ -12,7 +12,7 @@ import keras
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.score_weights import ScoreWeights
-from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.errors import LabelsError, UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.hub import find_preparation
@@ -22,6 +22,7 @@ from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.models.task_detection import task_evidence
 from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.networks.tasks import BINARY
 
 _KEPT = 4
 # Without the lock, threads that need the same model would each load it.
@@ -138,4 +139,14 @@ def _make_classifier(
         )
     if labels is None:
         return classifier
-    return replace(classifier, labels=classifier.labels.renamed(labels))
+    known = classifier.labels
+    if len(labels) != len(known):
+        hint = ""
+        if classifier.is_task_guess and (len(labels), len(known)) == (2, 1):
+            hint = f'; if it tells two classes apart, add task="{BINARY}"'
+        raise LabelsError(
+            f"{len(labels)} labels, but {classifier.name} has {len(known)} "
+            f"{known.noun if len(known) == 1 else known.plural}{hint}"
+        )
+    doubt = "" if classifier.is_task_guess else classifier.task_doubt
+    return replace(classifier, labels=known.renamed(labels), task_doubt=doubt)

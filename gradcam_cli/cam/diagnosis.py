@@ -211,6 +211,8 @@ class Diagnosis:
     ) -> _Found | None:
         """Runs the pass; None if there isn't enough memory for it."""
         with self._lock:
+            # A network that isn't built yet can't be built inside a graph.
+            _ = self._network.is_constant
             try:
                 found = self._function(
                     tf.constant(inputs, tf.float32), tf.constant(targets, tf.float32)

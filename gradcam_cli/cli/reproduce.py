@@ -18,7 +18,6 @@ _NOT_REPEATED = frozenset(
             "format",
             "top_k",
             "heatmap",
-            "mask",
             "figure",
             "each",
             "report",

@@ -59,7 +59,7 @@ explain_options = filled_with(
     ),
     classes_option(
         "The class to explain: an index, a WordNet id or a name. Repeat it for an overlay of each "
-        "class. [default: the most probable class]"
+        "class. [default: the most probable class; the first output of a regression]"
     ),
     join_option,
     against_option,

@@ -50,6 +50,7 @@ class Classifier:
         task_reason: Why it is this task; empty for the plain case, a classifier that ends in
             softmax.
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
+        is_task_guess: Whether the task is a guess that names for the outputs would settle.
         damage: Which of its weights are NaN or infinite; empty if none are.
         is_mask: Whether it segments with a single channel, whose second class is the foreground.
         conditions: What it takes beside the picture, such as the values of other inputs, or the
@@ -68,6 +69,7 @@ class Classifier:
     task: str = CLASSIFICATION
     task_reason: str = ""
     task_doubt: str = ""
+    is_task_guess: bool = False
     damage: str = ""
     is_mask: bool = False
     conditions: Conditions = field(default_factory=Conditions)
@@ -117,7 +119,7 @@ class Classifier:
 
     @property
     def described_task(self) -> str:
-        """The task with its reason: "regression (trained with mean_squared_error)"."""
+        """The task with its reason: "regression (compiled with mean_squared_error)"."""
         return f"{self.task} ({self.task_reason or 'the outputs end in softmax'})"
 
     @property

@@ -259,6 +259,7 @@ def inspect_network(
     elif file is not None:
         # A file beside the model is more specific than ImageNet's names.
         names = find_labels(file, classes, quantity)
+    has_names = names is not None or classes == IMAGENET_CLASSES
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()
     if names is None:
@@ -276,7 +277,8 @@ def inspect_network(
         is_size_exact=stored_size is not None and size is None,
         task=choice.task,
         task_reason=choice.reason,
-        task_doubt=choice.doubt,
+        task_doubt="" if choice.is_guess and has_names else choice.doubt,
+        is_task_guess=choice.is_guess,
         # A constant may be infinite on purpose, as in the mask of an attention.
         damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
         is_mask=is_mask,

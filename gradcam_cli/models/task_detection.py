@@ -58,12 +58,14 @@ class TaskChoice:
         reason: Why it was chosen; empty for a classifier that ends in softmax.
         doubt: What to do if it is wrong; empty if results don't depend on it.
         is_sure: Whether the user or the training says so.
+        is_guess: Whether names for the outputs would settle it.
     """
 
     task: str
     reason: str = ""
     doubt: str = ""
     is_sure: bool = False
+    is_guess: bool = False
 
 
 def task_evidence(
@@ -73,7 +75,7 @@ def task_evidence(
 
     Args:
         model: The model.
-        training: Its stored training configuration; None to use that of a compiled model.
+        training: Its stored training configuration; None for that of a model in memory.
         output: The name of the output in question; None if there is only one.
     """
     if training is None:
@@ -123,7 +125,7 @@ def choose_task(
     if _is_dense(forward):
         if loss is not None and loss.meaning == OF_VALUES:
             raise UnsupportedModelError(
-                f"{path}: returns values for each position (trained with {loss.name}); if its "
+                f"{path}: returns values for each position (compiled with {loss.name}); if its "
                 f"channels are classes, add --task {SEGMENTATION}"
             )
         is_sure = loss is not None and loss.meaning is not None
@@ -150,7 +152,7 @@ def _of_softmax(forward: ForwardPass) -> TaskChoice:
 
 
 def _by_loss(forward: ForwardPass, loss: StoredLoss) -> TaskChoice:
-    reason = f"trained with {loss.name}"
+    reason = f"compiled with {loss.name}"
     if loss.meaning == OF_VALUES:
         return TaskChoice(REGRESSION, reason)
     is_one = forward.units == 1
@@ -161,7 +163,7 @@ def _by_loss(forward: ForwardPass, loss: StoredLoss) -> TaskChoice:
     return TaskChoice(
         task,
         f"{reason} without from_logits, but the output has no {final}",
-        f"it was trained with {loss.name} as if its outputs were probabilities, but it ends "
+        f"it was compiled with {loss.name} as if its outputs were probabilities, but it ends "
         f"without {final}: the printed probabilities may be wrong; retrain it with "
         f"from_logits=True",
     )
@@ -174,14 +176,24 @@ def _by_activation(forward: ForwardPass, unknown: str) -> TaskChoice:
             return TaskChoice(BINARY, f"its only output is a sigmoid{unknown}")
         return TaskChoice(MULTILABEL, f"each class has its own sigmoid{unknown}")
     if not is_one:
-        return TaskChoice(CLASSIFICATION, f"a guess: several linear outputs{unknown}")
+        return TaskChoice(
+            CLASSIFICATION,
+            f"a guess: several linear outputs{unknown}; set it with --task",
+            f"its {forward.units} linear outputs are taken for the scores of classes, which is a "
+            f"guess; if they are values, add --task {REGRESSION}, else --task {CLASSIFICATION} or "
+            f"--labels",
+            is_guess=True,
+        )
     if forward.last_operation in _OF_VALUES:
-        return TaskChoice(REGRESSION, f"a guess: one output without sigmoid{unknown}")
+        return TaskChoice(
+            REGRESSION, f"a guess: one output without sigmoid{unknown}; set it with --task"
+        )
     return TaskChoice(
         REGRESSION,
-        f"a guess: one linear output{unknown}",
+        f"a guess: one linear output{unknown}; set it with --task",
         f"its only output is taken for a value, which is a guess; if it is the score of two "
         f"classes, add --task {BINARY}, else --task {REGRESSION}",
+        is_guess=True,
     )
 
 

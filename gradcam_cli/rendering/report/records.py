@@ -38,6 +38,7 @@ class ReportMap:
             upsampling.
         placement: Its position on the preview.
         note: Why it shows nothing, a sentence; "" if it shows something.
+        has_class: Whether the command that reproduces it needs the class.
     """
 
     target: Prediction
@@ -46,6 +47,7 @@ class ReportMap:
     cells: np.ndarray
     placement: Placement
     note: str = ""
+    has_class: bool = True
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _class_record(entry: Prediction) -> dict[str, Any]:
         record["share"] = True
     if entry.joined:
         # Classes that are explained together are none of the predictions.
-        return record | {"index": entry.numbers, "joined": entry.joined}
+        return record | {"index": entry.numbers}
     record["index"] = entry.index
     return record if entry.wnid is None else record | {"wnid": entry.wnid}
 
@@ -161,6 +163,7 @@ def _map_record(entry: ReportMap) -> dict[str, Any]:
     (top, bottom), (left, right) = entry.placement.margins
     return {
         "target": _class_record(entry.target),
+        "classes": (entry.target.joined or [entry.target.index]) if entry.has_class else [],
         "note": entry.note,
         "method": entry.method,
         "arguments": list(entry.arguments),

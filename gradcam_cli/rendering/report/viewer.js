@@ -113,8 +113,8 @@
       card.picture.argument,
       ...data.arguments,
       ...map.arguments,
-      ...(map.target.joined ?? [map.target.index]).map((index) => `--class ${index}`),
-      ...(map.target.joined ? ["--join"] : []),
+      ...map.classes.map((index) => `--class ${index}`),
+      ...(map.classes.length > 1 ? ["--join"] : []),
       `--colormap ${look.colormap}`,
       `--alpha ${look.alpha}`,
     ];
