@@ -356,3 +356,13 @@ def test_masks_follow_the_fit(fit):
     scale = np.subtract(found.target[2:], found.target[:2])
     scale = scale / np.subtract(found.source[2:], found.source[:2])
     assert weights.sum() == pytest.approx(mask.sum() * scale.prod())
+
+
+@pytest.mark.parametrize("region", [None, (0, 0, 32, 16)])
+def test_borders_are_no_part_of_the_picture(region):
+    """A wide picture in a square input: the grey bars above and below don't count."""
+    picture = Image.fromarray(scene({(4, 4): RED}, size=(16, 32)))
+    options = {"model": known_segmenter(), "labels": CLASSES, "preprocess": "none", "fit": "pad"}
+    found = explain_image(picture, "red", region=region, **options)
+    assert found.predictions[0].probability == pytest.approx(7 / 8)
+    assert found.predictions[1].probability == pytest.approx(1 / 8)

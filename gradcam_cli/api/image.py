@@ -271,10 +271,10 @@ def explain_image(
         explainer = explainer_for(known)
         classifier = explainer.classifier
     conditions = classifier.conditions.pack(others)[None] if others else None
-    if region is not None:
+    if region is not None or not others:
         shown = picture if source is None else source
         conditions = _conditions_of(region, shown, prepared, explainer)
-    elif classifier.segments:
+    if region is None and classifier.segments:
         check_one_region(weights.joined, weights.against, "region=")
     batch = prepared.inputs[None]
     targets = np.array([[index]], np.int32)
@@ -329,23 +329,28 @@ def _find_classes(named: Sequence[int | str], labels: Labels) -> tuple[int, ...]
 
 
 def _conditions_of(
-    region: str | Path | Sequence[int] | np.ndarray,
+    region: str | Path | Sequence[int] | np.ndarray | None,
     picture: Image.Image | AnyPath,
     prepared: PreparedPicture,
     explainer: Explainer,
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Arranges a region to explain, as `Explainer.explain` takes it."""
+    from gradcam_cli.cam.region_values import region_values
+
     classifier = explainer.classifier
     if not classifier.segments:
-        raise UsageError(f"region: {classifier.name} doesn't segment pictures")
+        if region is not None:
+            raise UsageError(f"region: {classifier.name} doesn't segment pictures")
+        return None
+    weights = None
     if isinstance(region, np.ndarray):
         weights = weights_of(region != 0, prepared)
-    else:
+    elif region is not None:
         if isinstance(region, (str, Path)):
             text = str(region)
         else:
             text = ",".join(str(int(edge)) for edge in region)
         named = to_path("the picture" if isinstance(picture, Image.Image) else picture)
         weights = ScoreRegion(text).weights(InputPicture(named, Path()), prepared)
-    shape = (1, *weights.shape)
-    return classifier.conditions.with_regions(None, weights[None], shape)
+    values = region_values(prepared, weights)[None]
+    return classifier.conditions.with_regions(None, values, values.shape)

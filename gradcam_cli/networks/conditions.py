@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 # The name of the condition that says which region of an input is explained: the weight of each
-# position, or `NO_REGION` at all of them.
+# position in [0, 1], or `NO_REGION` at all of them. Borders around a picture are `OUTSIDE`.
 REGION = "region"
 NO_REGION = -1.0
+OUTSIDE = -2.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Conditions:
 
         Args:
             rows: (N, values) float32; None for zeros.
-            regions: (N, height, width) in [0, 1]; or `NO_REGION`.
+            regions: (N, height, width): weights in [0, 1], `NO_REGION` or `OUTSIDE`.
             shape: (N, height, width) of the inputs.
 
         Returns:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from gradcam_cli.networks.arranging import Arrangement
+from gradcam_cli.networks.conditions import NO_REGION, OUTSIDE
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.operations import copied, operation_names
 
@@ -34,8 +35,26 @@ _COMBINING = _MOVING | operation_names(
 # (N, rows, columns)
 _RANK_OF_MASKS = 3
 _LEAST_PROBABILITY = 0.5
+# A position is in the picture if half of it is.
+_HALF = 0.5
 # Decides between classes that are predicted at equally many positions.
 _TIE = 1e-3
+
+
+@dataclass(frozen=True)
+class ChosenRegion:
+    """The region whose scores are summed in each input, at the positions of the output.
+
+    Attributes:
+        weights: (N, rows, columns, 1) float32 in [0, 1], the part of each position in the region.
+        is_given: (N,) bool, whether the region was chosen. In other inputs each class is summed
+            where it is predicted.
+        is_inside: (N, rows, columns, 1) bool, which positions aren't in borders.
+    """
+
+    weights: tf.Tensor
+    is_given: tf.Tensor
+    is_inside: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -47,16 +66,15 @@ class DenseScores:
         logits: (N, rows, columns, classes) float32. A single channel has two classes: its
             opposite, and itself.
         predicted: (N, rows, columns, classes) bool, where each class is predicted.
-        region: (N, rows, columns) float32 in [0, 1], the weight of each position in the scores
-            of all classes; negative values for inputs of which each class is summed where it is
-            predicted. None if that holds for all inputs.
+        region: The region whose scores are summed in each input; None to sum each class where it
+            is predicted.
         grid: Where the positions lie in the input.
     """
 
     raw: tf.Tensor
     logits: tf.Tensor
     predicted: tf.Tensor
-    region: tf.Tensor | None
+    region: ChosenRegion | None
     grid: Grid
 
     def sums(self) -> tf.Tensor:
@@ -65,12 +83,16 @@ class DenseScores:
         where_predicted = tf.reduce_sum(kept, self._axes)
         if self.region is None:
             return where_predicted
-        weighted = tf.reduce_sum(self.logits * tf.expand_dims(self.region, -1), self._axes)
-        return tf.where(self._is_given()[:, None], weighted, where_predicted)
+        weighted = tf.reduce_sum(self.logits * self.region.weights, self._axes)
+        return tf.where(self.region.is_given[:, None], weighted, where_predicted)
 
     def shares(self) -> tf.Tensor:
         """Returns the share of positions at which each class is predicted, (N, classes)."""
-        return tf.reduce_mean(tf.cast(self.predicted, tf.float32), self._axes)
+        predicted = tf.cast(self.predicted, tf.float32)
+        if self.region is None:
+            return tf.reduce_mean(predicted, self._axes)
+        inside = tf.reduce_sum(tf.cast(self.region.is_inside, tf.float32), self._axes)
+        return tf.math.divide_no_nan(tf.reduce_sum(predicted, self._axes), inside)
 
     def preferences(self, last: Sequence[int] = ()) -> tf.Tensor:
         """Ranks the classes by the share of the region in which each is predicted.
@@ -84,10 +106,10 @@ class DenseScores:
         classes = self.logits.shape[-1]
         shares, means = self.shares(), tf.reduce_mean(self.logits, self._axes)
         if self.region is not None:
-            weights = tf.expand_dims(tf.nn.relu(self.region), -1)
+            weights = self.region.weights
             total = tf.reduce_sum(weights, self._axes)
             of_region = tf.reduce_sum(weights * tf.cast(self.predicted, tf.float32), self._axes)
-            given = self._is_given()[:, None]
+            given = self.region.is_given[:, None]
             shares = tf.where(given, tf.math.divide_no_nan(of_region, total), shares)
             weighted = tf.reduce_sum(weights * self.logits, self._axes)
             means = tf.where(given, tf.math.divide_no_nan(weighted, total), means)
@@ -108,8 +130,9 @@ class DenseScores:
         chosen: tf.Tensor = tf.cast(tf.gather(by_class, targets, batch_dims=1), tf.float32)
         if self.region is None:
             return chosen
-        given = tf.reshape(self._is_given(), [-1, *[1] * (rank - 1)])
-        regions: tf.Tensor = tf.where(given, self.region[:, None], chosen)
+        given = tf.reshape(self.region.is_given, [-1, *[1] * (rank - 1)])
+        weights = tf.squeeze(self.region.weights, -1)[:, None]
+        regions: tf.Tensor = tf.where(given, weights, chosen)
         return regions
 
     @property
@@ -120,11 +143,6 @@ class DenseScores:
     @property
     def _axes(self) -> list[int]:
         return list(range(1, self.logits.shape.rank - 1))
-
-    def _is_given(self) -> tf.Tensor:
-        assert self.region is not None
-        found: tf.Tensor = tf.greater_equal(tf.reduce_min(self.region, self._axes), 0)
-        return found
 
 
 def may_be_dense(inputs: tf.Tensor, outputs: tf.Tensor) -> bool:
@@ -174,8 +192,8 @@ def dense_scores(
         raw: The scores before its activation; see `before_activation`.
         activation: That activation.
         grids: The positions of all tensors up to these scores.
-        region: (N, height, width) float32 in [0, 1], the region to explain in each input;
-            negative for inputs that have none. None if none has.
+        region: (N, height, width) float32, the region to explain in each input; see
+            `gradcam_cli.networks.conditions.REGION`. None if no input has one.
 
     Returns:
         The scores; or why the output's positions aren't known.
@@ -206,20 +224,22 @@ def dense_scores(
     if is_single:
         logits = tf.concat([-logits, logits], axis=-1)
         predicted = tf.concat([tf.logical_not(predicted), predicted], axis=-1)
-    weights = None if region is None else _on_grid(region, logits, grid)
-    return DenseScores(raw, logits, predicted, weights, grid)
+    chosen = None if region is None else _on_grid(region, logits, grid)
+    if chosen is not None:
+        predicted = tf.logical_and(predicted, chosen.is_inside)
+    return DenseScores(raw, logits, predicted, chosen, grid)
 
 
-def _on_grid(region: tf.Tensor, logits: tf.Tensor, grid: Grid) -> tf.Tensor:
+def _on_grid(region: tf.Tensor, logits: tf.Tensor, grid: Grid) -> ChosenRegion:
     """Gives each position of the output the part of its area that a region covers."""
     size = tf.shape(logits)[1:3]
     # The centre of the output lies on the centre of the input.
     extent = tf.cast(tf.round(tf.cast(size, tf.float32) * tf.constant(grid.pitch)), tf.int32)
-    is_given = tf.reduce_min(region, [1, 2]) >= 0
-    weights = tf.expand_dims(tf.nn.relu(region), -1)
-    covered = tf.image.resize_with_crop_or_pad(weights, extent[0], extent[1])
-    weights = tf.squeeze(tf.image.resize(covered, size, "area"), -1)
-    return tf.where(is_given[:, None, None], weights, -tf.ones_like(weights))
+    is_inside = tf.cast(region > (OUTSIDE + NO_REGION) / 2, tf.float32)
+    both = tf.stack([tf.nn.relu(region), is_inside], axis=-1)
+    covered = tf.image.resize_with_crop_or_pad(both, extent[0], extent[1])
+    weights, inside = tf.split(tf.image.resize(covered, size, "area"), 2, axis=-1)
+    return ChosenRegion(weights, tf.reduce_max(region, [1, 2]) >= 0, inside >= _HALF)
 
 
 def own_scores(raw: tf.Tensor) -> set[str]:

@@ -268,9 +268,9 @@ def trace_forward(
             for 224 in each direction.
         task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
         others: The network's other inputs by name, each (N, ...) float32.
-        region: For segmentation, (N, height, width) float32 in [0, 1], the region whose scores
-            are summed in each input; negative to sum each class where it is predicted, as for
-            None.
+        region: For segmentation, (N, height, width) float32, the region whose scores are summed in
+            each input (see `gradcam_cli.networks.conditions.REGION`); None to sum each class where
+            it is predicted.
 
     Returns:
         The tensors of this pass. The network isn't changed.

@@ -135,6 +135,16 @@ class Fit:
         return weights
 
     @property
+    def borders(self) -> np.ndarray | None:
+        """The pixels of the input outside the picture, (height, width) bool; None without any."""
+        if self.target == (0, 0, *self.input_size):
+            return None
+        left, top, right, bottom = self.target
+        outside = np.ones(self.input_size[::-1], bool)
+        outside[top:bottom, left:right] = False
+        return outside
+
+    @property
     def seen(self) -> tuple[int, int, int, int]:
         """The part of the picture that the network sees, in whole pixels."""
         left, top, right, bottom = self.source
