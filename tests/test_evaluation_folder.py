@@ -1,5 +1,7 @@
 """Measuring pictures of a folder: rows, intervals, verdicts, layers, sanity."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -133,21 +135,17 @@ def test_one_table_has_what_the_functions_return(squares, red_network):
 
 
 def test_a_map_that_says_nothing_is_said_not_to_beat_chance(squares, red_network):
-    class Wrong:
+    class Wrong(Explainer):
         """An explainer whose maps are cold where they should be hot."""
 
-        classifier, method, layer, pitch = red_network, "gradcam", "red", (1.0, 1.0)
-
-        def __init__(self):
-            self.right = Explainer(red_network, "red")
-
-        def explain(self, inputs, targets):
-            explanation = self.right.explain(inputs, targets)
-            explanation.maps[:] = 1 - explanation.maps
-            return explanation
+        def explain(self, inputs, targets, conditions=None):
+            explanation = super().explain(inputs, targets, conditions)
+            return replace(explanation, maps=1 - explanation.maps)
 
     pictures = list(find_pictures([squares / "photos"]))
-    found = evaluate_pictures(pictures, [Wrong()], options(metrics=["average_drop", "deletion"]))
+    found = evaluate_pictures(
+        pictures, [Wrong(red_network, "red")], options(metrics=["average_drop", "deletion"])
+    )
     (sentence,) = verdicts(found)
     assert "It does not beat the random map in any metric." in sentence
     assert "It does not beat the centre Gaussian in any metric." in sentence

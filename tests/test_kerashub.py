@@ -15,6 +15,7 @@ from PIL import Image
 
 from gradcam_cli.api.explainers import GradCAM
 from gradcam_cli.api.loading import find_explainer
+from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli import main
 from gradcam_cli.errors import (
     GradcamError,
@@ -50,6 +51,44 @@ def resnet(preprocessor=None):
         block_type="basic_block",
     )
     return models.ResNetImageClassifier(backbone, 4, preprocessor=preprocessor)
+
+
+def deeplab(preprocessor=None):
+    encoder = models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 64],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2],
+        block_type="basic_block",
+        image_shape=(64, 64, 3),
+    )
+    backbone = models.DeepLabV3Backbone(
+        image_encoder=encoder,
+        spatial_pyramid_pooling_key="P3",
+        upsampling_size=2,
+        dilation_rates=[2, 4],
+        low_level_feature_key="P2",
+        projection_filters=8,
+        image_shape=(64, 64, 3),
+    )
+    return models.DeepLabV3ImageSegmenter(backbone, 4, preprocessor=preprocessor)
+
+
+def segformer(preprocessor=None):
+    encoder = models.MiTBackbone(
+        layerwise_depths=[1, 1],
+        num_layers=2,
+        layerwise_num_heads=[1, 1],
+        layerwise_sr_ratios=[2, 1],
+        max_drop_path_rate=0.0,
+        layerwise_patch_sizes=[7, 3],
+        layerwise_strides=[4, 2],
+        image_shape=(64, 64, 3),
+        hidden_dims=[8, 16],
+    )
+    backbone = models.SegFormerBackbone(image_encoder=encoder, projection_filters=12)
+    return models.SegFormerImageSegmenter(backbone, 4, preprocessor=preprocessor)
 
 
 def swin(preprocessor=None):
@@ -451,3 +490,29 @@ def test_without_kerashub_its_extra_is_named(run_gradcam, folder, tmp_path):
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "pip install 'gradcam-cli[hub]'" in line
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "converter", "layer"),
+    [
+        (deeplab, "DeepLabV3", layers.DeepLabV3ImageConverter, "activation_projection"),
+        (segformer, "SegFormer", layers.SegFormerImageConverter, "linear"),
+    ],
+)
+def test_segmenters(tmp_path, build, kind, converter, layer):
+    preprocessor = getattr(models, f"{kind}ImageSegmenterPreprocessor")
+    task = build(preprocessor(converter(image_size=(64, 64), scale=1 / 255)))
+    task.save_to_preset(tmp_path / "preset")
+    classifier = load_classifier(ModelOptions(str(tmp_path / "preset")))
+    assert classifier.task == "segmentation"
+    assert classifier.preprocess.description.endswith("(stored with the model)")
+    explainer = Explainer(classifier)
+    # The last layer with 8 × 8 cells, not one of those that are upsampled to the picture.
+    assert layer in explainer.layer
+    assert explainer.facts.cells.startswith("8×8 cells, 8 px")
+    inputs = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    explanation = explainer.explain(inputs, np.array([[-1]]))
+    predicted = task.predict(inputs, verbose=0).argmax(-1)
+    shares = np.bincount(predicted.ravel(), minlength=4) / predicted.size
+    np.testing.assert_allclose(explanation.probabilities[0], shares, atol=0.01)
+    assert explanation.regions[0, 0].shape == predicted.shape[1:]

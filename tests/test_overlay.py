@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.rendering.overlay import color_table, draw_heatmap, draw_overlay, heatmap_to_image
+from gradcam_cli.rendering.color_scale import color_table
+from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay, heatmap_to_image
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ def test_one_of_several_outputs_is_named(saved, pictures, as_dict):
 
 def test_what_is_no_classifier_is_refused(saved):
     inputs = keras.Input((SIZE, SIZE, 3))
-    with pytest.raises(UnsupportedModelError, match="not a score for each class"):
+    with pytest.raises(UnsupportedModelError, match="returns feature maps or pixels"):
         saved(keras.Model(inputs, body(inputs)))
 
 
@@ -458,6 +458,14 @@ def test_a_saved_model_has_the_maps_of_its_model(tmp_path, pictures, which):
     np.testing.assert_allclose(explanation.probabilities, model(pictures).numpy(), atol=1e-5)
     named = Explainer(classifier, "conv1").explain(pictures, [[1], [1]])
     assert named.maps.shape == (2, 1, SIZE, SIZE)
+
+
+def test_a_saved_model_that_keeps_a_state_is_refused_with_a_way_on(tmp_path):
+    # As the flowers tutorial of TensorFlow has it.
+    layers = [keras.Input((16, 16, 3)), L.RandomFlip("horizontal"), L.Conv2D(2, 3), L.Flatten()]
+    keras.Sequential([*layers, L.Dense(2)]).export(tmp_path / "flowers", verbose=False)
+    with pytest.raises(UnsupportedModelError, match=r"flowers: .*RandomFlip.* as a \.keras file"):
+        load_classifier(ModelOptions(str(tmp_path / "flowers")))
 
 
 def test_a_saved_model_that_reaches_files_is_refused(tmp_path):

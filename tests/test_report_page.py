@@ -69,8 +69,8 @@ def open_page(browser):
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
-def report_class(index, probability=0.5, name=None):
-    return Prediction(index, name or f"class {index}", None, probability)
+def report_class(index, probability=0.5, name=None, quantity="probability"):
+    return Prediction(index, name or f"class {index}", None, probability, quantity)
 
 
 def report_map(target, cells, fit, method="Grad-CAM"):
@@ -174,6 +174,29 @@ def test_search_finds_files_and_classes(small_report, open_page):
     page.wait_for_selector("#empty", state="visible")
     page.click("#clear")
     assert len(shown_files(page)) == 4
+
+
+def test_values_have_their_own_scale(open_page, tmp_path):
+    values = {"low.png": -12.5, "middle.png": 4.0, "high.png": 87.5}
+    pictures = [
+        simple_picture(name, [(0, value, "age", "value"), (1, 0.001, "dose", "value")])
+        for name, value in values.items()
+    ]
+    page = open_page(write_report(tmp_path / "values.html", pictures))
+    assert page.locator(".card .part").all_inner_texts() == ["-12.50", "4.000", "87.50"]
+    page.select_option("#sort", "most")
+    assert shown_files(page) == ["high.png", "middle.png", "low.png"]
+    assert page.inner_text(".histogram figcaption") == "Values of age"
+    assert page.locator(".axis span").all_inner_texts() == ["-12.5", "37.5", "87.5"]
+    page.locator("#histogram button:not([disabled])").first.click()
+    assert shown_files(page) == ["low.png"]
+    page.locator(".card button").click()
+    assert page.locator("#predictions .prediction").all_inner_texts() == [
+        "age\n-12.50",
+        "dose\n0.001000",
+    ]
+    assert page.locator("#predictions .meter").count() == 0
+    assert "%" not in page.inner_text(".overview") + page.inner_text("#predictions")
 
 
 def test_pictures_are_sorted_and_filtered(small_report, open_page):

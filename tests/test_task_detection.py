@@ -1,6 +1,7 @@
 """What a model is for, read off real saved files: the loss in them, else the final activation."""
 
 import json
+import warnings
 import zipfile
 
 import h5py
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from PIL import Image
 
+from gradcam_cli import explain_image
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import LabelsError, UsageError
 from gradcam_cli.models.loading import load_classifier
@@ -95,7 +98,7 @@ def test_the_loss_in_a_file_decides(loaded, library, ending):
         model.compile(loss=loss, metrics=["mae"])
         classifier = loaded(model, f"{name}{ending}")
         assert classifier.task == task, name
-        assert "trained with" in classifier.task_reason, name
+        assert "compiled with" in classifier.task_reason, name
         assert classifier.warning == "", name
         if name in ("mse", "binary", "several labels", "categorical"):
             expected = meaning(model(PICTURES / 255).numpy())
@@ -124,14 +127,14 @@ def test_a_loss_of_probabilities_on_a_linear_output_is_doubted(loaded, loss):
 # Units, activation and loss; the task, a word of the reason, a word of the warning.
 GUESSES = {
     "softmax": (3, "softmax", None, "classification", "", ""),
-    "softmax, trained with mse": (3, "softmax", "mse", "classification", "", ""),
+    "softmax, with mse": (3, "softmax", "mse", "classification", "", ""),
     "sigmoids": (3, "sigmoid", None, "multilabel", "each class has its own sigmoid", ""),
     "sigmoid": (1, "sigmoid", None, "binary", "sigmoid", ""),
-    "sigmoid, trained with mse": (1, "sigmoid", "mse", "regression", "mean_squared_error", ""),
+    "sigmoid, with mse": (1, "sigmoid", "mse", "regression", "mean_squared_error", ""),
     "relu": (1, "relu", None, "regression", "a guess", ""),
     "softplus": (1, "softplus", None, "regression", "a guess", ""),
     "tanh": (1, "tanh", None, "regression", "a guess", ""),
-    "several linear units": (3, None, None, "classification", "a guess", ""),
+    "several linear units": (3, None, None, "classification", "a guess", "--task regression"),
     "a linear unit": (1, None, None, "regression", "a guess", "--task binary"),
     "one softmax unit": (1, "softmax", None, "binary", "softmax", "tells nothing apart"),
 }
@@ -252,7 +255,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("units", "activation", "task", "message"), REFUSED)
 def test_a_task_that_cant_be_is_refused(loaded, units, activation, task, message):
-    with pytest.raises(UsageError, match=f"--task {task}: .*{message}"):
+    with pytest.raises(UsageError, match=rf"--task {task}: .*{message}"):
         loaded(build(units=units, activation=activation), task=task)
 
 
@@ -269,6 +272,21 @@ def test_two_names_for_one_value_name_the_way_on(loaded, tmp_path):
     assert loaded(build(), labels=labels, task="binary").labels.name(1) == "dog"
 
 
+def test_names_settle_what_several_linear_outputs_are(loaded, tmp_path):
+    labels = tmp_path / "names.txt"
+    labels.write_text("ant\nbee\ncat\n")
+    model = build(units=3)
+    assert loaded(model, labels=labels).warning == ""
+    assert "a guess" in loaded(model, labels=labels).task_reason
+    picture = Image.new("RGB", (SIZE, SIZE))
+    names = ["ant", "bee", "cat"]
+    with warnings.catch_warnings(record=True) as given:
+        assert explain_image(picture, model=model, labels=names).target.name in names
+    assert not [warning for warning in given if "guess" in str(warning.message)]
+    with pytest.raises(LabelsError, match=r"2 labels, but functional.* has 1 output; .*binary"):
+        explain_image(picture, model=build(), labels=["cat", "dog"])
+
+
 def test_a_saved_model_has_no_loss(tmp_path):
     path = tmp_path / "exported"
     model = build(activation="softplus")
@@ -278,3 +296,22 @@ def test_a_saved_model_has_no_loss(tmp_path):
     assert classifier.task == "regression"
     expected = model(tf.constant(PICTURES / 255)).numpy()
     np.testing.assert_allclose(numbers_of(classifier), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "reciprocam", "shapleycam"])
+@pytest.mark.parametrize(("units", "last"), [(1, "sigmoid"), (3, "sigmoid"), (3, "softmax")])
+def test_logits_are_explained_like_the_probabilities_that_they_mean(loaded, method, units, last):
+    linear, complete = build(units=units), build(units=units, activation=last)
+    complete.set_weights(linear.get_weights())
+    kind = "BinaryCrossentropy" if last == "sigmoid" else "CategoricalCrossentropy"
+    for model, from_logits in (linear, True), (complete, False):
+        model.compile(loss=getattr(keras.losses, kind)(from_logits=from_logits))
+    found, expected = (
+        Explainer(loaded(model, f"{model.name}.keras"), None, method).explain(
+            PICTURES, np.array([[0, 1]] * 2)
+        )
+        for model in (linear, complete)
+    )
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+    np.testing.assert_allclose(found.maps, expected.maps, atol=1e-3)
+    assert found.maps.any()

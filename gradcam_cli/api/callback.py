@@ -18,14 +18,19 @@ from gradcam_cli.cam.scaling import scale_by_maximum
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.task_detection import trained_task
+from gradcam_cli.networks.tasks import REGRESSION
+from gradcam_cli.rendering.color_scale import DEFAULT_ALPHA, DEFAULT_COLORMAP
 from gradcam_cli.rendering.encoding import encode_picture
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, draw_overlay
+from gradcam_cli.rendering.overlay import draw_overlay
 
 _MAXIMUM = 255.0
 _RANK_OF_PICTURE = 3
 # Smaller inputs are enlarged to this, so that the overlay shows the map, not single pixels.
 _SMALLEST_SIDE = 128
 _TAG = "gradcam"
+# (N, classes)
+_RANK_OF_SCORES = 2
 # The metadata of ``tf.summary.image``, which itself requires TensorBoard to be installed.
 _IMAGE_SUMMARY = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images"),
@@ -65,7 +70,8 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 minimum to their maximum. For a model with several inputs, a tuple, a list or a
                 dictionary of them; the pictures of the explained one are drawn.
             targets: (N,) class indices or (N, classes) one-hot; None for the class that is
-                most probable at each epoch.
+                most probable at each epoch or, for a regression, the first output. The true
+                values of a regression aren't targets.
             folder: The folder for PNG files, created if it doesn't exist; None to write none.
             log_dir: TensorBoard's log folder; None to log nothing. Images are written to its
                 subfolder "gradcam".
@@ -142,13 +148,22 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _one_hot(self) -> np.ndarray:
         outputs = np.asarray(self.model(self._inputs, training=False))
+        if self._targets is None and outputs.ndim > _RANK_OF_SCORES:
+            raise UsageError(
+                "the model segments pictures: give the callback targets, a class for each picture"
+            )
+        is_regression = trained_task(self.model) == REGRESSION
+        if is_regression and self._targets is not None:
+            _check_outputs(self._targets, outputs.shape[-1])
         if self._targets is None:
-            classes = outputs.argmax(-1)
+            classes = outputs.argmax(-1) * (not is_regression)
         elif self._targets.ndim == outputs.ndim:
             return np.asarray(self._targets, np.float32)
         else:
             classes = self._targets
-        one_hot: np.ndarray = np.eye(outputs.shape[-1], dtype=np.float32)[classes]
+        is_mask = outputs.ndim > _RANK_OF_SCORES and outputs.shape[-1] == 1
+        number = 2 if is_mask else outputs.shape[-1]
+        one_hot: np.ndarray = np.eye(number, dtype=np.float32)[classes]
         return one_hot
 
     def _log(self, folder: Path, overlays: Sequence[Image.Image], epoch: int) -> None:
@@ -161,6 +176,19 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 _TAG, tf.constant(np.array(values, object), tf.string), epoch, _IMAGE_SUMMARY
             )
         self._writer.flush()
+
+
+def _check_outputs(targets: np.ndarray, outputs: int) -> None:
+    """Refuses true values as targets of a regression: they don't say what to explain."""
+    if targets.ndim == 1:
+        fits = np.isin(targets, range(outputs)).all() and targets.dtype.kind in "iu"
+    else:
+        fits = np.isin(targets, (-1, 0, 1)).all()
+    if not fits:
+        raise UsageError(
+            "the model is a regression: give the callback the index of an output for each picture "
+            "as targets, not its true value, or None to explain the first output"
+        )
 
 
 def _to_arrays(inputs: Any) -> Any:

@@ -27,7 +27,7 @@ from gradcam_cli.cam.methods.base import (
     make_method,
     tapped_pass,
 )
-from gradcam_cli.cam.methods.table import MethodParameters, find_method
+from gradcam_cli.cam.methods.table import MethodParameters, check_has_sign, find_method
 from gradcam_cli.cam.scaling import scale_by_maximum, smooth
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.diagnosis import Diagnosis
 
 _ALL = 2**62
+_RANK_OF_ONE_HOT = 2
 # Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
 # An array, or those of a model with several inputs in any structure.
@@ -108,6 +109,7 @@ class GradCAM:
         explained_input: str | None = None,
         scale: bool = False,
         smoothing: bool = False,
+        signed: bool = False,
         progress: Progress | None = None,
         **parameters: Unpack[MethodParameters],
     ) -> None:
@@ -128,15 +130,17 @@ class GradCAM:
                 means "regression" if the model was compiled with a loss of values, such as
                 the mean squared error, else "classification".
             conv_layer: The layer whose feature maps are explained, by name, path or index.
-                None means the last layer that has filters or, in a transformer, the default
-                layer of the command line. (In other networks, the command line takes the
-                last layer with spatial output, often the activation after the last layer
-                that has filters.)
+                None means the last layer that has filters or, in transformers and networks
+                that segment, the default layer of the command line. (In other networks, the
+                command line takes the last layer with spatial output, often the activation
+                after the last layer that has filters.)
             explained_input: Of a model with several inputs, the name of the one that is explained.
                 None means the first that takes pictures. The others keep their values.
-            scale: Whether to set negative values to 0 and scale each map to a maximum of 1.
+            scale: Whether to scale each map to a maximum (or, if signed, a magnitude) of 1.
             smoothing: Whether to average the scaled maps of brighter, darker and mirrored
                 copies.
+            signed: Whether maps keep what speaks against the class, as negative values, instead
+                of setting these to 0.
             progress: Called by methods that run the network many times, with the number of
                 runs since the last call and the number of runs that the batch takes.
             **parameters: The method's own parameters, if it has any; see
@@ -144,8 +148,8 @@ class GradCAM:
 
         Raises:
             UnknownLayerError: The model has no such layer.
-            UsageError: There is no such operator, or the model has several outputs and
-                ``output_layer`` isn't given.
+            UsageError: There is no such operator, the model has several outputs and
+                ``output_layer`` isn't given, or the method has no sign.
             TypeError: The method has no such parameter.
         """
         self.model = model
@@ -168,11 +172,15 @@ class GradCAM:
         self._wanted_task = REGRESSION if operator == "regression" else None
         self._scale = scale
         self._smoothing = smoothing
+        if signed:
+            check_has_sign(self.method, "signed")
+        self._signed = signed
         self._progress = progress or ignore_progress
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
         self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
+        self._placing: dict[tuple[Any, ...], Any] = {}
 
     @property
     def conv_layer(self) -> keras.Layer:
@@ -188,7 +196,13 @@ class GradCAM:
         if self._wanted_layer is not None:
             return _find_layer(self.model, self._wanted_layer)
         multiplies = find_method(self.method).multiplies_cells
-        return _find_default_layer(self.model, self.network, after_normalization=multiplies)
+        may_segment = self._output_path is None and _may_segment(self.model)
+        return _find_default_layer(
+            self.model,
+            self.network,
+            after_normalization=multiplies,
+            may_segment=may_segment,
+        )
 
     @cached_property
     def _task(self) -> str | None:
@@ -223,13 +237,18 @@ class GradCAM:
                 with several inputs a list or a dictionary of them, as the model takes it; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
-                whatever the operator expects. For a regression (N, outputs): 1 explains what
-                raises an output, -1 what lowers it. Omit them with a dataset, which contains
-                them.
+                whatever the operator expects. Any other weights of the scores work too: with
+                ones for two classes, the sum of their scores is explained; with 1 and -1, why
+                the network gives the first class and not the second. For a regression
+                (N, outputs): 1 explains what raises an output, -1 what lowers it. For a network
+                that segments, one-hot means the sum of the class's scores where it is predicted
+                (Seg-Grad-CAM); targets in the shape of the output weigh the positions of your
+                choice. Omit them with a dataset, which contains them.
 
         Returns:
             (N, ..., 1) float32: maps of the explained input, upsampled bicubically to its size,
-            in the units of the score; with ``scale`` or ``smoothing``, in [0, 1].
+            in the units of the score; with ``scale`` or ``smoothing``, in [0, 1] or, if
+            ``signed``, in [-1, 1].
 
         Raises:
             UsageError: Inputs and targets don't match.
@@ -281,10 +300,8 @@ class GradCAM:
             raise UnknownClassError(
                 f"there is no class {class_index}: the model's classes are 0 to {classes - 1}"
             )
-        targets = tf.one_hot([class_index], classes)
-        rows = Arrangement.of(targets, others)
-        packed = rows.pack(targets, others)
-        heatmap = self._maps_of(self._with_channel(explained), packed, rows)[0].numpy()
+        packed = self._packed(explained, others, tf.one_hot([class_index], classes))
+        heatmap = self._maps_of(*packed)[0].numpy()
         low, high = heatmap.min(), heatmap.max()
         return np.asarray((heatmap - low) / (high - low + eps), np.float32)
 
@@ -302,10 +319,7 @@ class GradCAM:
         Raises:
             UnusableLayerError: The layer's output isn't a feature map.
         """
-        explained, others = self._split(inputs)
-        targets = tf.cast(targets, tf.float32)
-        rows = Arrangement.of(targets, others)
-        return self._maps_of(self._with_channel(explained), rows.pack(targets, others), rows)
+        return self._maps_of(*self._packed(*self._inputs.split(inputs), targets))
 
     def _split(self, inputs: Inputs) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         explained, others = self._inputs.split(inputs)
@@ -331,17 +345,28 @@ class GradCAM:
     def _explain(
         self, inputs: tf.Tensor, targets: tf.Tensor, rows: Arrangement
     ) -> tuple[tf.Tensor, _BlankMaps | None]:
-        def maps_of(inputs: tf.Tensor) -> tf.Tensor:
-            maps = self._maps_of(inputs, targets, rows)
-            # ReLU may turn NaN into a number.
-            return tf.where(tf.math.is_finite(maps), tf.nn.relu(maps), np.float32(np.nan))
+        # Targets of each position lie on the inputs, so they are mirrored with them.
+        are_positions = targets.shape.rank == inputs.shape.rank and inputs.shape.rank > 2
 
-        inputs = self._with_channel(inputs)
-        maps = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
-        blanks = _find_blanks(maps, inputs, targets, rows)
-        maps = upsample(maps, tf.shape(inputs)[1:-1])
+        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+            is_turned = mirrored and are_positions
+            wanted = tf.reverse(targets, [-2]) if is_turned else targets
+            maps = self._maps_of(inputs, wanted, rows)
+            # ReLU may turn NaN into a number.
+            kept = maps if self._signed else tf.nn.relu(maps)
+            return tf.where(tf.math.is_finite(maps), kept, np.float32(np.nan))
+
+        cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
+        blanks = _find_blanks(cells, inputs, targets, rows)
+        maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
-            maps = scale_by_maximum(tf.nn.relu(maps), inputs.shape.rank - 2)
+            axes = list(range(1, cells.shape.rank))
+            # Interpolation must not give a map signs that it doesn't have.
+            has_against = tf.reduce_min(cells, axes, keepdims=True) < 0
+            has_for = tf.reduce_max(cells, axes, keepdims=True) > 0
+            maps = tf.where(has_against, maps, tf.nn.relu(maps))
+            maps = tf.where(has_for, maps, -tf.nn.relu(-maps))
+            maps = scale_by_maximum(maps, inputs.shape.rank - 2)
         return tf.expand_dims(maps, -1), blanks
 
     def _explain_blank(self, blank: _BlankMaps) -> str:
@@ -363,6 +388,7 @@ class GradCAM:
                     else None,
                     uses_layer=info.needs_layer,
                     uses_gradients=info.uses_gradients,
+                    has_sign=info.has_sign,
                 )
             diagnosis = self._diagnoses[key]
         if blank.is_constant:
@@ -382,6 +408,69 @@ class GradCAM:
         scorer = partial(self._score, rows)
         tapped = tapped_pass(inputs, targets, forward, scores, path, scorer)
         return self._method.maps(tapped)
+
+    def _placed(self, inputs: tf.Tensor, targets: tf.Tensor, *, are_several: bool) -> tf.Tensor:
+        """Turns one-hot targets of a network that segments into targets of each position.
+
+        They say where the class is predicted in the inputs themselves. So methods that change
+        their inputs always explain the same positions.
+
+        Args:
+            inputs: (N, ..., channels) float32.
+            targets: As for `explain`, float32.
+            are_several: Whether the network has inputs beside these.
+
+        Returns:
+            Targets in the layout of the network's output; the given ones in other cases.
+
+        Raises:
+            UsageError: The network has several inputs and segments.
+        """
+        is_whole = self._output_path is None and not self._has_own_operator
+        if targets.shape.rank != _RANK_OF_ONE_HOT or not is_whole:
+            return targets
+        # A model that was never called would have to be called with all of its inputs.
+        is_unknown = are_several and not getattr(self.model, "outputs", None)
+        if is_unknown or not _may_segment(self.model, inputs):
+            return targets
+        if are_several:
+            raise UsageError(
+                f"{self.model.name} segments and has several inputs: give targets in the shape of "
+                f"its output"
+            )
+        key = (*inputs.shape[1:], targets.shape[1])
+        with self._lock:
+            if key not in self._placing:
+                signature = [
+                    tf.TensorSpec((None, *tensor.shape[1:]), tf.float32)
+                    for tensor in (inputs, targets)
+                ]
+                self._placing[key] = tf.function(
+                    self._place, input_signature=signature, autograph=False
+                )
+            placed: tf.Tensor = self._placing[key](inputs, targets)
+        return placed
+
+    def _place(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        dense = self._forward(inputs, {}).dense
+        if dense is None:
+            return targets
+        why = find_method(self.method).not_for_segmentation
+        if why:
+            raise UsageError(f"{type(self).__name__} can't explain a segmentation: {why}")
+        classes = dense.logits.shape[-1]
+        if targets.shape[-1] == 1 and dense.units == 1:
+            targets = tf.concat([tf.zeros_like(targets), targets], axis=-1)
+        if targets.shape[-1] != classes:
+            raise UsageError(
+                f"{self.model.name} segments {classes} classes, but the targets have "
+                f"{targets.shape[-1]}"
+            )
+        shape = [-1, *[1] * (dense.logits.shape.rank - 2), classes]
+        weights = tf.cast(dense.predicted, tf.float32) * tf.reshape(targets, shape)
+        # The derivative of a weighted sum is its weights, in the layout of the output.
+        found: tf.Tensor = tf.gradients(dense.logits, dense.raw, grad_ys=weights)[0]
+        return tf.cast(found, tf.float32)
 
     def _with_channel(self, inputs: tf.Tensor | np.ndarray) -> tf.Tensor:
         """Adds a channel to grey pictures (N, H, W), which other inputs of this rank aren't."""
@@ -403,6 +492,10 @@ class GradCAM:
 
         def run(inputs: tf.Tensor) -> tf.Tensor:
             forward = self._forward(inputs, others)
+            if forward.dense is not None:
+                forward = replace(forward, logits=tf.cast(forward.dense.raw, tf.float32))
+                passes.append(forward)
+                return forward.logits
             if forward.task == REGRESSION and forward.logits.shape[-1] != targets.shape[-1]:
                 raise UsageError(
                     f"{self.model.name} is a regression with {forward.logits.shape[-1]} outputs, "
@@ -430,7 +523,7 @@ class GradCAM:
         if self._output_path is None:
             return forward
         output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)
-        return replace(forward, logits=output)
+        return replace(forward, logits=output, found_dense=None, traced=None)
 
     def _classes(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor]) -> int:
         def count(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
@@ -481,9 +574,10 @@ class GradCAM:
     ) -> tuple[tf.Tensor, tf.Tensor, Arrangement]:
         """Puts targets and the values of other inputs into one row for each explained input."""
         converted = {name: tf.cast(value, tf.float32) for name, value in others.items()}
-        targets = tf.cast(targets, tf.float32)
+        inputs = self._with_channel(explained)
+        targets = self._placed(inputs, tf.cast(targets, tf.float32), are_several=bool(converted))
         rows = Arrangement.of(targets, converted)
-        return tf.cast(explained, tf.float32), rows.pack(targets, converted), rows
+        return inputs, rows.pack(targets, converted), rows
 
 
 class GradCAMPP(GradCAM):
@@ -622,7 +716,8 @@ def _find_blanks(
 
 
 def _sum_of_predictions(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(model(inputs) * targets, axis=-1)
+    products = model(inputs) * targets
+    return tf.reduce_sum(products, list(range(1, products.shape.rank)))
 
 
 def _mean_over_zone(model: Any, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -653,20 +748,34 @@ def _find_operator(operator: str | Operator | None) -> Operator:
         ) from None
 
 
+def _may_segment(model: keras.Model, inputs: tf.Tensor | None = None) -> bool:
+    """Returns whether a model's output has positions.
+
+    Args:
+        model: The model.
+        inputs: Inputs to call it with if it doesn't know the shape of its output; None to assume
+            that it has positions.
+    """
+    outputs = getattr(model, "outputs", None)
+    if outputs:
+        return len(outputs[0].shape) > _RANK_OF_ONE_HOT
+    if inputs is None:
+        return True
+    output = model(inputs[:1], training=False)
+    return isinstance(output, tf.Tensor) and output.shape.rank > _RANK_OF_ONE_HOT
+
+
 def _find_default_layer(
-    model: keras.Model, network: KerasNetwork, *, after_normalization: bool
+    model: keras.Model, network: KerasNetwork, *, after_normalization: bool, may_segment: bool
 ) -> tuple[str, keras.Layer]:
     layers = dict(walk_layers(model))
     with_filters = [path for path, layer in layers.items() if hasattr(layer, "filters")]
     kinds = {type(layer).__name__ for layer in layers.values()}
     others = _inputs_beside(network)
-    if (
-        with_filters
-        and not others
-        and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS)
-    ):
+    is_plain = bool(with_filters) and not may_segment and not others
+    if is_plain and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
         return with_filters[-1], layers[with_filters[-1]]
-    found: list[tuple[str, bool]] = []
+    found: list[tuple[str, bool, bool]] = []
 
     def look(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
         nonlocal with_filters
@@ -675,7 +784,8 @@ def _find_default_layer(
         if others:
             with_filters = [path for path in with_filters if forward.depends_on_input(path)]
         path = default_tap(network, forward, after_normalization=after_normalization)
-        found.append((path, feature_grid(forward, path).are_tokens))
+        are_tokens = feature_grid(forward, path).are_tokens
+        found.append((path, are_tokens, forward.dense is not None))
         return forward.logits
 
     # Networks of tokens rarely accept inputs of any size.
@@ -685,8 +795,8 @@ def _find_default_layer(
         tf.TensorSpec((None, *(length or USUAL_LENGTH for length in one.shape))) for one in others
     ]
     tf.function(look, autograph=False).get_concrete_function(*specs)
-    ((path, are_tokens),) = found
-    path = path if are_tokens or not with_filters else with_filters[-1]
+    ((path, are_tokens, segments),) = found
+    path = path if are_tokens or segments or not with_filters else with_filters[-1]
     return path, layers[path]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,21 +14,29 @@ from PIL import Image
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
-from gradcam_cli.errors import PredictionError
+from gradcam_cli.errors import PredictionError, UsageError
+from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.input_values import ValueReader
-from gradcam_cli.models.labels import Prediction
+from gradcam_cli.models.labels import Labels, Prediction
+from gradcam_cli.networks.tasks import VALUE
+from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.pictures.regions import find_region
+from gradcam_cli.pictures.score_regions import COVERED, ScoreRegion, weights_of
 from gradcam_cli.rendering.caption import add_caption
-from gradcam_cli.rendering.encoding import encode_picture, format_for
-from gradcam_cli.rendering.overlay import (
+from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,
-    draw_heatmap,
-    draw_overlay,
+    DEFAULT_SIGNED_ALPHA,
+    DEFAULT_SIGNED_COLORMAP,
+    bar_colors,
 )
+from gradcam_cli.rendering.encoding import encode_picture, format_for
+from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
+from gradcam_cli.rendering.regions import draw_lines
 
 if TYPE_CHECKING:
     import keras
@@ -44,8 +53,8 @@ class ImageExplanation:
 
     Attributes:
         picture: The picture, mode "RGB", upright.
-        heat: The map, (height, width) float32 in [0, 1], over the region of the picture that
-            the network saw.
+        heat: The map, (height, width) float32 in [0, 1], or in [-1, 1] if it is signed, over
+            the region of the picture that the network saw.
         position: The left and top edge of that region, in pixels.
         target: The explained class.
         predictions: The most probable classes, most probable first, or the first outputs of a
@@ -55,6 +64,9 @@ class ImageExplanation:
         colormap: The name of a Matplotlib colormap.
         alpha: The opacity of the map, 0 to 1.
         made_by: Method, model and layer, as a notebook shows them.
+        ends: What negative and positive values of the map mean in a word; None if it isn't signed.
+        score_lines: For a network that segments, the outlines of the region whose scores are
+            explained: each (points, 2), x and y in pixels of the picture.
         blank: Why the map shows nothing; None if it shows something.
     """
 
@@ -68,16 +80,26 @@ class ImageExplanation:
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     made_by: str = ""
+    ends: tuple[str, str] | None = None
+    score_lines: Sequence[np.ndarray] = ()
     blank: BlankMap | None = None
 
     @property
     def overlay(self) -> Image.Image:
         """The coloured map over the picture, mode "RGB", of the picture's size."""
-        return draw_overlay(self.picture, self.heat, self.position, self.colormap, self.alpha)
+        drawn = draw_overlay(
+            self.picture,
+            self.heat,
+            self.position,
+            self.colormap,
+            self.alpha,
+            signed=self.ends is not None,
+        )
+        return draw_lines(drawn, self.score_lines, dashed=True) if self.score_lines else drawn
 
     @property
     def heatmap(self) -> np.ndarray:
-        """The map at the size of the picture, (height, width) float32 in [0, 1].
+        """The map at the size of the picture, (height, width) float32, in the range of `heat`.
 
         It is 0 outside the region that the network saw, and all zeros if nothing in the
         picture speaks for the class.
@@ -114,9 +136,11 @@ class ImageExplanation:
 
     def _repr_png_(self) -> bytes:
         target, detail = self.target, self.made_by
-        note = "" if self.blank is None else self.blank.note
-        captioned = add_caption(self.overlay, target.name, target.text, detail, note)
-        return encode_picture(captioned)
+        note = "" if self.blank is None else self.blank.sentence
+        bar = None if self.ends is None else (bar_colors(self.colormap, True), self.ends)
+        return encode_picture(
+            add_caption(self.overlay, target.name, target.text, detail, note, bar)
+        )
 
     def __repr__(self) -> str:
         return f"<{self.title}, {self.target.text}>"
@@ -124,8 +148,10 @@ class ImageExplanation:
 
 def explain_image(
     image: str | AnyPath | Image.Image | np.ndarray,
-    target: int | str | None = None,
+    target: int | str | Sequence[int | str] | None = None,
     *,
+    against: int | str | None = None,
+    signed: bool = False,
     inputs: Mapping[str, Any] | None = None,
     explained_input: str | None = None,
     model: str | keras.Model | Classifier | None = None,
@@ -136,17 +162,23 @@ def explain_image(
     method: str = DEFAULT_METHOD,
     fusion: str = "mean",
     smoothing: bool = False,
+    region: str | Path | Sequence[int] | np.ndarray | None = None,
     fit: str | None = None,
     top_k: int = 5,
-    colormap: str = DEFAULT_COLORMAP,
-    alpha: float = DEFAULT_ALPHA,
+    colormap: str | None = None,
+    alpha: float | None = None,
 ) -> ImageExplanation:
     """Explains a picture, as the command line does.
 
     Args:
         image: A picture file or its URL, a Pillow picture, or an array (height, width, 3) uint8.
         target: The class to explain: an index, a WordNet id or a name; None for the most
-            probable or, for regression, the first output.
+            probable or, for regression, the first output. Several classes are explained together:
+            the sum of their scores.
+        against: A class whose score is subtracted: the map shows why the network gives the
+            target and not this class. For regression without a target, the map shows what
+            lowers this output. None for none.
+        signed: Whether to keep what speaks against the target, as negative values.
         inputs: For a model with several inputs, the values of the others by name: numbers, lists,
             arrays, pictures, or texts as for ``--input``.
         explained_input: The input to which the picture belongs, if several take one; None for the
@@ -163,21 +195,30 @@ def explain_image(
         method: A name that ``gradcam methods`` lists.
         fusion: How to fuse the maps of several layers: "mean" or "max".
         smoothing: Whether to average the maps of brighter, darker and mirrored copies.
+        region: For a network that segments, the region whose scores are explained: a mask
+            (height, width) of the picture's size, in which pixels other than 0 count; a file with
+            such a mask; or (left, top, right, bottom) in pixels. None for where the class is
+            predicted.
         fit: How to fit the picture to the network's input, as for ``--fit``.
         top_k: The number of most probable classes to return.
-        colormap: The name of a Matplotlib colormap.
-        alpha: The opacity of the map, 0 to 1.
+        colormap: The name of a Matplotlib colormap; None for "jet" or, for a signed map, which
+            needs a diverging one, "bwr".
+        alpha: The opacity of the map, 0 to 1; None for 0.5 or, for a signed map, 0.75 where it
+            is strongest.
 
     Returns:
         The explanation, with overlay, map, predictions and ``save()``.
 
     Raises:
-        GradcamError: As on the command line; see `gradcam_cli.errors`.
+        GradcamError: As on the command line; see `gradcam_cli.errors`. A `UsageError` if a class
+            would be explained against itself.
 
     Warns:
         UserWarning: The map shows nothing; the message says why.
     """
     from gradcam_cli.api.loading import find_explainer
+    from gradcam_cli.cam.score_weights import ScoreWeights
+    from gradcam_cli.cam.segmentation import check_one_region
 
     source = None
     if isinstance(image, Image.Image):
@@ -187,6 +228,17 @@ def explain_image(
     else:
         source = to_path(image)
         picture = read_picture(source)
+    if isinstance(target, Sequence) and not isinstance(target, str):
+        named = list(target)
+    else:
+        named = [] if target is None else [target]
+
+    def weigh(labels: Labels) -> ScoreWeights:
+        classes = _find_classes(named, labels)
+        compared = None if against is None else labels.find(str(against))
+        if compared is not None and compared in classes:
+            raise UsageError(f"target and against are both {labels.name(compared)}")
+        return ScoreWeights(classes if len(classes) > 1 else (), compared)
 
     def explainer_for(model: str | keras.Model | Classifier | None) -> Explainer:
         return find_explainer(
@@ -199,13 +251,17 @@ def explain_image(
             smoothing=smoothing,
             task=task,
             explained_input=explained_input,
+            weights=weigh,
+            signed=signed,
         )
 
     explainer = explainer_for(model)
-    classifier = explainer.classifier
+    classifier, weights = explainer.classifier, explainer.weights
     if classifier.warning:
         warnings.warn(classifier.warning, stacklevel=2)
-    index = TOP_CLASS if target is None else classifier.labels.find(str(target))
+    (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]
+    if not named and weights.against is not None and classifier.labels.quantity == VALUE:
+        index = weights.against
     shape = classifier.input_for(fit)
     prepared = shape.prepare(picture)
     others = ValueReader(classifier, shape).convert(inputs or {}, prepared).arrays
@@ -215,29 +271,86 @@ def explain_image(
         explainer = explainer_for(known)
         classifier = explainer.classifier
     conditions = classifier.conditions.pack(others)[None] if others else None
+    if region is not None or not others:
+        shown = picture if source is None else source
+        conditions = _conditions_of(region, shown, prepared, explainer)
+    if region is None and classifier.segments:
+        check_one_region(weights.joined, weights.against, "region=")
     batch = prepared.inputs[None]
-    explanation = explainer.explain(batch, np.array([[index]], np.int32), conditions)
+    targets = np.array([[index]], np.int32)
+    explanation = explainer.explain(batch, targets, conditions)
     probabilities = explanation.probabilities[0]
     if not np.isfinite(probabilities).all():
         raise PredictionError(
             f"{source or 'the picture'}: the prediction has NaN or infinity: "
             f"{explainer.explain_prediction(batch, 0, conditions)}"
         )
+    predictions = classifier.labels.most_probable(probabilities, max(top_k, 1))
+    is_top = index == TOP_CLASS and not classifier.segments
+    if is_top and predictions[0].index == weights.against:
+        raise UsageError(
+            f"{predictions[0].name} is the most probable class itself; choose the target to "
+            f"explain against it"
+        )
     explanation = explainer.find_blanks(batch, explanation, conditions)
     blank = explanation.blanks.get((0, 0))
     if blank is not None:
         warnings.warn(blank.note, stacklevel=2)
-    explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
+    if weights.joined:
+        explained = classifier.labels.together(weights.joined, probabilities)
+    else:
+        explained = classifier.labels.prediction(explanation.targets[0, 0], probabilities)
+    score_lines: list[np.ndarray] = []
+    if explanation.regions is not None:
+        scored = explanation.regions[0, 0]
+        laid = prepared.fit.upsample(scored, explainer.region_pitch)
+        covered = draw_heatmap(laid, picture.size, prepared.fit.seen[:2])
+        score_lines = find_region(covered, COVERED).outlines
     return ImageExplanation(
         picture,
         prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
         prepared.fit.seen[:2],
         explained,
-        classifier.labels.most_probable(probabilities, top_k),
+        predictions[:top_k],
         explainer.facts.title_of(explained),
         source,
-        colormap,
-        alpha,
+        colormap or (DEFAULT_SIGNED_COLORMAP if signed else DEFAULT_COLORMAP),
+        (DEFAULT_SIGNED_ALPHA if signed else DEFAULT_ALPHA) if alpha is None else alpha,
         describe([explainer.facts]),
-        blank,
+        ends=explainer.ends,
+        score_lines=score_lines,
+        blank=blank,
     )
+
+
+def _find_classes(named: Sequence[int | str], labels: Labels) -> tuple[int, ...]:
+    """Returns the indices of classes that a user names, each once."""
+    return tuple(dict.fromkeys(labels.find(str(name)) for name in named))
+
+
+def _conditions_of(
+    region: str | Path | Sequence[int] | np.ndarray | None,
+    picture: Image.Image | AnyPath,
+    prepared: PreparedPicture,
+    explainer: Explainer,
+) -> np.ndarray | None:
+    """Arranges a region to explain, as `Explainer.explain` takes it."""
+    from gradcam_cli.cam.region_values import region_values
+
+    classifier = explainer.classifier
+    if not classifier.segments:
+        if region is not None:
+            raise UsageError(f"region: {classifier.name} doesn't segment pictures")
+        return None
+    weights = None
+    if isinstance(region, np.ndarray):
+        weights = weights_of(region != 0, prepared)
+    elif region is not None:
+        if isinstance(region, (str, Path)):
+            text = str(region)
+        else:
+            text = ",".join(str(int(edge)) for edge in region)
+        named = to_path("the picture" if isinstance(picture, Image.Image) else picture)
+        weights = ScoreRegion(text).weights(InputPicture(named, Path()), prepared)
+    values = region_values(prepared, weights)[None]
+    return classifier.conditions.with_regions(None, values, values.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from threading import Lock
@@ -11,15 +11,18 @@ from typing import Any
 import keras
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.cam.score_weights import ScoreWeights
+from gradcam_cli.errors import LabelsError, UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.hub import find_preparation
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import inspect_network, load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.models.task_detection import task_evidence
 from gradcam_cli.networks.keras_network import KerasNetwork
+from gradcam_cli.networks.tasks import BINARY
 
 _KEPT = 4
 # Without the lock, threads that need the same model would each load it.
@@ -58,6 +61,8 @@ def find_explainer(
     *,
     fusion: str,
     smoothing: bool,
+    weights: Callable[[Labels], ScoreWeights],
+    signed: bool,
     task: str | None = None,
     explained_input: str | None = None,
 ) -> Explainer:
@@ -71,6 +76,8 @@ def find_explainer(
         method: The name of the method.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
+        weights: Chooses which scores are added or subtracted, given the classes of the model.
+        signed: Whether maps keep what speaks against a class.
         task: What the outputs mean, as for ``--task``; None to find it out.
         explained_input: The input whose pictures are explained; None for the first.
 
@@ -80,38 +87,37 @@ def find_explainer(
     if isinstance(layer, Sequence) and not isinstance(layer, str):
         layer = tuple(layer)
     with _MAKING:
-        return _make_explainer(
-            DEFAULT_MODEL if model is None else model,
-            None if labels is None else tuple(labels),
-            preprocess,
-            layer,
-            method,
-            fusion,
-            smoothing,
-            task,
-            explained_input,
-        )
+        if isinstance(model, Classifier):
+            if task not in (None, model.task):
+                raise UsageError(f"the classifier was made for {model.task}; load it with the task")
+            classifier = model if explained_input is None else model.explaining(explained_input)
+        else:
+            names = None if labels is None else tuple(labels)
+            chosen_model = DEFAULT_MODEL if model is None else model
+            classifier = _make_classifier(chosen_model, names, preprocess, task, explained_input)
+        chosen = weights(classifier.labels)
+        return _make_explainer(classifier, layer, method, fusion, smoothing, chosen, signed)
 
 
 @lru_cache(maxsize=_KEPT)
 def _make_explainer(
-    model: str | keras.Model | Classifier,
-    labels: tuple[str, ...] | None,
-    preprocess: str | None,
+    classifier: Classifier,
     layer: Any,
     method: str,
     fusion: str,
     smoothing: bool,
-    task: str | None,
-    explained_input: str | None,
+    weights: ScoreWeights,
+    signed: bool,
 ) -> Explainer:
-    if not isinstance(model, Classifier):
-        classifier = _make_classifier(model, labels, preprocess, task, explained_input)
-    else:
-        if task not in (None, model.task):
-            raise UsageError(f"the classifier was made for {model.task}; load it with the task")
-        classifier = model if explained_input is None else model.explaining(explained_input)
-    return Explainer(classifier, layer, method, fusion=fusion, smoothing=smoothing)
+    return Explainer(
+        classifier,
+        layer,
+        method,
+        fusion=fusion,
+        smoothing=smoothing,
+        weights=weights,
+        signed=signed,
+    )
 
 
 @lru_cache(maxsize=_KEPT)
@@ -139,4 +145,14 @@ def _make_classifier(
         )
     if labels is None:
         return classifier
-    return replace(classifier, labels=classifier.labels.renamed(labels))
+    known = classifier.labels
+    if len(labels) != len(known):
+        hint = ""
+        if classifier.is_task_guess and (len(labels), len(known)) == (2, 1):
+            hint = f'; if it tells two classes apart, add task="{BINARY}"'
+        raise LabelsError(
+            f"{len(labels)} labels, but {classifier.name} has {len(known)} "
+            f"{known.noun if len(known) == 1 else known.plural}{hint}"
+        )
+    doubt = "" if classifier.is_task_guess else classifier.task_doubt
+    return replace(classifier, labels=known.renamed(labels), task_doubt=doubt)

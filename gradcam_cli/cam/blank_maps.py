@@ -19,6 +19,7 @@ class BlankReason(StrEnum):
     ZERO_ACTIVATIONS = "zero-activations"
     CONSTANT_ACTIVATIONS = "constant-activations"
     CONSTANT_MAP = "constant-map"
+    PREDICTED_NOWHERE = "predicted-nowhere"
     SINGLE_CELL = "single-cell"
     NONFINITE_INPUT = "nonfinite-input"
     NONFINITE_WEIGHTS = "nonfinite-weights"
@@ -34,8 +35,13 @@ class BlankMap:
 
     Attributes:
         reason: The reason.
-        note: A sentence for people: the reason, and what to try.
+        note: The reason and what to try, in words that may follow other words.
     """
 
     reason: BlankReason
     note: str
+
+    @property
+    def sentence(self) -> str:
+        """The note as a sentence of its own."""
+        return f"{self.note[0].upper()}{self.note[1:]}."

@@ -101,6 +101,7 @@ class Diagnosis:
         maps: MapsOfLayer | None,
         uses_layer: bool = True,
         uses_gradients: bool = True,
+        has_sign: bool = False,
     ) -> None:
         """Prepares the pass; nothing is traced yet.
 
@@ -114,6 +115,7 @@ class Diagnosis:
                 network many times.
             uses_layer: Whether the method explains the layers, not the whole network.
             uses_gradients: Whether the map is empty where the score has no gradient.
+            has_sign: Whether negative values of the map are evidence against the class.
         """
         self._network = network
         self._scorer = scorer
@@ -121,6 +123,7 @@ class Diagnosis:
         self._maps = maps
         self._uses_layer = uses_layer
         self._uses_gradients = uses_gradients
+        self._has_sign = has_sign
         self._lock = Lock()
         self._paths: list[str] = []
         self._usable: list[str] = []
@@ -208,6 +211,8 @@ class Diagnosis:
     ) -> _Found | None:
         """Runs the pass; None if there isn't enough memory for it."""
         with self._lock:
+            # A network that isn't built yet can't be built inside a graph.
+            _ = self._network.is_constant
             try:
                 found = self._function(
                     tf.constant(inputs, tf.float32), tf.constant(targets, tf.float32)
@@ -388,7 +393,7 @@ class Diagnosis:
             return self._constant_activations(found, path)
         if self._uses_gradients and layer.gradient * max(layer.largest, 1.0) < _VANISHING:
             return _blank(*self._explain_zero_gradients(found, number))
-        if layer.lowest < 0:
+        if self._has_sign and layer.lowest < 0:
             return _blank(
                 BlankReason.NOTHING_POSITIVE,
                 "no positive evidence for this class: all evidence is against it; show that with "

@@ -11,14 +11,29 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.blank_maps import EVEN
-from gradcam_cli.cam.facts import TOP_CLASS, ExplainerFacts
+from gradcam_cli.cam.facts import (
+    AGAINST_AND_FOR,
+    LOWERS_AND_RAISES,
+    TOP_CLASS,
+    ExplainerFacts,
+)
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, MethodParameters, find_method
+from gradcam_cli.cam.methods.table import (
+    DEFAULT_METHOD,
+    MethodParameters,
+    check_combines_scores,
+    check_has_sign,
+    find_method,
+)
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import FUSIONS, smooth, smoothing_runs
+from gradcam_cli.cam.score_weights import ScoreWeights
+from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.errors import UsageError
+from gradcam_cli.networks.conditions import NO_REGION, REGION
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
+from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
 
 if TYPE_CHECKING:
@@ -37,9 +52,11 @@ class Explanation:
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32 in [0, 1], each scaled to a maximum of 1. A map is
-            all zeros if nothing in the input speaks for the class, or if it came out as NaN or
-            infinity.
+        maps: (N, M, rows, columns) float32, each scaled to a maximum magnitude of 1: in [0, 1],
+            or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+            for the class (or against it, if it is signed), or if it came out as NaN or infinity.
+        regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
+            the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
         blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
     """
@@ -47,6 +64,7 @@ class Explanation:
     probabilities: np.ndarray
     targets: np.ndarray
     maps: np.ndarray
+    regions: np.ndarray | None = None
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
 
@@ -76,6 +94,8 @@ class Explainer:
         smoothing: bool = False,
         batch_size: int = DEFAULT_BATCH_SIZE,
         graphs: KeptGraphs | None = None,
+        weights: ScoreWeights | None = None,
+        signed: bool = False,
         **parameters: Unpack[MethodParameters],
     ) -> None:
         """Chooses the layer and traces the network, or loads the graph of an earlier run.
@@ -91,16 +111,21 @@ class Explainer:
                 methods that run it many times.
             graphs: The cache of traced graphs for networks with a known identity; None to
                 always trace.
+            weights: Which scores are added to that of a target or subtracted from it; None for
+                none.
+            signed: Whether maps keep what speaks against a class, as negative values.
             **parameters: The method's own parameters, if it has any; see
                 `gradcam_cli.cam.methods.table.MethodParameters`.
 
         Raises:
             UnknownLayerError: The network has no such layer.
             UnusableLayerError: The layer's output isn't a feature map.
-            UsageError: There is no such method or fusion, or a layer is given to a method
-                that explains all layers.
+            UsageError: There is no such method or fusion, a layer is given to a method that
+                explains all layers, or the method can't explain sums or differences of scores,
+                or has no sign.
             TypeError: The method has no such parameter.
         """
+        check_segments(method, classifier)
         self.classifier = classifier
         self.method = method
         self.progress: Progress | None = None
@@ -117,8 +142,15 @@ class Explainer:
             raise UsageError(f"there is no fusion {fusion!r}, only {', '.join(FUSIONS)}")
         if not self._info.needs_layer and layers != [None]:
             raise UsageError(f"{method} explains all layers together; omit the layer")
+        weights = weights or ScoreWeights()
+        if weights.joined:
+            check_combines_scores(method, "several classes together")
+        if weights.against is not None:
+            check_combines_scores(method, "against")
+        if signed:
+            check_has_sign(method, "signed")
         made = make_method(method, **parameters)
-        self._maps = TracedMaps(classifier, layers, self._info, made, fusion)
+        self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
         self._diagnosis: Diagnosis | None = None
         # By the number of target classes.
@@ -148,9 +180,20 @@ class Explainer:
         return vertical, horizontal
 
     @property
+    def region_pitch(self) -> tuple[float, float]:
+        """The distance between two positions of the regions of a segmentation, in input pixels."""
+        vertical, horizontal = self._facts.region_pitch
+        return vertical, horizontal
+
+    @property
     def needs_layer(self) -> bool:
         """Whether the method explains a chosen layer."""
         return self._info.needs_layer
+
+    @property
+    def weights(self) -> ScoreWeights:
+        """Which scores are added to that of a target or subtracted from it."""
+        return self._maps.weights
 
     @property
     def runs_many_times(self) -> bool:
@@ -172,9 +215,23 @@ class Explainer:
             self.classifier.described_task if self.classifier.task_reason else "",
             self.classifier.task_doubt,
             self.classifier.damage,
+            self.classifier.segments,
             self.classifier.labels.origin,
             self.classifier.picture_input,
+            ends=self.ends,
+            against=self._contrast(),
         )
+
+    @property
+    def ends(self) -> tuple[str, str] | None:
+        """What negative and positive values of its maps mean in a word; None if not signed."""
+        if not self._maps.signed:
+            return None
+        return LOWERS_AND_RAISES if self.classifier.task == REGRESSION else AGAINST_AND_FOR
+
+    def _contrast(self) -> tuple[int, str] | None:
+        index = self._maps.weights.against
+        return None if index is None else (index, self.classifier.labels.name(index))
 
     def take_smaller_steps(self) -> bool:
         """Halves the number of changed inputs that go through the network at once.
@@ -204,22 +261,31 @@ class Explainer:
             targets: (N, M) int, M classes for each input: an index, or -1 for the most
                 probable class, -2 for the second, and so on.
             conditions: (N, values) float32, a row for each input as `Classifier.conditions`
-                arranges it; None if the classifier takes nothing beside the picture.
+                arranges it; None if the classifier takes nothing beside the picture, or only
+                regions.
 
         Returns:
             Probabilities, resolved targets and maps, as NumPy arrays.
         """
         inputs = np.asarray(inputs, np.float32)
         targets = np.asarray(targets, np.int32)
-        probabilities, resolved, *maps = self._call(inputs, targets, conditions)
-        if maps and not self._smoothing:
-            return _without_broken(probabilities, resolved, maps[0])
-        tensor = tf.constant(inputs)
-        if self._smoothing:
-            found = smooth(lambda changed: self._maps_of(changed, resolved, conditions), tensor)
-        else:
-            found = self._maps_of(tensor, resolved, conditions)
-        return _without_broken(probabilities, resolved, np.asarray(found))
+        conditions = self._complete(inputs, conditions)
+        probabilities, resolved, *others = self._call(inputs, targets, conditions)
+        regions = others.pop(0) if self._facts.region_pitch else None
+        if others and not self._smoothing:
+            return _without_broken(probabilities, resolved, others[0], regions)
+        if regions is None or conditions is None:
+            maps = self._maps_of_copies(inputs, resolved, conditions)
+            return _without_broken(probabilities, resolved, maps)
+        # The region is that of the input itself, not of its changed copies.
+        of_targets = []
+        for number in range(resolved.shape[1]):
+            covered = spread(regions[:, number], inputs.shape[1:3], self.region_pitch)
+            fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
+            chosen = resolved[:, [number]]
+            of_targets.append(self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1]))
+        maps = np.concatenate(of_targets, axis=1)
+        return _without_broken(probabilities, resolved, maps, regions)
 
     def find_blanks(
         self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
@@ -238,11 +304,15 @@ class Explainer:
             The explanation with its `blanks`: the blank maps and the constant ones.
         """
         maps = explanation.maps
+        conditions = self._complete(inputs, conditions)
         highest = maps.max(axis=(2, 3))
         is_even = highest - maps.min(axis=(2, 3)) <= EVEN * np.abs(highest)
         found = {}
         for row, number in zip(*np.nonzero(is_even), strict=True):
             place = int(row), int(number)
+            if explanation.regions is not None and not explanation.regions[place].any():
+                found[place] = PREDICTED_NOWHERE
+                continue
             one = inputs[row : row + 1]
             target = self._one_target(explanation.targets[place], row, conditions)
             diagnosis = self._make_diagnosis()
@@ -266,13 +336,13 @@ class Explainer:
         Returns:
             A clause with the reason, and what to do.
         """
-        target = self._one_target(0, row, conditions)
+        target = self._one_target(0, row, self._complete(inputs, conditions))
         return self._make_diagnosis().explain_prediction(inputs[row : row + 1], target)
 
     def _one_target(self, target: int, row: int, conditions: np.ndarray | None) -> tf.Tensor:
-        one_hot = tf.one_hot([target], self._facts.classes)
+        weights = self.weights.weigh(tf.one_hot([target], self._facts.classes))
         own = None if conditions is None else tf.constant(conditions[row : row + 1])
-        return with_conditions(one_hot, own)
+        return with_conditions(weights, own)
 
     def _make_diagnosis(self) -> Diagnosis:
         # Most runs don't need it.
@@ -290,6 +360,7 @@ class Explainer:
                     maps=None if self._info.runs_many_times else self._maps.raw_maps,
                     uses_layer=self._info.needs_layer,
                     uses_gradients=self._info.uses_gradients,
+                    has_sign=self._info.has_sign,
                 )
             return self._diagnosis
 
@@ -303,17 +374,47 @@ class Explainer:
         Returns:
             (N, classes) float32 in [0, 1].
         """
+        inputs = np.asarray(inputs, np.float32)
         top = np.full((len(inputs), 1), TOP_CLASS, np.int32)
-        return self._call(np.asarray(inputs, np.float32), top, conditions)[0]
+        return self._call(inputs, top, self._complete(inputs, conditions))[0]
 
-    def _maps_of(
-        self, inputs: tf.Tensor, targets: np.ndarray, conditions: np.ndarray | None
-    ) -> tf.Tensor:
-        if self._runs is None:
-            return tf.constant(self._call(inputs.numpy(), targets, conditions)[2])
-        copies = smoothing_runs(inputs) if self._smoothing else 1
-        progress = self.progress or ignore_progress
-        return self._runs(inputs, targets, progress, copies, conditions)
+    def _complete(self, inputs: np.ndarray, conditions: np.ndarray | None) -> np.ndarray | None:
+        """Adds to inputs without conditions that none has a region, if the network segments."""
+        arranged = self.classifier.conditions
+        if conditions is not None or [part.name for part in arranged.parts] != [REGION]:
+            return conditions
+        return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+
+    def _maps_of_copies(
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        conditions: np.ndarray | None,
+        times: int = 1,
+    ) -> np.ndarray:
+        """Explains inputs, or changed copies of them, for resolved targets.
+
+        Args:
+            inputs: (N, height, width, channels) float32.
+            targets: (N, M) int32.
+            conditions: As for `explain`.
+            times: How many such calls the reported progress includes.
+        """
+        tensor = tf.constant(inputs)
+        copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
+        turned = conditions
+        if self._smoothing and conditions is not None:
+            turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
+
+        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+            rows = turned if mirrored else conditions
+            if self._runs is None:
+                return tf.constant(self._call(inputs.numpy(), targets, rows)[-1])
+            progress = self.progress or ignore_progress
+            return self._runs(inputs, targets, progress, copies, rows)
+
+        maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
+        return np.asarray(maps)
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
@@ -340,8 +441,11 @@ class Explainer:
         code = describe_code(self.method)
         description = None
         if code is not None:
-            classifier = self.classifier
-            asked = classifier.preprocess, classifier.task, self._maps.layers, self._maps.fusion
+            classifier, maps = self.classifier, self._maps
+            asked = (
+                *(classifier.preprocess, classifier.task),
+                *(maps.layers, maps.fusion, maps.weights, maps.signed),
+            )
             description = repr((code, self._parameters, asked))
         network = self.classifier.network
         function, facts = find_or_trace(network, trace, signature, description, self._graphs)
@@ -349,14 +453,17 @@ class Explainer:
 
 
 def _without_broken(
-    probabilities: np.ndarray, targets: np.ndarray, maps: np.ndarray
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    regions: np.ndarray | None = None,
 ) -> Explanation:
     """Makes an explanation in which maps with NaN or infinity are all zeros."""
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
-        return Explanation(probabilities, targets, maps)
+        return Explanation(probabilities, targets, maps, regions)
     is_whole = np.isfinite(maps).all(axis=(2, 3))
     broken = zip(*np.nonzero(~is_whole), strict=True)
     maps = np.where(is_whole[:, :, None, None], maps, np.float32(0))
     places = frozenset((int(row), int(number)) for row, number in broken)
-    return Explanation(probabilities, targets, maps, places)
+    return Explanation(probabilities, targets, maps, regions, places)

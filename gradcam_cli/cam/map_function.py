@@ -20,7 +20,7 @@ from gradcam_cli.networks.opened import OpenedNetwork
 
 
 class MapFunction:
-    """A function from inputs and one-hot targets to maps."""
+    """A function from inputs and targets to maps."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class MapFunction:
 
         Args:
             inputs: (N, ..., channels) float32.
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, the weights of the scores; one-hot for one class.
             progress: Called with the progress of methods that run the network many times.
 
         Returns:

@@ -69,7 +69,7 @@ class RepeatedRuns:
         maps = []
         for number in range(targets.shape[1]):
             one_hot = tf.one_hot(targets[:, number], facts.classes)
-            complete = with_conditions(one_hot, rows)
+            complete = with_conditions(self._maps.weights.weigh(one_hot), rows)
             of_layers = [self._function(path)(inputs, complete, count) for path in facts.paths]
             maps.append(self._maps.combine(of_layers, inputs, facts))
         return tf.stack(maps, axis=1)

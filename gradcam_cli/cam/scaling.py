@@ -1,4 +1,4 @@
-"""Scales maps to [0, 1], fuses those of several layers, and smooths them."""
+"""Scales maps to [0, 1] or, if they are signed, to [-1, 1], fuses and smooths them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _BRIGHTEST = 200
 
 
 def scale_by_maximum(maps: tf.Tensor, spatial_rank: int = 2) -> tf.Tensor:
-    """Scales each map to a maximum of 1; a map without a positive value stays all zeros.
+    """Scales each map to a maximum magnitude of 1; a map of zeros stays one.
 
     Args:
-        maps: (..., rows, columns) float, not negative.
+        maps: (..., rows, columns) float.
         spatial_rank: The number of spatial axes, which are the last ones.
 
     Returns:
-        The same shape and dtype, in [0, 1].
+        The same shape and dtype, in [-1, 1]; in [0, 1] if nothing is negative.
     """
     axes = list(range(-spatial_rank, 0))
-    return tf.math.divide_no_nan(maps, tf.reduce_max(maps, axes, keepdims=True))
+    return tf.math.divide_no_nan(maps, tf.reduce_max(tf.abs(maps), axes, keepdims=True))
 
 
 def scale_sparse(maps: tf.Tensor) -> tf.Tensor:
@@ -48,35 +48,39 @@ def fuse(maps: Sequence[tf.Tensor], fusion: str) -> tf.Tensor:
     """Fuses maps of several layers.
 
     Args:
-        maps: Each (..., rows, columns) in [0, 1], all of one shape.
-        fusion: One of `FUSIONS`. "max" takes the maximum of each cell, as Jiang et al. fuse
-            LayerCAM's maps (2021, IEEE TIP 30).
+        maps: Each (..., rows, columns) in [-1, 1], all of one shape.
+        fusion: One of `FUSIONS`. "max" takes the value of the largest magnitude of each cell. For
+            maps without negative values that is the maximum, as Jiang et al. fuse LayerCAM's
+            maps (2021, IEEE TIP 30).
 
     Returns:
-        The same shape, scaled to a maximum of 1 again.
+        The same shape, scaled to a maximum magnitude of 1 again.
     """
-    reduce = tf.reduce_mean if fusion == "mean" else tf.reduce_max
-    return scale_by_maximum(reduce(tf.stack(maps), axis=0))
+    stacked = tf.stack(maps)
+    if fusion == "mean":
+        return scale_by_maximum(tf.reduce_mean(stacked, axis=0))
+    high, low = tf.reduce_max(stacked, axis=0), tf.reduce_min(stacked, axis=0)
+    return scale_by_maximum(tf.where(high >= -low, high, low))
 
 
-def smooth(explain: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+def smooth(explain: Callable[[tf.Tensor, bool], tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
     """Averages the maps of brighter, darker and mirrored copies of the inputs.
 
     Args:
-        explain: A function from inputs to maps (..., columns), not negative. Each map is
-            scaled before averaging.
+        explain: A function from inputs, and whether they are mirrored, to maps
+            (..., columns). Each map is scaled before averaging.
         inputs: (N, ..., columns, channels) float32. Only pictures and volumes are
             mirrored, because time has a direction.
 
     Returns:
-        The mean map in the shape that ``explain`` returns, scaled to a maximum of 1.
+        The mean map in the shape that ``explain`` returns, scaled to a maximum magnitude of 1.
     """
     spatial_rank = inputs.shape.rank - 2
     total = tf.constant(0.0)
     for mirrored in (False, True) if spatial_rank > 1 else (False,):
         for factor in _BRIGHTNESS:
             changed = inputs * factor
-            maps = explain(tf.reverse(changed, [-2]) if mirrored else changed)
+            maps = explain(tf.reverse(changed, [-2]) if mirrored else changed, mirrored)
             maps = scale_by_maximum(maps, spatial_rank)
             total += tf.reverse(maps, [-1]) if mirrored else maps
     return scale_by_maximum(total, spatial_rank)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
 from gradcam_cli.cam.methods.table import MethodInfo
 from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
+from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.grids import Pitch
@@ -34,6 +35,7 @@ class TracedFacts:
         cells: A description of the grid of cells of each layer's output.
         reasons: Why each layer was chosen; empty if the user chose it.
         classes: The number of classes.
+        region_pitch: For segmentation, the distance between the positions of the output.
     """
 
     paths: Sequence[str]
@@ -41,12 +43,20 @@ class TracedFacts:
     cells: Sequence[str]
     reasons: Sequence[str]
     classes: int
+    region_pitch: Pitch = ()
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
         """Restores an object from `dataclasses.asdict`, also after a round trip through JSON."""
         pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
-        return cls(facts["paths"], pitches, facts["cells"], facts["reasons"], facts["classes"])
+        return cls(
+            facts["paths"],
+            pitches,
+            facts["cells"],
+            facts["reasons"],
+            facts["classes"],
+            tuple(facts["region_pitch"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,8 @@ class TracedMaps:
         info: The method's row in the table of methods.
         method: The method itself.
         fusion: How to fuse the maps of several layers.
+        weights: Which scores make up the explained score of a target.
+        signed: Whether maps keep what speaks against the target.
     """
 
     classifier: Classifier
@@ -66,6 +78,8 @@ class TracedMaps:
     info: MethodInfo
     method: Method
     fusion: str
+    weights: ScoreWeights = field(default_factory=ScoreWeights)
+    signed: bool = False
 
     def trace(
         self, inputs: tf.Tensor, targets: tf.Tensor, conditions: tf.Tensor | None = None
@@ -81,8 +95,9 @@ class TracedMaps:
 
         Returns:
             Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
-            resolved. For methods that don't run the network many times, also maps
-            (N, M, rows, columns) float32 in [0, 1].
+            resolved. For segmentation, also the region of each target, (N, M, rows, columns)
+            float32 in [0, 1]. For methods that don't run the network many times, also maps
+            (N, M, rows, columns) float32 in [0, 1], or in [-1, 1] if they are signed.
 
         Raises:
             UnknownLayerError: The network has no such layer.
@@ -107,32 +122,42 @@ class TracedMaps:
                 for layer, path in zip(self.layers, paths, strict=True)
             ],
             length_of(forward.logits, -1),
+            () if forward.dense is None else forward.dense.grid.pitch,
         )
-        targets = _resolve(targets, forward)
+        targets = self._resolve(targets, forward)
+        found = [forward.probabilities, targets]
+        if forward.dense is not None:
+            found.append(forward.dense.regions_of(targets))
         if not isinstance(self.method, InGraphMethod):
-            return (forward.probabilities, targets), facts
+            return found, facts
 
-        def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
-            return self.score(inputs, with_conditions(one_hot, conditions))
+        def score(inputs: tf.Tensor, weights: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+            return self.score(inputs, with_conditions(weights, conditions))
 
         maps = []
         for number in range(length_of(targets, 1)):
-            one_hot = tf.one_hot(targets[:, number], facts.classes)
-            scores = _class_scores(forward, one_hot)
+            weights = self.weights.weigh(tf.one_hot(targets[:, number], facts.classes))
+            scores = _class_scores(forward, weights)
             of_layers = [
-                self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, score))
+                self.method.maps(tapped_pass(inputs, weights, forward, scores, path, score))
                 for path in paths
             ]
             maps.append(self.combine(of_layers, inputs, facts))
-        return (forward.probabilities, targets, tf.stack(maps, axis=1)), facts
+        return [*found, tf.stack(maps, axis=1)], facts
+
+    def _preferences(self, forward: ForwardPass) -> tf.Tensor:
+        """Returns (N, classes), the higher the sooner a class is explained unasked."""
+        if forward.dense is None:
+            return forward.probabilities
+        return forward.dense.preferences(self.classifier.background)
 
     def score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
         """Runs the network once more.
 
         Args:
             inputs: (N, height, width, channels) float32.
-            targets: (N, classes) float32, one-hot, followed by the conditions of each input if
-                there are any; see `with_conditions`.
+            targets: (N, classes) float32, the weights of the scores, followed by the conditions of
+                each input if there are any; see `with_conditions`.
 
         Returns:
             The pass and the scores, (N,) float32.
@@ -184,12 +209,12 @@ class TracedMaps:
             facts: The facts about the layers.
 
         Returns:
-            (N, rows, columns) float32 in [0, 1], scaled to a maximum of 1; all NaN if a value of
-            a layer's map isn't finite. Maps of several layers have the size of the input.
+            (N, rows, columns) float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps are
+            signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
+            several layers have the size of the input.
         """
-        # Evidence against the class isn't shown.
         scale = scale_sparse if self.info.is_sparse else scale_by_maximum
-        scaled = [scale(tf.nn.relu(maps)) for maps in of_layers]
+        scaled = [scale(maps if self.signed else tf.nn.relu(maps)) for maps in of_layers]
         if len(scaled) == 1:
             combined = scaled[0]
         else:
@@ -204,27 +229,24 @@ class TracedMaps:
         is_whole = [tf.reduce_all(tf.math.is_finite(maps), [1, 2], True) for maps in of_layers]
         return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan))
 
+    def _resolve(self, targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
+        # Ranked like the predictions: the outputs of a regression by their index.
+        values = self._preferences(forward)
+        if forward.task == REGRESSION:
+            values = tf.zeros_like(values)
+        ranking = self.weights.rank(values)
+        ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
+        return tf.where(targets < 0, ranked, targets)
+
 
 def with_conditions(targets: tf.Tensor, conditions: tf.Tensor | None) -> tf.Tensor:
     """Puts targets and conditions side by side, so that methods repeat both together.
 
     Args:
-        targets: (N, classes) float32, one-hot.
+        targets: (N, classes) float32, the weights of the scores.
         conditions: (N, values) float32; None if there are none.
     """
     return targets if conditions is None else tf.concat([targets, conditions], axis=-1)
-
-
-def _resolve(targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
-    # Ranked like the predictions: by probability, of equal ones the first class first; the outputs
-    # of a regression by their index.
-    classes = tf.shape(forward.logits)[-1]
-    if forward.task == REGRESSION:
-        ranking = tf.repeat(tf.range(classes)[None], tf.shape(targets)[0], axis=0)
-    else:
-        _, ranking = tf.math.top_k(forward.probabilities, classes)
-    ranked = tf.gather(ranking, tf.maximum(-targets - 1, 0), batch_dims=1)
-    return tf.where(targets < 0, ranked, targets)
 
 
 def _class_scores(forward: ForwardPass, targets: tf.Tensor) -> tf.Tensor:

@@ -36,9 +36,10 @@ def upsample_at_pitch(maps: tf.Tensor, size: tf.Tensor, pitch: Pitch) -> tf.Tens
         pitch: The vertical and horizontal distance between two cells, in input pixels.
 
     Returns:
-        (N, height, width) float32 in the range of ``maps``.
+        (N, height, width) float32, each in the range of its map.
     """
-    low, high = tf.reduce_min(maps), tf.reduce_max(maps)
+    low = tf.reduce_min(maps, axis=[1, 2], keepdims=True)
+    high = tf.reduce_max(maps, axis=[1, 2], keepdims=True)
     for axis in (1, 2):
         cells, length = tf.shape(maps)[axis], size[axis - 1]
         reached = tf.cast(length, tf.float32) / pitch[axis - 1]

@@ -63,12 +63,16 @@ def best_layer(
     (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
-    metrics = metrics or RANKING_METRICS
-    if not any(ALL_METRICS[name].is_faithfulness for name in metrics):
+    if metrics and not any(ALL_METRICS[name].is_faithfulness for name in metrics):
         raise UsageError(
             f"--metric: layers are ranked by faithfulness; add a metric like {RANKING_METRICS[0]}"
         )
-    measuring = prepare(ctx.meta[DEBUG], paths, layers, metrics=metrics, **parameters)
+    measuring = prepare(
+        *(ctx.meta[DEBUG], paths, layers),
+        metrics=metrics,
+        usual_metrics=RANKING_METRICS,
+        **parameters,
+    )
 
     from rich.text import Text
 
@@ -81,8 +85,7 @@ def best_layer(
     classifier = measuring.classifier
     chosen = list(layers) or candidate_layers(classifier)
     explainers = [Explainer(classifier, layer, method) for layer in dict.fromkeys(chosen)]
-    options = replace(measuring.options, metrics=metrics)
-    evaluation = evaluate_in_view(measuring, explainers, options, quiet)
+    evaluation = evaluate_in_view(measuring, explainers, measuring.options, quiet)
     ranking = rank_rows(evaluation)
     best, _ = ranking[0]
     (sentence,) = verdicts(replace(evaluation, rows=[best, *evaluation.baselines]))
@@ -100,6 +103,8 @@ def best_layer(
                 style="dim",
             )
         )
+        if classifier.task_reason:
+            console.print(Text(visible(f"task {classifier.described_task}"), style="dim"))
         console.print()
         console.print(ranking_table(ranking, evaluation.metrics, console.width))
         console.print()

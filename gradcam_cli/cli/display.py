@@ -152,16 +152,16 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     width_of_class = _OUTPUT_WIDTH if are_values else _CLASS_WIDTH
     # Without files, all targets count: a report or a window shows them.
     with_files = [target for target in result.targets if target.output is not None]
-    explained: dict[int, list[ExplainedTarget]] = {}
+    explained: dict[str, list[ExplainedTarget]] = {}
     for target in with_files or result.targets:
-        explained.setdefault(target.prediction.index, []).append(target)
+        explained.setdefault(target.prediction.numbers, []).append(target)
     shown = list(result.predictions[:show_classes])
     for target in with_files:
-        if target.prediction.index not in {prediction.index for prediction in shown}:
+        if target.prediction.numbers not in {prediction.numbers for prediction in shown}:
             shown.append(target.prediction)
     written = {
-        index: [line for target in of_class for line in _written(target)]
-        for index, of_class in explained.items()
+        numbers: [line for target in of_class for line in _written(target)]
+        for numbers, of_class in explained.items()
     }
     room = width - width_of_class
     beside = all(cell_len(line.plain) <= room for lines in written.values() for line in lines)
@@ -176,10 +176,10 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     lines = [title]
     for prediction in shown:
-        is_explained = prediction.index in explained
+        is_explained = prediction.numbers in explained
         name = Text(visible(prediction.name), style="bold" if is_explained else "")
         name.truncate(_NAME_WIDTH, overflow="ellipsis", pad=True)
-        row = Text("  ").append_text(name).append(f"  {prediction.index:>4}  ", style="dim")
+        row = Text("  ").append_text(name).append(f"  {prediction.numbers:>4}  ", style="dim")
         color = "green" if is_explained else "blue"
         if are_values:
             row.append(f"{prediction.text:>{_VALUE_WIDTH}}", style=color)
@@ -188,12 +188,12 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             row.append(f"  {prediction.text:>7}")
         lines.append(row)
         if is_explained and beside:
-            for number, line in enumerate(written[prediction.index]):
+            for number, line in enumerate(written[prediction.numbers]):
                 if number:
                     lines.append(Text(" " * width_of_class).append_text(line))
                 else:
                     row.append("  ").append_text(line)
-        for target in explained.get(prediction.index, ()):
+        for target in explained.get(prediction.numbers, ()):
             if target.blank is not None:
                 where = f"input {visible(target.input)}: " if target.input else ""
                 lines.append(Text(f"  {where}{visible(target.blank.note)}", style="yellow"))
@@ -211,7 +211,7 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
 def _written(target: ExplainedTarget) -> list[Text]:
     lines = [
         Text(f"→ {visible(str(path))}", style="green")
-        for path in (target.output, target.heatmap)
+        for path in (target.output, target.heatmap, target.mask)
         if path is not None
     ]
     if target.region is not None and target.region.box is not None:
@@ -239,6 +239,9 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],
         "targets": [_target_record(target, layers) for target in result.targets],
     }
+    if explainers[0].against is not None:
+        index, name = explainers[0].against
+        record["against"] = {"index": index, "name": name}
     if result.picture.target is not None:
         record["class"] = result.picture.target
     if result.truth is not None:
@@ -259,6 +262,8 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
 
 def _prediction_record(prediction: Prediction) -> dict[str, Any]:
     record: dict[str, Any] = {"index": prediction.index, "name": prediction.name}
+    if prediction.joined:
+        record["joined"] = list(prediction.joined)
     if prediction.wnid is not None:
         record["wnid"] = prediction.wnid
     # JSON has no infinite numbers.
@@ -276,6 +281,8 @@ def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[s
         record["output"] = str(target.output)
     if target.heatmap is not None:
         record["heatmap"] = str(target.heatmap)
+    if target.mask is not None:
+        record["mask"] = str(target.mask)
     if target.region is not None:
         record["region"] = _region_record(target.region)
     if target.blank is not None:

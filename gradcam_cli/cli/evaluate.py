@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.evaluation.sanity import SanityCheck
+    from gradcam_cli.models.classifier import Classifier
 
 _FAILED = 1
 
@@ -133,7 +134,7 @@ def evaluate(
             record["sanity"] = sanity_record(check)
         say(to_json(record))
     else:
-        _show(evaluation, sentences, check)
+        _show(evaluation, sentences, check, measuring.classifier)
         if not quiet:
             seconds = time.perf_counter() - started
             names = ", ".join(visible(str(path)) for path in written)
@@ -143,7 +144,12 @@ def evaluate(
         ctx.exit(_FAILED)
 
 
-def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | None) -> None:
+def _show(
+    evaluation: Evaluation,
+    sentences: list[str],
+    check: SanityCheck | None,
+    classifier: Classifier,
+) -> None:
     from rich.text import Text
 
     from gradcam_cli.cli.evaluation_display import metric_tables
@@ -157,6 +163,8 @@ def _show(evaluation: Evaluation, sentences: list[str], check: SanityCheck | Non
             style="dim",
         )
     )
+    if classifier.task_reason:
+        console.print(Text(visible(f"task {classifier.described_task}"), style="dim"))
     for table in metric_tables(evaluation, console.width):
         console.print()
         console.print(table)

@@ -35,8 +35,8 @@ from gradcam_cli.files.storage import to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
-from gradcam_cli.rendering.overlay import color_table
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
 from gradcam_cli.run.cards import cards_of
 from gradcam_cli.run.job import Job, ReadyJob, check_classes, make_ready
@@ -154,7 +154,7 @@ def explain(
     job = Job(model, wanted, draw, write, machine)
     job.check()
     model.check_files()
-    color_table(draw.colormap)
+    table_for(draw.colors, draw.signed)
     if write.report is not None:
         check_may_replace(write.report)
     if not paths and not manifests:
@@ -184,6 +184,7 @@ def explain(
             quiet=quiet,
             only_wrong=wanted.only_wrong,
             results_file=results_file,
+            wanted=wanted,
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None
@@ -196,6 +197,10 @@ def explain(
                 say_warning(f"{first.model}: {doubt}")
         if run.ready is not None and model.size is not None and not quiet:
             warning = run.ready.describe_collapse(run.pictures)
+            if warning is not None:
+                say_warning(warning)
+        if run.ready is not None and is_model_path(job.model.name) and not quiet:
+            warning = run.ready.describe_indecision(pictures)
             if warning is not None:
                 say_warning(warning)
         if run.ready is not None and run.ready.task.targets.truth is not None and not quiet:
@@ -213,8 +218,10 @@ def explain(
                 title=_title((*paths, *manifests)),
                 subtitle=printer.introduction,
                 arguments=repeated_arguments(ctx, job.model.name, run.ready.task.inputs.fit),
-                colormap=draw.colormap,
-                alpha=draw.alpha,
+                colormap=draw.colors,
+                alpha=draw.opacity,
+                ends=run.explainers[0].ends,
+                hot_from=draw.region_from if draw.hot_only else None,
                 assets=write.report_assets,
             )
             report = stack.enter_context(ReportWriter(write.report, options))

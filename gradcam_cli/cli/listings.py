@@ -41,6 +41,7 @@ def methods_record() -> dict[str, Any]:
             "passes": info.cost,
             "paper": info.paper,
             "needs_layer": info.needs_layer,
+            "signed": info.has_sign,
             "default": name == DEFAULT_METHOD,
         }
         for name, info in METHODS.items()

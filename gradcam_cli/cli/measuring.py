@@ -12,7 +12,8 @@ import click
 from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.cli.console import say_error, say_warning, stderr_console
 from gradcam_cli.cli.options import fit_option, max_download_option, model_options
-from gradcam_cli.evaluation.table import METRICS
+from gradcam_cli.errors import UsageError
+from gradcam_cli.evaluation.table import METRICS, usable_metrics
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_pictures
@@ -78,6 +79,7 @@ def prepare(
     metrics: Sequence[str],
     fit: str | None,
     max_download: int,
+    usual_metrics: Sequence[str] = tuple(METRICS),
 ) -> Measuring:
     """Finds the pictures and loads the classifier.
 
@@ -87,9 +89,13 @@ def prepare(
         layers: The layers that the user named. They may imply the model.
         model: What to load.
         wanted_class: The class to explain; None for the most probable one of each picture.
-        metrics: The metrics to measure; empty for all.
+        metrics: The metrics to measure; empty for the usual ones.
         fit: How to fit pictures into the input; None for the way that suits the network.
         max_download: The maximum size of a picture from a URL, in 10^6 bytes.
+        usual_metrics: The metrics to measure by default, as far as they suit the model.
+
+    Raises:
+        UsageError: A metric doesn't suit the model.
     """
     model.check_files()
     pictures = gather_pictures(paths)
@@ -105,6 +111,18 @@ def prepare(
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model)
+    if classifier.segments:
+        raise UsageError(
+            f"{classifier.name} segments pictures, but the metrics measure the score of a whole "
+            f"picture; explain it with 'gradcam PATH --model {model.name}'"
+        )
+    usable = usable_metrics(METRICS, classifier.labels.quantity)
+    for name in metrics:
+        if name not in usable:
+            raise UsageError(
+                f"--metric {name} needs probabilities, but {classifier.name} returns values: task "
+                f"{classifier.described_task}; choose among {', '.join(usable)}"
+            )
     inputs = classifier.input_for(fit, model.size)
     values = parse_inputs(model.inputs).values
     classifier = bind_values(classifier, pictures, inputs, values)
@@ -112,7 +130,7 @@ def prepare(
         pictures,
         classifier,
         EvaluationOptions(
-            metrics=tuple(name for name in METRICS if name in metrics) or tuple(METRICS),
+            metrics=tuple(name for name in usable if name in (metrics or usual_metrics)),
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
             inputs=inputs,
             downloads=Downloads(DownloadLimits(max_download)),
@@ -129,7 +147,7 @@ def evaluate_in_view(
         measuring: The pictures.
         explainers: The explainers that compute the maps.
         options: What to measure.
-        quiet: Whether to hide the bar and the warning about ``--size``.
+        quiet: Whether to hide the bar and the warnings about the model and ``--size``.
     """
     from gradcam_cli.evaluation.map_sources import BASELINES
     from gradcam_cli.evaluation.measuring import evaluate_pictures

@@ -21,7 +21,7 @@ def methods(as_json: bool) -> None:
     the explained layer.
 
     With --json, "methods" contains an object per method: name, title, summary, passes, paper,
-    needs_layer, default.
+    needs_layer, signed, default.
     """
     if as_json:
         say(to_json(methods_record()))

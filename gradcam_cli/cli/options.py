@@ -25,7 +25,12 @@ from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import TASKS
 from gradcam_cli.pictures.fitting import FITS
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
+from gradcam_cli.rendering.color_scale import (
+    DEFAULT_ALPHA,
+    DEFAULT_COLORMAP,
+    DEFAULT_SIGNED_ALPHA,
+    DEFAULT_SIGNED_COLORMAP,
+)
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -271,26 +276,53 @@ def classes_option(help_: str) -> Decorator:
     )
 
 
+join_option = click.option(
+    "--join",
+    is_flag=True,
+    help="Explain the sum of the scores of several --class options, in one overlay.",
+)
+against_option = click.option(
+    "--against",
+    metavar="CLASS",
+    help="Explain why the network gives a class and not this one: the difference of their scores.",
+)
+
+
 def fit_option(help_: str) -> Decorator:
     """Makes the option for how to fit a picture into the network's input."""
     return click.option("--fit", type=click.Choice(FITS), help=help_)
 
 
+region_option = click.option(
+    "--region",
+    metavar="MASK|FOLDER|BOX",
+    help="For networks that segment: explain the scores in this region of the picture. A mask "
+    "picture of the same size (its non-zero pixels), a folder of masks with the names of the "
+    "pictures, or LEFT,TOP,RIGHT,BOTTOM in pixels. [default: where the class is predicted]",
+)
 alpha_option = click.option(
     "--alpha",
     metavar="FRACTION",
     type=click.FloatRange(0, 1),
-    default=DEFAULT_ALPHA,
-    show_default=True,
-    help="The opacity of the colours, from 0 to 1.",
+    help=f"The opacity of the colours, from 0 to 1. [default: {DEFAULT_ALPHA}; "
+    f"{DEFAULT_SIGNED_ALPHA} with --signed]",
 )
 colormap_option = click.option(
     "--colormap",
     metavar="NAME",
-    default=DEFAULT_COLORMAP,
-    show_default=True,
     shell_complete=_complete_colormaps,
-    help="The name of a Matplotlib colour map.",
+    help=f"The name of a Matplotlib colour map. [default: {DEFAULT_COLORMAP}; "
+    f"{DEFAULT_SIGNED_COLORMAP} with --signed, which needs a diverging one]",
+)
+signed_option = click.option(
+    "--signed",
+    is_flag=True,
+    help="Also show what speaks against the class, in other colours than what speaks for it.",
+)
+hot_only_option = click.option(
+    "--hot-only",
+    is_flag=True,
+    help="Colour only the region above the threshold, and leave the rest of the picture as it is.",
 )
 max_download_option = click.option(
     "--max-download",

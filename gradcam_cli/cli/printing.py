@@ -26,6 +26,7 @@ from gradcam_cli.cli.display import result_json, result_lines
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cli.results_file import ResultsFile
+    from gradcam_cli.run.options import ExplainOptions
     from gradcam_cli.run.records import PictureResult
 
 
@@ -48,8 +49,11 @@ class ResultPrinter:
         quiet: bool,
         only_wrong: bool = False,
         results_file: ResultsFile | None = None,
+        wanted: ExplainOptions | None = None,
     ) -> None:
         self.done = 0
+        self._has_region = wanted is not None and wanted.region is not None
+        self._has_classes = wanted is not None and bool(wanted.classes or wanted.each)
         self.failed = 0
         self.skipped = 0
         self._results_file = results_file
@@ -103,6 +107,8 @@ class ResultPrinter:
             self._stdout.print(Text(visible(f"cells {first.cells}"), style="dim"))
         if first.task:
             self._stdout.print(Text(visible(f"task {first.task}"), style="dim"))
+        if first.segments:
+            self._stdout.print(Text(f"score {self._describe_scores()}", style="dim"))
         if with_preprocessing:
             preprocessing = self._explainers[0].preprocessing
             self._stdout.print(Text(visible(f"preprocessing {preprocessing}"), style="dim"))
@@ -110,6 +116,15 @@ class ResultPrinter:
             origin = f"class names from {first.class_names}"
             self._stdout.print(Text(visible(origin), style="dim"))
         self._stdout.print()
+
+    def _describe_scores(self) -> str:
+        """Says which scores of a segmentation are explained, and of which class."""
+        where = "in the region" if self._has_region else "where it is predicted"
+        chosen = ""
+        if not self._has_classes:
+            in_it = "of the region" if self._has_region else "of the picture"
+            chosen = f"; explained: the largest share {in_it} except the background"
+        return f"the sum of a class's scores {where} (dashed outline){chosen}"
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[None]:

@@ -11,8 +11,18 @@ GIVEN = "gradcam_cli.given"
 # Options that the report's page fills in for each map, and options that don't affect a map.
 _NOT_REPEATED = frozenset(
     {
-        *("paths", "inputs", "classes", "layers", "methods", "colormap", "alpha"),
-        *("out", "name", "format", "top_k", "heatmap", "figure", "each", "report", "report_assets"),
+        *("paths", "inputs", "classes", "join", "layers", "methods", "colormap", "alpha"),
+        *(
+            "out",
+            "name",
+            "format",
+            "top_k",
+            "heatmap",
+            "figure",
+            "each",
+            "report",
+            "report_assets",
+        ),
         *("truth", "only", "batch_size", "workers", "address", "json", "manifests"),
         *("skip_existing", "quiet", "verbose", "debug"),
     }

@@ -5,14 +5,19 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cli.options import (
+    against_option,
     alpha_option,
     classes_option,
     colormap_option,
     filled_with,
     fit_option,
+    hot_only_option,
+    join_option,
     layers_option,
     max_download_option,
     methods_option,
+    region_option,
+    signed_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
@@ -54,8 +59,11 @@ explain_options = filled_with(
     ),
     classes_option(
         "The class to explain: an index, a WordNet id or a name. Repeat it for an overlay of each "
-        "class. [default: the most probable class]"
+        "class. [default: the most probable class; the first output of a regression]"
     ),
+    join_option,
+    against_option,
+    region_option,
     click.option(
         "-k",
         "--top-k",
@@ -93,6 +101,7 @@ explain_options = filled_with(
 draw_options = filled_with(
     "draw",
     DrawOptions,
+    signed_option,
     alpha_option,
     colormap_option,
     click.option(
@@ -117,10 +126,17 @@ draw_options = filled_with(
         help="Draw the bounding box of the largest connected part of that region.",
     ),
     click.option(
+        "--mask",
+        is_flag=True,
+        help="Also write that region as a black and white PNG with 1 bit per pixel.",
+    ),
+    hot_only_option,
+    click.option(
         "--threshold",
         metavar="FRACTION",
         type=click.FloatRange(0, 1, min_open=True),
-        help=f"The fraction of the map's maximum that --contour and --box use as their limit. "
+        help=f"The fraction of the map's maximum at which the region of --contour, --box, --mask "
+        f"and --hot-only begins. "
         f"[default: {DEFAULT_THRESHOLD}]",
     ),
 )
@@ -155,7 +171,7 @@ write_options = filled_with(
         type=LocalPath(dir_okay=False),
         help="Write a gallery of all pictures as one HTML page, which works offline and without a "
         "server. Overlay files are then written only with --out, --name, --each, --heatmap, "
-        "--figure, --contour or --box.",
+        "--figure, --contour, --box, --mask or --hot-only.",
     ),
     click.option(
         "--report-assets",

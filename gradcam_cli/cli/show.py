@@ -21,27 +21,33 @@ from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
     LayerName,
+    against_option,
     alpha_option,
     classes_option,
     colormap_option,
     debug_option,
     filled_with,
     fit_option,
+    hot_only_option,
+    join_option,
     max_download_option,
     model_options,
+    region_option,
+    signed_option,
 )
 from gradcam_cli.cli.path_types import StoragePath
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, file_name
 from gradcam_cli.models.options import ModelOptions
-from gradcam_cli.rendering.overlay import color_table
+from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
 from gradcam_cli.run.job import Job, ReadyJob, make_ready
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, ExplainOptions, MachineOptions
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
     from gradcam_cli.run.records import PictureResult
 
@@ -51,6 +57,7 @@ _WINDOW, _BLOCKS, _TEXT = "window", "blocks", "text"
 _LINES_AROUND = 2
 _LEAST_LINES = 8
 _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in colour"
+_LEVELS_OF_BAR = 15
 
 
 @click.command(short_help="Show a picture in a window or in the terminal.")
@@ -69,11 +76,15 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
     "wanted",
     ExplainOptions,
     classes_option("The class to explain. Can be repeated. [default: the most probable]"),
+    join_option,
+    against_option,
+    region_option,
     fit_option("How to fit the picture into the network's input (see 'gradcam explain --help')."),
 )
 @filled_with(
     "draw",
     DrawOptions,
+    signed_option,
     alpha_option,
     colormap_option,
     click.option("--contour", is_flag=True, help="Outline the region above 15 % of the maximum."),
@@ -82,6 +93,7 @@ _LEGEND = "Picture and map, from low (░) to high (█); --as blocks draws in c
         is_flag=True,
         help="Draw the bounding box of the largest connected part of that region.",
     ),
+    hot_only_option,
 )
 @filled_with("machine", MachineOptions, max_download_option)
 @click.option(
@@ -117,7 +129,7 @@ def show(
       gradcam show photo.jpg
       gradcam show photo.jpg --class tabby --as blocks
     """
-    color_table(draw.colormap)
+    table_for(draw.colors, draw.signed)
     model.check_files()
 
     from gradcam_cli.rendering.terminal import detect_terminal
@@ -136,14 +148,17 @@ def show(
         if kind == _BLOCKS and not has_colors():
             kind = _TEXT
 
+    layers = () if layer is None else (layer,)
+    picture = InputPicture(image, Path())
+    wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
+    job = Job(model.having(layers), wanted, draw, machine=machine)
+    job.check()
+
     from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    layers = () if layer is None else (layer,)
-    picture = InputPicture(image, Path())
-    wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
-    ready = make_ready(Job(model.having(layers), wanted, draw, machine=machine), [picture])
+    ready = make_ready(job, [picture])
     task = ready.task
     targets = replace(task.targets, with_files=0)
     task = replace(task, targets=targets, keeps_panels=True, keeps_card=kind == _TEXT)
@@ -173,25 +188,52 @@ def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) 
         task = Text(visible(f"task {classifier.described_task}"), style="dim")
         table = Text("\n").join([task, table])
     console.print(table)
+    ends = ready.explainers[0].ends
     if kind == _TEXT:
-        lines = _lines_left(console, table, _LEGEND)
+        legend = _LEGEND
+        if ends is not None:
+            legend = legend.replace("map", f"'{ends[1]}' and '{ends[0]}'", 1)
+        lines = _lines_left(console, table, legend)
         console.print(_in_characters(ready, result, console.width, lines), soft_wrap=True)
-        console.print(_LEGEND)
+        console.print(legend)
         return
+    bar = None
     if kind == _BLOCKS:
         # The text of a figure would be unreadable at this size. The lines above name the classes.
         rows = [row for row in result.panels if row[0] is not None]
         overlays = [panel.image for row in rows for panel in row[1:] if panel is not None]
         shown = side_by_side(overlays)
+        bar = None if ends is None else _color_bar(draw.colors, ends)
     else:
         facts = [explainer.facts for explainer in ready.explainers]
-        figure = figure_of(result.panels, result.picture, facts, draw.colormap, SCREEN)
+        figure = figure_of(result.panels, result.picture, facts, draw.colors, SCREEN)
         if kind == _WINDOW:
             open_window(figure, file_name(result.picture.path))
             return
         shown = render_figure(figure)
     console = picture_console()
-    print_picture(console, shown, kind, _lines_left(console, table))
+    print_picture(console, shown, kind, _lines_left(console, table, *([bar] if bar else [])))
+    if bar is not None:
+        console.print(bar)
+
+
+def _color_bar(colormap: str, ends: tuple[str, str]) -> Text:
+    """Makes a line with the colours of signed maps."""
+    from rich.color import Color
+    from rich.style import Style
+    from rich.text import Text
+
+    from gradcam_cli.rendering.color_scale import bar_colors
+
+    colors = bar_colors(colormap, True)[:, 0]
+    bar = Text(f"{ends[0]} ")
+    for level in range(_LEVELS_OF_BAR):
+        place = round(level / (_LEVELS_OF_BAR - 1) * (len(colors) - 1))
+        color = Color.from_rgb(*map(int, colors[place]))
+        bar.append(
+            "0" if 2 * level + 1 == _LEVELS_OF_BAR else " ", Style(color="black", bgcolor=color)
+        )
+    return bar.append(f" {ends[1]}")
 
 
 def _lines_left(console: Console, *others: RenderableType) -> int:
@@ -212,4 +254,6 @@ def _in_characters(ready: ReadyJob, result: PictureResult, columns: int, lines: 
         frame_heat(prepared, lay_map(prepared, shown.cells, pitch, ready.task.draw).heat)
         for shown in result.cards[0].maps
     ]
+    if ready.task.draw.signed:
+        heatmaps = [part.clip(min=0) for heat in heatmaps for part in (heat, -heat)]
     return draw_side_by_side(original.image, heatmaps, columns, lines)

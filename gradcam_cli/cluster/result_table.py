@@ -38,8 +38,10 @@ _PREDICTION = [
 ]
 _TARGET = [
     *_PREDICTION,
+    ("joined", pa.list_(pa.int32())),
     ("output", pa.string()),
     ("heatmap", pa.string()),
+    ("mask", pa.string()),
     ("note", pa.string()),
     ("blank", pa.string()),
     ("box", pa.list_(pa.int32())),
@@ -53,6 +55,7 @@ _SCHEMA = pa.schema(
         ("model", pa.string()),
         ("layer", pa.string()),
         ("method", pa.list_(pa.string())),
+        ("against", pa.struct([("index", pa.int32()), ("name", pa.string())])),
         ("predictions", pa.list_(pa.struct(_PREDICTION))),
         ("targets", pa.list_(pa.struct(_TARGET))),
         ("truth", pa.struct(_PREDICTION)),
@@ -83,12 +86,11 @@ def write_part(
     skipped = {row_key(result.picture) for result in results if result.skipped}
     if not rows:
         return
-    table = pa.Table.from_pylist(rows, _SCHEMA)
     older = _read(path) if skipped else None
     if older is not None:
-        kept = _rows_of(older, skipped)
-        table = pa.concat_tables([table, kept], promote_options="permissive")
-    _write(path, table)
+        # An earlier version may have written them with fewer columns.
+        rows += _rows_of(older, skipped).to_pylist()
+    _write(path, pa.Table.from_pylist(rows, _SCHEMA))
 
 
 def row_key(picture: InputPicture) -> PictureKey:
@@ -223,6 +225,7 @@ def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
 
 def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[str, Any]:
     picture = result.picture
+    against = explainers[0].against
     return {
         "image": printable(str(picture.path)),
         "class": None if picture.target is None else printable(picture.target),
@@ -230,6 +233,7 @@ def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[st
         "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": [one.method for one in explainers if one.input == explainers[0].input],
+        "against": None if against is None else {"index": against[0], "name": against[1]},
         "predictions": [_prediction(prediction) for prediction in result.predictions],
         "targets": [_target(target) for target in result.targets],
         "truth": None if result.truth is None else _prediction(result.truth),
@@ -252,8 +256,10 @@ def _prediction(prediction: Prediction) -> dict[str, Any]:
 def _target(target: ExplainedTarget) -> dict[str, Any]:
     return {
         **_prediction(target.prediction),
+        "joined": list(target.prediction.joined) or None,
         "output": _text(target.output),
         "heatmap": _text(target.heatmap),
+        "mask": _text(target.mask),
         "note": None if target.blank is None else printable(target.blank.note),
         "blank": None if target.blank is None else str(target.blank.reason),
         "box": None if target.region is None else target.region.box,

@@ -18,7 +18,12 @@ from gradcam_cli.evaluation.measurement import Measurement
 from gradcam_cli.evaluation.options import EvaluationOptions
 from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
 from gradcam_cli.evaluation.scores import TargetScores
-from gradcam_cli.evaluation.table import ALL_METRICS, LOCALISATION_METRICS, METRICS
+from gradcam_cli.evaluation.table import (
+    ALL_METRICS,
+    LOCALISATION_METRICS,
+    METRICS,
+    usable_metrics,
+)
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
 
@@ -67,7 +72,8 @@ class _Evaluator:
         self._scorer = TargetScores(self._classifier)
         self._metrics = {name: METRICS[name].find_function() for name in options.metrics}
         self._localisation = {
-            name: info.find_function() for name, info in LOCALISATION_METRICS.items()
+            name: LOCALISATION_METRICS[name].find_function()
+            for name in usable_metrics(LOCALISATION_METRICS, self._classifier.labels.quantity)
         }
         self._values: list[dict[int, dict[str, float]]] = [defaultdict(dict) for _ in self._sources]
         self._blanks: list[dict[int, BlankMap]] = [{} for _ in self._sources]

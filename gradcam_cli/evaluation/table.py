@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from gradcam_cli.networks.tasks import VALUE
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class MetricInfo:
             doesn't depend on the network.
         ranks_layers: Whether it is used to rank layers by default.
         needs_objects: Whether it needs annotated objects.
+        needs_probabilities: Whether it has no meaning for the values of a regression.
         lost_share_of: The quantity of which it measures the lost fraction; a verdict states
             the fraction that is kept. Empty for other metrics.
     """
@@ -38,6 +41,7 @@ class MetricInfo:
     is_faithfulness: bool = False
     ranks_layers: bool = False
     needs_objects: bool = False
+    needs_probabilities: bool = False
     lost_share_of: str = ""
 
     @property
@@ -69,6 +73,7 @@ ALL_METRICS = {
         is_faithfulness=True,
         ranks_layers=True,
         lost_share_of="the confidence",
+        needs_probabilities=True,
     ),
     "increase_in_confidence": MetricInfo(
         "Increase",
@@ -78,6 +83,7 @@ ALL_METRICS = {
         higher_is_better=True,
         is_share=True,
         is_faithfulness=True,
+        needs_probabilities=True,
     ),
     "average_gain": MetricInfo(
         "Gain",
@@ -87,6 +93,7 @@ ALL_METRICS = {
         higher_is_better=True,
         is_share=True,
         is_faithfulness=True,
+        needs_probabilities=True,
     ),
     "deletion": MetricInfo(
         "Deletion",
@@ -180,6 +187,7 @@ ALL_METRICS = {
         higher_is_better=False,
         is_share=True,
         needs_objects=True,
+        needs_probabilities=True,
     ),
     "localisation_error_top_5": MetricInfo(
         "Error top-5",
@@ -189,9 +197,22 @@ ALL_METRICS = {
         higher_is_better=False,
         is_share=True,
         needs_objects=True,
+        needs_probabilities=True,
     ),
 }
 
 METRICS = {name: info for name, info in ALL_METRICS.items() if not info.needs_objects}
 LOCALISATION_METRICS = {name: info for name, info in ALL_METRICS.items() if info.needs_objects}
 RANKING_METRICS = tuple(name for name, info in METRICS.items() if info.ranks_layers)
+
+
+def usable_metrics(names: Iterable[str], quantity: str) -> list[str]:
+    """Selects the metrics that suit what a network returns.
+
+    Args:
+        names: Keys of `ALL_METRICS`.
+        quantity: What the network returns; see `gradcam_cli.models.labels.Prediction`.
+    """
+    return [
+        name for name in names if quantity != VALUE or not ALL_METRICS[name].needs_probabilities
+    ]

@@ -199,15 +199,15 @@ def _check_task(path: Path, kind: type) -> None:
     """Refuses KerasHub models that don't classify pictures."""
     import keras_hub
 
-    if issubclass(kind, keras_hub.models.ImageClassifier):
+    if issubclass(kind, (keras_hub.models.ImageClassifier, keras_hub.models.ImageSegmenter)):
         return
     if issubclass(kind, keras_hub.models.Backbone):
         why = "a backbone without a classifier"
     else:
         why = "which doesn't classify pictures"
     raise UnsupportedModelError(
-        f"{path}: contains a {kind.__name__} of KerasHub, {why}; only an ImageClassifier can be "
-        f"explained"
+        f"{path}: contains a {kind.__name__} of KerasHub, {why}; only an ImageClassifier or an "
+        f"ImageSegmenter can be explained"
     )
 
 
@@ -252,9 +252,10 @@ def _is_harmless(candidate: Any) -> bool:
         return candidate.__name__ in _HUB_FUNCTIONS
     models = keras_hub.models
     if issubclass(candidate, models.Task):
-        return issubclass(candidate, models.ImageClassifier)
+        return issubclass(candidate, (models.ImageClassifier, models.ImageSegmenter))
     if issubclass(candidate, models.Preprocessor):
-        return issubclass(candidate, models.ImageClassifierPreprocessor)
+        kinds = models.ImageClassifierPreprocessor, models.ImageSegmenterPreprocessor
+        return issubclass(candidate, kinds)
     return issubclass(candidate, keras.layers.Layer) and not issubclass(
         candidate, keras_hub.tokenizers.Tokenizer
     )

@@ -20,16 +20,18 @@ from gradcam_cli.models.inputs import (
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.bound import BoundNetwork
-from gradcam_cli.networks.conditions import Conditions
+from gradcam_cli.networks.conditions import REGION, Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, choose_tap, list_layers
-from gradcam_cli.networks.tasks import CLASSIFICATION
+from gradcam_cli.networks.tasks import CLASSIFICATION, SEGMENTATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
 T = TypeVar("T")
 
+# In the usual data sets: PASCAL VOC, Cityscapes, CamVid, COCO-Stuff.
+_BACKGROUND = frozenset({"background", "bg", "void", "unlabeled", "unlabelled", "ignore"})
 _SCORES = {
     "Softmax": "the input of the final softmax",
     "Sigmoid": "the input of the final sigmoid",
@@ -58,8 +60,11 @@ class Classifier:
         task_reason: Why it is this task; empty for the plain case, a classifier that ends in
             softmax.
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
+        is_task_guess: Whether the task is a guess that names for the outputs would settle.
         damage: Which of its weights are NaN or infinite; empty if none are.
-        conditions: What it takes beside the picture, such as the values of other inputs.
+        is_mask: Whether it segments with a single channel, whose second class is the foreground.
+        conditions: What it takes beside the picture, such as the values of other inputs, or the
+            region to explain.
         explained: The name of the explained input, if the network has several; "" if it has one.
         others: The other inputs of the network.
         views: For a network with several inputs for pictures, the classifier that explains each,
@@ -79,7 +84,9 @@ class Classifier:
     task: str = CLASSIFICATION
     task_reason: str = ""
     task_doubt: str = ""
+    is_task_guess: bool = False
     damage: str = ""
+    is_mask: bool = False
     conditions: Conditions = field(default_factory=Conditions)
     explained: str = ""
     others: tuple[OtherInput, ...] = ()
@@ -163,6 +170,19 @@ class Classifier:
         )
 
     @property
+    def segments(self) -> bool:
+        """Whether the network gives scores at each position of a picture."""
+        return self.task == SEGMENTATION
+
+    @property
+    def background(self) -> list[int]:
+        """The classes that stand for the rest of a picture, which nobody looks for."""
+        if self.is_mask:
+            return [0]
+        names = [self.labels.name(index) for index in range(len(self.labels))]
+        return [index for index, name in enumerate(names) if name.casefold() in _BACKGROUND]
+
+    @property
     def input_shape(self) -> tuple[int | None, int | None, int]:
         """(height, width, channels), with None for height and width if any size fits."""
         return (*((None, None) if self.any_size else self.input_size), self.channels)
@@ -194,7 +214,7 @@ class Classifier:
 
     @property
     def described_task(self) -> str:
-        """The task with its reason: "regression (trained with mean_squared_error)"."""
+        """The task with its reason: "regression (compiled with mean_squared_error)"."""
         return f"{self.task} ({self.task_reason or 'the outputs end in softmax'})"
 
     @property
@@ -205,6 +225,9 @@ class Classifier:
 
     def describe_score(self) -> str:
         """Describes in a few words which score is explained."""
+        if self.segments:
+            what = _SCORES[self._activation()]
+            return f"the sum of {what} over the region where the class is predicted"
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:
@@ -277,12 +300,19 @@ class Classifier:
             inputs: (N, height, width, channels) float32 in [0, 255].
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
-        others = None
-        if conditions is not None:
-            values = self.conditions.split(conditions, inputs)
-            others = {other.name: _prepared(other, values[other.name]) for other in self.others}
-        inputs = self.preprocess(inputs)
-        return trace_forward(self.network, inputs, self.input_size, self.task, others=others)
+        values = {} if conditions is None else self.conditions.split(conditions, inputs)
+        return trace_forward(
+            self.network,
+            self.preprocess(inputs),
+            self.input_size,
+            self.task,
+            others={
+                other.name: _prepared(other, values[other.name])
+                for other in self.others
+                if other.name in values
+            },
+            region=values.get(REGION),
+        )
 
 
 def _prepared(other: OtherInput, values: tf.Tensor) -> tf.Tensor:

@@ -91,14 +91,15 @@ def read_model(
                 f"--model {path}: this folder is neither a SavedModel (no {GRAPH_FILE}) nor a "
                 f"KerasHub preset (no {CONFIG_FILE})"
             )
-        return _of_keras(load_preset(path, objects, unsafe), output)
+        # A preset stores no loss; KerasHub compiles it with one of its own.
+        return _of_keras(load_preset(path, objects, unsafe), {}, output)
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
             f"model.save('model.keras')"
         )
     model, training = _load_keras_model(path, objects, unsafe)
-    return _of_keras(model, output, training)
+    return _of_keras(model, training, output)
 
 
 def _check_downloaded(folder: Path) -> None:
@@ -109,7 +110,7 @@ def _check_downloaded(folder: Path) -> None:
                 raise ModelFileError(f"{file}: {LFS_POINTER}")
 
 
-def _of_keras(model: keras.Model, output: str | None, training: Any = None) -> ModelFile:
+def _of_keras(model: keras.Model, training: Any, output: str | None) -> ModelFile:
     evidence = task_evidence(model, training, output)
     stored = find_preparation(model)
     if stored is not None:
@@ -125,7 +126,7 @@ def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> tupl
     objects = admit(path, stored.config, objects, unsafe, library=library)
     try:
         model = library.models.load_model(path, objects, compile=False, safe_mode=not unsafe)
-        return model, stored.training
+        return model, stored.training or {}
     # Missing or damaged parts cause many kinds of errors deep inside Keras.
     except Exception as error:
         custom = custom_names(stored.config) - objects.keys()

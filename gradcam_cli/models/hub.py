@@ -51,15 +51,18 @@ def find_preparation(model: keras.Model) -> StoredPreparation | None:
     Returns:
         The preprocessing; None if the model isn't such a task or has no preprocessor.
     """
-    if not is_classifier(model):
+    hub = sys.modules.get(KERAS_HUB.module)
+    if not (is_classifier(model) or (hub and isinstance(model, hub.models.ImageSegmenter))):
         return None
     hub = sys.modules[KERAS_HUB.module]
     preprocessor = model.preprocessor
     if preprocessor is None:
         return None
-    usual = hub.models.ImageClassifierPreprocessor
+    usual = hub.models.ImageClassifierPreprocessor, hub.models.ImageSegmenterPreprocessor
     converter = getattr(preprocessor, "image_converter", None)
-    is_usual = isinstance(preprocessor, usual) and type(preprocessor).call is usual.call
+    is_usual = any(
+        isinstance(preprocessor, kind) and type(preprocessor).call is kind.call for kind in usual
+    )
     if is_usual and converter is None:
         return StoredPreparation(None, "squash", Preprocessing("none", _REASON))
     usual_converter = hub.layers.ImageConverter
@@ -115,12 +118,12 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
         unsafe: Whether it may contain code and name any class.
 
     Returns:
-        The ``keras_hub.models.ImageClassifier``, with its preprocessor.
+        The ``ImageClassifier`` or ``ImageSegmenter`` of KerasHub, with its preprocessor.
 
     Raises:
         ModelFileError: The preset is incomplete, or KerasHub isn't installed.
         UnsafeModelError: The preset contains code, and `unsafe` isn't set.
-        UnsupportedModelError: The preset isn't an image classifier.
+        UnsupportedModelError: The preset neither classifies nor segments pictures.
     """
     backbone = read_json(folder / CONFIG_FILE)
     if not isinstance(backbone, dict) or "registered_name" not in backbone:
@@ -136,7 +139,7 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
         )
         raise UnsupportedModelError(
             f"{folder}: contains a {backbone.get('class_name')} of KerasHub, {why} (no "
-            f"{_TASK_FILE}); only an ImageClassifier can be explained"
+            f"{_TASK_FILE}); only an ImageClassifier or an ImageSegmenter can be explained"
         )
     task = read_json(folder / _TASK_FILE)
     if not is_of_kerashub(task):

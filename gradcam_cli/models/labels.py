@@ -18,7 +18,7 @@ import numpy as np
 from gradcam_cli.errors import LabelsError, UnknownClassError, reason, suggestion
 from gradcam_cli.files.tables import read_cell
 from gradcam_cli.files.text import read_small_text
-from gradcam_cli.networks.tasks import PROBABILITY, VALUE
+from gradcam_cli.networks.tasks import PROBABILITY, SHARE, VALUE
 
 # Beyond these, values are written with an exponent.
 _SMALLEST_PLAIN, _LARGEST_PLAIN = 1e-4, 1e9
@@ -26,6 +26,8 @@ _DIGITS = 4
 # A hundred thousand classes with long names take less.
 _MEGABYTES = 16
 IMAGENET_CLASSES = 1000
+# Probabilities that sum to 1 do so up to this.
+_ROUNDING = 1e-3
 # As Teachable Machine writes them, and Coral: "0 Cat", "0: Cat".
 _NUMBERED = re.compile(r"([0-9]{1,9}):?\s+(\S.*)")
 
@@ -41,6 +43,8 @@ class Prediction:
         probability: The number: a probability or a share in [0, 1], or any value.
         quantity: What the number is: "probability", "value" (of a regression) or "share" (of the
             picture).
+        joined: The indices of all classes that are explained together, this one first; empty for
+            a single class.
     """
 
     index: int
@@ -48,11 +52,22 @@ class Prediction:
     wnid: str | None
     probability: float
     quantity: str = PROBABILITY
+    joined: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> str:
+        """The index, or those of classes that are explained together: "281 + 282"."""
+        return " + ".join(map(str, self.joined or (self.index,)))
 
     @property
     def is_value(self) -> bool:
         """Whether the number is the value of a regression, in any range."""
         return self.quantity == VALUE
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the number is the share of a picture in which a class is predicted."""
+        return self.quantity == SHARE
 
     @property
     def rounded(self) -> float:
@@ -149,6 +164,26 @@ class Labels:
         number = float(probabilities[index])
         return Prediction(int(index), self.name(index), self.wnid(index), number, self.quantity)
 
+    def together(self, indices: Sequence[int], probabilities: np.ndarray) -> Prediction:
+        """Combines several classes into one.
+
+        Args:
+            indices: The indices of the classes.
+            probabilities: (classes,) in [0, 1], or values.
+
+        Returns:
+            The classes as one, under the index of the first. Its probability is the sum if those
+            of all classes sum to 1. Otherwise classes don't exclude each other, and it is the
+            largest: the least probability that one of them is there. Values are summed.
+        """
+        of_each = [float(probabilities[index]) for index in indices]
+        number = sum(of_each)
+        if self.quantity != VALUE:
+            exclude_each_other = abs(float(np.sum(probabilities)) - 1) < _ROUNDING
+            number = min(number, 1.0) if exclude_each_other else max(of_each)
+        name = " + ".join(map(self.name, indices))
+        return Prediction(indices[0], name, None, number, self.quantity, tuple(indices))
+
     def most_probable(self, probabilities: np.ndarray, number: int) -> list[Prediction]:
         """Lists the most probable classes in descending order; ties keep the class order.
 
@@ -190,10 +225,10 @@ class Labels:
         else:
             if 0 <= index < len(self):
                 return index
-            raise UnknownClassError(
-                f"there is no {self.noun} {index}: the model's {self.plural} are 0 to "
-                f"{len(self) - 1}"
-            )
+            known = f"{self.plural} are 0 to {len(self) - 1}"
+            if len(self) == 1:
+                known = f"only {self.noun} is 0"
+            raise UnknownClassError(f"there is no {self.noun} {index}: the model's {known}")
         if self._wnids is not None and wanted in self._wnids:
             return self._wnids.index(wanted)
         names = [tuple(map(_normalize, synonyms)) for synonyms in self._synonyms]

@@ -50,18 +50,32 @@ from gradcam_cli.models.labels import (
 from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import (
+    OF_RGB,
     Preprocessing,
     detect_preprocessing,
     parse_preprocessing,
 )
+from gradcam_cli.models.segmentation import (
+    REGIONS,
+    check_scores,
+    mask_labels,
+    takes_any_size,
+)
 from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
+from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.keras_network import KerasNetwork
-from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, PROBABILITY, quantity_of
+from gradcam_cli.networks.tasks import (
+    BINARY,
+    CLASSIFICATION,
+    PROBABILITY,
+    SEGMENTATION,
+    quantity_of,
+)
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
@@ -274,7 +288,7 @@ def _inspect(
     if preprocess is None and stored is not None:
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
-    found: list[tuple[TaskChoice, int, Preprocessing]] = []
+    found: list[tuple[TaskChoice, int, bool, Preprocessing]] = []
     several = network.inputs if len(network.inputs) > 1 else ()
     explained = network.explained_input if several else None
     other_inputs = [one for one in several if one != explained]
@@ -291,10 +305,14 @@ def _inspect(
         if len(network.input_shape) == 2:
             _check_rows(path, network, forward)
         choice = choose_task(path, forward, evidence or TaskEvidence(), task)
+        is_mask = choice.task == SEGMENTATION and forward.units == 1
+        if choice.task == SEGMENTATION:
+            check_scores(path, forward, is_sure=choice.is_sure)
         found.append(
             (
                 choice,
-                2 if choice.task == BINARY else forward.units or 0,
+                2 if choice.task == BINARY or is_mask else forward.units or 0,
+                is_mask,
                 detect_preprocessing(inputs, names, channels, has_lambda),
             )
         )
@@ -311,8 +329,16 @@ def _inspect(
         for one in other_inputs
     ]
     tf.function(trace, autograph=False).get_concrete_function(*signature)
-    ((choice, classes, detected),) = found
-    if channels != 3 and preprocess is not None and preprocess.mode in ("caffe", "torch"):
+    ((choice, classes, is_mask, detected),) = found
+    segments = choice.task == SEGMENTATION
+    if segments and other_inputs:
+        raise UnsupportedModelError(
+            f"{path}: segments pictures and takes several inputs; gradcam explains a segmentation "
+            f"of models with a single input"
+        )
+    if any_size and segments:
+        any_size = takes_any_size(network, channels)
+    if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
         )
@@ -323,10 +349,11 @@ def _inspect(
     elif file is not None:
         # A file beside the model is more specific than ImageNet's names.
         names = find_labels(file, classes, quantity)
+    has_names = names is not None or classes == IMAGENET_CLASSES
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()
     if names is None:
-        names = numbered_labels(classes, quantity)
+        names = mask_labels() if is_mask else numbered_labels(classes, quantity)
     return Classifier(
         name=Path(path).name,
         network=network,
@@ -340,9 +367,12 @@ def _inspect(
         is_size_exact=stored_size is not None and size is None,
         task=choice.task,
         task_reason=choice.reason,
-        task_doubt=choice.doubt,
+        task_doubt="" if choice.is_guess and has_names else choice.doubt,
+        is_task_guess=choice.is_guess,
         # A constant may be infinite on purpose, as in the mask of an attention.
         damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
+        is_mask=is_mask,
+        conditions=REGIONS if segments else Conditions(),
     )
 
 

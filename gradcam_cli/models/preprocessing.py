@@ -15,6 +15,9 @@ from gradcam_cli.networks.input_preparation import rescales_input
 # The modes of ``keras.applications.imagenet_utils.preprocess_input``, by the names used here.
 _KERAS_MODES = {"-1-1": "tf", "caffe": "caffe", "torch": "torch"}
 PREPROCESSINGS = ("none", "0-1", *_KERAS_MODES)
+# The modes that need red, green and blue.
+OF_RGB = ("caffe", "torch")
+_GUESS = "a guess"
 _MAXIMUM = 255.0
 
 # Layers that identify the family of keras.applications to which a network belongs, even if it
@@ -50,6 +53,11 @@ class Preprocessing:
     reason: str
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether nothing in the model says that this is the right preprocessing."""
+        return self.reason.startswith(_GUESS)
 
     @property
     def description(self) -> str:

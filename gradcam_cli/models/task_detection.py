@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.hub import is_classifier
@@ -33,7 +34,6 @@ from gradcam_cli.networks.tasks import (
 
 # Final operations for values that are positive or have limits. No classifier ends in one.
 _OF_VALUES = operation_names("Relu", "Relu6", "LeakyRelu", "Elu", "Softplus", "Exp", "Tanh", "Abs")
-_DENSE_RANK = 4
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,15 @@ class TaskChoice:
         task: One of `gradcam_cli.networks.tasks.TASKS`.
         reason: Why it was chosen; empty for a classifier that ends in softmax.
         doubt: What to do if it is wrong; empty if results don't depend on it.
+        is_sure: Whether the user or the training says so.
+        is_guess: Whether names for the outputs would settle it.
     """
 
     task: str
     reason: str = ""
     doubt: str = ""
+    is_sure: bool = False
+    is_guess: bool = False
 
 
 def task_evidence(
@@ -71,12 +75,13 @@ def task_evidence(
 
     Args:
         model: The model.
-        training: Its stored training configuration; None to use that of a compiled model.
+        training: Its stored training configuration; None for that of a model in memory.
         output: The name of the output in question; None if there is only one.
     """
     if training is None:
-        # The user's own losses and metrics may not be serializable.
-        with contextlib.suppress(Exception):
+        # The user's own losses and metrics may not be serializable. The learning rate can't be read
+        # while a graph is traced.
+        with contextlib.suppress(Exception), tf.init_scope():
             training = model.get_compile_config()
     names = [str(name) for name in getattr(model, "output_names", None) or ()]
     return TaskEvidence(find_loss(training, names, output), is_classifier(model))
@@ -115,15 +120,16 @@ def choose_task(
     if asked is not None:
         _check(forward, asked)
         is_one_unit = asked == CLASSIFICATION and forward.units == 1
-        return TaskChoice(BINARY if is_one_unit else asked, "as --task says")
+        return TaskChoice(BINARY if is_one_unit else asked, "as --task says", is_sure=True)
     loss = evidence.loss
     if _is_dense(forward):
         if loss is not None and loss.meaning == OF_VALUES:
             raise UnsupportedModelError(
-                f"{path}: returns values for each position (trained with {loss.name}); if its "
+                f"{path}: returns values for each position (compiled with {loss.name}); if its "
                 f"channels are classes, add --task {SEGMENTATION}"
             )
-        return TaskChoice(SEGMENTATION, "the output has rows and columns")
+        is_sure = loss is not None and loss.meaning is not None
+        return TaskChoice(SEGMENTATION, "the output has rows and columns", is_sure=is_sure)
     if forward.activation == "Softmax":
         return _of_softmax(forward)
     if loss is not None and loss.meaning is not None:
@@ -146,7 +152,7 @@ def _of_softmax(forward: ForwardPass) -> TaskChoice:
 
 
 def _by_loss(forward: ForwardPass, loss: StoredLoss) -> TaskChoice:
-    reason = f"trained with {loss.name}"
+    reason = f"compiled with {loss.name}"
     if loss.meaning == OF_VALUES:
         return TaskChoice(REGRESSION, reason)
     is_one = forward.units == 1
@@ -157,7 +163,7 @@ def _by_loss(forward: ForwardPass, loss: StoredLoss) -> TaskChoice:
     return TaskChoice(
         task,
         f"{reason} without from_logits, but the output has no {final}",
-        f"it was trained with {loss.name} as if its outputs were probabilities, but it ends "
+        f"it was compiled with {loss.name} as if its outputs were probabilities, but it ends "
         f"without {final}: the printed probabilities may be wrong; retrain it with "
         f"from_logits=True",
     )
@@ -170,14 +176,24 @@ def _by_activation(forward: ForwardPass, unknown: str) -> TaskChoice:
             return TaskChoice(BINARY, f"its only output is a sigmoid{unknown}")
         return TaskChoice(MULTILABEL, f"each class has its own sigmoid{unknown}")
     if not is_one:
-        return TaskChoice(CLASSIFICATION, f"a guess: several linear outputs{unknown}")
+        return TaskChoice(
+            CLASSIFICATION,
+            f"a guess: several linear outputs{unknown}; set it with --task",
+            f"its {forward.units} linear outputs are taken for the scores of classes, which is a "
+            f"guess; if they are values, add --task {REGRESSION}, else --task {CLASSIFICATION} or "
+            f"--labels",
+            is_guess=True,
+        )
     if forward.last_operation in _OF_VALUES:
-        return TaskChoice(REGRESSION, f"a guess: one output without sigmoid{unknown}")
+        return TaskChoice(
+            REGRESSION, f"a guess: one output without sigmoid{unknown}; set it with --task"
+        )
     return TaskChoice(
         REGRESSION,
-        f"a guess: one linear output{unknown}",
+        f"a guess: one linear output{unknown}; set it with --task",
         f"its only output is taken for a value, which is a guess; if it is the score of two "
         f"classes, add --task {BINARY}, else --task {REGRESSION}",
+        is_guess=True,
     )
 
 
@@ -202,4 +218,4 @@ def _check(forward: ForwardPass, asked: str) -> None:
 
 
 def _is_dense(forward: ForwardPass) -> bool:
-    return forward.logits.shape.rank == _DENSE_RANK
+    return forward.task == SEGMENTATION

@@ -6,12 +6,18 @@ must repeat both. So both travel together, as one row of numbers for each input.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 import tensorflow as tf
+
+# The name of the condition that says which region of an input is explained: the weight of each
+# position in [0, 1], or `NO_REGION` at all of them. Borders around a picture are `OUTSIDE`.
+REGION = "region"
+NO_REGION = -1.0
+OUTSIDE = -2.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,49 @@ class Conditions:
         """
         rows = [np.asarray(values[part.name], np.float32).ravel() for part in self.parts]
         return np.concatenate(rows) if rows else np.zeros(0, np.float32)
+
+    def mirrored(self, rows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Mirrors what lies on the rows and columns of the inputs, for mirrored inputs.
+
+        Args:
+            rows: (N, values) float32.
+            size: (height, width) of the inputs.
+        """
+        rows = rows.copy()
+        for part, place in self._places(size):
+            if part.shape[:2] == (None, None):
+                values = rows[:, place].reshape(len(rows), *size, -1)
+                rows[:, place] = values[:, :, ::-1].reshape(len(rows), -1)
+        return rows
+
+    def with_regions(
+        self, rows: np.ndarray | None, regions: np.ndarray | float, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """Sets the region of each input.
+
+        Args:
+            rows: (N, values) float32; None for zeros.
+            regions: (N, height, width): weights in [0, 1], `NO_REGION` or `OUTSIDE`.
+            shape: (N, height, width) of the inputs.
+
+        Returns:
+            (N, values) float32.
+        """
+        places = list(self._places((shape[1], shape[2])))
+        length = max((place.stop for _, place in places), default=0)
+        rows = np.zeros((shape[0], length), np.float32) if rows is None else rows.copy()
+        for part, place in places:
+            if part.name == REGION:
+                rows[:, place] = np.broadcast_to(regions, shape).reshape(shape[0], -1)
+        return rows
+
+    def _places(self, size: tuple[int, int]) -> Iterator[tuple[Condition, slice]]:
+        """Yields where each condition lies in a row, for inputs of one (height, width)."""
+        start = 0
+        for part in self.parts:
+            sides = iter(size)
+            lengths = [next(sides) if length is None else length for length in part.shape]
+            yield part, slice(start, start := start + prod(lengths))
 
     def split(self, rows: tf.Tensor, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Takes the rows of a batch apart, in a graph.

@@ -12,11 +12,17 @@ import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError, reason
 from gradcam_cli.networks.attention import NoAttention, SelfAttention, find_attention
+from gradcam_cli.networks.dense import (
+    DenseScores,
+    before_activation,
+    dense_scores,
+    may_be_dense,
+)
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.inputs import NetworkInput
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
-from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION
+from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION, SEGMENTATION
 
 # Operations between a network's last activation and its output that don't change which number
 # belongs to which class.
@@ -136,6 +142,10 @@ class ForwardPass:
         layer_outputs: As in `Recording`.
         usual_size: The size of an input, without batch and channels, for graphs that accept
             any. A size that is fixed in the graph takes precedence.
+        found_dense: The scores at each position, if the output has any, or why its positions
+            aren't known. If they are, `logits` are their sums over regions, and `probabilities`
+            the shares of the positions at which each class is predicted.
+        traced: The positions of all tensors, if they are known already.
     """
 
     inputs: tf.Tensor
@@ -147,15 +157,24 @@ class ForwardPass:
     task: str
     layer_outputs: dict[str, tf.Tensor]
     usual_size: tuple[int, ...]
+    found_dense: DenseScores | NoGrid | None = None
+    traced: GridTrace | None = None
+
+    @property
+    def dense(self) -> DenseScores | None:
+        """The scores at each position; None if the network doesn't segment its input."""
+        return self.found_dense if isinstance(self.found_dense, DenseScores) else None
 
     def probabilities_of(self, targets: tf.Tensor) -> tf.Tensor:
-        """Returns the probability that belongs to the logit of a class, or the value.
+        """Returns the weighted sum of the probabilities of the logits, or of the values.
 
         Args:
-            targets: (N, classes) float32, one-hot; further columns are ignored.
+            targets: (N, classes) float32, the weights, one-hot for a single class; further columns
+                are ignored.
 
         Returns:
-            (N,) float32: in [0, 1], after softmax or sigmoid; for regression, the value.
+            (N,) float32: for a single class in [0, 1], after softmax or sigmoid; for regression,
+            the weighted sum of the values.
         """
         if self.task == REGRESSION and self.activation is None:
             to_probabilities = tf.identity
@@ -222,7 +241,7 @@ class ForwardPass:
 
     @cached_property
     def _grids(self) -> GridTrace:
-        return GridTrace(
+        return self.traced or GridTrace(
             self.inputs, self.logits, list(self.layer_outputs.values()), self.usual_size
         )
 
@@ -238,6 +257,7 @@ def trace_forward(
     task: str = CLASSIFICATION,
     *,
     others: Mapping[str, tf.Tensor] | None = None,
+    region: tf.Tensor | None = None,
 ) -> ForwardPass:
     """Runs a network for inference inside a graph, and finds its logits.
 
@@ -248,11 +268,17 @@ def trace_forward(
             for 224 in each direction.
         task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`.
         others: The network's other inputs by name, each (N, ...) float32.
+        region: For segmentation, (N, height, width) float32, the region whose scores are summed in
+            each input (see `gradcam_cli.networks.conditions.REGION`); None to sum each class where
+            it is predicted.
 
     Returns:
         The tensors of this pass. The network isn't changed.
     """
     recording = network.record(inputs, others) if others else network.record(inputs)
+    usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
+    if may_be_dense(inputs, recording.outputs):
+        return _segmented(inputs, recording, usual_size, region)
     outputs, activation = recording.outputs, None
     values = tf.cast(outputs, tf.float32)
     logits = values
@@ -283,7 +309,39 @@ def trace_forward(
         outputs.shape[-1],
         task,
         recording.layer_outputs,
-        usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2),
+        usual_size,
+    )
+
+
+def _segmented(
+    inputs: tf.Tensor,
+    recording: Recording,
+    usual_size: tuple[int, ...],
+    region: tf.Tensor | None,
+) -> ForwardPass:
+    """Reads the output of a network as scores at each position, if its positions are known."""
+    outputs, layer_outputs = recording.outputs, recording.layer_outputs
+    raw, activation, last = before_activation(outputs)
+    grids = GridTrace(inputs, raw, list(layer_outputs.values()), usual_size)
+    dense = dense_scores(outputs, raw, activation, grids, region)
+    if isinstance(dense, NoGrid):
+        logits = tf.cast(raw, tf.float32)
+        values = tf.cast(outputs, tf.float32) if activation else tf.nn.softmax(logits)
+        units = outputs.shape[-1]
+    else:
+        logits, values, units = dense.sums(), dense.shares(), dense.units
+    return ForwardPass(
+        inputs,
+        logits,
+        values,
+        activation,
+        last,
+        units,
+        SEGMENTATION,
+        layer_outputs,
+        usual_size,
+        dense,
+        grids,
     )
 
 

@@ -145,6 +145,14 @@ class GridTrace:
             self._grids[tensor.name] = self._find(tensor)
         return self._grids[tensor.name]
 
+    def find_without_channels(self, tensor: tf.Tensor) -> Grid | NoGrid:
+        """Returns a tensor (N, ...) as a feature map without an axis of channels."""
+        copy = self.copy(tensor)
+        if copy is None:
+            return self.find(tensor)
+        places = self._places[copy.name]
+        return self.grid_of(replace(places, axes=(*places.axes, ())))
+
     def uses_patches(self, tensor: tf.Tensor) -> bool:
         """Returns whether the scores depend on a tensor's patches, not only on extra tokens."""
         copy = self.copy(tensor)

@@ -31,6 +31,8 @@ from gradcam_cli.networks.operations import SIZE_OPERATIONS, operations_between
 if TYPE_CHECKING:
     import keras
 
+# (N, classes); (N, rows, columns) or (N, positions, classes); (N, rows, columns, classes)
+_RANKS_OF_SCORES = (2, 3, 4)
 _TRANSPARENT_KINDS = frozenset(
     {
         "AlphaDropout",
@@ -345,11 +347,11 @@ def choose_output(outputs: dict[str, tf.Tensor], name: str | None) -> tf.Tensor:
         name: The name that the user gave; None if the network has one output.
 
     Returns:
-        (N, classes).
+        (N, classes); or scores at each position, which have one or two more axes.
 
     Raises:
         UsageError: There are several outputs and none was named, or none has the name.
-        UnsupportedModelError: The output isn't (N, classes).
+        UnsupportedModelError: The output can't be either.
     """
     if name is None and len(outputs) > 1:
         raise UsageError(
@@ -358,9 +360,15 @@ def choose_output(outputs: dict[str, tf.Tensor], name: str | None) -> tf.Tensor:
     if name is not None and name not in outputs:
         raise UsageError(f"--head {name}: the model has no such output, only {', '.join(outputs)}")
     output = outputs[name] if name is not None else next(iter(outputs.values()))
-    if not isinstance(output, tf.Tensor) or output.shape.rank != 2 or not output.shape[1]:
-        shape = getattr(output, "shape", "something without a fixed shape")
-        raise UnsupportedModelError(
-            f"the model returns {shape}, not a score for each class, (None, classes)"
-        )
-    return output
+    if isinstance(output, tf.Tensor) and output.shape.rank in _RANKS_OF_SCORES:
+        if output.dtype.is_integer:
+            raise UnsupportedModelError(
+                f"the model returns whole numbers, {output.shape}, which have no gradient; save it "
+                f"without the last operation, which chooses the class"
+            )
+        if output.shape.rank > 2 or output.shape[1]:
+            return output
+    shape = getattr(output, "shape", "something without a fixed shape")
+    raise UnsupportedModelError(
+        f"the model returns {shape}, not a score for each class, (None, classes)"
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from gradcam_cli.errors import UnknownLayerError, UnusableLayerError, suggestion
+from gradcam_cli.networks.bottleneck import rank_from_bottleneck
+from gradcam_cli.networks.dense import own_scores
 from gradcam_cli.networks.forward import ForwardPass, LayerNode, Network
 from gradcam_cli.networks.grids import INDEPENDENT, Grid, NoGrid
 from gradcam_cli.networks.operations import operation_names
@@ -122,6 +125,9 @@ def default_tap(
     If only a class token contributes, it is the last layer on whose patches the scores depend:
     the normalization before the attention of the last block.
 
+    In a network for segmentation, it is the end of the bottleneck (see
+    `gradcam_cli.networks.bottleneck`). The last layer would be the output itself.
+
     Args:
         network: The traced network.
         forward: A pass through it.
@@ -151,6 +157,8 @@ def why_default(forward: ForwardPass, path: str) -> str:
         path: The path that `default_tap` returned.
     """
     grid = forward.grid(path)
+    if forward.dense is not None:
+        return "the end of the bottleneck: the last with the coarsest cells"
     if not isinstance(grid, Grid) or not grid.are_tokens:
         reason = "the last with a spatial output"
     elif _is_before_unused_patches(forward, path):
@@ -233,10 +241,34 @@ def _default_taps(
     network: Network, forward: ForwardPass, after_normalization: bool = False
 ) -> Iterator[str]:
     """Yields the candidates for the default layer, best first."""
+    second_best: list[str] = []
+    features = _last_features(network, forward, after_normalization, second_best)
+    if forward.dense is None:
+        yield from features
+    else:
+        outputs = {path: forward.layer_outputs[path] for path in features}
+        scores = own_scores(forward.dense.raw)
+        second_best += [path for path, output in outputs.items() if output.name in scores]
+        for path in second_best:
+            outputs.pop(path, None)
+        areas = {path: _cell_area(forward, path) for path in outputs}
+        yield from rank_from_bottleneck(forward.dense.raw, outputs, areas)
+    yield from second_best
+
+
+def _cell_area(forward: ForwardPass, path: str) -> float:
+    """Returns the area of a layer's cells in input pixels, rounded so that equal ones match."""
+    grid = forward.grid(path)
+    return round(math.prod(grid.pitch), 3) if isinstance(grid, Grid) else 0.0
+
+
+def _last_features(
+    network: Network, forward: ForwardPass, after_normalization: bool, second_best: list[str]
+) -> Iterator[str]:
+    """Yields the layers with feature maps, last first, and collects the others."""
     nodes = {node.path: node for node in network.nodes}
     innermost = _innermost(forward)
     projections: list[str] = []
-    second_best: list[str] = []
     for path, output in reversed(forward.layer_outputs.items()):
         if nodes[path].is_transparent or innermost[output.name] != path:
             continue
@@ -267,7 +299,6 @@ def _default_taps(
             projections.clear()
             yield path
     yield from projections
-    yield from second_best
 
 
 def _takes_apart(node: LayerNode, output: tf.Tensor) -> bool:

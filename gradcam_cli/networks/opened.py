@@ -20,6 +20,9 @@ class OpenedNetwork:
 
     The network is traced once. Each function is a part of that graph, made when it is first
     called.
+
+    Attributes:
+        task: What the outputs mean; see `gradcam_cli.networks.tasks`.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class OpenedNetwork:
 
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             forward, self._scores = scorer(inputs, targets)
+            self.task = forward.task
             self._inputs, self._targets = inputs, targets
             self._probabilities = forward.probabilities_of(targets)
             self._layer_output = forward.layer_outputs[layer]
@@ -97,7 +101,7 @@ class OpenedNetwork:
         return tf.concat(parts, axis=0)
 
     def scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes y^c, (N,) float32, for inputs (N, ..., channels) and one-hot targets."""
+        """Computes y^c, (N,) float32, for inputs (N, ..., channels) and weights of scores."""
         part = self._part("scores", [self._inputs, self._targets], self._scores)
         scores: tf.Tensor = part(inputs, targets)
         return scores
@@ -130,7 +134,7 @@ class OpenedNetwork:
         Args:
             inputs: (N, ..., channels) float32, or (1, ..., channels) for all. They still
                 determine connections that bypass the layer, and the tokens beside its patches.
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, the weights of the scores; one-hot for one class.
             feature_maps: The replacement of A, (N, ..., K) float32.
 
         Returns:
@@ -144,7 +148,7 @@ class OpenedNetwork:
         """Computes the probabilities for other feature maps, like `scores_with`.
 
         Returns:
-            (N,) float32 in [0, 1].
+            (N,) float32 in [0, 1], or the values of a regression.
         """
         name = "probabilities_with"
         return self._with(name, self._probabilities, inputs, targets, feature_maps)

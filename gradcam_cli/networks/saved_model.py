@@ -80,7 +80,15 @@ class GraphNetwork:
         """
         self.name = name
         self._output = output
-        frozen = with_constants(function)
+        try:
+            frozen = with_constants(function)
+        # A graph that changes a variable fails with a ValueError, a foreign one in other ways.
+        except Exception as error:
+            raise UnsupportedModelError(
+                f"{name}: TensorFlow can't inline this SavedModel; layers that augment pictures, "
+                f"such as RandomFlip, keep a state in it: save the model as a .keras file, or "
+                f"export it without them"
+            ) from error
         if frozen is None:
             raise UnsupportedModelError(
                 f"{name}: TensorFlow {tf.__version__} can't inline a SavedModel; save the model "

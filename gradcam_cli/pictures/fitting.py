@@ -54,10 +54,14 @@ class LaidMap:
     Attributes:
         vertical: (height, rows) float32, the weight of each map row in each row of pixels.
         widened: (rows, width) float32, the map upsampled horizontally.
+        low: The lowest value of a pixel: interpolation must not go beyond it.
+        high: The highest value of a pixel.
     """
 
     vertical: np.ndarray
     widened: np.ndarray
+    low: float = 0.0
+    high: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -65,9 +69,9 @@ class LaidMap:
         return len(self.vertical), self.widened.shape[1]
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Computes some rows of pixels, (rows, width) float32 in [0, 1]."""
+        """Computes some rows of pixels, (rows, width) float32 in [low, high]."""
         upsampled: np.ndarray = self.vertical[rows] @ self.widened
-        return upsampled.clip(0.0, 1.0, out=upsampled)
+        return upsampled.clip(self.low, self.high, out=upsampled)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,34 @@ class Fit:
             seen = canvas
         pixels = np.asarray(seen)
         return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+
+    def apply_mask(self, mask: np.ndarray) -> np.ndarray:
+        """Resamples a mask into the input.
+
+        Args:
+            mask: (height, width) bool, of the picture's size.
+
+        Returns:
+            (height, width) float32 in [0, 1] of the input's size: the part of each input pixel
+            that the mask covers; 0 in borders.
+        """
+        left, top, right, bottom = self.target
+        first_column, first_row, last_column, last_row = self.source
+        rows = _means(mask, 0, bottom - top, (first_row, last_row))
+        covered = _means(rows, 1, right - left, (first_column, last_column))
+        weights = np.zeros(self.input_size[::-1], np.float32)
+        weights[top:bottom, left:right] = covered.clip(0, 1)
+        return weights
+
+    @property
+    def borders(self) -> np.ndarray | None:
+        """The pixels of the input outside the picture, (height, width) bool; None without any."""
+        if self.target == (0, 0, *self.input_size):
+            return None
+        left, top, right, bottom = self.target
+        outside = np.ones(self.input_size[::-1], bool)
+        outside[top:bottom, left:right] = False
+        return outside
 
     @property
     def seen(self) -> tuple[int, int, int, int]:
@@ -165,11 +197,13 @@ class Fit:
         """Upsamples a map to the part of the picture that it was computed from.
 
         Args:
-            heatmap: (rows, columns) float32 in [0, 1], for the network's input.
+            heatmap: (rows, columns) float32 in [0, 1], or in [-1, 1] if it is signed, for the
+                network's input.
             pitch: The vertical and horizontal distance between its cells, in input pixels.
 
         Returns:
-            (height, width) float32 of the size of `seen`, in [0, 1], upsampled bicubically.
+            (height, width) float32 of the size of `seen`, upsampled bicubically, in the same
+            range. Pixels of a map without negative values aren't negative.
         """
         return self.lay(heatmap, pitch)[:]
 
@@ -182,7 +216,9 @@ class Fit:
         above_and_below, beside = placement.margins
         vertical = _cell_weights(rows, above_and_below, height, top, bottom)
         horizontal = _cell_weights(columns, beside, width, left, right)
-        return LaidMap(vertical, heatmap.astype(np.float32) @ horizontal.T)
+        low = -1.0 if heatmap.min(initial=0.0) < 0 else 0.0
+        high = 1.0 if heatmap.max(initial=0.0) > 0 else 0.0
+        return LaidMap(vertical, heatmap.astype(np.float32) @ horizontal.T, low, high)
 
 
 @lru_cache(maxsize=32)
@@ -204,6 +240,26 @@ def _cell_weights(
         (cells, pixels), Image.Resampling.BICUBIC, box=(0, low, cells, high)
     )
     return np.asarray(upsampled)
+
+
+def _means(values: np.ndarray, axis: int, count: int, ends: tuple[float, float]) -> np.ndarray:
+    """Divides a part of an axis into equal parts, and takes the mean of each.
+
+    Args:
+        values: (rows, columns).
+        axis: The axis.
+        count: The number of parts.
+        ends: Where the first begins and the last ends, which may be within an element.
+    """
+    sums = np.cumsum(values, axis, np.float64)
+    sums = np.pad(sums, [(1, 0) if other == axis else (0, 0) for other in range(2)])
+    edges = np.linspace(ends[0], ends[1], count + 1).clip(0, values.shape[axis])
+    before = np.minimum(edges.astype(int), values.shape[axis] - 1)
+    rest = (edges - before).reshape([-1 if other == axis else 1 for other in range(2)])
+    low, high = np.take(sums, before, axis), np.take(sums, before + 1, axis)
+    totals = low + (high - low) * rest
+    means: np.ndarray = np.diff(totals, axis=axis) * count / (ends[1] - ends[0])
+    return means
 
 
 def mean_color(channels: int) -> tuple[int, ...]:

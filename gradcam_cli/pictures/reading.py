@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import (
@@ -38,6 +40,8 @@ _PLUGINS = (
 )
 _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
 _MAXIMUM_16_BIT = 65535
+_HALF = 127
+_T = TypeVar("_T")
 _WHITE = (255, 255, 255, 255)
 
 # Without a handler, Python would print Pillow's log messages about files that it refuses.
@@ -65,6 +69,59 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
             pixels than Pillow considers safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
+    profile: bytes | None = None
+    rgba: Image.Image | None = None
+
+    def convert(image: Image.Image) -> Image.Image:
+        nonlocal profile, rgba
+        is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
+        profile = image.info.get("icc_profile") if is_rgb else None
+        ImageOps.exif_transpose(image, in_place=True)
+        rgba = image.convert("RGBA") if image.has_transparency_data else None
+        return _to_rgb(image)
+
+    picture = _read(path, convert, downloads)
+    picture.info = {} if profile is None else {"icc_profile": profile}
+    if rgba is not None:
+        picture.info["rgba"] = rgba
+    return picture
+
+
+def read_mask(path: str | AnyPath) -> np.ndarray:
+    """Reads a mask: a picture whose pixels count if they aren't zero.
+
+    Of a palette, the indices count; of colours, any channel. Transparent pixels don't count. In a
+    JPEG, which blurs edges, pixels count from half of the maximum on.
+
+    Args:
+        path: A picture file.
+
+    Returns:
+        (height, width) bool, upright.
+
+    Raises:
+        ImageError: As for `read_picture`.
+    """
+
+    def convert(image: Image.Image) -> np.ndarray:
+        least = _HALF if image.format in ("JPEG", "MPO") else 0
+        ImageOps.exif_transpose(image, in_place=True)
+        opaque = np.ones(image.size[::-1], bool)
+        if image.has_transparency_data:
+            opaque = np.asarray(image.convert("RGBA"))[..., -1] > 0
+        if image.mode in ("RGBA", "LA", "PA"):
+            image = image.convert(image.mode[:-1])
+        values = np.asarray(image)
+        counts = values > least
+        return (counts.any(axis=-1) if counts.ndim > 2 else counts) & opaque
+
+    return _read(path, convert)
+
+
+def _read(
+    path: str | AnyPath, convert: Callable[[Image.Image], _T], downloads: Downloads | None = None
+) -> _T:
+    """Opens a picture, reads its first frame and converts it; see `read_picture`."""
     path = to_path(path)
     if is_pipe_or_device(path):
         raise ImageError(f"{path}: is a pipe or a device, not a picture")
@@ -80,11 +137,7 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
                 is_tiff = image.format == "TIFF"
                 with without_library_messages() if is_tiff else nullcontext():
                     image.load()
-                is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
-                profile = image.info.get("icc_profile") if is_rgb else None
-                ImageOps.exif_transpose(image, in_place=True)
-                picture = _to_rgb(image)
-                rgba = image.convert("RGBA") if image.has_transparency_data else None
+                return convert(image)
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -107,10 +160,6 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
     # Pillow's decoders raise many kinds of errors for broken files.
     except Exception as error:
         raise ImageError(f"{path}: damaged or truncated ({error})") from error
-    picture.info = {} if profile is None else {"icc_profile": profile}
-    if rgba is not None:
-        picture.info["rgba"] = rgba
-    return picture
 
 
 def _is_pointer(content: Path | io.BytesIO) -> bool:

@@ -69,6 +69,21 @@ def find_region(heatmap: np.ndarray, threshold: float = DEFAULT_THRESHOLD) -> Re
     return Region(threshold, box, outlines)
 
 
+def hot_pixels(heatmap: np.ndarray, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
+    """Finds the pixels at which a map is above a threshold.
+
+    Args:
+        heatmap: (height, width) float, at most 1.
+        threshold: The fraction of the map's maximum, in (0, 1].
+
+    Returns:
+        The same shape, bool; all False for a map without a positive value.
+    """
+    maximum = heatmap.max(initial=0.0)
+    hot: np.ndarray = (heatmap >= threshold * maximum) & (heatmap > 0)
+    return hot
+
+
 def simplify_outline(outline: np.ndarray) -> np.ndarray:
     """Removes points that make no visible difference.
 

@@ -34,6 +34,7 @@ _STEEPNESS = 0.8
 _FAINTNESS = 0.5
 _NOTE = "Stronger colour: higher map, more probable class"
 _NOTE_OF_VALUES = "Stronger colour: higher map"
+_NOTE_OF_SHARES = "Stronger colour: higher map, larger share"
 
 
 def draw_composite(
@@ -100,7 +101,8 @@ def _with_legend(picture: Image.Image, classes: Sequence[Prediction]) -> Image.I
     canvas = Image.new("RGB", (picture.width, height), BAND)
     canvas.paste(picture)
     draw = ImageDraw.Draw(canvas)
-    note = _NOTE_OF_VALUES if classes[0].is_value else _NOTE
+    first = classes[0]
+    note = _NOTE_OF_VALUES if first.is_value else _NOTE_OF_SHARES if first.is_share else _NOTE
     draw.text((margin, note_top + size * 0.3), note, MUTED_TEXT, note_font, anchor="lm")
     for number, (entry, (x, y)) in enumerate(zip(classes, places, strict=True)):
         top = picture.height + y

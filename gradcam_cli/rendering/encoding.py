@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEFAULT_FORMAT = "png"
+# The format of masks, with 1 bit per pixel.
+MASK_FORMAT = "png"
 _QUALITY = 90
 # From 0 to 6; higher values take three times as long and hardly make files smaller.
 _WEBP_EFFORT = 2
 
 # From a picture of mode "RGB", its mark and its colour profile to the file's content.
 PictureEncoder: TypeAlias = Callable[[Image.Image, Mark | None, bytes | None], bytes]
-# Writes a map, (height, width) float32 in [0, 1], to a file, with its mark.
-HeatmapWriter: TypeAlias = Callable[[np.ndarray, IO[bytes], Mark | None], None]
+# Writes a map, (height, width) float32, to a file, with its mark, and whether it is signed: in
+# [-1, 1] instead of [0, 1].
+HeatmapWriter: TypeAlias = Callable[[np.ndarray, IO[bytes], Mark | None, bool], None]
 # Writes a figure to a file, with its mark.
 FigureWriter: TypeAlias = "Callable[[Figure, IO[bytes], Mark | None], None]"
 
@@ -83,17 +86,34 @@ def encode_picture(
 
 
 def save_heatmap(
-    heatmap: np.ndarray, file: IO[bytes], format_: str, mark: Mark | None = None
+    heatmap: np.ndarray,
+    file: IO[bytes],
+    format_: str,
+    mark: Mark | None = None,
+    signed: bool = False,
 ) -> None:
     """Writes a bare map.
 
     Args:
-        heatmap: (height, width) float32 in [0, 1].
+        heatmap: (height, width) float32 in [0, 1], or in [-1, 1] if it is signed.
         file: A file that is open for writing.
         format_: One of `HEATMAP_FORMATS`.
         mark: The mark to embed, if the format can hold it.
+        signed: Whether the map is signed. Grey pictures then have their middle at 0.
     """
-    HEATMAP_FORMATS[format_](heatmap, file, mark)
+    HEATMAP_FORMATS[format_](heatmap, file, mark, signed)
+
+
+def save_mask(mask: np.ndarray, file: IO[bytes], mark: Mark | None = None) -> None:
+    """Writes a region as a PNG file with 1 bit per pixel: white inside, black outside.
+
+    Args:
+        mask: (height, width) bool.
+        file: A file that is open for writing.
+        mark: The mark to embed.
+    """
+    bits = Image.fromarray(mask.astype(np.uint8) * 255).convert("1", dither=Image.Dither.NONE)
+    bits.save(file, MASK_FORMAT, pnginfo=None if mark is None else mark.png)
 
 
 def save_figure(figure: Figure, file: IO[bytes], format_: str, mark: Mark | None = None) -> None:
@@ -139,12 +159,12 @@ def _picture_by_pillow(
     return buffer.getvalue()
 
 
-def _png_heatmap(heatmap: np.ndarray, file: IO[bytes], mark: Mark | None) -> None:
+def _png_heatmap(heatmap: np.ndarray, file: IO[bytes], mark: Mark | None, signed: bool) -> None:
     info = None if mark is None else mark.png
-    heatmap_to_image(heatmap).save(file, "PNG", pnginfo=info)
+    heatmap_to_image(heatmap, signed).save(file, "PNG", pnginfo=info)
 
 
-def _npy_heatmap(heatmap: np.ndarray, file: IO[bytes], mark: Mark | None) -> None:
+def _npy_heatmap(heatmap: np.ndarray, file: IO[bytes], mark: Mark | None, signed: bool) -> None:
     np.save(file, heatmap)
 
 

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gradcam_cli.rendering.color_scale import (
+    DEFAULT_COLORMAP,
+    bar_colors,
+    bar_label,
+    bar_ticks,
+    table_for,
+)
 from gradcam_cli.rendering.fonts import load_font, shorten
-from gradcam_cli.rendering.overlay import DEFAULT_COLORMAP, color_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +34,8 @@ _CAPTION_HEIGHT = 0.42
 _DETAIL_HEIGHT = 0.17
 _COLORBAR_WIDTH = 0.13
 _COLORBAR_SPACE = 0.78
+# With words in place of numbers.
+_WORDY_COLORBAR_SPACE = 1.05
 _MOST_COLUMNS = 4
 _FONT = "DejaVu Sans"
 _POINTS_PER_INCH = 72
@@ -67,6 +75,7 @@ def draw_figure(
     rows: Sequence[Sequence[Panel | None]],
     colormap: str = DEFAULT_COLORMAP,
     dots_per_inch: int = PRINT,
+    ends: tuple[str, str] | None = None,
 ) -> Figure:
     """Arranges panels in a labelled grid with a colour bar.
 
@@ -80,16 +89,17 @@ def draw_figure(
             panels have the aspect ratio of the first.
         colormap: The colour map of the overlays, a name that Matplotlib knows.
         dots_per_inch: `PRINT`, or `SCREEN` for a figure that fits on a screen.
+        ends: What the lowest and the highest colour mean, if the maps are signed; else None.
 
     Returns:
         A figure, to be written with `gradcam_cli.rendering.encoding.save_figure`.
 
     Raises:
-        UsageError: Matplotlib has no such colour map.
+        UsageError: Matplotlib has no such colour map, or it doesn't suit signed maps.
     """
     from matplotlib.figure import Figure
 
-    color_table(colormap)
+    table_for(colormap, ends is not None)
     columns = max(map(len, rows))
     panels = [panel for row in rows for panel in row if panel is not None]
     ratio = panels[0].image.width / panels[0].image.height
@@ -99,7 +109,8 @@ def draw_figure(
     if any(panel.detail for panel in panels):
         caption += _DETAIL_HEIGHT
     height = _TITLE_HEIGHT + len(rows) * (panel_height + caption) + _MARGIN
-    width = columns * (panel_width + _PANEL_GAP) + _COLORBAR_SPACE + 2 * _MARGIN
+    space = _COLORBAR_SPACE if ends is None else _WORDY_COLORBAR_SPACE
+    width = columns * (panel_width + _PANEL_GAP) + space + 2 * _MARGIN
     figure = Figure(figsize=(width, height), dpi=dots_per_inch, facecolor="white")
 
     def place(left: float, top: float, width_: float, height_: float) -> Axes:
@@ -138,7 +149,7 @@ def draw_figure(
         top += panel_height + caption
     bar_left = _MARGIN + columns * (panel_width + _PANEL_GAP) + 0.04
     bar_top = _MARGIN + _TITLE_HEIGHT + caption - 0.16
-    _draw_color_bar(place(bar_left, bar_top, _COLORBAR_WIDTH, panel_height), colormap)
+    _draw_color_bar(place(bar_left, bar_top, _COLORBAR_WIDTH, panel_height), colormap, ends)
     return figure
 
 
@@ -155,16 +166,15 @@ def render_figure(figure: Figure) -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def _draw_color_bar(axes: Axes, colormap: str) -> None:
-    colors = np.frombuffer(color_table(colormap), np.uint8).reshape(-1, 1, 3)
+def _draw_color_bar(axes: Axes, colormap: str, ends: tuple[str, str] | None) -> None:
+    colors = bar_colors(colormap, ends is not None)
     axes.imshow(colors, origin="lower", aspect="auto", extent=(0, 1, 0, 1))
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.set_xticks([])
-    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=7.5, fontfamily=_FONT)
-    axes.set_ylabel(
-        "fraction of the maximum", fontsize=7.5, fontfamily=_FONT, color=_MUTED_COLOR, labelpad=2
-    )
+    positions, texts = zip(*bar_ticks(ends), strict=True)
+    axes.set_yticks(positions, texts, fontsize=7.5, fontfamily=_FONT)
+    axes.set_ylabel(bar_label(ends), fontsize=7.5, fontfamily=_FONT, color=_MUTED_COLOR, labelpad=2)
     axes.tick_params(length=2, width=0.5, colors=_MUTED_COLOR, pad=2)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,17 +13,22 @@ _HALO_COLOR = (16, 16, 24)
 _HALO_OPACITY = 0.55
 _LINE_WIDTH = 0.005
 _HALO_WIDTH = 2.2
+# In widths of the line.
+_DASH = 4
 # Lines on small pictures are drawn larger and reduced, so that slanted lines look smooth.
 _SMOOTHED_BELOW = 2000
 _SMOOTHING = 4
 
 
-def draw_lines(picture: Image.Image, lines: Sequence[np.ndarray]) -> Image.Image:
+def draw_lines(
+    picture: Image.Image, lines: Sequence[np.ndarray], *, dashed: bool = False
+) -> Image.Image:
     """Draws closed lines that are visible on any background.
 
     Args:
         picture: Mode "RGB".
         lines: Each (points, 2), x and y in pixels; the centre of a pixel is at one half.
+        dashed: Whether to draw dashes, which can be told from other lines.
 
     Returns:
         A new picture of the same mode and size.
@@ -36,6 +41,8 @@ def draw_lines(picture: Image.Image, lines: Sequence[np.ndarray]) -> Image.Image
     ):
         # At the edge of the picture, half of the line's width would be cut off.
         inside = [np.clip(line, width / 2, np.subtract(picture.size, width / 2)) for line in lines]
+        if dashed:
+            inside = [dash for line in inside for dash in _dashes(line, _DASH * width)]
         picture.paste(color, mask=_line_mask(picture.size, inside, thickness, opacity))
     return picture
 
@@ -47,6 +54,19 @@ def box_line(box: tuple[int, int, int, int]) -> np.ndarray:
     return np.asarray(corners, np.float32)
 
 
+def _dashes(line: np.ndarray, length: float) -> Iterator[np.ndarray]:
+    """Cuts a line into dashes with gaps of about the same length between them."""
+    steps = np.hypot(*np.diff(line, axis=0).T)
+    places = np.concatenate([[0.0], np.cumsum(steps)])
+    count = max(1, round(places[-1] / (2 * length)))
+    period = places[-1] / count
+    for start in np.arange(count) * period:
+        end = start + period / 2
+        inner = line[(places > start) & (places < end)]
+        ends = [[np.interp(at, places, axis) for axis in line.T] for at in (start, end)]
+        yield np.concatenate([ends[:1], inner, ends[1:]])
+
+
 def _line_mask(
     size: tuple[int, int], lines: Sequence[np.ndarray], thickness: float, opacity: float
 ) -> Image.Image:
@@ -56,8 +76,9 @@ def _line_mask(
     for line in lines:
         points = [(float(x), float(y)) for x, y in line * scale]
         # Repeat the second point, so that the corner at the start is joined like the others.
+        is_closed = points[0] == points[-1]
         draw.line(
-            [*points, *points[1:2]],
+            [*points, *points[1:2]] if is_closed else points,
             round(opacity * 255),
             max(1, round(thickness * scale)),
             joint="curve",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image, ImageDraw
 
+from gradcam_cli.rendering.color_scale import DEFAULT_COLORMAP, bar_colors, bar_label, bar_ticks
 from gradcam_cli.rendering.fonts import load_font, shorten
-from gradcam_cli.rendering.overlay import DEFAULT_COLORMAP, color_table
 from gradcam_cli.rendering.palette import MUTED_TEXT, PAPER, RULE, TEXT
 
 CELL_SIDE = 360
@@ -20,9 +19,9 @@ _CLASS_SIZE = 22
 _TEXT_SIZE = 19
 _SMALL_SIZE = 15
 _BAR_WIDTH = 18
-# For the numbers at the colour bar and its label.
-_BAR_SPACE = 84
-_BAR_LABEL = "fraction of the maximum"
+# For the numbers at the colour bar, and for its label.
+_NUMBERS_WIDTH = 28
+_BAR_SPACE = 56
 
 
 def draw_sheet(
@@ -33,6 +32,7 @@ def draw_sheet(
     original: Image.Image,
     cells: Sequence[Sequence[Image.Image]],
     colormap: str = DEFAULT_COLORMAP,
+    ends: tuple[str, str] | None = None,
 ) -> Image.Image:
     """Arranges pictures in a labelled table with a colour bar.
 
@@ -45,6 +45,7 @@ def draw_sheet(
         cells: The overlays of each class, one for each method, mode "RGB", all of one size;
             `CELL_SIDE` pixels is a good one.
         colormap: The name of the Matplotlib colormap of the overlays.
+        ends: What its lowest and highest colour mean, if the maps are signed; else None.
 
     Returns:
         Mode "RGB" on white.
@@ -57,7 +58,7 @@ def draw_sheet(
     step_x, step_y = original.width + _GAP, heading + original.height + _GAP
     head = _MARGIN + round(1.35 * _TITLE_SIZE) + 2 * _TEXT_SIZE
     group = round(2.2 * _CLASS_SIZE) + lines * step_y
-    width = 2 * _MARGIN + columns * step_x + _BAR_WIDTH + _BAR_SPACE
+    width = 2 * _MARGIN + columns * step_x + _BAR_WIDTH + _words_width(ends) + _BAR_SPACE
     sheet = Image.new("RGB", (width, head + len(classes) * group + _MARGIN - _GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
 
@@ -87,24 +88,39 @@ def draw_sheet(
             sheet.paste(picture, (x, y + heading))
         if number == 0:
             left = _MARGIN + columns * step_x
-            _draw_color_bar(sheet, left, top + heading, original.height, colormap)
+            _draw_color_bar(sheet, left, top + heading, original.height, colormap, ends)
     return sheet
 
 
-def _draw_color_bar(sheet: Image.Image, left: int, top: int, height: int, colormap: str) -> None:
-    colors = np.frombuffer(color_table(colormap), np.uint8).reshape(-1, 1, 3)[::-1]
+def _draw_color_bar(
+    sheet: Image.Image,
+    left: int,
+    top: int,
+    height: int,
+    colormap: str,
+    ends: tuple[str, str] | None,
+) -> None:
+    colors = bar_colors(colormap, ends is not None)[::-1]
     bar = Image.fromarray(colors).resize((_BAR_WIDTH, height))
     sheet.paste(bar, (left, top))
     draw = ImageDraw.Draw(sheet)
     font = load_font(_SMALL_SIZE)
     right = left + _BAR_WIDTH
     # The outer numbers stay beside the bar.
-    for text, part, anchor in (("1", 0.0, "lt"), ("0.5", 0.5, "lm"), ("0", 1.0, "lb")):
-        y = top + round(part * (height - 1))
+    for (part, text), anchor in zip(bar_ticks(ends), ("lb", "lm", "lt"), strict=True):
+        y = top + round((1 - part) * (height - 1))
         draw.line((right, y, right + 4, y), MUTED_TEXT)
         draw.text((right + 8, y), text, MUTED_TEXT, font, anchor=anchor)
-    text = shorten(_BAR_LABEL, font, height)
+    text = shorten(bar_label(ends), font, height)
     label = Image.new("RGB", (round(font.getlength(text)) + 1, round(1.4 * _SMALL_SIZE)), PAPER)
     ImageDraw.Draw(label).text((0, label.height // 2), text, MUTED_TEXT, font, anchor="lm")
     label = label.transpose(Image.Transpose.ROTATE_90)
-    sheet.paste(label, (right + 40, top + (height - label.height) // 2))
+    sheet.paste(label, (right + _words_width(ends) + 12, top + (height - label.height) // 2))
+
+
+def _words_width(ends: tuple[str, str] | None) -> int:
+    """Returns the room beside the colour bar for its ticks and their texts, in pixels."""
+    if ends is None:
+        return _NUMBERS_WIDTH
+    font = load_font(_SMALL_SIZE)
+    return 8 + max(round(font.getlength(text)) for _, text in bar_ticks(ends))

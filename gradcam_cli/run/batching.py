@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
+from gradcam_cli.cam.region_values import region_values
 from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.classifier import Classifier
@@ -196,7 +197,11 @@ class NetworkRunner:
 def _inputs_of(batch: Sequence[LoadedPicture], classifier: Classifier) -> BatchInputs:
     """Returns the explained inputs of a batch, and what the network takes beside them."""
     if not classifier.explained:
-        return np.stack([loaded.prepared.inputs for loaded in batch]), None
+        inputs = np.stack([loaded.prepared.inputs for loaded in batch])
+        if not classifier.segments:
+            return inputs, None
+        regions = [region_values(loaded.prepared, loaded.region) for loaded in batch]
+        return inputs, classifier.conditions.with_regions(None, np.stack(regions), inputs.shape[:3])
     of_all = [loaded.others.arrays for loaded in batch]
     inputs = np.stack([arrays[classifier.explained] for arrays in of_all])
     return inputs, np.stack([classifier.conditions.pack(arrays) for arrays in of_all])

@@ -59,6 +59,8 @@ def make_card(
                 heatmap,
                 fit.place(heatmap.shape, explainer.pitch),
                 note,
+                # What lowers a value is asked for with --against alone.
+                has_class=target.prediction.index != explainer.weights.against,
             )
             for explainer, of_targets, of_notes in zip(explainers, maps, notes, strict=True)
             for target, heatmap, note in zip(result.targets, of_targets, of_notes, strict=True)

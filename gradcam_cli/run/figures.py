@@ -40,15 +40,17 @@ def label_overlays(
     """
     rows: list[list[Panel | None]] = []
     for facts, of_explainer in zip(explainers, overlays, strict=True):
-        detail = ""
-        if len(explainers) > 1:
-            detail = f"{METHODS[facts.method].title} · {facts.layer}"
+        details = [f"{METHODS[facts.method].title} · {facts.layer}"] * (len(explainers) > 1)
         first = None if rows else Panel(original, facts.input or "Original")
         rows.append(
             [
                 first,
                 *(
-                    Panel(overlay, f"{target.name} · {target.text}", detail)
+                    Panel(
+                        overlay,
+                        f"{target.name} · {target.text}",
+                        " · ".join(filter(None, [facts.contrast_of(target), *details])),
+                    )
                     for overlay, target in zip(of_explainer, predictions, strict=True)
                 ),
             ]
@@ -83,6 +85,7 @@ def figure_of(
         arrange(rows[0]) if len(rows) == 1 else rows,
         colormap,
         dots_per_inch,
+        explainers[0].ends,
     )
 
 
@@ -109,12 +112,13 @@ def sheet_of(
     layer = f" · layer {layers[0]}" if len(layers) == 1 else ""
     return draw_sheet(
         _title(picture),
-        f"{explainers[0].model}{layer}",
+        " · ".join(filter(None, [f"{explainers[0].model}{layer}", explainers[0].contrast])),
         [(METHODS[facts.method].title, "" if layer else facts.layer) for facts in explainers],
         [(target.name, target.text) for target in predictions],
         original,
         list(zip(*overlays, strict=True)),
         colormap,
+        explainers[0].ends,
     )
 
 

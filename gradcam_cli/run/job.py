@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.facts import TOP_CLASS
+from gradcam_cli.cam.methods.table import check_combines_scores, check_has_sign
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
@@ -17,6 +18,7 @@ from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import ValueReader, with_values
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
     DEFAULT_FUSION,
@@ -28,6 +30,7 @@ from gradcam_cli.run.options import (
 )
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import check_names, result_names
+from gradcam_cli.run.segmentation import check_segmentation
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import Task
 from gradcam_cli.run.truth import FOLDERS, Truth, TruthNames, labels_from_folders
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.files.naming import OutputNamer
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.models.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Job:
         draw = self.draw
         wanted = (
             *(self.write.out, self.write.name, self.explain.each),
-            *(draw.heatmap, draw.figure, draw.contour, draw.box),
+            *(draw.heatmap, draw.figure, draw.contour, draw.box, draw.mask, draw.hot_only),
         )
         return self.write.report is None or any(wanted)
 
@@ -106,8 +110,24 @@ class Job:
                 "--each explains the most probable classes; leave out --class, or leave out --each "
                 "and repeat --class"
             )
-        if draw.threshold is not None and not draw.finds_regions:
-            raise UsageError("--threshold needs --contour or --box")
+        if explain.join and len(explain.classes) < 2:
+            raise UsageError("--join needs several --class options")
+        for method in explain.methods:
+            if draw.signed:
+                check_has_sign(method, "--signed")
+            if explain.join:
+                check_combines_scores(method, "--join")
+            if explain.against is not None:
+                check_combines_scores(method, "--against")
+        if explain.region is not None:
+            region = ScoreRegion(explain.region)
+            if region.is_file and self.machine.address is not None:
+                raise UsageError(
+                    f"--region {explain.region}: masks are files of this machine, which the "
+                    f"workers of --ray may not have; give LEFT,TOP,RIGHT,BOTTOM or leave out --ray"
+                )
+        if draw.threshold is not None and not draw.uses_threshold:
+            raise UsageError("--threshold needs --contour, --box, --mask or --hot-only")
         if explain.fusion is not None and len(explain.layers) < 2:
             raise UsageError("--fuse needs several --layer options")
         if self.draws_sheet:
@@ -117,6 +137,7 @@ class Job:
                 "each": explain.each,
                 "contour": draw.contour,
                 "box": draw.box,
+                "mask": draw.mask,
             }.items():
                 if is_given:
                     raise UsageError(
@@ -200,6 +221,20 @@ class ReadyJob:
         downloads = Downloads(self.task.download_limits)
         return describe_collapse(self.explainers[0], pictures, self.task.inputs, downloads)
 
+    def describe_indecision(self, pictures: Sequence[InputPicture]) -> str | None:
+        """Returns a warning if another preprocessing than the guessed one suits the network.
+
+        Args:
+            pictures: All pictures.
+
+        Returns:
+            See `gradcam_cli.run.preprocessing_check.describe_indecision`.
+        """
+        from gradcam_cli.run.preprocessing_check import describe_indecision
+
+        downloads = Downloads(self.task.download_limits)
+        return describe_indecision(self.explainers[0], pictures, self.task.inputs, downloads)
+
 
 def check_classes(
     job: Job, pictures: Sequence[InputPicture], truth: TruthNames | None = None
@@ -215,15 +250,22 @@ def check_classes(
 
     Raises:
         UnknownClassError: The model doesn't have one of the classes.
-        UsageError: The table of true classes contains none of the pictures.
+        UsageError: The table of true classes contains none of the pictures, or the classes can't be
+            joined or compared.
     """
     if truth is not None:
         truth.check(pictures)
+    if job.explain.join:
+        for picture in pictures:
+            if picture.target is not None:
+                raise UsageError(
+                    f"--join explains the classes of --class together, but {picture.path} has a "
+                    f"class of its own in --from-file; leave out one of them"
+                )
     labels = job.model.known_labels()
     if labels is None:
         return
-    for name in job.explain.classes:
-        labels.find(name)
+    _chosen_classes(job.explain, labels)
     if truth is not None:
         Truth(truth, labels).check(pictures)
 
@@ -248,6 +290,7 @@ def make_ready(
             `gradcam_cli.errors` for the subclasses.
     """
     classifier = _load(job)
+    check_segmentation(job.explain, classifier)
     if job.explain.truth is not None:
         _check_has_classes(classifier)
     if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
@@ -256,6 +299,7 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
+    targets = _targets(job, classifier, known)
     inputs = classifier.input_for(job.explain.fit, job.model.size)
     choice = parse_inputs(job.model.inputs)
     pictures = with_values(pictures, classifier, choice.values)
@@ -269,16 +313,24 @@ def make_ready(
     explainers = [
         explainer
         for view, layers in zip(views, _layers_of_views(views, job.explain.layers), strict=True)
-        for explainer in _explainers(job, view.folded(layers), layers)
+        for explainer in _explainers(job, view.folded(layers), layers, targets)
     ]
     task = Task(
         inputs=inputs,
         download_limits=DownloadLimits(job.machine.max_download),
-        targets=_targets(job, classifier, known),
+        targets=targets,
         top_k=job.explain.top_k or _usual_number(classifier),
         draw=job.draw,
         write=job.write,
-        names=result_names(job.model, job.explain, job.draw, job.write, explainers[0].facts.layer),
+        region=None if job.explain.region is None else ScoreRegion(job.explain.region),
+        names=result_names(
+            job.model,
+            job.explain,
+            job.draw,
+            job.write,
+            explainers[0].facts.layer,
+            explainers[0].facts.against,
+        ),
         composite=job.explain.each,
         sheet=job.draws_sheet,
         keeps_card=job.write.report is not None,
@@ -319,11 +371,17 @@ def _load(job: Job) -> Classifier:
 
 def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
     explain, labels = job.explain, classifier.labels
-    classes = [*dict.fromkeys(map(labels.find, explain.classes))]
+    classes, against = _chosen_classes(explain, labels)
+    joined = tuple(classes) if explain.join else ()
+    classes = classes[:1] if joined else classes
     with_files = None
+    if not classes and against is not None and labels.quantity == VALUE and not explain.each:
+        # What lowers this output.
+        classes = [against]
     if not classes:
         several = explain.each or job.write.report is not None
-        number = min(explain.top_k or DEFAULT_EACH, len(labels)) if several else 1
+        most = len(labels) - (against is not None)
+        number = min(explain.top_k or DEFAULT_EACH, most) if several else 1
         classes = [TOP_CLASS - rank for rank in range(number)]
         # A report can switch between classes, but the files are the same as without a report.
         if not explain.each and not explain.only_wrong:
@@ -331,8 +389,34 @@ def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
     if not job.writes_files:
         with_files = 0
     return Targets(
-        classes, with_files, truth, explain.only_wrong, adds_truth=job.write.report is not None
+        classes,
+        with_files,
+        truth,
+        explain.only_wrong,
+        adds_truth=job.write.report is not None,
+        joined=joined,
+        against=against,
+        skips_against=explain.each or classifier.segments,
     )
+
+
+def _chosen_classes(explain: ExplainOptions, labels: Labels) -> tuple[list[int], int | None]:
+    """Finds the classes that the user chose, and the one to compare them with.
+
+    Raises:
+        UnknownClassError: The model doesn't have one of them.
+        UsageError: They can't be joined or compared.
+    """
+    classes = [*dict.fromkeys(map(labels.find, explain.classes))]
+    if explain.join and len(classes) < 2:
+        raise UsageError("--join: all --class options are the same class; choose several classes")
+    against = None if explain.against is None else labels.find(explain.against)
+    if against in classes:
+        advice = "a class can't be explained against itself"
+        if labels.quantity == VALUE:
+            advice = "to explain what lowers it, leave out --class"
+        raise UsageError(f"--class and --against are both {labels.name(against)}; {advice}")
+    return classes, against
 
 
 def _layers_of_views(
@@ -362,8 +446,11 @@ def _layers_of_views(
     return of_views
 
 
-def _explainers(job: Job, classifier: Classifier, layers: Sequence[str | int]) -> list[Explainer]:
+def _explainers(
+    job: Job, classifier: Classifier, layers: Sequence[str | int], targets: Targets
+) -> list[Explainer]:
     from gradcam_cli.cam.explainer import DEFAULT_BATCH_SIZE, Explainer
+    from gradcam_cli.cam.score_weights import ScoreWeights
     from gradcam_cli.networks.kept_graphs import KeptGraphs
 
     choices: list[list[str | int] | None] = [list(layers) or None]
@@ -379,6 +466,8 @@ def _explainers(job: Job, classifier: Classifier, layers: Sequence[str | int]) -
             smoothing=job.explain.smooth,
             batch_size=job.machine.batch_size or DEFAULT_BATCH_SIZE,
             graphs=KeptGraphs(),
+            weights=ScoreWeights(targets.joined, targets.against),
+            signed=job.draw.signed,
         )
         for method in job.explain.methods
         for choice in choices

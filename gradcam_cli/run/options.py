@@ -13,8 +13,13 @@ from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
 from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
+from gradcam_cli.rendering.color_scale import (
+    DEFAULT_ALPHA,
+    DEFAULT_COLORMAP,
+    DEFAULT_SIGNED_ALPHA,
+    DEFAULT_SIGNED_COLORMAP,
+)
 from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP
 
 DEFAULT_TOP_K = 5
 DEFAULT_EACH = 3
@@ -32,6 +37,11 @@ class ExplainOptions:
         methods: Names of methods. Several make a sheet, unless there is a figure or report.
         smooth: Whether to average the maps of brighter, darker and mirrored copies.
         classes: The classes to explain, as the user wrote them; empty for the most probable.
+        join: Whether to explain the sum of the scores of all `classes` instead of each.
+        against: The class whose score is subtracted from that of each explained class, as the
+            user wrote it; None for none.
+        region: For segmentation, the region whose scores are summed, as the user wrote it; None
+            for where each class is predicted. See `gradcam_cli.pictures.score_regions`.
         top_k: The number of most probable classes in each result; None for 5.
         each: Whether to explain each of the `top_k` most probable classes (3 if that is None),
             and to draw a composite of all of them, each in its own hue.
@@ -48,6 +58,9 @@ class ExplainOptions:
     methods: Sequence[str] = (DEFAULT_METHOD,)
     smooth: bool = False
     classes: Sequence[str] = ()
+    join: bool = False
+    against: str | None = None
+    region: str | None = None
     top_k: int | None = None
     each: bool = False
     fit: str | None = None
@@ -70,30 +83,55 @@ class DrawOptions:
     """What to draw.
 
     Attributes:
-        alpha: The opacity of the colours, 0 to 1.
-        colormap: The name of a Matplotlib colour map.
+        signed: Whether to keep what speaks against a class, in the colours of a diverging map.
+        alpha: The opacity of the colours, 0 to 1; None for the usual one.
+        colormap: The name of a Matplotlib colour map; None for the usual one.
         heatmap: The format in which to write the map alone, one of
             `gradcam_cli.rendering.encoding.HEATMAP_FORMATS`; None to not write it.
         figure: The format in which to write a labelled figure, one of
             `gradcam_cli.rendering.encoding.FIGURE_FORMATS`; None to not write one.
         contour: Whether to draw and report the outline of the region above the threshold.
         box: Whether to draw and report the box of that region's largest connected part.
+        mask: Whether to write the region above the threshold as a picture with 1 bit per pixel.
+        hot_only: Whether to colour only this region, and leave the rest of the picture as it is.
         threshold: The lower limit of the region, as a fraction of the map's maximum, in
             (0, 1]; None for 0.15.
     """
 
-    alpha: float = DEFAULT_ALPHA
-    colormap: str = DEFAULT_COLORMAP
+    signed: bool = False
+    alpha: float | None = None
+    colormap: str | None = None
     heatmap: str | None = None
     figure: str | None = None
     contour: bool = False
     box: bool = False
+    mask: bool = False
+    hot_only: bool = False
     threshold: float | None = None
 
     @property
+    def opacity(self) -> float:
+        """The opacity of the colours, 0 to 1; in signed maps, that of the strongest evidence."""
+        if self.alpha is not None:
+            return self.alpha
+        return DEFAULT_SIGNED_ALPHA if self.signed else DEFAULT_ALPHA
+
+    @property
+    def colors(self) -> str:
+        """The name of the colour map."""
+        if self.colormap is not None:
+            return self.colormap
+        return DEFAULT_SIGNED_COLORMAP if self.signed else DEFAULT_COLORMAP
+
+    @property
     def finds_regions(self) -> bool:
-        """Whether the region above the threshold is needed."""
+        """Whether the outlines of the region above the threshold are needed."""
         return self.contour or self.box
+
+    @property
+    def uses_threshold(self) -> bool:
+        """Whether anything depends on the region above the threshold."""
+        return self.finds_regions or self.mask or self.hot_only
 
     @property
     def region_from(self) -> float:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import GradcamError, UsageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
@@ -209,7 +209,9 @@ class _Pipeline:
         prepared = self._task.inputs.read(picture.path, self._downloads)
         others = self._values.read(picture, prepared)
         explained = targets.explained(picture, self._labels, truth)
-        return LoadedPicture(prepared, explained, truth, others)
+        region = self._task.region
+        weights = None if region is None else region.weights(picture, prepared)
+        return LoadedPicture(prepared, explained, truth, weights, others)
 
     def _draw(
         self, picture: InputPicture, loaded: LoadedPicture | None, outcome: Outcome
@@ -220,8 +222,14 @@ class _Pipeline:
         assert loaded is not None
         explanations, row = outcome
         result = self._predict(picture, loaded, explanations[0].probabilities[row])
-        if self._task.targets.only_wrong and not result.is_wrong:
+        targets = self._task.targets
+        if targets.only_wrong and not result.is_wrong:
             return _done(result)
+        try:
+            targets.check_predicted(loaded.targets, result.predictions[0])
+        except GradcamError as error:
+            own = UsageError(f"{picture.path}: {error}")
+            return _done(PictureResult(picture, error=own))
         try:
             files = self._planner.plan(picture, explanations[0].targets[row], loaded.others)
         except GradcamError as error:

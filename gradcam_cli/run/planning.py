@@ -14,13 +14,13 @@ from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Labels
+from gradcam_cli.rendering.encoding import MASK_FORMAT
+from gradcam_cli.run.result_names import class_word
 from gradcam_cli.run.task import Task
 
 # What a file shows ("overlay", "heatmap", ...), the number of its target, or None if it shows all
 # targets, and the input that it explains, or "" if it shows all or there is only one.
 PlannedFile = tuple[str, int | None, str]
-# In bytes.
-_LONGEST_CLASS = 32
 
 
 class FilePlanner:
@@ -96,7 +96,10 @@ class FilePlanner:
         names = self._task.names.with_values(words_of(picture))
         ending = self._task.write.ending or self._task.write.format
         has_own_class = names.names_classes or picture.target is not None
-        words = [f"{index}-{_class_word(self._labels.name(index))}" for index in targets]
+        joined = self._task.targets.joined
+        words = [class_word(index, self._labels.name(index)) for index in joined or targets]
+        if joined:
+            words = ["+".join(words)] if targets else []
         of_all = ""
         if has_own_class or names.pattern is not None:
             of_all = name_part("+".join(words))
@@ -116,6 +119,8 @@ class FilePlanner:
                 files["overlay", number, view] = f"{shown.overlay(of_one)}.{ending}"
                 if draw.heatmap:
                     files["heatmap", number, view] = f"{shown.heatmap(of_one)}.{draw.heatmap}"
+                if draw.mask:
+                    files["mask", number, view] = f"{shown.mask(of_one)}.{MASK_FORMAT}"
             if words and self._task.composite:
                 files["composite", None, view] = f"{shown.composite(of_all)}.{ending}"
         if files and draw.figure and not self._task.sheet:
@@ -127,8 +132,3 @@ def _has_picture(picture: InputPicture, view: str) -> bool:
     """Returns whether a picture file is given for an explained input; the first has its own."""
     text = dict(picture.values).get(view)
     return text is None or PurePath(text).suffix.lower() not in ARRAY_SUFFIXES
-
-
-def _class_word(name: str) -> str:
-    """Converts a class name to a part of a file name that is valid on any file system."""
-    return name_part(name.casefold().replace("+", "-"), _LONGEST_CLASS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
@@ -26,12 +28,16 @@ class LoadedPicture:
         targets: The classes to explain: indices, or -1 for the most probable, -2 for the second
             and so on.
         truth: The index of the true class, if it is known.
+        region: For segmentation, (height, width) float32 in [0, 1] of the input's size: the part
+            of each pixel that belongs to the region to explain; None for where each class is
+            predicted.
         others: What the network takes beside the picture.
     """
 
     prepared: PreparedPicture
     targets: Sequence[int]
     truth: int | None = None
+    region: np.ndarray | None = None
     others: OtherValues = field(default_factory=OtherValues)
 
 
@@ -45,6 +51,7 @@ class ExplainedTarget:
         heatmap: The file of the map alone; None if none was written.
         blank: Why its map shows nothing; None if it shows something. With several explainers, it
             is about the first of their maps that show nothing.
+        mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
         input: The input that the map explains; "" if the network has only one for pictures.
     """
@@ -54,6 +61,7 @@ class ExplainedTarget:
     heatmap: AnyPath | None
     blank: BlankMap | None
     region: Region | None = None
+    mask: AnyPath | None = None
     input: str = ""
 
 

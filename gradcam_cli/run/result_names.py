@@ -33,10 +33,12 @@ from gradcam_cli.models.catalogue import (
 )
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
 
 # In bytes. With the class and the extension, this leaves space for the picture's name.
 _LONGEST_VARIANT = 90
+_LONGEST_CLASS = 32
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class ResultNames:
         method = "" if self.methods[0] == DEFAULT_METHOD else f"_{self.methods[0]}"
         return f"{STEM_FIELD}_heatmap{method}{_joined(self.variant, classes, self.view)}"
 
+    def mask(self, classes: str) -> str:
+        """Returns the name of the mask of a map, in the same form."""
+        return self._name(self.methods[:1], classes, "_mask")
+
     def _name(self, methods: Sequence[str], classes: str, kind: str) -> str:
         method = name_part("+".join(methods))
         if self.pattern is None:
@@ -125,6 +131,7 @@ def result_names(
     draw: DrawOptions,
     write: WriteOptions,
     layer: str,
+    against: tuple[int, str] | None = None,
 ) -> ResultNames:
     """Derives what the names of a run's results have in common.
 
@@ -134,8 +141,9 @@ def result_names(
         draw: What to draw.
         write: Where to write.
         layer: The layer that is explained.
+        against: The index and the name of the class whose score is subtracted; None for none.
     """
-    drawn = DrawOptions()
+    drawn = DrawOptions(signed=draw.signed)
     size = model.size or ()
     choices: list[tuple[str, object]] = [
         _model_choice(model.name, explain.layers),
@@ -150,13 +158,23 @@ def result_names(
         (explain.fusion or "", explain.fusion),
         ("smooth" * explain.smooth, explain.smooth),
         (explain.fit or "", explain.fit),
+        *_region_choices(explain.region),
         _unless_default("top", explain.top_k if explain.each else None, DEFAULT_EACH),
-        _unless_default("", draw.colormap, drawn.colormap),
-        _unless_default("alpha", draw.alpha, drawn.alpha),
+        _unless_default("", draw.colormap, drawn.colors),
+        _unless_default("alpha", draw.alpha, drawn.opacity),
         ("contour" * draw.contour, draw.contour),
         ("box" * draw.box, draw.box),
         _unless_default("threshold", draw.threshold, drawn.region_from),
     ]
+    # Newer options come last and only if given, so that earlier results keep their identity.
+    if draw.signed:
+        choices.append(("signed", "signed"))
+    if draw.hot_only:
+        choices.append(("hot-only", "hot-only"))
+    if explain.join:
+        choices.append(("join", "join"))
+    if against is not None:
+        choices.append((f"against_{class_word(*against)}", ("against", against[0])))
     return ResultNames(
         pattern=None if write.name is None else NamePattern(write.name),
         methods=explain.methods,
@@ -166,6 +184,16 @@ def result_names(
         identity=repr([value for _, value in choices]) if any(v for _, v in choices) else "",
         names_classes=bool(explain.classes),
     )
+
+
+def class_word(index: int, name: str) -> str:
+    """Converts a class to a part of a file name that is valid on any file system: "281-tabby".
+
+    Args:
+        index: Its index.
+        name: Its name.
+    """
+    return f"{index}-{name_part(name.casefold().replace('+', '-'), _LONGEST_CLASS)}"
 
 
 def check_names(
@@ -227,6 +255,13 @@ def _model_choice(name: str, layers: Sequence[str | int]) -> tuple[str, object]:
     # A layer that only one model has implies that model.
     implied = MODELS_BY_LAYER.get(str(layers[0])) if layers else None
     return ("", None) if (name,) == (implied or (DEFAULT_MODEL,)) else (name, name)
+
+
+def _region_choices(text: str | None) -> list[tuple[str, object]]:
+    if text is None:
+        return []
+    region = ScoreRegion(text)
+    return [(region.word, region.identity)]
 
 
 def _model_word(name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gradcam_cli.files.downloads import DownloadLimits
 from gradcam_cli.pictures.preparing import InputShape
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, WriteOptions
 from gradcam_cli.run.result_names import ResultNames
 from gradcam_cli.run.targets import Targets
@@ -25,6 +26,7 @@ class Task:
         draw: What to draw.
         write: Where to write.
         names: What the names of all files have in common.
+        region: The region whose scores are explained; None for where each class is predicted.
         composite: Whether to also write one picture of all classes, each in its own hue.
         sheet: Whether to write a sheet with an overlay by each explainer, instead of overlays.
         keeps_panels: Whether to keep the overlays in memory, labelled for a figure.
@@ -43,6 +45,7 @@ class Task:
     draw: DrawOptions = field(default_factory=DrawOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
     names: ResultNames = field(default_factory=ResultNames)
+    region: ScoreRegion | None = None
     composite: bool = False
     sheet: bool = False
     keeps_panels: bool = False

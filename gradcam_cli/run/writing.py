@@ -18,11 +18,18 @@ from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
+from gradcam_cli.pictures.regions import hot_pixels
 from gradcam_cli.rendering.composite import draw_composite
-from gradcam_cli.rendering.encoding import carries_mark, encode_picture, save_figure, save_heatmap
+from gradcam_cli.rendering.encoding import (
+    carries_mark,
+    encode_picture,
+    save_figure,
+    save_heatmap,
+    save_mask,
+)
 from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.run.cards import make_card
-from gradcam_cli.run.drawing import draw_map, frame_heat, lay_map
+from gradcam_cli.run.drawing import DrawnMap, draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
 from gradcam_cli.run.planning import PlannedFile
 from gradcam_cli.run.records import ExplainedTarget, LoadedPicture, PictureResult
@@ -131,7 +138,7 @@ class PictureWriter:
             panels += rows
         figure = files.get(("figure", None, ""))
         if figure is not None:
-            drawing = figure_of(panels, result.picture, self._facts, self._task.draw.colormap)
+            drawing = figure_of(panels, result.picture, self._facts, self._task.draw.colors)
             self._write_figure(figure, result, drawing)
         return replace(result, figure=figure, panels=panels if self._task.keeps_panels else [])
 
@@ -218,16 +225,16 @@ class PictureWriter:
         overlays: list[Image.Image] = []
         classes: list[tuple[Prediction, np.ndarray]] = []
         for number in numbers:
-            prediction = labels.prediction(
-                explanation.targets[row][number], explanation.probabilities[row]
+            prediction = self._task.targets.prediction(
+                labels, explanation.targets[row][number], explanation.probabilities[row]
             )
-            heatmap = explanation.maps[row][number]
             output = files.get(("overlay", number))
             heatmap_file = files.get(("heatmap", number))
+            mask_file = files.get(("mask", number))
             is_drawn = output is not None or is_on_sheet or self._task.keeps_panels
             region = None
             if is_drawn or options.finds_regions:
-                drawn = lay_map(prepared, heatmap, explainer.pitch, options)
+                drawn = self._lay(prepared, explainer, explanation, row, number)
                 region = drawn.region
             if is_drawn:
                 overlay = draw_map(prepared, drawn, options)
@@ -238,10 +245,15 @@ class PictureWriter:
                 covered = companions if number == 0 else ()
                 self._save(output, overlay, result, title, prepared.image, covered)
                 if self._task.composite:
-                    classes.append((prediction, drawn.heat))
-                if heatmap_file is not None:
+                    # It shows which class each part speaks for.
+                    classes.append((prediction, drawn.heat.clip(min=0)))
+                if heatmap_file is not None or mask_file is not None:
                     framed = frame_heat(prepared, drawn.heat)
+                if heatmap_file is not None:
                     self._write_heatmap(heatmap_file, framed, result, title)
+                if mask_file is not None:
+                    mask = hot_pixels(framed, options.region_from)
+                    self._write_mask(mask_file, mask, result, title)
             targets.append(
                 ExplainedTarget(
                     prediction,
@@ -249,6 +261,7 @@ class PictureWriter:
                     heatmap_file,
                     self._find_blank(shown, number),
                     region,
+                    mask_file,
                     view.name,
                 )
             )
@@ -271,17 +284,33 @@ class PictureWriter:
         return replace(first, note="; ".join(notes))
 
     def _overlays_of_others(self, shown: _Shown, numbers: Sequence[int]) -> list[list[Image.Image]]:
-        prepared, explainers = shown.prepared, self._explainers[shown.view.explainers]
-        options = self._task.draw
+        prepared, row = shown.prepared, shown.row
+        explainers = self._explainers[shown.view.explainers]
         rows = []
-        for explainer, of_targets in zip(explainers[1:], shown.maps[1:], strict=True):
-            row = []
+        for explainer, explanation in zip(explainers[1:], shown.explanations[1:], strict=True):
+            overlays = []
             for number in numbers:
-                drawn = lay_map(prepared, of_targets[number], explainer.pitch, options)
-                overlay = draw_map(prepared, drawn, options)
-                row.append(for_sheet(overlay) if self._task.sheet else overlay)
-            rows.append(row)
+                drawn = self._lay(prepared, explainer, explanation, row, number)
+                overlay = draw_map(prepared, drawn, self._task.draw)
+                overlays.append(for_sheet(overlay) if self._task.sheet else overlay)
+            rows.append(overlays)
         return rows
+
+    def _lay(
+        self,
+        prepared: PreparedPicture,
+        explainer: Explainer,
+        explanation: Explanation,
+        row: int,
+        number: int,
+    ) -> DrawnMap:
+        """Lays the map of one target on its picture, and the region of its scores."""
+        cells, options = explanation.maps[row][number], self._task.draw
+        if explanation.regions is None:
+            return lay_map(prepared, cells, explainer.pitch, options)
+        scored = explanation.regions[row][number]
+        pitch = explainer.region_pitch
+        return lay_map(prepared, cells, explainer.pitch, options, scored, pitch)
 
     def _write_sheet(
         self,
@@ -296,7 +325,7 @@ class PictureWriter:
         facts = self._facts[shown.view.explainers]
         titles = ", ".join(METHODS[one.method].title for one in facts)
         title = f"{titles}; {facts[0].model} layer {facts[0].layer}"
-        colormap = self._task.draw.colormap
+        colormap = self._task.draw.colors
         original = for_sheet(shown.prepared.image.copy())
         sheet = sheet_of(original, overlays, predictions, result.picture, facts, colormap)
         self._save(path, sheet, result, title)
@@ -308,7 +337,14 @@ class PictureWriter:
     ) -> None:
         own = self._mark(path, result, title)
         with written_whole(path) as file:
-            save_heatmap(heatmap, file, path.suffix[1:], own)
+            save_heatmap(heatmap, file, path.suffix[1:], own, self._task.draw.signed)
+
+    def _write_mask(
+        self, path: AnyPath, mask: np.ndarray, result: PictureResult, title: str
+    ) -> None:
+        own = self._mark(path, result, title)
+        with written_whole(path) as file:
+            save_mask(mask, file, own)
 
     def _write_figure(self, path: AnyPath, result: PictureResult, figure: Figure) -> None:
         own = self._mark(path, result, "Figure")
@@ -342,4 +378,4 @@ class PictureWriter:
 
 def _note_of(explanation: Explanation, row: int, number: int) -> str:
     blank = explanation.blanks.get((row, number))
-    return "" if blank is None else blank.note
+    return "" if blank is None else blank.sentence

@@ -37,8 +37,9 @@ class TappedPass:
 
     Attributes:
         inputs: The network's inputs, (N, ..., channels).
-        targets: The explained class of each input, one-hot, (N, classes) float32; in some graphs
-            followed by what the network takes beside the input, as the scorer needs it.
+        targets: The weight of each class in the explained score, (N, classes) float32: one-hot
+            for a single class. In some graphs what the network takes beside the input follows,
+            as the scorer needs it.
         forward: The pass itself, with the scores of all classes.
         scores: y^c, (N,) float32.
         layer: The path of the explained layer.
@@ -170,7 +171,7 @@ class PerturbationMethod(ABC):
         Args:
             network: The network, opened at the explained layer.
             inputs: (N, ..., channels) float32.
-            targets: (N, classes) float32, one-hot.
+            targets: (N, classes) float32, the weights of the scores; one-hot for one class.
             progress: To be called when runs are done.
 
         Returns:

@@ -87,7 +87,10 @@ class ShapleyCam(InGraphMethod):
             utility += tf.reduce_sum(log_probabilities * tapped.classes, axis=-1)
         output = tapped.layer_output
         gradients = differentiate(utility, output, tapped.layer)
-        hessian_times_output = tf.gradients(gradients, output, grad_ys=output)[0]
+        # A value that is linear in the output has no second derivative.
+        (hessian_times_output,) = tf.gradients(
+            gradients, output, output, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         slopes = tapped.as_maps(gradients - hessian_times_output / 2)
         weights = tf.reduce_mean(slopes, spatial_axes(slopes), keepdims=True)
         return tf.reduce_sum(weights * tapped.feature_maps, axis=-1)

@@ -17,6 +17,7 @@ from gradcam_cli.cam.methods.base import PerturbationMethod, Progress, spatial_a
 from gradcam_cli.cam.methods.gradients import weigh_by_higher_derivatives
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.networks.forward import length_of
+from gradcam_cli.networks.tasks import REGRESSION
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.opened import OpenedNetwork
@@ -127,8 +128,9 @@ class AblationCam(PerturbationMethod):
         w^c_k = \frac{y^c - y^c_{A^k = 0}}{|y^c|}
 
     The paper divides by the score itself, which it assumes to be positive. Dividing by its
-    absolute value keeps the map of a negative score from being inverted. The method costs one
-    pass through the layers after the explained one for each feature map.
+    absolute value keeps the map of a negative score from being inverted. A score of 0, as a
+    difference of scores may be, isn't divided by. The method costs one pass through the layers
+    after the explained one for each feature map.
     """
 
     def explain(
@@ -149,7 +151,8 @@ class AblationCam(PerturbationMethod):
                 return network.scores_with(inputs[row : row + 1], repeated, ablated)
 
             losses = complete[row] - network.run_all(score, channels, progress, len(inputs))
-            weights = tf.math.divide_no_nan(losses, tf.abs(complete[row]))
+            size = tf.abs(complete[row])
+            weights = losses / tf.where(size > 0, size, tf.ones_like(size))
             maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
         return tf.stack(maps)
 
@@ -162,12 +165,15 @@ class ReciproCam(PerturbationMethod):
     .. math::
         L^c_{ij} = p^c(A \leftarrow G_{ij} A_{ij}) - \min_{a,b} p^c(A \leftarrow G_{ab} A_{ab})
 
+    For a sum or difference of scores it is the sum or difference of probabilities.
     :math:`G_{ij}` spreads the features of a cell over its neighbours by a 3×3 Gaussian filter,
     (1, 2, 1) / 4 along each axis, and is zero elsewhere. Class tokens and other tokens beside the
     patches stay unchanged. :math:`p^c` is the probability after softmax (or after sigmoid if each
     class has its own), as in the authors' code, so a cell counts when it raises the class relative
-    to others. For a regression, it is the value. The method costs one pass through the layers after
-    the explained one for each cell, and no gradients.
+    to others. For a regression, :math:`p^c` is the value, and the value without any features is
+    subtracted instead of the minimum: a cell that lowers the value would make all others look as
+    if they raised it. The method costs one pass through the layers after the explained one for
+    each cell, and no gradients.
     """
 
     def explain(
@@ -191,6 +197,16 @@ class ReciproCam(PerturbationMethod):
             probabilities = network.run_all(speak, cells, progress, len(inputs))
             maps.append(tf.reshape(probabilities, lengths))
         found = tf.stack(maps)
+        if network.task == REGRESSION:
+            nothing = [
+                network.probabilities_with(
+                    inputs[row : row + 1],
+                    targets[row : row + 1],
+                    tf.zeros_like(feature_maps[row : row + 1]),
+                )
+                for row in range(len(inputs))
+            ]
+            return found - tf.reshape(tf.concat(nothing, 0), (-1, *(1 for _ in lengths)))
         return found - tf.reduce_min(found, list(range(1, found.shape.rank)), keepdims=True)
 
 

@@ -8,6 +8,8 @@ from typing import TypedDict
 from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
+_NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
+_CLASSIFIES = "it follows attention to the token or mean that classifies the whole picture"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class MethodInfo:
         uses_gradients: Whether its map is empty where the score has no gradient.
         is_sparse: Whether a few cells are so much larger than the others that a map scaled by
             its maximum looks empty.
+        has_sign: Whether negative values of its map speak against the class.
+        ignores_class: Whether its map is the same for every class.
+        only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
+        not_for_segmentation: Why it can't explain a network that segments; empty if it can.
     """
 
     title: str
@@ -49,6 +55,10 @@ class MethodInfo:
     multiplies_cells: bool = False
     uses_gradients: bool = True
     is_sparse: bool = False
+    has_sign: bool = False
+    ignores_class: bool = False
+    only_one_class: str = ""
+    not_for_segmentation: str = ""
 
 
 class MethodParameters(TypedDict, total=False):
@@ -81,6 +91,7 @@ METHODS = {
         "Selvaraju et al. 2017, arXiv 1610.02391",
         "1 + 1",
         ".gradients:grad_cam",
+        has_sign=True,
     ),
     "gradcam++": MethodInfo(
         "Grad-CAM++",
@@ -103,6 +114,7 @@ METHODS = {
         "Fu et al. 2020, arXiv 2008.02312",
         "1 + 1",
         ".gradients:xgrad_cam",
+        has_sign=True,
     ),
     "hirescam": MethodInfo(
         "HiResCAM",
@@ -110,6 +122,7 @@ METHODS = {
         "Draelos and Carin 2020, arXiv 2011.08891",
         "1 + 1",
         ".gradients:hires_cam",
+        has_sign=True,
         multiplies_cells=True,
     ),
     "layercam": MethodInfo(
@@ -127,6 +140,7 @@ METHODS = {
         "1",
         ".components:eigen_cam",
         uses_gradients=False,
+        ignores_class=True,
     ),
     "eigengradcam": MethodInfo(
         "Eigen-Grad-CAM",
@@ -159,6 +173,7 @@ METHODS = {
         "Desai and Ramaswamy 2020, WACV",
         "K partial",
         ".perturbation:AblationCam",
+        has_sign=True,
         runs_many_times=True,
     ),
     "reciprocam": MethodInfo(
@@ -168,6 +183,7 @@ METHODS = {
         "Z partial",
         ".perturbation:ReciproCam",
         runs_many_times=True,
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fullgrad": MethodInfo(
         "FullGrad",
@@ -193,6 +209,9 @@ METHODS = {
         "Zhang et al. 2025, arXiv 2501.11309",
         "1 + 1",
         ".other_scores:FinerCam",
+        has_sign=True,
+        only_one_class="it compares one class with those that are most similar to it",
+        not_for_segmentation="it compares classes, which are summed over different regions",
     ),
     "shapleycam": MethodInfo(
         "ShapleyCAM",
@@ -200,6 +219,8 @@ METHODS = {
         "Cai 2025, arXiv 2501.06261",
         "1 + 2",
         ".other_scores:ShapleyCam",
+        has_sign=True,
+        not_for_segmentation=_NO_PROBABILITY,
     ),
     "fem": MethodInfo(
         "FEM",
@@ -208,6 +229,7 @@ METHODS = {
         "1",
         ".components:fem",
         uses_gradients=False,
+        ignores_class=True,
     ),
     "rollout": MethodInfo(
         "Attention rollout",
@@ -217,6 +239,8 @@ METHODS = {
         ".attention:AttentionRollout",
         needs_layer=False,
         uses_gradients=False,
+        not_for_segmentation=_CLASSIFIES,
+        ignores_class=True,
     ),
     "chefer": MethodInfo(
         "Attention relevance",
@@ -225,6 +249,7 @@ METHODS = {
         "1 + 1",
         ".attention:AttentionRelevance",
         needs_layer=False,
+        not_for_segmentation=_CLASSIFIES,
     ),
     "legrad": MethodInfo(
         "LeGrad",
@@ -233,6 +258,7 @@ METHODS = {
         "1 + 1",
         ".attention:LeGrad",
         needs_layer=False,
+        not_for_segmentation=_CLASSIFIES,
     ),
 }
 
@@ -247,3 +273,40 @@ def find_method(name: str) -> MethodInfo:
         return METHODS[name]
     hint = suggestion(name, METHODS, likeness=0.5)
     raise UsageError(f"there is no method {name!r}{hint} ('gradcam methods' lists all of them)")
+
+
+def check_has_sign(name: str, asked: str) -> None:
+    """Checks that a method's maps have a sign.
+
+    Args:
+        name: A key of `METHODS`.
+        asked: What asks for it, as the user wrote it ("--signed").
+
+    Raises:
+        UsageError: They don't.
+    """
+    if not METHODS[name].has_sign:
+        others = ", ".join(other for other, info in METHODS.items() if info.has_sign)
+        raise UsageError(
+            f"{asked} doesn't work with {name}: negative values of its maps aren't evidence "
+            f"against a class; choose one of {others}"
+        )
+
+
+def check_combines_scores(name: str, asked: str) -> None:
+    """Checks that a method can explain a sum or difference of scores.
+
+    Args:
+        name: A key of `METHODS`.
+        asked: What asks for it, as the user wrote it ("--against").
+
+    Raises:
+        UsageError: It can't.
+    """
+    info = METHODS[name]
+    why = "its map is the same for every class" if info.ignores_class else info.only_one_class
+    if why:
+        raise UsageError(
+            f"{asked} doesn't work with {name}: {why}; choose another method, such as "
+            f"{DEFAULT_METHOD} or hirescam"
+        )

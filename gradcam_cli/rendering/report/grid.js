@@ -1,7 +1,7 @@
 "use strict";
 /* The grid: the pictures that fit the filters, in the chosen order. */
 const grid = (() => {
-  const { data, byId, create, percent, fileName, source } = page;
+  const { data, byId, create, scale, textOf, fileName, source } = page;
   const { levelsOf, paint, lay } = heat;
   const pictures = data.pictures.filter((picture) => !picture.error);
   const failures = data.pictures.filter((picture) => picture.error);
@@ -11,6 +11,8 @@ const grid = (() => {
   const FRAME_BUDGET = 8;
   // So many are there as soon as the page has loaded, for screenshots and printers, and stay.
   const EAGER = 100;
+  // Where a number lies between the two ends of the histogram.
+  const partOf = (p) => (p - scale.lowest) / (scale.highest - scale.lowest || 1);
   const filter = { query: "", classes: new Set(), outcome: "all", bin: null };
 
   // The cards. Beyond the first ones, what is far from the screen holds no pixels.
@@ -41,7 +43,7 @@ const grid = (() => {
     const name = fileName(picture.path);
     item.querySelector("img").alt = `${name}, heat map of ${map.method} for ${map.target.name}`;
     item.querySelector(".class").textContent = top.name;
-    item.querySelector(".part").textContent = percent(top.p);
+    item.querySelector(".part").textContent = textOf(top);
     item.querySelector(".file").textContent = name;
     item.querySelector(".file").title = picture.path;
     if (picture.correct !== undefined) {
@@ -56,7 +58,7 @@ const grid = (() => {
       item,
       near: false,
       text: `${picture.path} ${top.name} ${top.wnid ?? ""} ${picture.truth ?? ""}`.toLowerCase(),
-      bin: Math.min(BINS - 1, Math.floor(top.p * BINS)),
+      bin: Math.min(BINS - 1, Math.floor(partOf(top.p) * BINS)),
     };
     cardOf.set(item, card);
     return card;
@@ -152,7 +154,32 @@ const grid = (() => {
     update();
   }
 
-  // The histogram of confidences.
+  // The histogram of confidences, or of the values of a regression's first output.
+
+  function axisText(part) {
+    if (!scale.areValues) return `${Math.round(100 * part)} %`;
+    return Number((scale.lowest + part * (scale.highest - scale.lowest)).toPrecision(3)).toString();
+  }
+
+  if (scale.areValues) {
+    document.querySelector(".histogram figcaption").textContent = `Values of ${scale.name}`;
+    byId("histogram").setAttribute("aria-label", "Pictures by value");
+    document.querySelectorAll(".axis span").forEach((mark, number) => {
+      mark.textContent = axisText(number / 2);
+    });
+    // All pictures have the same outputs.
+    document.querySelector(".classes").hidden = true;
+    byId("sort").querySelector("[value=class]").remove();
+    byId("sort").querySelector("[value=most]").textContent = "highest value first";
+    byId("sort").querySelector("[value=least]").textContent = "lowest value first";
+  }
+
+  if (scale.areShares) {
+    document.querySelector(".histogram figcaption").textContent = "Share of the largest class";
+    byId("histogram").setAttribute("aria-label", "Pictures by share");
+    byId("sort").querySelector("[value=most]").textContent = "largest share first";
+    byId("sort").querySelector("[value=least]").textContent = "smallest share first";
+  }
 
   const histogram = byId("histogram");
   const bins = Array.from({ length: BINS }, (_, bin) => {
@@ -177,7 +204,8 @@ const grid = (() => {
     const highest = Math.max(1, ...totals);
     histogram.classList.toggle("filtered", filter.bin !== null);
     bins.forEach((button, bin) => {
-      const label = `${(100 * bin) / BINS} to ${(100 * (bin + 1)) / BINS} %`;
+      const [from, to] = [bin / BINS, (bin + 1) / BINS].map(axisText);
+      const label = scale.areValues ? `${from} to ${to}` : `${from.slice(0, -2)} to ${to}`;
       const wrong = counts[bin][0] ? `, ${counts[bin][0]} wrong` : "";
       const text = `${label}: ${totals[bin]} ${totals[bin] === 1 ? "picture" : "pictures"}${wrong}`;
       button.setAttribute("aria-label", text);

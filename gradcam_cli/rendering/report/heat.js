@@ -12,6 +12,10 @@ const heat = (() => {
 
   // From cells to colours.
 
+  // The level of zero in signed maps.
+  const MIDDLE = 127;
+  const strengthOf = (level) => (data.ends ? Math.abs(level - MIDDLE) : level);
+
   function cubic(x) {
     x = Math.abs(x);
     if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
@@ -41,7 +45,8 @@ const heat = (() => {
     return taps;
   }
 
-  /* The levels (0 to 255) of a map at a size in pixels, as the command line draws them. */
+  /* The levels (0 to 255, or 0 to 254 with zero at 127 for a signed map) at a size in pixels, as
+     the command line draws them. */
   function levelsOf(map, width, height) {
     const numbers = new DataView(bytesOf(map.cells).buffer);
     const [above, below, before, behind] = map.margins;
@@ -53,11 +58,14 @@ const heat = (() => {
     const clamp = (value, limit) => Math.min(Math.max(value, 0), limit - 1);
     const wide = new Float32Array(rows * width);
     const cells = new Float32Array(columns);
+    let [low, high] = [0, 0];
     for (let row = 0; row < rows; row++) {
       const source = clamp(row - above, map.rows) * map.columns;
       for (let column = 0; column < columns; column++) {
         const cell = source + clamp(column - before, map.columns);
-        cells[column] = numbers.getUint16(2 * cell, true) / 65535;
+        cells[column] = numbers.getInt16(2 * cell, true) / 32767;
+        if (cells[column] < 0) low = -1;
+        if (cells[column] > 0) high = 1;
       }
       for (let x = 0; x < width; x++) {
         const [first, weights] = horizontal[x];
@@ -77,7 +85,8 @@ const heat = (() => {
         for (let x = 0; x < width; x++) line[x] += wide[offset + x] * weight;
       }
       for (let x = 0; x < width; x++) {
-        levels[y * width + x] = Math.min(Math.max(line[x], 0), 1) * 255 + 0.5;
+        const value = Math.min(Math.max(line[x], low), high);
+        levels[y * width + x] = data.ends ? value * MIDDLE + MIDDLE + 0.5 : value * 255 + 0.5;
       }
     }
     return levels;
@@ -87,9 +96,17 @@ const heat = (() => {
     const table = tables[look.colormap];
     const image = new ImageData(width, height);
     const colors = new Uint32Array(256);
+    let strongest = 0;
+    if (data.hotFrom) {
+      for (const level of levels) strongest = Math.max(strongest, strengthOf(level));
+    }
     for (let level = 0; level < 256; level++) {
       const [red, green, blue] = table.subarray(3 * level, 3 * level + 3);
-      colors[level] = (255 << 24) | (blue << 16) | (green << 8) | red;
+      const strength = strengthOf(level);
+      // Weaker evidence of signed maps is more transparent.
+      let opacity = data.ends ? Math.min(strength / MIDDLE, 1) : 1;
+      if (data.hotFrom && (strength === 0 || strength < data.hotFrom * strongest)) opacity = 0;
+      colors[level] = (Math.round(255 * opacity) << 24) | (blue << 16) | (green << 8) | red;
     }
     const pixels = new Uint32Array(image.data.buffer);
     for (let index = 0; index < pixels.length; index++) pixels[index] = colors[levels[index]];
@@ -127,8 +144,28 @@ const heat = (() => {
     }
   }
 
+  for (const scale of document.querySelectorAll("[data-scale]")) {
+    if (!data.ends) continue;
+    scale.hidden = false;
+    scale.querySelector(".low").textContent = data.ends[0];
+    scale.querySelector(".high").textContent = data.ends[1];
+  }
+
+  function drawScales() {
+    const table = tables[look.colormap];
+    for (const canvas of document.querySelectorAll("[data-scale] canvas")) {
+      const image = new ImageData(2 * MIDDLE + 1, 1);
+      for (let x = 0; x < image.width; x++) {
+        image.data.set([...table.subarray(3 * x, 3 * x + 3), 255], 4 * x);
+      }
+      [canvas.width, canvas.height] = [image.width, 1];
+      canvas.getContext("2d").putImageData(image, 0, 0);
+    }
+  }
+
   function setColormap(name) {
     look.colormap = name;
+    if (data.ends) drawScales();
     for (const button of document.querySelectorAll("[data-colormap]")) {
       button.setAttribute("aria-pressed", String(button.dataset.colormap === name));
     }

@@ -5,6 +5,15 @@ const page = (() => {
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const percent = (p) => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
+  // The values of a regression come with their text; probabilities are written here.
+  const textOf = ({ p, text }) => text ?? percent(p);
+  const firsts = data.pictures.flatMap(({ predictions }) => predictions?.slice(0, 1) ?? []);
+  const areValues = firsts.some(({ text }) => text !== undefined);
+  const [lowest, highest] = areValues
+    ? [Math.min, Math.max].map((most) => firsts.reduce((all, { p }) => most(all, p), firsts[0].p))
+    : [0, 1];
+  const areShares = firsts.some(({ share }) => share);
+  const scale = { areValues, areShares, lowest, highest, name: firsts[0]?.name };
   const fileName = (path) => path.split(/[\\/]/).pop();
   const create = (tag, text = "", className = "") => {
     const element = document.createElement(tag);
@@ -42,5 +51,5 @@ const page = (() => {
   });
   setTheme(themes.includes(remembered) ? remembered : "auto");
 
-  return { data, byId, create, percent, fileName, source };
+  return { data, byId, create, scale, textOf, fileName, source };
 })();

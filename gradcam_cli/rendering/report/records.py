@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import shlex
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ _PREVIEW_SIDE = 960
 _PREVIEW_QUALITY = 80
 # Larger profiles belong to printers and scanners; a photograph's own is far smaller.
 _LARGEST_PROFILE = 8192
-_MAXIMUM_16_BIT = 65535
+_MAXIMUM_16_BIT = 32767
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,11 @@ class ReportMap:
         method: The display name of the method.
         arguments: The arguments, besides the class, of the command that reproduces this map,
             quoted for a shell ("--method gradcam", "--layer conv").
-        cells: (rows, columns) float32 in [0, 1], before upsampling.
+        cells: (rows, columns) float32 in [0, 1], or in [-1, 1] if the maps are signed, before
+            upsampling.
         placement: Its position on the preview.
         note: Why it shows nothing, a sentence; "" if it shows something.
+        has_class: Whether the command that reproduces it needs the class.
     """
 
     target: Prediction
@@ -44,6 +47,7 @@ class ReportMap:
     cells: np.ndarray
     placement: Placement
     note: str = ""
+    has_class: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,15 +149,26 @@ def _escape(character: str) -> str:
 
 
 def _class_record(entry: Prediction) -> dict[str, Any]:
-    record = {"index": entry.index, "name": entry.name, "p": round(entry.probability, 6)}
+    record: dict[str, Any] = {"name": entry.name, "p": entry.rounded}
+    if entry.is_value:
+        # JSON has no infinite numbers.
+        finite = entry.rounded if math.isfinite(entry.probability) else None
+        record |= {"p": finite, "text": entry.text}
+    if entry.is_share:
+        record["share"] = True
+    if entry.joined:
+        # Classes that are explained together are none of the predictions.
+        return record | {"index": entry.numbers}
+    record["index"] = entry.index
     return record if entry.wnid is None else record | {"wnid": entry.wnid}
 
 
 def _map_record(entry: ReportMap) -> dict[str, Any]:
-    cells = np.rint(np.clip(entry.cells, 0, 1) * _MAXIMUM_16_BIT).astype("<u2")
+    cells = np.rint(np.clip(entry.cells, -1, 1) * _MAXIMUM_16_BIT).astype("<i2")
     (top, bottom), (left, right) = entry.placement.margins
     return {
         "target": _class_record(entry.target),
+        "classes": (entry.target.joined or [entry.target.index]) if entry.has_class else [],
         "note": entry.note,
         "method": entry.method,
         "arguments": list(entry.arguments),

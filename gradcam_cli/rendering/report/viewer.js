@@ -1,7 +1,7 @@
 "use strict";
 /* The viewer: one picture, large, with the maps of its classes and methods. */
 (() => {
-  const { data, byId, create, percent, fileName, source } = page;
+  const { data, byId, create, scale, textOf, fileName, source } = page;
   const { look, colormaps, levelsOf, paint, lay, setColormap, setAlpha } = heat;
   const folderOf = (path) => path.slice(0, path.length - fileName(path).length);
   const viewer = byId("viewer");
@@ -66,12 +66,14 @@
     for (const prediction of [...picture.predictions, ...others]) {
       const map = maps.find((entry) => entry.target.index === prediction.index);
       const row = create(map ? "button" : "div", "", "prediction");
-      row.append(create("span", prediction.name), create("span", percent(prediction.p)));
-      const meter = create("span", "", "meter");
-      const bar = create("i");
-      bar.style.width = `${100 * prediction.p}%`;
-      meter.append(bar);
-      row.append(meter);
+      row.append(create("span", prediction.name), create("span", textOf(prediction)));
+      if (!scale.areValues) {
+        const meter = create("span", "", "meter");
+        const bar = create("i");
+        bar.style.width = `${100 * prediction.p}%`;
+        meter.append(bar);
+        row.append(meter);
+      }
       if (map) {
         row.type = "button";
         row.setAttribute("aria-pressed", String(map === current.map));
@@ -111,7 +113,8 @@
       card.picture.argument,
       ...data.arguments,
       ...map.arguments,
-      `--class ${map.target.index}`,
+      ...map.classes.map((index) => `--class ${index}`),
+      ...(map.classes.length > 1 ? ["--join"] : []),
       `--colormap ${look.colormap}`,
       `--alpha ${look.alpha}`,
     ];
@@ -127,6 +130,7 @@
     if (card) open(card);
   }
 
+  if (scale.areValues) byId("classes-title").textContent = "Why this value?";
   grid.list.addEventListener("click", (event) => {
     const item = event.target.closest(".card button")?.parentElement;
     if (item) open(grid.cardOf.get(item));

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from gradcam_cli.errors import OutputError, reason
 from gradcam_cli.files.marks import RESULTS_FOLDER_MARK
 from gradcam_cli.files.writing import check_folder, written_whole
-from gradcam_cli.rendering.overlay import DEFAULT_ALPHA, DEFAULT_COLORMAP, color_table
+from gradcam_cli.rendering.color_scale import DEFAULT_ALPHA, DEFAULT_COLORMAP, table_for
 from gradcam_cli.rendering.report.records import Preview, ReportPicture, picture_record
 from gradcam_cli.version import __version__
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # Offered after the colour map of the run. The last two suit colour-blind readers best.
 _COLORMAPS = ("jet", "turbo", "inferno", "viridis", "cividis")
+_SIGNED_COLORMAPS = ("bwr", "coolwarm", "RdBu_r", "PuOr_r", "PiYG")
 # In this order, because each script uses those before it.
 _SCRIPTS = ("page.js", "heat.js", "grid.js", "viewer.js")
 _GENERATOR = "gradcam"
@@ -48,6 +49,8 @@ class ReportOptions:
         colormap: The initial colour map, a name that Matplotlib knows.
         alpha: The initial opacity of the map, 0 to 1.
         assets: Whether to write the pictures to a folder beside the page.
+        ends: What negative and positive values mean in a word, if the maps are signed; else None.
+        hot_from: The fraction of a map's maximum from which on it is coloured; None to colour all.
     """
 
     title: str
@@ -56,6 +59,8 @@ class ReportOptions:
     colormap: str = DEFAULT_COLORMAP
     alpha: float = DEFAULT_ALPHA
     assets: bool = False
+    ends: tuple[str, str] | None = None
+    hot_from: float | None = None
 
 
 def check_may_replace(path: Path) -> None:
@@ -106,7 +111,7 @@ class ReportWriter:
         Raises:
             OutputError: Another file or folder has the name of the page or of its folder, or
                 they can't be written.
-            UsageError: Matplotlib has no such colour map.
+            UsageError: Matplotlib has no such colour map, or it doesn't suit signed maps.
         """
         self.path = path
         self._options = options
@@ -114,7 +119,7 @@ class ReportWriter:
         self._spooled = 0
         self._written: set[str] = set()
         self._assets = path.with_name(f"{path.stem}{_ASSETS_SUFFIX}")
-        color_table(options.colormap)
+        table_for(options.colormap, options.ends is not None)
         check_may_replace(path)
         with self._spool_errors():
             self._previews: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, see __exit__
@@ -162,7 +167,9 @@ class ReportWriter:
         from markupsafe import Markup
 
         style, script = _read("page.css"), "\n".join(map(_read, _SCRIPTS))
-        names = dict.fromkeys((self._options.colormap, *_COLORMAPS))
+        signed = self._options.ends is not None
+        offered = _SIGNED_COLORMAPS if signed else _COLORMAPS
+        names = dict.fromkeys((self._options.colormap, *offered))
         return _load_template().generate(
             title=self._options.title,
             subtitle=self._options.subtitle,
@@ -177,7 +184,9 @@ class ReportWriter:
                 "arguments": list(self._options.arguments),
                 "colormap": self._options.colormap,
                 "alpha": self._options.alpha,
-                "colormaps": [(name, _to_text(color_table(name))) for name in names],
+                "ends": self._options.ends,
+                "hotFrom": self._options.hot_from,
+                "colormaps": [(name, _to_text(table_for(name, signed))) for name in names],
             },
         )
 
