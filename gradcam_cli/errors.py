@@ -133,6 +133,10 @@ class ImageError(GradcamError):
     """A picture can't be read: it is missing, truncated, far too large or not a picture."""
 
 
+class InputValueError(GradcamError):
+    """The value of a model's other input is missing or can't be used."""
+
+
 class OutputError(GradcamError):
     """A result can't be written."""
 

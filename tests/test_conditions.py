@@ -8,9 +8,7 @@ import pytest
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.models.labels import numbered_labels
-from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.models.loading import inspect_network
 from gradcam_cli.networks.conditions import Condition, Conditions
 from gradcam_cli.networks.keras_network import KerasNetwork
 
@@ -27,17 +25,7 @@ def classifier():
     scores = keras.layers.Multiply()([sums, values])
     model = keras.Model([picture, values], scores)
     model.get_layer("maps").set_weights([np.float32([[[[1, 0], [0, 1], [0, 0]]]])])
-    return Classifier(
-        "two inputs",
-        KerasNetwork(model),
-        (SIDE, SIDE),
-        3,
-        any_size=False,
-        default_fit="squash",
-        preprocess=Preprocessing("none", "a test"),
-        labels=numbered_labels(2),
-        conditions=Conditions((Condition("values", (2,)),)),
-    )
+    return inspect_network("two inputs", KerasNetwork(model))
 
 
 @pytest.mark.parametrize("method", ["gradcam", "guidedgradcam", "ablationcam", "scorecam"])

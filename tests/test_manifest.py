@@ -43,7 +43,7 @@ def test_folders_are_searched(folder):
 def test_a_table_may_have_classes(folder):
     Path("list.csv").write_text(
         '\ufeffid, Path ,class\n1,a/cat.jpg,tabby\n2,"a/b/dog, old.jpg",\n3,a/cat.jpg,281\n'
-        "4,a/cat.jpg,tabby\n5\n",
+        "1,a/cat.jpg,tabby\n5\n",
         "utf-8",
     )
     assert found("list.csv") == [

@@ -288,13 +288,6 @@ def test_two_channels_are_refused(saved):
         saved(functional(channels=2))
 
 
-def test_several_inputs_are_refused(saved):
-    left, right = (keras.Input((SIZE, SIZE, 3), name=name) for name in ("left", "right"))
-    model = keras.Model([left, right], head(body(L.Add()([left, right]))))
-    with pytest.raises(UnsupportedModelError, match=r"2 inputs \(left, right\)"):
-        saved(model)
-
-
 @pytest.mark.parametrize("as_dict", [True, False])
 def test_one_of_several_outputs_is_named(saved, pictures, as_dict):
     keras.utils.set_random_seed(8)

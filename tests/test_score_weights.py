@@ -2,12 +2,14 @@
 
 import json
 
+import attention_networks
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from known_network import SIDE, WEIGHTS, known_picture, load_known, map_by_hand, save_known
 from PIL import Image
+from segmenters import known_segmenter, scene
 
 from gradcam_cli import explain_image
 from gradcam_cli.cam.explainer import Explainer
@@ -247,3 +249,39 @@ def test_a_blank_contrast_is_explained(classifier, picture):
     with pytest.warns(UserWarning, match="no positive evidence .* --signed"):
         found = explain_image(picture[:, : SIDE // 2], "dark", against="red", model=classifier)
     assert not found.heat.any()
+
+
+@pytest.mark.parametrize("method", ["chefer", "legrad"])
+def test_attention_explains_a_difference(classify, method):
+    size = attention_networks.HEIGHT, attention_networks.WIDTH
+    picture = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    classifier = classify(attention_networks.build(1))
+    one, _ = explained(classifier, picture, 2, method)
+    difference, _ = explained(classifier, picture, 2, method, against=0)
+    assert difference.max() == pytest.approx(1)
+    assert not np.allclose(one, difference, atol=1e-2)
+
+
+def test_segments_are_compared_in_one_region(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known_segmenter().save("known.keras")
+    squares = {(4, 4): (255, 0, 0), (20, 4): (255, 0, 0), (12, 20): (0, 255, 0)}
+    Image.fromarray(scene(squares)).save("a.png")
+
+    def run(*args, code=0):
+        given = ("-m", "known.keras", "--preprocess", "none", "--heatmap", "npy", "--json")
+        done = CliRunner().invoke(main, ["a.png", *given, "-c", "1", *args])
+        assert done.exit_code == code, done.stderr
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    assert "choose one region for all classes with --region" in run("--against", "2", code=2)
+    assert "choose one region for all" in run("-c", "2", "--join", code=2)
+    whole = ("--region", "0,0,32,32", "--signed", "--method", "hirescam")
+    (target,) = run("--against", "2", *whole)["targets"]
+    heat = np.load(target["heatmap"])
+    # Both red squares speak for red rather than green, and the green one against it.
+    assert heat[8, 8] > 0.9
+    assert heat[8, 24] > 0.9
+    assert heat[24, 16] < -0.9
+    with pytest.raises(UsageError, match="choose one region for all with region="):
+        explain_image("a.png", 1, against=2, model="known.keras")

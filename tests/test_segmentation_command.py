@@ -155,3 +155,26 @@ def test_size_that_the_network_cannot_take(invoke, here):
     assert found.exit_code == 2
     assert "--size 50x50: the model can't take pictures of this size" in found.output
     assert invoke(*options, "64x32").exit_code == 0
+
+
+def test_list_with_a_region_for_each_picture(invoke, here):
+    (here / "list.csv").write_text(
+        "path,class,region\n"
+        'photos/a.png,red,"6,6,42,42"\n'
+        "photos/a.png,red,right.png\n"
+        "photos/b.png,red,\n"
+    )
+    mask = np.zeros((96, 96), np.uint8)
+    mask[6:42, 54:90] = 1
+    Image.fromarray(mask).save(here / "right.png")
+    found = invoke(
+        "--from-file", "list.csv", *OPTIONS, "--method", "layercam", "--json", "-o", "out",
+        "--heatmap", "npy",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    records = [json.loads(line) for line in found.stdout.splitlines() if line.startswith("{")]
+    left, right, whole = (np.load(here / one["targets"][0]["heatmap"]) for one in records)
+    assert left[:, :48].max() > 0.9 > 0.01 > left[:, 56:].max()
+    assert right[:, 48:].max() > 0.9 > 0.01 > right[:, :40].max()
+    assert whole.max() == 1
+    assert len({one["targets"][0]["output"] for one in records}) == 3

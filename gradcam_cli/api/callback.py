@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from gradcam_cli.api.explainers import GradCAM
+from gradcam_cli.api.explainers import GradCAM, Inputs
+from gradcam_cli.api.model_inputs import ModelInputs
 from gradcam_cli.cam.scaling import scale_by_maximum
 from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import UsageError
@@ -24,6 +25,7 @@ from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.overlay import draw_overlay
 
 _MAXIMUM = 255.0
+_RANK_OF_PICTURE = 3
 # Smaller inputs are enlarged to this, so that the overlay shows the map, not single pixels.
 _SMALLEST_SIDE = 128
 _TAG = "gradcam"
@@ -49,7 +51,7 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        pictures: np.ndarray | tf.Tensor,
+        pictures: Inputs,
         targets: Sequence[int] | np.ndarray | None = None,
         folder: str | os.PathLike[str] | None = None,
         *,
@@ -65,7 +67,8 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         Args:
             pictures: (N, H, W, C) as the model takes them, with 1 or 3 channels. Values in
                 [0, 255] or [0, 1] are drawn as they are. Other values are scaled from their
-                minimum to their maximum.
+                minimum to their maximum. For a model with several inputs, a tuple, a list or a
+                dictionary of them; the pictures of the explained one are drawn.
             targets: (N,) class indices or (N, classes) one-hot; None for the class that is
                 most probable at each epoch or, for a regression, the first output. The true
                 values of a regression aren't targets.
@@ -85,9 +88,10 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         if folder is None and log_dir is None:
             raise UsageError("give the callback a folder for overlays, a log_dir, or both")
-        self._inputs = np.asarray(pictures, np.float32)
-        if targets is not None and len(targets) != len(self._inputs):
-            raise UsageError(f"{len(targets)} targets for {len(self._inputs)} pictures")
+        self._inputs = _to_arrays(pictures)
+        number = len(tf.nest.flatten(self._inputs)[0])
+        if targets is not None and len(targets) != number:
+            raise UsageError(f"{len(targets)} targets for {number} pictures")
         self._targets = None if targets is None else np.asarray(targets)
         self._folder = None if folder is None else Path(folder)
         self._log_dir = None if log_dir is None else Path(log_dir)
@@ -96,7 +100,6 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._colormap = colormap
         self._alpha = alpha
         self._options = options
-        self._pictures = [_to_picture(values) for values in np.asarray(pictures)]
         self._writer: Any = None
         self._explainer: GradCAM | None = None
 
@@ -125,7 +128,9 @@ class GradCAMCallback(keras.callbacks.Callback):  # type: ignore[misc]
             self._explainer = self._explainer_class(self.model, **self._options)
         maps = self._explainer.explain(self._inputs, self._one_hot())
         overlays = []
-        for picture, heatmap in zip(self._pictures, maps[:, :, :, 0], strict=True):
+        explained, _ = ModelInputs(self._explainer.network).split(self._inputs)
+        pictures = map(_to_picture, explained)
+        for picture, heatmap in zip(pictures, maps[:, :, :, 0], strict=True):
             size = tf.constant([picture.height, picture.width])
             heat = scale_by_maximum(tf.nn.relu(upsample(heatmap[None], size)))[0].numpy()
             if not np.isfinite(heatmap).all():
@@ -184,6 +189,14 @@ def _check_outputs(targets: np.ndarray, outputs: int) -> None:
             "the model is a regression: give the callback the index of an output for each picture "
             "as targets, not its true value, or None to explain the first output"
         )
+
+
+def _to_arrays(inputs: Any) -> Any:
+    """Converts the inputs to arrays, in the same structure; a list of pictures to one array."""
+    several = isinstance(inputs, Mapping | tuple)
+    if isinstance(inputs, list):
+        several = any(np.ndim(one) > _RANK_OF_PICTURE for one in inputs)
+    return tf.nest.map_structure(np.asarray, inputs) if several else np.asarray(inputs)
 
 
 def _to_picture(values: np.ndarray) -> Image.Image:

@@ -7,9 +7,9 @@ written for one also run with the other. `GradCAM` documents what they have in c
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.api.model_inputs import Arrangement, ModelInputs
 from gradcam_cli.cam.blank_maps import EVEN
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import (
@@ -32,11 +33,13 @@ from gradcam_cli.cam.upsampling import upsample
 from gradcam_cli.errors import (
     UnknownClassError,
     UnknownLayerError,
+    UnsupportedModelError,
     UsageError,
     suggestion,
 )
 from gradcam_cli.models.task_detection import trained_task
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, trace_forward
+from gradcam_cli.networks.inputs import NetworkInput
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.layers import default_tap, feature_grid
 from gradcam_cli.networks.merging import MergedNetwork
@@ -50,6 +53,8 @@ _ALL = 2**62
 _RANK_OF_ONE_HOT = 2
 # Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
+# An array, or those of a model with several inputs in any structure.
+Inputs = tf.Tensor | np.ndarray | Sequence[Any] | Mapping[str, Any]
 Operator = Callable[[Callable[[tf.Tensor], tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -61,6 +66,7 @@ class _BlankMaps:
         number: The number of such maps in the batch.
         inputs: Its input, (1, ..., channels) float32.
         targets: Its targets, (1, ...) float32.
+        rows: How its targets are arranged.
         was_finite: Whether it isn't NaN or infinite.
         is_constant: Whether it is the same everywhere, but not zero.
     """
@@ -68,6 +74,7 @@ class _BlankMaps:
     number: int
     inputs: tf.Tensor
     targets: tf.Tensor
+    rows: Arrangement
     was_finite: bool
     is_constant: bool
 
@@ -78,6 +85,11 @@ class GradCAM:
     Its signature and meaning match Xplique's class of the same name, with one difference:
     without ``output_layer``, it explains the score before softmax, as in the paper. Xplique
     then explains the last layer, but recommends the score.
+
+    Attributes:
+        model: The explained model.
+        network: The model as a network, with the input that is explained.
+        batch_size: The number of inputs per batch; None for all at once.
 
     Example:
         >>> explainer = GradCAM(model)
@@ -94,6 +106,7 @@ class GradCAM:
         operator: str | Operator | None = None,
         conv_layer: str | int | None = None,
         *,
+        explained_input: str | None = None,
         scale: bool = False,
         smoothing: bool = False,
         signed: bool = False,
@@ -103,8 +116,8 @@ class GradCAM:
         """Looks up the layers. The network is traced at the first explanation.
 
         Args:
-            model: A Keras model with one input of shape (N, H, W, C), (N, H, W), (N, T, C) or
-                (N, D, H, W, C). Nested and subclassed models work too. The model isn't
+            model: A Keras model that takes (N, H, W, C), (N, H, W), (N, T, C) or (N, D, H, W, C),
+                maybe with further inputs. Nested and subclassed models work too. The model isn't
                 changed. Its weights may change between two explanations.
             output_layer: The layer whose output is explained, by name or index (-1 is the
                 last); None for the score before a final softmax or sigmoid.
@@ -121,6 +134,8 @@ class GradCAM:
                 that segment, the default layer of the command line. (In other networks, the
                 command line takes the last layer with spatial output, often the activation
                 after the last layer that has filters.)
+            explained_input: Of a model with several inputs, the name of the one that is explained.
+                None means the first that takes pictures. The others keep their values.
             scale: Whether to scale each map to a maximum (or, if signed, a magnitude) of 1.
             smoothing: Whether to average the scaled maps of brighter, darker and mirrored
                 copies.
@@ -138,7 +153,10 @@ class GradCAM:
             TypeError: The method has no such parameter.
         """
         self.model = model
-        self._network = KerasNetwork(model, classes_only=False)
+        self.network = KerasNetwork(model, explained=explained_input, classes_only=False)
+        self._inputs = ModelInputs(self.network)
+        if explained_input is not None:
+            _check_input(self.network, explained_input)
         self.batch_size = batch_size
         if output_layer is None and len(getattr(model, "outputs", None) or [None]) > 1:
             raise UsageError(
@@ -181,7 +199,7 @@ class GradCAM:
         may_segment = self._output_path is None and _may_segment(self.model)
         return _find_default_layer(
             self.model,
-            self._network,
+            self.network,
             after_normalization=multiplies,
             may_segment=may_segment,
         )
@@ -196,10 +214,11 @@ class GradCAM:
     @cached_property
     def _merged_network(self) -> KerasNetwork:
         if not isinstance(self.model, keras.Model):
-            return self._network
+            return self.network
         info = find_method(self.method)
         return MergedNetwork(
             self.model,
+            explained=self.network.explained,
             taps=[self._layer[0]],
             classes_only=False,
             # FullGrad shows the contribution of each bias, so biases must stay apart.
@@ -208,13 +227,14 @@ class GradCAM:
 
     def explain(
         self,
-        inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray,
+        inputs: tf.data.Dataset[Any] | Inputs,
         targets: tf.Tensor | np.ndarray | None = None,
     ) -> tf.Tensor:
         """Explains inputs.
 
         Args:
-            inputs: (N, ..., channels) as the model takes them, of any numeric dtype; or a
+            inputs: (N, ..., channels) as the model takes them, of any numeric dtype; for a model
+                with several inputs a list or a dictionary of them, as the model takes it; or a
                 dataset of inputs and targets, batched or not.
             targets: (N, classes), one-hot for the class to explain in each input, or
                 whatever the operator expects. Any other weights of the scores work too: with
@@ -226,9 +246,9 @@ class GradCAM:
                 choice. Omit them with a dataset, which contains them.
 
         Returns:
-            (N, ..., 1) float32: maps upsampled bicubically to the size of the inputs, in the
-            units of the score; with ``scale`` or ``smoothing``, in [0, 1] or, if ``signed``, in
-            [-1, 1].
+            (N, ..., 1) float32: maps of the explained input, upsampled bicubically to its size,
+            in the units of the score; with ``scale`` or ``smoothing``, in [0, 1] or, if
+            ``signed``, in [-1, 1].
 
         Raises:
             UsageError: Inputs and targets don't match.
@@ -254,15 +274,14 @@ class GradCAM:
 
     __call__ = explain
 
-    def compute_heatmap(
-        self, image: np.ndarray | tf.Tensor, class_index: int, eps: float = 1e-8
-    ) -> np.ndarray:
+    def compute_heatmap(self, image: Inputs, class_index: int, eps: float = 1e-8) -> np.ndarray:
         """Explains one picture at the size of the feature maps, like AUCMEDI's Grad-CAM.
 
         Evidence against the class isn't cut off: it gives the map's lowest values.
 
         Args:
-            image: (H, W, C) or (1, H, W, C) as the model takes it.
+            image: (H, W, C) or (1, H, W, C) as the model takes it; for a model with several
+                inputs a list or a dictionary of them, all with or all without the first axis.
             class_index: The class to explain.
             eps: Added to the difference of maximum and minimum before dividing by it.
 
@@ -272,26 +291,25 @@ class GradCAM:
         Raises:
             UnknownClassError: The model has no class of this index.
         """
-        inputs = tf.cast(image, tf.float32)
-        if inputs.shape.rank < len(self._network.input_shape) + 1:
-            inputs = inputs[None]
-        classes = self._classes(inputs)
+        explained, others = self._split(image)
+        if explained.shape.rank < len(self.network.input_shape) + 1:
+            explained = explained[None]
+            others = {name: value[None] for name, value in others.items()}
+        classes = self._classes(explained, others)
         if not 0 <= class_index < classes:
             raise UnknownClassError(
                 f"there is no class {class_index}: the model's classes are 0 to {classes - 1}"
             )
-        targets = tf.one_hot([class_index], classes)
-        heatmap = self.raw_maps(inputs, targets)[0].numpy()
+        packed = self._packed(explained, others, tf.one_hot([class_index], classes))
+        heatmap = self._maps_of(*packed)[0].numpy()
         low, high = heatmap.min(), heatmap.max()
         return np.asarray((heatmap - low) / (high - low + eps), np.float32)
 
-    def raw_maps(
-        self, inputs: tf.Tensor | np.ndarray, targets: tf.Tensor | np.ndarray
-    ) -> tf.Tensor:
+    def raw_maps(self, inputs: Inputs, targets: tf.Tensor | np.ndarray) -> tf.Tensor:
         """Computes maps directly from the method's formula, without scaling or upsampling.
 
         Args:
-            inputs: (N, ..., channels) as the model takes them, processed as one batch.
+            inputs: As for `explain`, but no dataset; processed as one batch.
             targets: As for `explain`.
 
         Returns:
@@ -301,14 +319,21 @@ class GradCAM:
         Raises:
             UnusableLayerError: The layer's output isn't a feature map.
         """
-        inputs, targets = self._with_channel(inputs), tf.cast(targets, tf.float32)
-        targets = self._placed(inputs, targets)
-        key = (*inputs.shape[1:], None, *targets.shape[1:])
+        return self._maps_of(*self._packed(*self._inputs.split(inputs), targets))
+
+    def _split(self, inputs: Inputs) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        explained, others = self._inputs.split(inputs)
+        converted = {name: tf.cast(value, tf.float32) for name, value in others.items()}
+        return tf.cast(explained, tf.float32), converted
+
+    def _maps_of(self, inputs: tf.Tensor, targets: tf.Tensor, rows: Arrangement) -> tf.Tensor:
+        """Computes maps like `raw_maps`, of the explained input and packed targets."""
+        key = (*inputs.shape[1:], None, rows)
         with self._lock:
             if key not in self._functions:
                 self._functions[key] = MapFunction(
                     self._method,
-                    self._score,
+                    partial(self._score, rows),
                     self._layer[0],
                     inputs.shape[1:].as_list(),
                     targets.shape[1:].as_list(),
@@ -318,23 +343,21 @@ class GradCAM:
         return function(inputs, targets, self._progress)
 
     def _explain(
-        self, inputs: tf.Tensor, targets: tf.Tensor
+        self, inputs: tf.Tensor, targets: tf.Tensor, rows: Arrangement
     ) -> tuple[tf.Tensor, _BlankMaps | None]:
-        inputs = self._with_channel(inputs)
-        targets = self._placed(inputs, targets)
         # Targets of each position lie on the inputs, so they are mirrored with them.
         are_positions = targets.shape.rank == inputs.shape.rank and inputs.shape.rank > 2
 
         def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
             is_turned = mirrored and are_positions
             wanted = tf.reverse(targets, [-2]) if is_turned else targets
-            maps = self.raw_maps(inputs, wanted)
+            maps = self._maps_of(inputs, wanted, rows)
             # ReLU may turn NaN into a number.
             kept = maps if self._signed else tf.nn.relu(maps)
             return tf.where(tf.math.is_finite(maps), kept, np.float32(np.nan))
 
         cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
-        blanks = _find_blanks(cells, inputs, targets)
+        blanks = _find_blanks(cells, inputs, targets, rows)
         maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
             axes = list(range(1, cells.shape.rank))
@@ -349,18 +372,20 @@ class GradCAM:
     def _explain_blank(self, blank: _BlankMaps) -> str:
         from gradcam_cli.cam.diagnosis import Diagnosis
 
-        inputs, targets = blank.inputs, blank.targets
-        key = (*inputs.shape[1:], None, *targets.shape[1:])
+        inputs, targets, rows = blank.inputs, blank.targets, blank.rows
+        key = (*inputs.shape[1:], None, rows)
         with self._lock:
             if key not in self._diagnoses:
                 info = find_method(self.method)
                 self._diagnoses[key] = Diagnosis(
                     self._merged_network,
-                    self._score,
+                    partial(self._score, rows),
                     [self._layer[0]],
                     inputs.shape[1:].as_list(),
                     targets.shape[1:].as_list(),
-                    maps=self._raw_maps if isinstance(self._method, InGraphMethod) else None,
+                    maps=partial(self._raw_maps, rows)
+                    if isinstance(self._method, InGraphMethod)
+                    else None,
                     uses_layer=info.needs_layer,
                     uses_gradients=info.uses_gradients,
                     has_sign=info.has_sign,
@@ -372,6 +397,7 @@ class GradCAM:
 
     def _raw_maps(
         self,
+        rows: Arrangement,
         inputs: tf.Tensor,
         targets: tf.Tensor,
         forward: ForwardPass,
@@ -379,10 +405,11 @@ class GradCAM:
         path: str,
     ) -> tf.Tensor:
         assert isinstance(self._method, InGraphMethod)
-        tapped = tapped_pass(inputs, targets, forward, scores, path, self._score)
+        scorer = partial(self._score, rows)
+        tapped = tapped_pass(inputs, targets, forward, scores, path, scorer)
         return self._method.maps(tapped)
 
-    def _placed(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _placed(self, inputs: tf.Tensor, targets: tf.Tensor, *, are_several: bool) -> tf.Tensor:
         """Turns one-hot targets of a network that segments into targets of each position.
 
         They say where the class is predicted in the inputs themselves. So methods that change
@@ -391,15 +418,26 @@ class GradCAM:
         Args:
             inputs: (N, ..., channels) float32.
             targets: As for `explain`, float32.
+            are_several: Whether the network has inputs beside these.
 
         Returns:
             Targets in the layout of the network's output; the given ones in other cases.
+
+        Raises:
+            UsageError: The network has several inputs and segments.
         """
         is_whole = self._output_path is None and not self._has_own_operator
         if targets.shape.rank != _RANK_OF_ONE_HOT or not is_whole:
             return targets
-        if not _may_segment(self.model, inputs):
+        # A model that was never called would have to be called with all of its inputs.
+        is_unknown = are_several and not getattr(self.model, "outputs", None)
+        if is_unknown or not _may_segment(self.model, inputs):
             return targets
+        if are_several:
+            raise UsageError(
+                f"{self.model.name} segments and has several inputs: give targets in the shape of "
+                f"its output"
+            )
         key = (*inputs.shape[1:], targets.shape[1])
         with self._lock:
             if key not in self._placing:
@@ -414,7 +452,7 @@ class GradCAM:
         return placed
 
     def _place(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        dense = self._forward(inputs).dense
+        dense = self._forward(inputs, {}).dense
         if dense is None:
             return targets
         why = find_method(self.method).not_for_segmentation
@@ -437,7 +475,7 @@ class GradCAM:
     def _with_channel(self, inputs: tf.Tensor | np.ndarray) -> tf.Tensor:
         """Adds a channel to grey pictures (N, H, W), which other inputs of this rank aren't."""
         inputs = tf.cast(inputs, tf.float32)
-        is_grey = inputs.shape.rank == 3 and self._network.takes_grey and self._has_rows
+        is_grey = inputs.shape.rank == 3 and self.network.takes_grey and self._has_rows
         return tf.expand_dims(inputs, -1) if is_grey else inputs
 
     @cached_property
@@ -446,11 +484,14 @@ class GradCAM:
         kinds = [getattr(layer, "kernel_size", ()) for _, layer in walk_layers(self.model)]
         return any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
 
-    def _score(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+    def _score(
+        self, rows: Arrangement, inputs: tf.Tensor, packed: tf.Tensor
+    ) -> tuple[ForwardPass, tf.Tensor]:
         passes: list[ForwardPass] = []
+        targets, others = rows.unpack(packed, inputs)
 
         def run(inputs: tf.Tensor) -> tf.Tensor:
-            forward = self._forward(inputs)
+            forward = self._forward(inputs, others)
             if forward.dense is not None:
                 forward = replace(forward, logits=tf.cast(forward.dense.raw, tf.float32))
                 passes.append(forward)
@@ -475,34 +516,38 @@ class GradCAM:
         scores = self._operator(run, inputs, targets)
         return passes[-1], tf.cast(scores, tf.float32)
 
-    def _forward(self, inputs: tf.Tensor) -> ForwardPass:
-        forward = trace_forward(self._merged_network, inputs, task=self._task or CLASSIFICATION)
+    def _forward(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor]) -> ForwardPass:
+        forward = trace_forward(
+            self._merged_network, inputs, task=self._task or CLASSIFICATION, others=others
+        )
         if self._output_path is None:
             return forward
         output = tf.cast(forward.layer_outputs[self._output_path], tf.float32)
         return replace(forward, logits=output, found_dense=None, traced=None)
 
-    def _classes(self, inputs: tf.Tensor) -> int:
-        def count(inputs: tf.Tensor) -> tf.Tensor:
-            return self._forward(inputs).logits
+    def _classes(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor]) -> int:
+        def count(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
+            return self._forward(inputs, dict(zip(others, values, strict=True))).logits
 
-        signature = tf.TensorSpec(inputs.shape, tf.float32)
-        function = tf.function(count, autograph=False).get_concrete_function(signature)
+        tensors = (inputs, *others.values())
+        signature = [tf.TensorSpec(tensor.shape, tf.float32) for tensor in tensors]
+        function = tf.function(count, autograph=False).get_concrete_function(*signature)
         return int(function.output_shapes[-1])
 
     def _batches(
         self,
-        inputs: tf.data.Dataset[Any] | tf.Tensor | np.ndarray,
+        inputs: tf.data.Dataset[Any] | Inputs,
         targets: Any,
         streams: Streams,
-    ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    ) -> Iterator[tuple[tf.Tensor, tf.Tensor, Arrangement]]:
         if isinstance(inputs, tf.data.Dataset):
             if targets is not None:
                 raise UsageError("a dataset contains its targets: omit the targets argument")
             dataset = inputs
             # The element is a tuple (inputs, targets), as `explain` documents.
             spec: Any = dataset.element_spec
-            if spec[0].shape.rank == len(self._network.input_shape) + 1:
+            explained, _ = self._inputs.split(spec[0])
+            if explained.shape.rank == len(self.network.input_shape) + 1:
                 dataset = dataset.unbatch()
         else:
             if targets is None:
@@ -512,13 +557,27 @@ class GradCAM:
                     "targets must be one-hot, (N, classes); keras.utils.to_categorical makes "
                     "them from class indices"
                 )
-            if len(targets) != len(inputs):
+            explained, others = self._inputs.split(inputs)
+            if any(len(values) != len(explained) for values in others.values()):
+                raise UsageError("all inputs must have the same number of rows")
+            if len(targets) != len(explained):
                 raise UsageError("targets must have one row for each input")
-            for some in streams.cut(len(inputs)):
-                yield tf.cast(inputs[some], tf.float32), tf.cast(targets[some], tf.float32)
+            for some in streams.cut(len(explained)):
+                beside = {name: np.asarray(values)[some] for name, values in others.items()}
+                yield self._packed(explained[some], beside, targets[some])
             return
         for batch, batch_targets in dataset.batch(streams.batch_size):
-            yield tf.cast(batch, tf.float32), tf.cast(batch_targets, tf.float32)
+            yield self._packed(*self._inputs.split(batch), batch_targets)
+
+    def _packed(
+        self, explained: Any, others: Mapping[str, Any], targets: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, Arrangement]:
+        """Puts targets and the values of other inputs into one row for each explained input."""
+        converted = {name: tf.cast(value, tf.float32) for name, value in others.items()}
+        inputs = self._with_channel(explained)
+        targets = self._placed(inputs, tf.cast(targets, tf.float32), are_several=bool(converted))
+        rows = Arrangement.of(targets, converted)
+        return inputs, rows.pack(targets, converted), rows
 
 
 class GradCAMPP(GradCAM):
@@ -635,7 +694,9 @@ class LeGrad(GradCAM):
     method = "legrad"
 
 
-def _find_blanks(maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor) -> _BlankMaps | None:
+def _find_blanks(
+    maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor, rows: Arrangement
+) -> _BlankMaps | None:
     """Finds the maps of a batch that show nothing; None if all of them show something."""
     cells = tf.reshape(maps, (tf.shape(maps)[0], -1)).numpy()
     are_finite = np.asarray(np.isfinite(cells).all(axis=1))
@@ -648,6 +709,7 @@ def _find_blanks(maps: tf.Tensor, inputs: tf.Tensor, targets: tf.Tensor) -> _Bla
         int(are_even.sum()),
         inputs[row : row + 1],
         targets[row : row + 1],
+        rows,
         bool(are_finite[row]),
         bool(are_finite[row] and highest[row] > 0),
     )
@@ -709,13 +771,18 @@ def _find_default_layer(
     layers = dict(walk_layers(model))
     with_filters = [path for path, layer in layers.items() if hasattr(layer, "filters")]
     kinds = {type(layer).__name__ for layer in layers.values()}
-    is_plain = bool(with_filters) and not may_segment
+    others = _inputs_beside(network)
+    is_plain = bool(with_filters) and not may_segment and not others
     if is_plain and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
         return with_filters[-1], layers[with_filters[-1]]
     found: list[tuple[str, bool, bool]] = []
 
-    def look(inputs: tf.Tensor) -> tf.Tensor:
-        forward = trace_forward(network, inputs)
+    def look(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
+        nonlocal with_filters
+        beside = {one.name: value for one, value in zip(others, values, strict=True)}
+        forward = trace_forward(network, inputs, others=beside)
+        if others:
+            with_filters = [path for path in with_filters if forward.depends_on_input(path)]
         path = default_tap(network, forward, after_normalization=after_normalization)
         are_tokens = feature_grid(forward, path).are_tokens
         found.append((path, are_tokens, forward.dense is not None))
@@ -723,11 +790,30 @@ def _find_default_layer(
 
     # Networks of tokens rarely accept inputs of any size.
     *size, channels = network.input_shape
-    spec = tf.TensorSpec((None, *(length or USUAL_LENGTH for length in size), channels))
-    tf.function(look, autograph=False).get_concrete_function(spec)
+    specs = [tf.TensorSpec((None, *(length or USUAL_LENGTH for length in size), channels))]
+    specs += [
+        tf.TensorSpec((None, *(length or USUAL_LENGTH for length in one.shape))) for one in others
+    ]
+    tf.function(look, autograph=False).get_concrete_function(*specs)
     ((path, are_tokens, segments),) = found
     path = path if are_tokens or segments or not with_filters else with_filters[-1]
     return path, layers[path]
+
+
+def _inputs_beside(network: KerasNetwork) -> list[NetworkInput]:
+    """Lists the inputs that aren't explained."""
+    try:
+        return [one for one in network.inputs if one != network.explained_input]
+    except UnsupportedModelError:
+        return []
+
+
+def _check_input(network: KerasNetwork, name: str) -> None:
+    names = [one.name for one in network.inputs]
+    if name not in names:
+        raise UsageError(
+            f"explained_input: {network.name} has no input {name!r}, only {', '.join(names)}"
+        )
 
 
 def _find_layer(model: keras.Model, layer: str | int) -> tuple[str, keras.Layer]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.files.writing import written_whole
+from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.models.labels import Labels, Prediction
 from gradcam_cli.networks.tasks import VALUE
 from gradcam_cli.pictures.preparing import PreparedPicture
@@ -151,6 +152,8 @@ def explain_image(
     *,
     against: int | str | None = None,
     signed: bool = False,
+    inputs: Mapping[str, Any] | None = None,
+    explained_input: str | None = None,
     model: str | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
@@ -176,6 +179,10 @@ def explain_image(
             target and not this class. For regression without a target, the map shows what
             lowers this output. None for none.
         signed: Whether to keep what speaks against the target, as negative values.
+        inputs: For a model with several inputs, the values of the others by name: numbers, lists,
+            arrays, pictures, or texts as for ``--input``.
+        explained_input: The input to which the picture belongs, if several take one; None for the
+            first of them.
         model: A name or file as for ``--model``, a Keras model or a `Classifier`; None for
             the built-in model. The last few models are cached.
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
@@ -233,37 +240,50 @@ def explain_image(
             raise UsageError(f"target and against are both {labels.name(compared)}")
         return ScoreWeights(classes if len(classes) > 1 else (), compared)
 
-    explainer = find_explainer(
-        model,
-        labels,
-        preprocess,
-        layer,
-        method,
-        fusion=fusion,
-        smoothing=smoothing,
-        task=task,
-        weights=weigh,
-        signed=signed,
-    )
+    def explainer_for(model: str | keras.Model | Classifier | None) -> Explainer:
+        return find_explainer(
+            model,
+            labels,
+            preprocess,
+            layer,
+            method,
+            fusion=fusion,
+            smoothing=smoothing,
+            task=task,
+            explained_input=explained_input,
+            weights=weigh,
+            signed=signed,
+        )
+
+    explainer = explainer_for(model)
     classifier, weights = explainer.classifier, explainer.weights
     if classifier.warning:
         warnings.warn(classifier.warning, stacklevel=2)
     (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]
     if not named and weights.against is not None and classifier.labels.quantity == VALUE:
         index = weights.against
-    prepared = classifier.input_for(fit).prepare(picture)
-    shown = picture if source is None else source
-    conditions = _conditions_of(region, shown, prepared, explainer)
+    shape = classifier.input_for(fit)
+    prepared = shape.prepare(picture)
+    others = ValueReader(classifier, shape).convert(inputs or {}, prepared).arrays
+    known = classifier.with_shapes({name: value.shape for name, value in others.items()})
+    if known != classifier:
+        # It takes any number of values.
+        explainer = explainer_for(known)
+        classifier = explainer.classifier
+    conditions = classifier.conditions.pack(others)[None] if others else None
+    if region is not None or not others:
+        shown = picture if source is None else source
+        conditions = _conditions_of(region, shown, prepared, explainer)
     if region is None and classifier.segments:
         check_one_region(weights.joined, weights.against, "region=")
-    inputs = prepared.inputs[None]
+    batch = prepared.inputs[None]
     targets = np.array([[index]], np.int32)
-    explanation = explainer.explain(inputs, targets, conditions)
+    explanation = explainer.explain(batch, targets, conditions)
     probabilities = explanation.probabilities[0]
     if not np.isfinite(probabilities).all():
         raise PredictionError(
             f"{source or 'the picture'}: the prediction has NaN or infinity: "
-            f"{explainer.explain_prediction(inputs, 0, conditions)}"
+            f"{explainer.explain_prediction(batch, 0, conditions)}"
         )
     predictions = classifier.labels.most_probable(probabilities, max(top_k, 1))
     is_top = index == TOP_CLASS and not classifier.segments
@@ -272,7 +292,7 @@ def explain_image(
             f"{predictions[0].name} is the most probable class itself; choose the target to "
             f"explain against it"
         )
-    explanation = explainer.find_blanks(inputs, explanation, conditions)
+    explanation = explainer.find_blanks(batch, explanation, conditions)
     blank = explanation.blanks.get((0, 0))
     if blank is not None:
         warnings.warn(blank.note, stacklevel=2)

@@ -64,6 +64,7 @@ def find_explainer(
     weights: Callable[[Labels], ScoreWeights],
     signed: bool,
     task: str | None = None,
+    explained_input: str | None = None,
 ) -> Explainer:
     """Makes an explainer, or returns the cached one for the same arguments.
 
@@ -78,6 +79,7 @@ def find_explainer(
         weights: Chooses which scores are added or subtracted, given the classes of the model.
         signed: Whether maps keep what speaks against a class.
         task: What the outputs mean, as for ``--task``; None to find it out.
+        explained_input: The input whose pictures are explained; None for the first.
 
     Raises:
         GradcamError: The model can't be loaded, or the layer can't be explained.
@@ -88,11 +90,11 @@ def find_explainer(
         if isinstance(model, Classifier):
             if task not in (None, model.task):
                 raise UsageError(f"the classifier was made for {model.task}; load it with the task")
-            classifier = model
+            classifier = model if explained_input is None else model.explaining(explained_input)
         else:
             names = None if labels is None else tuple(labels)
             chosen_model = DEFAULT_MODEL if model is None else model
-            classifier = _make_classifier(chosen_model, names, preprocess, task)
+            classifier = _make_classifier(chosen_model, names, preprocess, task, explained_input)
         chosen = weights(classifier.labels)
         return _make_explainer(classifier, layer, method, fusion, smoothing, chosen, signed)
 
@@ -124,9 +126,12 @@ def _make_classifier(
     labels: tuple[str, ...] | None,
     preprocess: str | None,
     task: str | None,
+    explained_input: str | None,
 ) -> Classifier:
+    explained = () if explained_input is None else (explained_input,)
     if isinstance(model, str):
-        classifier = load_classifier(ModelOptions(model, preprocess=preprocess, task=task))
+        options = ModelOptions(model, preprocess=preprocess, task=task, inputs=explained)
+        classifier = load_classifier(options)
     else:
         chosen = None if preprocess is None else parse_preprocessing(preprocess)
         classifier = inspect_network(
@@ -136,6 +141,7 @@ def _make_classifier(
             stored=find_preparation(model),
             evidence=task_evidence(model),
             task=task,
+            explained=explained,
         )
     if labels is None:
         return classifier

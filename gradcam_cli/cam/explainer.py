@@ -217,6 +217,7 @@ class Explainer:
             self.classifier.damage,
             self.classifier.segments,
             self.classifier.labels.origin,
+            self.classifier.picture_input,
             ends=self.ends,
             against=self._contrast(),
         )

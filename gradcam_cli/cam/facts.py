@@ -35,6 +35,7 @@ class ExplainerFacts:
         damage: Which weights of the model are NaN or infinite; empty if none are.
         segments: Whether the model gives scores at each position of a picture.
         class_names: The file of the class names, if the user should be told; else empty.
+        input: The explained input; "" if the network has only one for pictures.
         ends: What negative and positive values of its maps mean in a word; None if the maps
             aren't signed.
         against: The index and the name of the class whose score is subtracted; None for none.
@@ -53,6 +54,7 @@ class ExplainerFacts:
     damage: str = ""
     segments: bool = False
     class_names: str = ""
+    input: str = ""
     ends: tuple[str, str] | None = None
     against: tuple[int, str] | None = None
 
@@ -72,17 +74,19 @@ class ExplainerFacts:
         signed = "Signed " if self.ends else ""
         return (
             f"{signed}{METHODS[self.method].title} of {target.name} ({target.numbers}){contrast}, "
-            f"{self.model} layer {self.layer}"
+            f"{self.model} layer {self.layer}{f', input {self.input}' if self.input else ''}"
         )
 
 
 def describe(explainers: Sequence[ExplainerFacts]) -> str:
-    """Lists methods, model, layers and what is compared with in one line, each once."""
+    """Lists methods, model, layers, inputs and what is compared with in one line, each once."""
     methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
     layers = dict.fromkeys(explainer.layer for explainer in explainers)
+    inputs = dict.fromkeys(explainer.input for explainer in explainers if explainer.input)
+    described = f" · input{'s' * (len(inputs) > 1)} {', '.join(inputs)}" if inputs else ""
     contrast = f" · {explainers[0].contrast}" if explainers[0].contrast else ""
     signed = "Signed " if explainers[0].ends else ""
     return (
         f"{signed}{', '.join(methods)} · {explainers[0].model} · "
-        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}{contrast}"
+        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}{described}{contrast}"
     )

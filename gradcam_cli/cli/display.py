@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
@@ -103,6 +103,7 @@ def info_table(classifier: Classifier) -> Table:
         "model": classifier.name,
         "input": f"{height}×{width} px (height×width), {colors}"
         + (", or any other size" if classifier.any_size else ""),
+        **_input_rows(classifier),
         "preprocessing": classifier.preprocess.description,
         "task": classifier.described_task,
         "outputs": f"{len(labels)} {labels.noun if len(labels) == 1 else labels.plural}: {names}"
@@ -119,6 +120,17 @@ def info_table(classifier: Classifier) -> Table:
     for key, value in rows.items():
         table.add_row(Text(key, style="dim"), visible(value))
     return table
+
+
+def _input_rows(classifier: Classifier) -> dict[str, str]:
+    """Returns a row for each input, if there are several."""
+    rows = {}
+    for described in classifier.describe_inputs():
+        how = described.preprocess
+        scaled = "" if how is None else f", preprocessing {how.description}"
+        role = " (explained)" * described.is_explained
+        rows[f"input {described.name}"] = f"{described.takes}{role}{scaled}"
+    return rows
 
 
 def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
@@ -140,15 +152,23 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     width_of_class = _OUTPUT_WIDTH if are_values else _CLASS_WIDTH
     # Without files, all targets count: a report or a window shows them.
     with_files = [target for target in result.targets if target.output is not None]
-    explained = {target.prediction.numbers: target for target in with_files or result.targets}
+    explained: dict[str, list[ExplainedTarget]] = {}
+    for target in with_files or result.targets:
+        explained.setdefault(target.prediction.numbers, []).append(target)
     shown = list(result.predictions[:show_classes])
-    known = {prediction.numbers for prediction in shown}
-    shown += [target.prediction for target in with_files if target.prediction.numbers not in known]
-    written = {numbers: _written(target) for numbers, target in explained.items()}
+    for target in with_files:
+        if target.prediction.numbers not in {prediction.numbers for prediction in shown}:
+            shown.append(target.prediction)
+    written = {
+        numbers: [line for target in of_class for line in _written(target)]
+        for numbers, of_class in explained.items()
+    }
     room = width - width_of_class
     beside = all(cell_len(line.plain) <= room for lines in written.values() for line in lines)
 
     title = Text(visible(str(result.picture.path)), style="bold")
+    for input_name, value in result.picture.values:
+        title.append(visible(f"  {input_name} {value}"), style="dim")
     if result.truth is not None:
         if result.is_wrong:
             title.append(f"  ✗ true class: {visible(result.truth.name)}", style="red")
@@ -156,31 +176,33 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     lines = [title]
     for prediction in shown:
-        target = explained.get(prediction.numbers)
-        name = Text(visible(prediction.name), style="bold" if target else "")
+        is_explained = prediction.numbers in explained
+        name = Text(visible(prediction.name), style="bold" if is_explained else "")
         name.truncate(_NAME_WIDTH, overflow="ellipsis", pad=True)
         row = Text("  ").append_text(name).append(f"  {prediction.numbers:>4}  ", style="dim")
-        color = "green" if target else "blue"
+        color = "green" if is_explained else "blue"
         if are_values:
             row.append(f"{prediction.text:>{_VALUE_WIDTH}}", style=color)
         else:
             row.append(_bar(prediction.probability), style=color)
             row.append(f"  {prediction.text:>7}")
         lines.append(row)
-        if target and beside:
+        if is_explained and beside:
             for number, line in enumerate(written[prediction.numbers]):
                 if number:
                     lines.append(Text(" " * width_of_class).append_text(line))
                 else:
                     row.append("  ").append_text(line)
-        if target and target.blank is not None:
-            lines.append(Text(f"  {visible(target.blank.note)}", style="yellow"))
+        for target in explained.get(prediction.numbers, ()):
+            if target.blank is not None:
+                where = f"input {visible(target.input)}: " if target.input else ""
+                lines.append(Text(f"  {where}{visible(target.blank.note)}", style="yellow"))
     if not beside:
         below = [line for of_class in written.values() for line in of_class]
         lines += [Text("  ").append_text(line) for line in below]
     lines += [
         Text(f"  → {visible(str(path))}", style="green")
-        for path in (result.composite, result.figure)
+        for path in (*result.composites.values(), result.figure)
         if path is not None
     ]
     return Text("\n").join(lines)
@@ -207,14 +229,15 @@ def _bar(fraction: float) -> str:
 
 def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> str:
     """Converts the result of one picture to a line of JSON."""
-    methods = [explainer.method for explainer in explainers]
+    methods = [one.method for one in explainers if one.input == explainers[0].input]
+    layers = {one.input: one.layer for one in reversed(explainers)}
     record: dict[str, Any] = {
         "image": str(result.picture.path),
         "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": methods[0] if len(methods) == 1 else methods,
         "predictions": [_prediction_record(prediction) for prediction in result.predictions],
-        "targets": [_target_record(target) for target in result.targets],
+        "targets": [_target_record(target, layers) for target in result.targets],
     }
     if explainers[0].against is not None:
         index, name = explainers[0].against
@@ -224,7 +247,11 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
     if result.truth is not None:
         record["truth"] = _prediction_record(result.truth)
         record["correct"] = not result.is_wrong
-    if result.composite is not None:
+    if result.picture.values:
+        record["inputs"] = dict(result.picture.values)
+    if len(result.composites) > 1:
+        record["composite"] = {name: str(path) for name, path in result.composites.items()}
+    elif result.composite is not None:
         record["composite"] = str(result.composite)
     if result.figure is not None:
         record["figure"] = str(result.figure)
@@ -245,8 +272,11 @@ def _prediction_record(prediction: Prediction) -> dict[str, Any]:
     return record
 
 
-def _target_record(target: ExplainedTarget) -> dict[str, Any]:
+def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the record of an explained class; layers has the layer of each explained input."""
     record = _prediction_record(target.prediction)
+    if target.input:
+        record |= {"input": target.input, "layer": layers[target.input]}
     if target.output is not None:
         record["output"] = str(target.output)
     if target.heatmap is not None:

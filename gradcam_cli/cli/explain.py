@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,16 +28,17 @@ from gradcam_cli.cli.run_options import (
     write_options,
 )
 from gradcam_cli.errors import describe_interruption
-from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.finding import InputPicture, PictureKey
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
+from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
-from gradcam_cli.run.cards import card_of
+from gradcam_cli.run.cards import cards_of
 from gradcam_cli.run.job import Job, ReadyJob, check_classes, make_ready
 from gradcam_cli.run.options import (
     DEFAULT_TOP_K,
@@ -90,7 +91,8 @@ class _ExplainCommand(click.Command):
     metavar="LIST",
     multiple=True,
     help="Also explain the pictures listed in this file: one path per line, or CSV with the "
-    "columns path and class (a class there overrides --class). '-' reads standard input. Can be "
+    "columns path and class (a class there overrides --class). Further columns are values of the "
+    "model's inputs of these names, and override --input. '-' reads standard input. Can be "
     "repeated.",
 )
 @click.option(
@@ -158,7 +160,9 @@ def explain(
     if not paths and not manifests:
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     truth = None if wanted.truth is None else TruthNames(wanted.truth)
-    job, pictures = take_out_file(job, gather_pictures(paths, manifests), ctx.meta[GIVEN])
+    explained = parse_inputs(model.inputs).explained
+    pictures = gather_pictures(paths, manifests, *explained[:1])
+    job, pictures = take_out_file(job, pictures, ctx.meta[GIVEN])
     job.check_names(pictures)
     job = replace(job, model=_choose_model(model, wanted.layers))
     check_classes(job, pictures, truth)
@@ -169,14 +173,13 @@ def explain(
         results_file = None
         if json is not None and not as_json:
             results_file = stack.enter_context(ResultsFile(json))
-            done = results_file.done
-            pictures = [replace(picture, redo=picture.key not in done) for picture in pictures]
-        run = stack.enter_context(_begin(job, pictures, truth, ctx.meta[DEBUG]))
+        done = None if results_file is None else results_file.done
+        run = stack.enter_context(_begin(job, pictures, truth, ctx.meta[DEBUG], done))
         loaded = time.perf_counter()
         printer = ResultPrinter(
             run.explainers,
-            number_of_pictures=len(pictures),
-            show_classes=wanted.top_k or (DEFAULT_TOP_K if len(pictures) == 1 else 1),
+            number_of_pictures=len(run.pictures),
+            show_classes=wanted.top_k or (DEFAULT_TOP_K if len(run.pictures) == 1 else 1),
             as_json=as_json,
             quiet=quiet,
             only_wrong=wanted.only_wrong,
@@ -193,7 +196,7 @@ def explain(
             if not quiet:
                 say_warning(f"{first.model}: {doubt}")
         if run.ready is not None and model.size is not None and not quiet:
-            warning = run.ready.describe_collapse(pictures)
+            warning = run.ready.describe_collapse(run.pictures)
             if warning is not None:
                 say_warning(warning)
         if run.ready is not None and is_model_path(job.model.name) and not quiet:
@@ -226,9 +229,9 @@ def explain(
         try:
             with printer.progress():
                 for result in run.results:
-                    card = card_of(result)
-                    if report is not None and card is not None:
-                        report.add(card)
+                    if report is not None:
+                        for card in cards_of(result):
+                            report.add(card)
                     printer.print_result(result)
         except KeyboardInterrupt as error:
             interrupt = error
@@ -239,7 +242,7 @@ def explain(
         word, code = describe_interruption(interrupt)
         printer.summarize(f"{word}: ")
         ctx.exit(code)
-    if len(pictures) > 1 or printer.skipped:
+    if len(run.pictures) > 1 or printer.skipped:
         printer.summarize()
     if printer.failed:
         ctx.exit(_FAILED)
@@ -251,26 +254,52 @@ class _Run:
 
     explainers: Sequence[ExplainerFacts]
     results: Iterator[PictureResult]
+    pictures: Sequence[InputPicture]
     ready: ReadyJob | None = None
 
 
 @contextlib.contextmanager
 def _begin(
-    job: Job, pictures: Sequence[InputPicture], truth: TruthNames | None, show_messages: bool
+    job: Job,
+    pictures: Sequence[InputPicture],
+    truth: TruthNames | None,
+    show_messages: bool,
+    done: Collection[PictureKey] | None,
 ) -> Iterator[_Run]:
+    """Starts a run.
+
+    Args:
+        job: The run.
+        pictures: All pictures.
+        truth: The names of their true classes.
+        show_messages: Whether TensorFlow may write to standard error.
+        done: The keys of the pictures that have a record in the file of results; None without
+            such a file.
+    """
+
+    def redoing(pictures: Sequence[InputPicture]) -> Sequence[InputPicture]:
+        if done is None:
+            return pictures
+        return [replace(picture, redo=picture.key not in done) for picture in pictures]
+
+    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
+
     if job.machine.address is not None:
         from gradcam_cli.cluster import explain_on_cluster
 
+        if job.has_values(pictures):
+            import_tensorflow(show_messages)
+            pictures = job.with_values(pictures)
+        pictures = redoing(pictures)
         with explain_on_cluster(pictures, job) as run:
-            yield _Run(run.explainers, run.results)
+            yield _Run(run.explainers, run.results, pictures)
         return
-    from gradcam_cli.runtime.tensorflow_import import import_tensorflow
-
     parallelism = divide_cores(len(pictures), job.machine.workers, job.explain.runs_many_times)
     import_tensorflow(show_messages, parallelism)
     ready = make_ready(job, pictures, parallelism, truth)
     facts = [explainer.facts for explainer in ready.explainers]
-    yield _Run(facts, ready.explain(pictures), ready)
+    pictures = redoing(ready.pictures)
+    yield _Run(facts, ready.explain(pictures), pictures, ready)
 
 
 def _choose_model(model: ModelOptions, layers: Sequence[str | int]) -> ModelOptions:

@@ -23,7 +23,8 @@ def info(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json:
     With --json: model, input_size (height, width), any_size, channels, preprocessing, task,
     task_reason, class_names (where they were found, or null), class_score, default_layer (name,
     output_shape, cells, feature_maps, reason), parameters, classes (index, name and, for ImageNet,
-    wnid).
+    wnid). For a model with several inputs also inputs (name, shape, dtype, takes, explained,
+    preprocessing).
 
     \b
     Examples:

@@ -25,7 +25,8 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_jso
 
     With --json, "layers" contains an object per layer: index, name, output_shape, cells
     (rows, columns), feature_maps, type, parameters, usable, default. "model" is the model's
-    name.
+    name. If the model has several inputs, "inputs" describes them as 'gradcam info' does, and
+    usable layers depend on the first explained one; --input NAME chooses another.
 
     \b
     Examples:
@@ -39,7 +40,7 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_jso
 
     import_tensorflow(ctx.meta[DEBUG])
 
-    from gradcam_cli.cli.console import say, stdout_console, to_json
+    from gradcam_cli.cli.console import say, stdout_console, to_json, visible
     from gradcam_cli.cli.display import layer_table
     from gradcam_cli.cli.listings import layers_record
     from gradcam_cli.models.loading import load_architecture
@@ -49,4 +50,7 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_jso
         say(to_json(layers_record(classifier)))
         return
     console = stdout_console()
+    for one in classifier.describe_inputs():
+        mark = "  ◀ explained" * (one.name == classifier.explained)
+        console.print(visible(f"input {one.name}: {one.takes}{mark}"), style="dim", highlight=False)
     console.print(layer_table(classifier.layers(), console.width))

@@ -78,7 +78,23 @@ def layers_record(classifier: Classifier) -> dict[str, Any]:
         }
         for layer in classifier.layers()
     ]
-    return {"model": classifier.name, "layers": layers}
+    inputs = inputs_record(classifier)
+    return {"model": classifier.name, **({"inputs": inputs} if inputs else {}), "layers": layers}
+
+
+def inputs_record(classifier: Classifier) -> list[dict[str, Any]]:
+    """Returns an object for each input; none if there is only one."""
+    return [
+        {
+            "name": one.name,
+            "shape": list(one.shape),
+            "dtype": one.dtype,
+            "takes": one.takes,
+            "explained": one.is_explained,
+            "preprocessing": None if one.preprocess is None else one.preprocess.description,
+        }
+        for one in classifier.describe_inputs()
+    ]
 
 
 def info_record(classifier: Classifier) -> dict[str, Any]:
@@ -90,8 +106,10 @@ def info_record(classifier: Classifier) -> dict[str, Any]:
         named = {"index": index, "name": labels.name(index)}
         classes.append(named if wnid is None else named | {"wnid": wnid})
     default = next((layer for layer in classifier.layers() if layer.default), None)
+    inputs = inputs_record(classifier)
     return {
         "model": classifier.name,
+        **({"inputs": inputs} if inputs else {}),
         "input_size": list(classifier.input_size),
         "any_size": classifier.any_size,
         "channels": classifier.channels,

@@ -106,6 +106,8 @@ def prepare(
     import_tensorflow(show_messages)
 
     from gradcam_cli.evaluation.options import EvaluationOptions
+    from gradcam_cli.models.input_choice import parse_inputs
+    from gradcam_cli.models.input_values import bind_values
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model)
@@ -121,13 +123,16 @@ def prepare(
                 f"--metric {name} needs probabilities, but {classifier.name} returns values: task "
                 f"{classifier.described_task}; choose among {', '.join(usable)}"
             )
+    inputs = classifier.input_for(fit, model.size)
+    values = parse_inputs(model.inputs).values
+    classifier = bind_values(classifier, pictures, inputs, values)
     return Measuring(
         pictures,
         classifier,
         EvaluationOptions(
             metrics=tuple(name for name in usable if name in (metrics or usual_metrics)),
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
-            inputs=classifier.input_for(fit, model.size),
+            inputs=inputs,
             downloads=Downloads(DownloadLimits(max_download)),
         ),
     )

@@ -183,6 +183,18 @@ model_options = filled_with(
         help="The output that holds the class scores, if your model has several outputs.",
     ),
     click.option(
+        "--input",
+        "inputs",
+        metavar="NAME[=VALUE]",
+        multiple=True,
+        callback=each_once,
+        help="If your model has several inputs ('gradcam info' lists them): NAME=VALUE gives an "
+        "input its value, a number (age=63), numbers (sex=1,0), a .npy or .json file, or a "
+        "picture (view=side.png). {stem} in a file's name stands for the name of the explained "
+        "picture. NAME alone explains that input, and PATH gives its pictures. Can be repeated. "
+        "[default: explain every input that takes a picture; PATH is for the first]",
+    ),
+    click.option(
         "--task",
         type=click.Choice(TASKS),
         metavar=f"[{'|'.join(TASKS)}]",

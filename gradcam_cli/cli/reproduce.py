@@ -11,7 +11,7 @@ GIVEN = "gradcam_cli.given"
 # Options that the report's page fills in for each map, and options that don't affect a map.
 _NOT_REPEATED = frozenset(
     {
-        *("paths", "classes", "join", "layers", "methods", "colormap", "alpha"),
+        *("paths", "inputs", "classes", "join", "layers", "methods", "colormap", "alpha"),
         *(
             "out",
             "name",

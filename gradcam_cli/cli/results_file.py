@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO
 
 from gradcam_cli.errors import OutputError, UsageError, reason
-from gradcam_cli.files.finding import PictureKey
+from gradcam_cli.files.finding import PictureKey, make_key
 from gradcam_cli.files.writing import written_whole
 
 # The beginning of each line from `gradcam_cli.cli.display.result_json`.
@@ -120,7 +120,8 @@ class ResultsFile:
                     break
                 try:
                     record = json.loads(line)
-                    key = record["image"], record.get("class")
+                    inputs = record.get("inputs", {})
+                    key = make_key(record["image"], record.get("class"), inputs)
                 except (ValueError, TypeError, KeyError):
                     raise self._not_a_result(f"line {number}") from None
                 is_untidy |= self._places.pop(key, None) is not None

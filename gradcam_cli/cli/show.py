@@ -163,7 +163,7 @@ def show(
     targets = replace(task.targets, with_files=0)
     task = replace(task, targets=targets, keeps_panels=True, keeps_card=kind == _TEXT)
     ready = replace(ready, task=task)
-    (result,) = ready.explain([picture])
+    (result,) = ready.explain(ready.pictures)
     if result.error is not None:
         raise result.error
     _show(ready, result, draw, kind)
@@ -200,7 +200,8 @@ def _show(ready: ReadyJob, result: PictureResult, draw: DrawOptions, kind: str) 
     bar = None
     if kind == _BLOCKS:
         # The text of a figure would be unreadable at this size. The lines above name the classes.
-        overlays = [panel.image for panel in result.panels[0][1:] if panel is not None]
+        rows = [row for row in result.panels if row[0] is not None]
+        overlays = [panel.image for row in rows for panel in row[1:] if panel is not None]
         shown = side_by_side(overlays)
         bar = None if ends is None else _color_bar(draw.colors, ends)
     else:
@@ -247,12 +248,11 @@ def _in_characters(ready: ReadyJob, result: PictureResult, columns: int, lines: 
 
     original = result.panels[0][0]
     assert original is not None
-    assert result.card is not None
     prepared = ready.task.inputs.prepare(original.image)
     pitch = ready.explainers[0].pitch
     heatmaps = [
         frame_heat(prepared, lay_map(prepared, shown.cells, pitch, ready.task.draw).heat)
-        for shown in result.card.maps
+        for shown in result.cards[0].maps
     ]
     if ready.task.draw.signed:
         heatmaps = [part.clip(min=0) for heat in heatmaps for part in (heat, -heat)]

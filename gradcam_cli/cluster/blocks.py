@@ -45,7 +45,8 @@ class Block:
         """The name of its part of the result table; equal for equal rows."""
         digest = hashlib.sha256()
         for picture in self.pictures:
-            digest.update(os.fsencode(f"{picture.path}\0{picture.target or ''}\0"))
+            path, target = picture.key
+            digest.update(os.fsencode(f"{path}\0{target or ''}\0"))
         return f"part-{self.index:05}-{digest.hexdigest()[:16]}.parquet"
 
 

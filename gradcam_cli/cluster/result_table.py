@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradcam_cli.cam.facts import ExplainerFacts
-from gradcam_cli.files.finding import InputPicture, PictureKey
+from gradcam_cli.files.finding import InputPicture, PictureKey, make_key
 from gradcam_cli.files.marks import printable
 from gradcam_cli.files.storage import AnyPath, is_remote, names_in, readable, remove
 from gradcam_cli.files.writing import written_whole
@@ -25,7 +26,7 @@ _KEY = b"gradcam"
 # A store takes tens of milliseconds to answer even a small request.
 _QUESTIONS_AT_ONCE = 16
 
-_KEY_COLUMNS = ["image", "class"]
+_KEY_COLUMNS = ["image", "class", "inputs"]
 
 _PREDICTION = [
     ("index", pa.int32()),
@@ -44,11 +45,13 @@ _TARGET = [
     ("note", pa.string()),
     ("blank", pa.string()),
     ("box", pa.list_(pa.int32())),
+    ("input", pa.string()),
 ]
 _SCHEMA = pa.schema(
     [
         ("image", pa.string()),
         ("class", pa.string()),
+        ("inputs", pa.string()),
         ("model", pa.string()),
         ("layer", pa.string()),
         ("method", pa.list_(pa.string())),
@@ -93,7 +96,8 @@ def write_part(
 def row_key(picture: InputPicture) -> PictureKey:
     """Returns the key that all rows of a picture share, and no others."""
     target = picture.target
-    return printable(str(picture.path)), None if target is None else printable(target)
+    path = printable(str(picture.path))
+    return make_key(path, None if target is None else printable(target), dict(picture.values))
 
 
 def recorded_rows(folder: AnyPath) -> set[PictureKey]:
@@ -169,18 +173,27 @@ def _keys_of(folder: AnyPath, names: Sequence[str]) -> Iterator[list[tuple[Pictu
         table = _read(folder / name, [*_KEY_COLUMNS, "error"])
         if table is None:
             return []
-        images, classes, errors = (column.to_pylist() for column in table.columns)
-        failed = [error is not None for error in errors]
-        return list(zip(zip(images, classes, strict=True), failed, strict=True))
+        failed = [error is not None for error in table["error"].to_pylist()]
+        return list(zip(_row_keys(table), failed, strict=True))
 
     with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
         yield from pool.map(keys, names)
 
 
 def _rows_of(table: pa.Table, wanted: Collection[PictureKey]) -> pa.Table:
-    keys = zip(*(table[column].to_pylist() for column in _KEY_COLUMNS), strict=True)
-    places = [place for place, key in enumerate(keys) if key in wanted]
+    places = [place for place, key in enumerate(_row_keys(table)) if key in wanted]
     return table.take(pa.array(places, pa.int64()))
+
+
+def _row_keys(table: pa.Table) -> list[PictureKey]:
+    images, classes = (table[column].to_pylist() for column in ("image", "class"))
+    # Earlier versions had no such column.
+    has_values = "inputs" in table.column_names
+    values = table["inputs"].to_pylist() if has_values else [None] * len(images)
+    return [
+        make_key(image, class_, json.loads(value or "{}"))
+        for image, class_, value in zip(images, classes, values, strict=True)
+    ]
 
 
 def _part_names(folder: AnyPath) -> list[str]:
@@ -211,14 +224,15 @@ def _read(path: AnyPath, columns: list[str] | None = None) -> pa.Table | None:
 
 
 def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[str, Any]:
-    image, class_ = row_key(result.picture)
+    picture = result.picture
     against = explainers[0].against
     return {
-        "image": image,
-        "class": class_,
+        "image": printable(str(picture.path)),
+        "class": None if picture.target is None else printable(picture.target),
+        "inputs": json.dumps(dict(picture.values), sort_keys=True) if picture.values else None,
         "model": explainers[0].model,
         "layer": explainers[0].layer,
-        "method": [explainer.method for explainer in explainers],
+        "method": [one.method for one in explainers if one.input == explainers[0].input],
         "against": None if against is None else {"index": against[0], "name": against[1]},
         "predictions": [_prediction(prediction) for prediction in result.predictions],
         "targets": [_target(target) for target in result.targets],
@@ -249,6 +263,7 @@ def _target(target: ExplainedTarget) -> dict[str, Any]:
         "note": None if target.blank is None else printable(target.blank.note),
         "blank": None if target.blank is None else str(target.blank.reason),
         "box": None if target.region is None else target.region.box,
+        "input": target.input or None,
     }
 
 

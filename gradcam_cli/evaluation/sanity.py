@@ -19,6 +19,7 @@ from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.evaluation.faithfulness import rank_correlation
 from gradcam_cli.evaluation.map_sources import ExplainerMaps
 from gradcam_cli.evaluation.measurement import Measurement
+from gradcam_cli.networks.bound import without_values
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def check_sanity(
     Raises:
         UnsupportedModelError: The network isn't a Keras model, or has no weights.
     """
-    network = explainers[0].classifier.network
+    network = without_values(explainers[0].classifier.network)
     if not isinstance(network, KerasNetwork):
         raise UnsupportedModelError(
             "--sanity needs a .keras or .h5 model: the weights of a SavedModel can't be changed"
@@ -132,7 +133,7 @@ def check_sanity(
 
 def number_of_steps(explainer: Explainer, steps: int = STEPS) -> int:
     """Returns how many steps `check_sanity` takes for each mode and method."""
-    network = explainer.classifier.network
+    network = without_values(explainer.classifier.network)
     return len(_steps_of(network.model, steps)) if isinstance(network, KerasNetwork) else 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.errors import UsageError
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.networks.internals import with_constants
 from gradcam_cli.networks.streams import Streams
@@ -41,7 +42,11 @@ class TargetScores:
                 colour of ImageNet, which normalization maps to 0. Otherwise the inputs are
                 passed on unchanged, the scores are the outputs, and the baseline is 0.
             batch_size: The number of inputs that go through the network at once.
+
+        Raises:
+            UsageError: The model takes more than pictures.
         """
+        _check_takes_pictures_alone(model)
         self._streams = Streams.of(batch_size)
         self._model = model
         self._runs = 0
@@ -120,6 +125,21 @@ class TargetScores:
             outputs = tf.cast(self._model(inputs), tf.float32)
         scores: tf.Tensor = tf.gather(outputs, targets, batch_dims=1)
         return scores
+
+
+def _check_takes_pictures_alone(model: Any) -> None:
+    if isinstance(model, Classifier) and model.others:
+        names = ", ".join(other.name for other in model.others)
+        raise UsageError(
+            f"{model.name} also takes {names}, and metrics change the picture alone; give the "
+            f"others fixed values with classifier.bound(values)"
+        )
+    number = 0 if isinstance(model, Classifier) else len(getattr(model, "inputs", None) or [])
+    if number > 1:
+        raise UsageError(
+            f"{model.name} takes {number} inputs, and metrics change the picture alone; give a "
+            f"function of the pictures: lambda pictures: model([pictures, others])"
+        )
 
 
 def _on_arrays(function: Callable[..., Any]) -> Run:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 )
-# The picture's path as the user would write it, and the class that is requested for it alone.
+# The picture's path as the user would write it, with the values of the model's other inputs if
+# there are any, and the class that is requested for it alone.
 PictureKey: TypeAlias = tuple[str, str | None]
 
 
@@ -30,6 +32,8 @@ class InputPicture:
         folder: Its folder relative to the folder that the user named; empty if the user named
             the file itself.
         target: The class to explain, as the user wrote it; None for the class of the run.
+        values: The values of the model's other inputs, by name, as the user wrote them. Before
+            the model is known, all further columns of a list.
         redo: Whether to explain it even if its results exist, because something else of it is
             missing.
     """
@@ -37,12 +41,25 @@ class InputPicture:
     path: AnyPath
     folder: Path
     target: str | None = None
+    values: tuple[tuple[str, str], ...] = ()
     redo: bool = False
 
     @property
     def key(self) -> PictureKey:
         """What distinguishes it from the other pictures of a run."""
-        return str(self.path), self.target
+        return make_key(str(self.path), self.target, dict(self.values))
+
+
+def make_key(path: str, target: str | None, values: Mapping[str, str]) -> PictureKey:
+    """Returns what distinguishes a picture from the other pictures of a run.
+
+    Args:
+        path: The file as the user would write it.
+        target: The class that is requested for it alone.
+        values: The values of the model's other inputs.
+    """
+    # No path contains a null character.
+    return f"{path}\0{json.dumps(values, sort_keys=True)}" if values else path, target
 
 
 def find_pictures(paths: Iterable[str | AnyPath]) -> Iterator[InputPicture]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from gradcam_cli.errors import ImageError, UsageError, reason, unreadable
 from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey, find_pictures
@@ -21,19 +21,23 @@ STANDARD_INPUT = "-"
 _PATH, _CLASS = "path", "class"
 
 
-def gather_pictures(paths: Sequence[str], lists: Sequence[str] = ()) -> list[InputPicture]:
+def gather_pictures(
+    paths: Sequence[str], lists: Sequence[str] = (), column: str = _PATH
+) -> list[InputPicture]:
     """Finds all pictures that a user names, each once.
 
     Args:
         paths: Pictures and folders.
         lists: As for `read_manifest`.
+        column: As for `read_manifest`.
 
     Raises:
         ImageError: There are no pictures.
         UsageError: A list can't be read.
     """
     named: dict[PictureKey, InputPicture] = {}
-    for picture in chain(find_pictures(paths), *map(read_manifest, lists)):
+    listed = (read_manifest(name, column) for name in lists)
+    for picture in chain(find_pictures(paths), *listed):
         named.setdefault(picture.key, picture)
     if not named:
         raise ImageError(
@@ -43,26 +47,28 @@ def gather_pictures(paths: Sequence[str], lists: Sequence[str] = ()) -> list[Inp
     return list(named.values())
 
 
-def read_manifest(name: str) -> Iterator[InputPicture]:
+def read_manifest(name: str, column: str = _PATH) -> Iterator[InputPicture]:
     """Finds the pictures in a list.
 
     Args:
         name: A text file with one picture or folder per line, or a table (CSV) with the column
             "path" and optionally "class" for the class to explain; "-" for standard input.
             Relative paths are relative to the current folder, and their results go into
-            folders of the same names.
+            folders of the same names. Further columns may be values of the model's inputs.
+        column: The column of a table that may take the place of "path".
 
     Yields:
-        The pictures in the order of the list, each once, or once for each of its classes.
+        The pictures in the order of the list, each once, or once for each of its classes and
+        values.
 
     Raises:
         UsageError: The file doesn't exist, isn't text, or is a table without paths.
     """
     found: set[PictureKey] = set()
-    for path, target in _read(name):
-        for picture in find_pictures([path]):
-            folder = _own_folder(to_path(path), picture)
-            listed = replace(picture, folder=folder, target=target)
+    for row in _read(name, column):
+        for picture in find_pictures([row.path]):
+            folder = _own_folder(to_path(row.path), picture)
+            listed = replace(picture, folder=folder, target=row.target, values=row.values)
             if listed.key not in found:
                 found.add(listed.key)
                 yield listed
@@ -76,13 +82,19 @@ def _own_folder(named: AnyPath, picture: InputPicture) -> Path:
     return above / picture.folder
 
 
-def _read(name: str) -> Iterator[tuple[str, str | None]]:
+class _Row(NamedTuple):
+    path: str
+    target: str | None = None
+    values: tuple[tuple[str, str], ...] = ()
+
+
+def _read(name: str, column: str) -> Iterator[_Row]:
     try:
         if name == STANDARD_INPUT:
-            yield from _rows(name, sys.stdin.buffer)
+            yield from _rows(name, sys.stdin.buffer, column)
         else:
             with open(name, "rb") as file:
-                yield from _rows(name, file)
+                yield from _rows(name, file, column)
     except OSError as error:
         raise unreadable(f"--from-file {name}", error) from None
     except csv.Error as error:
@@ -93,22 +105,39 @@ def _read(name: str) -> Iterator[tuple[str, str | None]]:
         ) from None
 
 
-def _rows(name: str, file: IO[bytes]) -> Iterator[tuple[str, str | None]]:
+def _rows(name: str, file: IO[bytes], column: str) -> Iterator[_Row]:
     lines, other = bounded_lines(file), OtherText(f"--from-file {name}")
     first = next(lines, "").rstrip("\r\n")
-    columns = [column.strip().casefold() for column in next(csv.reader([first]), [])]
-    if _PATH in columns:
-        for row in csv.DictReader(lines, columns):
-            if row[_PATH]:
-                target = other.read(read_cell((row.get(_CLASS) or "").strip()))
-                yield _existing(read_cell(row[_PATH])), target or None
+    columns = [cell.strip() for cell in next(csv.reader([first]), [])]
+    folded = [cell.casefold() for cell in columns]
+    paths = next((folded.index(one) for one in (_PATH, column.casefold()) if one in folded), None)
+    if paths is not None:
+        classes = folded.index(_CLASS) if _CLASS in folded else None
+        for cells in csv.reader(lines):
+            if len(cells) <= paths or not cells[paths]:
+                continue
+            values = [read_cell(cell.strip()) for cell in cells]
+            named = zip(columns, values, strict=False)
+            target = "" if classes is None or len(values) <= classes else values[classes]
+            yield _Row(
+                _existing(read_cell(cells[paths])),
+                other.read(target) or None,
+                tuple(
+                    (heading, _existing(value))
+                    for place, (heading, value) in enumerate(named)
+                    if place not in (paths, classes) and heading and value
+                ),
+            )
         return
     if name.lower().endswith(".csv"):
-        raise UsageError(f'--from-file {name}: has no column "path" in its first line')
+        raise UsageError(
+            f'--from-file {name}: has no column "path" in its first line (for a model with several '
+            f"inputs, --input NAME names the column of the explained pictures)"
+        )
     for line in chain([first], lines):
         path = line.rstrip("\r\n")
         if path:
-            yield _existing(path), None
+            yield _Row(_existing(path))
 
 
 def _existing(path: str) -> str:

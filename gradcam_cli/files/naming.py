@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.input_texts import identity_of
 from gradcam_cli.files.marks import are_results_of, is_marked
 from gradcam_cli.files.name_pattern import STEM_FIELD
 from gradcam_cli.files.storage import (
@@ -70,7 +71,7 @@ class OutputNamer:
         """
         is_exact = STEM_FIELD not in patterns[0]
         for paths in self._choices(picture, patterns):
-            if self._are_free(paths, picture.path, is_exact):
+            if self._are_free(paths, picture, is_exact):
                 self._give(paths)
                 return paths
         raise OutputError(
@@ -86,7 +87,7 @@ class OutputNamer:
         """
         for number, paths in enumerate(self._choices(picture, patterns)):
             exist = [self._exists(path) for path in paths]
-            if all(exist) and self._are_free(paths, picture.path):
+            if all(exist) and self._are_free(paths, picture):
                 self._give(paths)
                 return True
             # Numbered names are only used if the first two are taken.
@@ -104,16 +105,19 @@ class OutputNamer:
             shortened = _shortened(stem, _LONGEST_NAME - taken)
             yield [folder / pattern.replace(STEM_FIELD, shortened) for pattern in patterns]
 
-    def _are_free(self, paths: Sequence[AnyPath], source: AnyPath, is_exact: bool = False) -> bool:
+    def _are_free(
+        self, paths: Sequence[AnyPath], picture: InputPicture, is_exact: bool = False
+    ) -> bool:
         given = not self._given.isdisjoint(str(path).casefold() for path in paths)
-        return not given and self._may_write(paths, source, is_exact)
+        return not given and self._may_write(paths, picture, is_exact)
 
     def _give(self, paths: Iterable[AnyPath]) -> None:
         self._given.update(str(path).casefold() for path in paths)
 
-    def _may_write(self, paths: Sequence[AnyPath], source: AnyPath, is_exact: bool) -> bool:
+    def _may_write(self, paths: Sequence[AnyPath], picture: InputPicture, is_exact: bool) -> bool:
         existing = [path for path in paths if self._exists(path)]
-        if not existing or are_results_of(existing, source, self._variant):
+        variant = self._variant + identity_of(picture)
+        if not existing or are_results_of(existing, picture.path, variant):
             return True
         return is_exact and all(map(is_marked, existing))
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.models.inputs import (
+    DescribedInput,
+    OtherInput,
+    arrange,
+    check_input_name,
+    describe_input,
+)
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
+from gradcam_cli.networks.bound import BoundNetwork
 from gradcam_cli.networks.conditions import REGION, Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
-from gradcam_cli.networks.layers import LayerInfo, list_layers
+from gradcam_cli.networks.layers import LayerInfo, choose_tap, list_layers
 from gradcam_cli.networks.tasks import CLASSIFICATION, SEGMENTATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
@@ -55,6 +65,11 @@ class Classifier:
         is_mask: Whether it segments with a single channel, whose second class is the foreground.
         conditions: What it takes beside the picture, such as the values of other inputs, or the
             region to explain.
+        explained: The name of the explained input, if the network has several; "" if it has one.
+        others: The other inputs of the network.
+        views: For a network with several inputs for pictures, the classifier that explains each,
+            by the name of the input; the explained ones come first. Empty otherwise.
+        number_of_views: How many of these, from the first, are explained.
     """
 
     name: str
@@ -73,6 +88,86 @@ class Classifier:
     damage: str = ""
     is_mask: bool = False
     conditions: Conditions = field(default_factory=Conditions)
+    explained: str = ""
+    others: tuple[OtherInput, ...] = ()
+    views: tuple[Classifier, ...] = ()
+    number_of_views: int = 1
+
+    @property
+    def explained_views(self) -> tuple[Classifier, ...]:
+        """A classifier for each explained input; itself is the first."""
+        return self.views[: self.number_of_views] or (self,)
+
+    @property
+    def picture_input(self) -> str:
+        """The name of the explained input; "" if the network has only one for pictures."""
+        several = any(other.takes_picture for other in self.others)
+        return self.explained if several else ""
+
+    def explaining(self, name: str) -> Classifier:
+        """Returns the classifier that explains another input, and only that one.
+
+        Args:
+            name: The name of an input that takes pictures.
+
+        Raises:
+            UsageError: The network has no such input.
+        """
+        if not self.views:
+            check_input_name(name, {self.explained: self})
+            return self
+        check_input_name(name, {view.explained: view for view in self.views})
+        chosen = self.view(name)
+        others = (view for view in self.views if view is not chosen)
+        return replace(chosen, views=(chosen, *others), number_of_views=1)
+
+    def view(self, name: str) -> Classifier:
+        """Returns the classifier that explains another input.
+
+        Args:
+            name: The name of an input that takes pictures.
+        """
+        return next(view for view in self.views if view.explained == name)
+
+    def with_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> Classifier:
+        """Returns it with known shapes of inputs that take any number of values.
+
+        Args:
+            shapes: The shapes by the names of the inputs.
+        """
+        if not shapes:
+            return self
+        others = tuple(
+            other if other.takes_picture else other.having(shapes.get(other.name))
+            for other in self.others
+        )
+        return replace(
+            self,
+            others=others,
+            conditions=arrange(others, self.any_size),
+            views=tuple(view.with_shapes(shapes) for view in self.views),
+        )
+
+    def bound(self, values: Mapping[str, np.ndarray]) -> Classifier:
+        """Returns it with fixed values of the other inputs, so that it takes pictures alone.
+
+        Args:
+            values: The value of each other input by name, float32 in its shape; pictures are in
+                [0, 255].
+        """
+        prepared = {
+            other.name: np.asarray(_prepared(other, tf.constant(values[other.name][None])))[0]
+            for other in self.others
+        }
+        return replace(
+            self,
+            network=BoundNetwork(self.network, prepared),
+            conditions=Conditions(),
+            explained="",
+            others=(),
+            views=(),
+            number_of_views=1,
+        )
 
     @property
     def segments(self) -> bool:
@@ -139,6 +234,46 @@ class Classifier:
         """Lists the layers, for an input of the size that the network was trained for."""
         return self._look(lambda forward: list_layers(self.network, forward))
 
+    def describe_inputs(self) -> list[DescribedInput]:
+        """Describes the inputs, in the order of the model; empty if there is only one."""
+        if not self.others:
+            return []
+        explained = {view.explained for view in self.explained_views}
+        own = OtherInput(self.network.explained_input, self.preprocess)
+        known = {other.name: other for other in (own, *self.others)}
+        return [
+            DescribedInput(
+                one.name,
+                one.shape,
+                one.dtype,
+                describe_input(one),
+                one.name in explained,
+                known[one.name].preprocess,
+            )
+            for one in self.network.inputs
+        ]
+
+    def refused_layers(self, layers: Sequence[str | int]) -> dict[str | int, UnusableLayerError]:
+        """Finds the layers, of some, that can't be explained, and why.
+
+        Args:
+            layers: Names, paths or indices.
+
+        Raises:
+            UnknownLayerError: The network has no such layer.
+        """
+
+        def look(forward: ForwardPass) -> dict[str | int, UnusableLayerError]:
+            refused: dict[str | int, UnusableLayerError] = {}
+            for layer in layers:
+                try:
+                    choose_tap(self.network, forward, layer)
+                except UnusableLayerError as error:
+                    refused[layer] = error
+            return refused
+
+        return self._look(look)
+
     def _activation(self) -> str | None:
         return self._look(lambda forward: forward.activation)
 
@@ -165,13 +300,20 @@ class Classifier:
             inputs: (N, height, width, channels) float32 in [0, 255].
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
-        others = {} if conditions is None else self.conditions.split(conditions, inputs)
-        region = others.pop(REGION, None)
+        values = {} if conditions is None else self.conditions.split(conditions, inputs)
         return trace_forward(
             self.network,
             self.preprocess(inputs),
             self.input_size,
             self.task,
-            others=others,
-            region=region,
+            others={
+                other.name: _prepared(other, values[other.name])
+                for other in self.others
+                if other.name in values
+            },
+            region=values.get(REGION),
         )
+
+
+def _prepared(other: OtherInput, values: tf.Tensor) -> tf.Tensor:
+    return values if other.preprocess is None else other.preprocess(values)

@@ -71,7 +71,7 @@ def read_model(
     Raises:
         ModelFileError: The file isn't a complete model, or can't be read.
         UnsafeModelError: The file contains code, and `unsafe` isn't set.
-        UnsupportedModelError: The model has several inputs.
+        UnsupportedModelError: The model has no input.
         UsageError: The model needs no custom objects.
     """
     if custom_objects is not None and not unsafe:
@@ -99,13 +99,6 @@ def read_model(
             f"model.save('model.keras')"
         )
     model, training = _load_keras_model(path, objects, unsafe)
-    inputs = getattr(model, "inputs", None) or []
-    if len(inputs) > 1:
-        names = ", ".join(tensor.name.partition(":")[0] for tensor in inputs)
-        raise UnsupportedModelError(
-            f"{path}: the model has {len(inputs)} inputs ({names}); only models with a single "
-            f"picture as input can be explained"
-        )
     return _of_keras(model, training, output)
 
 
@@ -190,9 +183,6 @@ def _read_saved_model(path: Path, output: str | None, unsafe: bool) -> GraphNetw
     signatures = loaded.signatures
     function = signatures.get(_DEFAULT_SIGNATURE) or next(iter(signatures.values()))
     _, inputs = function.structured_input_signature
-    if len(inputs) != 1:
-        raise UnsupportedModelError(
-            f"{path}: the model has {len(inputs)} inputs ({', '.join(inputs)}); only models with "
-            f"a single picture as input can be explained"
-        )
+    if not inputs:
+        raise UnsupportedModelError(f"{path}: the model has no input")
     return GraphNetwork(path.resolve().name, function, output)

@@ -8,7 +8,8 @@ import importlib
 import io
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -33,6 +34,13 @@ from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.containers import check_weights
 from gradcam_cli.models.files import read_model
 from gradcam_cli.models.hub import StoredPreparation
+from gradcam_cli.models.input_choice import parse_inputs
+from gradcam_cli.models.inputs import (
+    OtherInput,
+    arrange,
+    check_input_name,
+    choose_explained,
+)
 from gradcam_cli.models.labels import (
     IMAGENET_CLASSES,
     imagenet_labels,
@@ -59,8 +67,8 @@ from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import Grid
+from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.keras_network import KerasNetwork
-from gradcam_cli.networks.saved_model import PICTURE_CHANNELS
 from gradcam_cli.networks.tasks import (
     BINARY,
     CLASSIFICATION,
@@ -114,7 +122,10 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             evidence=file.evidence,
             task=options.task,
             file=Path(model),
+            explained=parse_inputs(options.inputs).explained,
         )
+    if options.inputs:
+        raise UsageError("--input needs a model file; the named models have a single input")
     if options.output is not None:
         raise UsageError("--head needs a model file; the named models have a single output")
     entry = find_model(model)
@@ -191,8 +202,9 @@ def inspect_network(
     task: str | None = None,
     *,
     file: Path | None = None,
+    explained: Sequence[str] = (),
 ) -> Classifier:
-    """Finds out what a user's model takes and returns, by tracing it once.
+    """Finds out what a user's model takes and returns, by tracing it once for each picture.
 
     Args:
         path: The path of the model; its last part becomes the classifier's name.
@@ -206,11 +218,67 @@ def inspect_network(
         task: What they mean; None to find it out.
         file: The model's file or folder, to look for a file with the names of the classes
             beside it; None if the model is in memory.
+        explained: The names of the inputs whose pictures are explained, if the model has several
+            inputs; empty for all that take pictures.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
-        UsageError: The preprocessing or the task doesn't fit the model.
+        UsageError: The preprocessing or the task doesn't fit the model, or it has no such input.
     """
+
+    def inspect(network: Network) -> Classifier:
+        return _inspect(path, network, size, preprocess, labels, stored, evidence, task, file)
+
+    if len(network.inputs) == 1:
+        for name in explained:
+            check_input_name(name, {one.name: one for one in network.inputs})
+        return inspect(network)
+    chosen = choose_explained(path, network.inputs, explained)
+    pictures = [
+        *chosen,
+        *(one for one in network.inputs if one.takes_picture and one not in chosen),
+    ]
+    views = [inspect(network.explaining(one.name)) for one in pictures]
+    if not all(one.shape[:2] == (None, None) for one in pictures):
+        # Pictures of any size go with those of a fixed size.
+        fixed = next((view.input_size for view in views if not view.any_size), None)
+        views = [
+            replace(view, input_size=fixed or view.input_size, any_size=False)
+            if view.any_size
+            else view
+            for view in views
+        ]
+    known = {
+        one.name: OtherInput(
+            one if view.any_size else replace(one, shape=(*view.input_size, view.channels)),
+            view.preprocess,
+        )
+        for one, view in zip(pictures, views, strict=True)
+    }
+    complete = []
+    for picture, view in zip(pictures, views, strict=True):
+        others = tuple(
+            known.get(one.name) or OtherInput(one)
+            for one in network.inputs
+            if one.name != picture.name
+        )
+        conditions = arrange(others, view.any_size)
+        complete.append(replace(view, explained=picture.name, others=others, conditions=conditions))
+    return replace(complete[0], views=tuple(complete), number_of_views=len(chosen))
+
+
+def _inspect(
+    path: str,
+    network: Network,
+    size: tuple[int, int] | None,
+    preprocess: Preprocessing | None,
+    labels: Path | None,
+    stored: StoredPreparation | None,
+    evidence: TaskEvidence | None,
+    task: str | None,
+    file: Path | None,
+) -> Classifier:
+    """Finds out what a model's explained input takes, and what the model returns."""
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
     stored_size = None if stored is None else stored.input_size
@@ -222,11 +290,19 @@ def inspect_network(
         preprocess = stored.preprocess
         _check_channels(path, preprocess, channels)
     found: list[tuple[TaskChoice, int, bool, Preprocessing]] = []
+    several = network.inputs if len(network.inputs) > 1 else ()
+    explained = network.explained_input if several else None
+    other_inputs = [one for one in several if one != explained]
 
-    def trace(inputs: tf.Tensor) -> tf.Tensor:
-        forward = trace_forward(network, inputs)
-        names = (node.path.rpartition("/")[2] for node in network.nodes)
-        has_lambda = any(node.kind == "Lambda" for node in network.nodes)
+    def trace(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
+        others = {one.name: value for one, value in zip(other_inputs, values, strict=True)}
+        forward = trace_forward(network, inputs, others=others)
+        nodes = network.nodes
+        if others:
+            # Other branches of the network may be of another family.
+            nodes = [node for node in nodes if forward.depends_on_input(node.path)]
+        names = (node.path.rpartition("/")[2] for node in nodes)
+        has_lambda = any(node.kind == "Lambda" for node in nodes)
         if len(network.input_shape) == 2:
             _check_rows(path, network, forward)
         choice = choose_task(path, forward, evidence or TaskEvidence(), task)
@@ -243,9 +319,18 @@ def inspect_network(
         )
         return forward.logits
 
-    signature = tf.TensorSpec((None, *input_size, channels), tf.float32)
+    signature = [tf.TensorSpec((None, *input_size, channels), tf.float32)]
+    signature += [
+        tf.TensorSpec((None, *OtherInput(one).condition(any_size=False).shape), tf.float32)
+        if not one.takes_picture
+        else tf.TensorSpec(
+            (None, one.shape[0] or input_size[0], one.shape[1] or input_size[1], one.shape[2]),
+            tf.float32,
+        )
+        for one in other_inputs
+    ]
     try:
-        tf.function(trace, autograph=False).get_concrete_function(signature)
+        tf.function(trace, autograph=False).get_concrete_function(*signature)
     except GradcamError:
         raise
     # Each layer that finds its inputs unfit raises an error of its own.
@@ -258,6 +343,11 @@ def inspect_network(
         ) from error
     ((choice, classes, is_mask, detected),) = found
     segments = choice.task == SEGMENTATION
+    if segments and other_inputs:
+        raise UnsupportedModelError(
+            f"{path}: segments pictures and takes several inputs; gradcam explains a segmentation "
+            f"of models with a single input"
+        )
     if any_size and segments:
         any_size = takes_any_size(network, channels)
     if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:

@@ -36,6 +36,9 @@ class ModelOptions:
             the best known.
         unsafe: Whether to read a model file even if it contains code.
         custom_objects: A Python file with the code that a user's model needs.
+        inputs: For a user's model with several inputs, "NAME" for an input whose pictures are
+            explained, and "NAME=VALUE" for the value of another one (see
+            `gradcam_cli.models.input_choice.parse_inputs`).
     """
 
     model: str | None = None
@@ -47,6 +50,7 @@ class ModelOptions:
     size: tuple[int, int] | None = None
     unsafe: bool = False
     custom_objects: Path | None = None
+    inputs: Sequence[str] = ()
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from gradcam_cli.networks.layout import is_channels_first
-from gradcam_cli.networks.operations import RELU6, RELU6_LIMIT, operation_names
+from gradcam_cli.networks.operations import RELU6, RELU6_LIMIT, SIZE_OPERATIONS, operation_names
 
 _ADDITIONS = operation_names("Add", "AddV2", "BiasAdd", "Sub")
 _NORMALIZATIONS = operation_names("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
@@ -28,7 +28,7 @@ def biased_tensors(inputs: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
     reached = {inputs.name}
     for op in inputs.graph.get_operations():
         dependent = [tensor.name in reached for tensor in op.inputs]
-        if not any(dependent):
+        if not any(dependent) or op.type in SIZE_OPERATIONS:
             continue
         reached.update(tensor.name for tensor in op.outputs)
         if not op.outputs:

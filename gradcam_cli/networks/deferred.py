@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.networks.forward import LayerNode, Network, Recording
+from gradcam_cli.networks.inputs import NetworkInput
 
 
 class DeferredNetwork:
@@ -44,9 +45,23 @@ class DeferredNetwork:
         return self.built.name
 
     @property
+    def inputs(self) -> Sequence[NetworkInput]:
+        """Its inputs."""
+        return self.built.inputs
+
+    @property
+    def explained_input(self) -> NetworkInput:
+        """The input whose pictures are explained."""
+        return self.built.explained_input
+
+    @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of one input, with the channels last; None for axes of any length."""
+        """The shape of the explained input, with the channels last; None for any length."""
         return self.built.input_shape
+
+    def explaining(self, name: str) -> Network:
+        """Returns the same network with another explained input."""
+        return self.built.explaining(name)
 
     @property
     def parameters(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from gradcam_cli.networks.bound import BoundNetwork
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.forward import Network, Recording
 from gradcam_cli.networks.keras_network import KerasNetwork
@@ -34,6 +35,8 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
     if isinstance(network, DeferredNetwork):
         identity = f"{network.identity}, folded for {taps}"
         return DeferredNetwork(lambda: fold(network.built, taps), identity)
+    if isinstance(network, BoundNetwork):
+        return BoundNetwork(fold(network.network, taps), network.values)
     if not isinstance(network, KerasNetwork) or not isinstance(network.model, keras.Model):
         return network
     is_known = taps is not None and all(isinstance(tap, str) for tap in taps)
@@ -42,6 +45,7 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
     return kind(
         network.model,
         network.output,
+        explained=network.explained,
         taps=names,
         classes_only=network.classes_only,
         # TensorFlow adds constants itself, and FullGrad shows the contribution of each bias.

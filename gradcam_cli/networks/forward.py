@@ -19,6 +19,7 @@ from gradcam_cli.networks.dense import (
     may_be_dense,
 )
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
+from gradcam_cli.networks.inputs import NetworkInput
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION, SEGMENTATION
@@ -77,8 +78,23 @@ class Network(Protocol):
         """The network's own name."""
 
     @property
+    def inputs(self) -> Sequence[NetworkInput]:
+        """Its inputs."""
+
+    @property
+    def explained_input(self) -> NetworkInput:
+        """The input whose pictures are explained."""
+
+    @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of one input, with the channels last; None for axes of any length."""
+        """The shape of the explained input, with the channels last; None for any length."""
+
+    def explaining(self, name: str) -> Network:
+        """Returns the same network with another explained input.
+
+        Args:
+            name: The name of the input.
+        """
 
     @property
     def parameters(self) -> int:
@@ -182,6 +198,15 @@ class ForwardPass:
             path: A key of `layer_outputs`.
         """
         return self._grids.find(self.layer_outputs[path])
+
+    def depends_on_input(self, path: str) -> bool:
+        """Returns whether a layer was called and its output depends on the explained input.
+
+        Args:
+            path: The path of a layer.
+        """
+        output = self.layer_outputs.get(path)
+        return output is not None and self._grids.copy(output) is not None
 
     def uses_patches(self, path: str) -> bool:
         """Returns whether the logits depend on the cells of a layer's output.

@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
-from gradcam_cli.networks.operations import operation_names
+from gradcam_cli.networks.operations import SIZE_OPERATIONS, operation_names
 from gradcam_cli.networks.place_rules.step import Step, Used, ids_of
 from gradcam_cli.networks.place_rules.table import follow, input_places
 from gradcam_cli.networks.places import (
@@ -42,11 +42,11 @@ from gradcam_cli.networks.sized_copy import SizedCopy, known_shape
 # (vertical, horizontal), in input pixels; as many numbers as the input has spatial axes.
 Pitch: TypeAlias = tuple[float, ...]
 
+# Why a tensor on another branch of a network has no grid.
+INDEPENDENT = "does not depend on the explained picture"
 _SUMS = operation_names("Add", "AddN", "AddV2")
 # An unusual size, so that the batch can't be confused with anything else.
 _BATCH = 7919
-# Operations that use only the size of a tensor, not its values.
-_SHAPE_OPS = operation_names("OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike")
 # Convolutions without padding leave a map that covers less than its input. Cropping leaves much
 # less, and padding makes it cover more. A factor beyond these limits is an error of ours.
 _LEAST_COVERED, _MOST_COVERED = 0.05, 2.5
@@ -235,7 +235,7 @@ class GridTrace:
         used: dict[str, Used] = {copy.name: {}}
         for step in reversed(self._steps):
             of_outputs = [used[tensor.name] for tensor in step.op.outputs if tensor.name in used]
-            if not of_outputs or step.type in _SHAPE_OPS:
+            if not of_outputs or step.type in SIZE_OPERATIONS:
                 continue
             of_all = _united(of_outputs)
             for index, tensor in enumerate(step.op.inputs):
@@ -248,7 +248,7 @@ class GridTrace:
     def _find(self, tensor: tf.Tensor) -> Grid | NoGrid:
         copy = self.copy(tensor)
         if copy is None:
-            return NoGrid("does not depend on the picture")
+            return NoGrid(INDEPENDENT)
         return self.grid_of(self._places[copy.name])
 
     def grid_of(self, places: Places) -> Grid | NoGrid:

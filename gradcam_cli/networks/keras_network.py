@@ -17,6 +17,7 @@ import tensorflow as tf
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.networks.channels_last import channels_last_operations
 from gradcam_cli.networks.forward import LayerNode, Recording
+from gradcam_cli.networks.inputs import NetworkInput, find_explained, with_grey_pictures
 from gradcam_cli.networks.internals import sublayers
 from gradcam_cli.networks.layer_calls import Interceptor, intercepted_calls
 from gradcam_cli.networks.layout import (
@@ -25,6 +26,7 @@ from gradcam_cli.networks.layout import (
     with_channels_last,
     without_channel,
 )
+from gradcam_cli.networks.operations import SIZE_OPERATIONS, operations_between
 
 if TYPE_CHECKING:
     import keras
@@ -50,12 +52,16 @@ _TRANSPARENT_KINDS = frozenset(
 )
 
 
+_RANK_OF_BATCHES = 4
+
+
 class KerasNetwork:
     """A model of Keras 3, or of Keras 2 through the package tf-keras.
 
     Attributes:
         model: The model.
         output: The name of the output with the class scores; None if there is only one.
+        explained: The name of the input whose pictures are explained, as the caller gave it.
         classes_only: Whether outputs that aren't one score for each class are refused.
         is_constant: Always false: its weights are variables.
     """
@@ -63,17 +69,25 @@ class KerasNetwork:
     is_constant = False
 
     def __init__(
-        self, model: keras.Model, output: str | None = None, *, classes_only: bool = True
+        self,
+        model: keras.Model,
+        output: str | None = None,
+        *,
+        explained: str | None = None,
+        classes_only: bool = True,
     ) -> None:
-        """Takes a model with one input.
+        """Takes a model.
 
         Args:
             model: The model, which is never changed.
             output: The name of the output with the class scores, if there are several.
+            explained: The name of the input whose pictures are explained; None for the first
+                that takes pictures.
             classes_only: Whether to refuse outputs that aren't one score for each class.
         """
         self.model = model
         self.output = output
+        self.explained = explained
         self.classes_only = classes_only
 
     @property
@@ -89,26 +103,52 @@ class KerasNetwork:
             for _, layer in walk_layers(self.model)
         )
 
-    @property
-    def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of one input, with the channels last; None for axes of any length.
+    @cached_property
+    def inputs(self) -> Sequence[NetworkInput]:
+        """Its inputs, in the order of the model.
 
         Raises:
             UnsupportedModelError: The model was never called, so its input shape isn't known.
         """
-        inputs = getattr(self.model, "inputs", None)
+        symbolic = getattr(self.model, "inputs", None)
         built_for = (self.model.get_build_config() or {}).get("input_shape")
-        if inputs:
-            whole = tuple(inputs[0].shape)
-        elif built_for and all(size is None or isinstance(size, int) for size in built_for):
-            whole = tuple(built_for)
-        else:
-            raise UnsupportedModelError(
-                f"{self.name}: the model doesn't say what input it takes; call it on a picture "
-                f"before saving it"
+        if symbolic:
+            return with_grey_pictures(
+                NetworkInput(
+                    _name_of(tensor),
+                    self._channels_last(tuple(tensor.shape)),
+                    tf.as_dtype(tensor.dtype).name,
+                )
+                for tensor in symbolic
             )
-        if self.channels_first and len(whole) == 4:
-            whole = tuple(whole[axis] for axis in to_last(4))
+        if built_for and all(size is None or isinstance(size, int) for size in built_for):
+            return [NetworkInput("", self._channels_last(tuple(built_for)), "float32")]
+        raise UnsupportedModelError(
+            f"{self.name}: the model doesn't say what input it takes; call it on a picture "
+            f"before saving it"
+        )
+
+    @property
+    def explained_input(self) -> NetworkInput:
+        """The input whose pictures are explained."""
+        return find_explained(self.name, self.inputs, self.explained)
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The shape of the explained input, with the channels last; None for axes of any length.
+
+        Raises:
+            UnsupportedModelError: The model was never called, so its input shape isn't known.
+        """
+        return self.explained_input.shape
+
+    def explaining(self, name: str) -> KerasNetwork:
+        """Returns the same network with another explained input."""
+        return KerasNetwork(self.model, self.output, explained=name, classes_only=self.classes_only)
+
+    def _channels_last(self, whole: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        if self.channels_first and len(whole) == _RANK_OF_BATCHES:
+            whole = tuple(whole[axis] for axis in to_last(_RANK_OF_BATCHES))
         return whole[1:]
 
     @cached_property
@@ -156,17 +196,15 @@ class KerasNetwork:
 
         Args:
             inputs: (N, height, width, channels) float32.
-            others: The model's other inputs by name, each (N, ...) float32.
+            others: The model's other inputs by name, each (N, ...) float32, with the channels of
+                pictures last.
 
         Raises:
-            UsageError: The model has several outputs and none was named, or none has the name.
+            UsageError: The model has several outputs and none was named, or none has the name,
+                or an input is missing.
             UnsupportedModelError: The output isn't a score for each class.
         """
-        if self.takes_grey:
-            inputs = without_channel(inputs, 3)
-        elif self.channels_first:
-            inputs = with_channels_first(inputs)
-        layer_outputs: dict[str, tf.Tensor] = {}
+        calls: list[tuple[str, tf.Tensor]] = []
         called: list[keras.Model] = []
 
         def noted(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -175,7 +213,7 @@ class KerasNetwork:
 
         with (
             channels_last_operations(),
-            intercepted_calls([(self.model, noted), *self._recorders(layer_outputs)]),
+            intercepted_calls([(self.model, noted), *self._recorders(calls)]),
         ):
             outputs = self.model(self._packed(inputs, others or {}), training=False)
         if not called:
@@ -184,6 +222,7 @@ class KerasNetwork:
                 f"which versions gradcam supports"
             )
         named = self._named(outputs)
+        layer_outputs = _last_calls(calls, inputs if others else None)
         if self.classes_only:
             return Recording(choose_output(named, self.output), layer_outputs)
         return Recording(next(iter(named.values())), layer_outputs)
@@ -193,13 +232,27 @@ class KerasNetwork:
         try:
             structure = self.model.input
         except (AttributeError, ValueError):
-            return inputs
+            structure = None
+        if structure is None:
+            return self._in_layout(inputs, _RANK_OF_BATCHES - self.takes_grey)
+        explained = self.explained_input.name
 
         def tensor_for(symbolic: Any) -> tf.Tensor:
-            other = others.get(symbolic.name.partition(":")[0])
-            return inputs if other is None else tf.cast(other, symbolic.dtype)
+            name = _name_of(symbolic)
+            if name == explained:
+                return self._in_layout(inputs, len(symbolic.shape))
+            if name not in others:
+                raise UsageError(
+                    f"{self.name} has {len(self.inputs)} inputs, and {name} has no value"
+                )
+            return tf.cast(self._in_layout(others[name], len(symbolic.shape)), symbolic.dtype)
 
         return tf.nest.map_structure(tensor_for, structure)
+
+    def _in_layout(self, values: tf.Tensor, rank: int) -> tf.Tensor:
+        values = without_channel(values, rank)
+        is_turned = self.channels_first and values.shape.rank == _RANK_OF_BATCHES
+        return with_channels_first(values) if is_turned else values
 
     def _named(self, outputs: Any) -> dict[str, tf.Tensor]:
         if isinstance(outputs, dict):
@@ -211,9 +264,9 @@ class KerasNetwork:
         return dict(zip(names, tensors, strict=True))
 
     def _recorders(
-        self, layer_outputs: dict[str, tf.Tensor]
+        self, calls: list[tuple[str, tf.Tensor]]
     ) -> Iterator[tuple[keras.Layer, Interceptor]]:
-        """Makes for each layer the interceptor that stores its output in ``layer_outputs``."""
+        """Makes for each layer the interceptor that adds its output to ``calls``."""
         # A layer that occurs in several places has several paths.
         paths: dict[int, list[str]] = {}
         layers = list(walk_layers(self.model))
@@ -221,11 +274,11 @@ class KerasNetwork:
             paths.setdefault(id(layer), []).append(path)
         for _, layer in layers:
             if id(layer) in paths:
-                yield layer, _recorder(layer_outputs, paths.pop(id(layer)), self.channels_first)
+                yield layer, _recorder(calls, paths.pop(id(layer)), self.channels_first)
 
 
 def _recorder(
-    layer_outputs: dict[str, tf.Tensor], paths: Sequence[str], channels_first: bool
+    calls: list[tuple[str, tf.Tensor]], paths: Sequence[str], channels_first: bool
 ) -> Interceptor:
     def recorded(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = call(*args, **kwargs)
@@ -237,13 +290,45 @@ def _recorder(
             # on it.
             feature_map = with_channels_last(result)
             result = with_channels_first(feature_map)
-        for path in paths:
-            # A layer that is called again moves to the end.
-            layer_outputs.pop(path, None)
-            layer_outputs[path] = feature_map
+        calls.extend((path, feature_map) for path in paths)
         return result
 
     return recorded
+
+
+def _last_calls(
+    calls: Sequence[tuple[str, tf.Tensor]], explained: tf.Tensor | None
+) -> dict[str, tf.Tensor]:
+    """Finds the output of each layer's last call, in the order of these calls.
+
+    Args:
+        calls: The path and the output of each call, in the order in which the calls ended.
+        explained: Of a network with several inputs, the explained one. Siamese networks call the
+            same layers for each input, and only the calls that depend on this one count.
+    """
+    reached: set[str] | None = None
+    if explained is not None and len(dict(calls)) < len(calls):
+        outputs = [output for _, output in calls]
+        reached = {explained.name}
+        for op in operations_between(explained, outputs):
+            is_reached = any(tensor.name in reached for tensor in op.inputs)
+            if is_reached and op.type not in SIZE_OPERATIONS:
+                reached.update(tensor.name for tensor in op.outputs)
+    found: dict[str, tf.Tensor] = {}
+    known: set[str] = set()
+    for path, output in calls:
+        counts = reached is None or output.name in reached
+        if not counts and path in known:
+            continue
+        known.update([path] * counts)
+        # A layer that is called again moves to the end.
+        found.pop(path, None)
+        found[path] = output
+    return found
+
+
+def _name_of(symbolic: Any) -> str:
+    return str(symbolic.name).partition(":")[0]
 
 
 def walk_layers(model: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:

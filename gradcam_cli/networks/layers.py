@@ -12,7 +12,7 @@ from gradcam_cli.errors import UnknownLayerError, UnusableLayerError, suggestion
 from gradcam_cli.networks.bottleneck import rank_from_bottleneck
 from gradcam_cli.networks.dense import own_scores
 from gradcam_cli.networks.forward import ForwardPass, LayerNode, Network
-from gradcam_cli.networks.grids import Grid, NoGrid
+from gradcam_cli.networks.grids import INDEPENDENT, Grid, NoGrid
 from gradcam_cli.networks.operations import operation_names
 
 _ATTENTION = "attention"
@@ -211,6 +211,8 @@ def feature_grid(forward: ForwardPass, path: str) -> Grid:
     if isinstance(found, NoGrid):
         shape = format_shape(tuple(forward.layer_outputs[path].shape[1:]))
         problem = f"layer {path} has no spatial output: its output ({shape}) {found.reason}"
+        if found.reason == INDEPENDENT:
+            problem = f"layer {path} {INDEPENDENT}"
     elif not forward.uses_patches(path):
         patches = f"the patches of layer {path}" if found.are_tokens else f"layer {path}"
         problem = f"the class score does not depend on {patches}"

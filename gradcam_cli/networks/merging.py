@@ -32,6 +32,7 @@ class MergedNetwork(KerasNetwork):
         model: keras.Model,
         output: str | None = None,
         *,
+        explained: str | None = None,
         taps: Collection[str] | None,
         classes_only: bool = True,
         merges_biases: bool = True,
@@ -41,6 +42,7 @@ class MergedNetwork(KerasNetwork):
         Args:
             model: The model, which is never changed.
             output: The name of the output with the class scores, if there are several.
+            explained: As for `KerasNetwork`.
             taps: The names or paths of the layers to explain, whose outputs stay the same. The
                 outputs of others may no longer lead to the scores. None if it may be any layer;
                 then nothing is merged.
@@ -48,7 +50,7 @@ class MergedNetwork(KerasNetwork):
             merges_biases: Whether to also merge into convolutions with biases of their own,
                 which makes one bias of two.
         """
-        super().__init__(model, output, classes_only=classes_only)
+        super().__init__(model, output, explained=explained, classes_only=classes_only)
         self._taps = None if taps is None else {tap.rpartition("/")[2] for tap in taps}
         self._merges_biases = merges_biases
 

@@ -23,6 +23,10 @@ def operation_names(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+# They use only the size of a tensor, not its values.
+SIZE_OPERATIONS = operation_names("OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike")
+
+
 def unknown_operations() -> set[str]:
     """Returns the registered names that this version of TensorFlow doesn't have."""
     return {name for name in _named if not hasattr(tf.raw_ops, name)}

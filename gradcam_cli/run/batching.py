@@ -16,11 +16,14 @@ from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.region_values import region_values
 from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.runtime.cores import Parallelism
 
 # The explanations of a whole batch, one by each explainer, and the picture's row in the batch.
 Outcome: TypeAlias = tuple[list[Explanation], int] | GradcamError
+# The explained inputs of a batch, and a row of conditions for each; None if there are none.
+BatchInputs: TypeAlias = tuple[np.ndarray, np.ndarray | None]
 Batch: TypeAlias = Sequence[tuple[InputPicture, LoadedPicture]]
 
 _FIRST = 2
@@ -146,16 +149,8 @@ class NetworkRunner:
         if len(batch) > most:
             parts = [batch[first : first + most] for first in range(0, len(batch), most)]
             return [outcome for part in parts for outcome in self._explain_parts(part)]
-        inputs = np.stack([loaded.prepared.inputs for _, loaded in batch])
-        targets = np.array([loaded.targets for _, loaded in batch], np.int32)
-        conditions = _conditions_of(inputs, [loaded for _, loaded in batch], self._explainers)
         try:
-            explanations = [
-                explainer.find_blanks(
-                    inputs, explainer.explain(inputs, targets, conditions), conditions
-                )
-                for explainer in self._explainers
-            ]
+            explanations = self._explain_together([loaded for _, loaded in batch])
         except tf.errors.ResourceExhaustedError:
             # The sum asks every explainer; any() would stop at the first that can.
             if sum(explainer.take_smaller_steps() for explainer in self._explainers):
@@ -173,30 +168,43 @@ class NetworkRunner:
         return [
             (explanations, row)
             if np.isfinite(explanations[0].probabilities[row]).all()
-            else self._refuse(picture, inputs, row, conditions)
-            for row, (picture, _) in enumerate(batch)
+            else self._refuse(picture, loaded)
+            for row, (picture, loaded) in enumerate(batch)
         ]
 
-    def _refuse(
-        self,
-        picture: InputPicture,
-        inputs: np.ndarray,
-        row: int,
-        conditions: np.ndarray | None,
-    ) -> PredictionError:
-        why = self._explainers[0].explain_prediction(inputs, row, conditions)
+    def _refuse(self, picture: InputPicture, loaded: LoadedPicture) -> PredictionError:
+        inputs, conditions = _inputs_of([loaded], self._explainers[0].classifier)
+        why = self._explainers[0].explain_prediction(inputs, 0, conditions)
         return PredictionError(f"{picture.path}: the prediction has NaN or infinity: {why}")
 
+    def _explain_together(self, batch: Sequence[LoadedPicture]) -> list[Explanation]:
+        targets = np.array([loaded.targets for loaded in batch], np.int32)
+        explanations: list[Explanation] = []
+        found: dict[str, BatchInputs] = {}
+        for explainer in self._explainers:
+            explained = explainer.classifier.explained
+            if explained not in found:
+                found[explained] = _inputs_of(batch, explainer.classifier)
+                if explanations:
+                    # Rounding differs between the graphs of two inputs, but the classes mustn't.
+                    targets = explanations[0].targets
+            inputs, conditions = found[explained]
+            explanation = explainer.explain(inputs, targets, conditions)
+            explanations.append(explainer.find_blanks(inputs, explanation, conditions))
+        return explanations
 
-def _conditions_of(
-    inputs: np.ndarray, batch: Sequence[LoadedPicture], explainers: Sequence[Explainer]
-) -> np.ndarray | None:
-    """Arranges the regions of a batch; None if no picture has one."""
-    if not explainers[0].classifier.segments:
-        return None
-    regions = [region_values(loaded.prepared, loaded.region) for loaded in batch]
-    arranged = explainers[0].classifier.conditions
-    return arranged.with_regions(None, np.stack(regions), inputs.shape[:3])
+
+def _inputs_of(batch: Sequence[LoadedPicture], classifier: Classifier) -> BatchInputs:
+    """Returns the explained inputs of a batch, and what the network takes beside them."""
+    if not classifier.explained:
+        inputs = np.stack([loaded.prepared.inputs for loaded in batch])
+        if not classifier.segments:
+            return inputs, None
+        regions = [region_values(loaded.prepared, loaded.region) for loaded in batch]
+        return inputs, classifier.conditions.with_regions(None, np.stack(regions), inputs.shape[:3])
+    of_all = [loaded.others.arrays for loaded in batch]
+    inputs = np.stack([arrays[classifier.explained] for arrays in of_all])
+    return inputs, np.stack([classifier.conditions.pack(arrays) for arrays in of_all])
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:

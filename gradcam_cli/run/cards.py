@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.rendering.report import ReportMap, ReportPicture, make_preview
 from gradcam_cli.run.records import PictureResult
+from gradcam_cli.run.task import Task
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
@@ -23,29 +25,37 @@ def make_card(
     explainers: Sequence[Explainer],
     maps: Sequence[Sequence[np.ndarray]],
     notes: Sequence[Sequence[str]],
+    task: Task,
 ) -> ReportPicture:
-    """Gathers what the report shows for an explained picture.
+    """Gathers what the report shows for an explained input of a picture.
 
     Args:
-        result: The result of the picture.
-        prepared: The picture.
-        explainers: The explainers.
+        result: The result of the picture, with the targets of this input.
+        prepared: The picture of this input.
+        explainers: The explainers of this input.
         maps: For each explainer, a map of each target: (rows, columns) float32 in [0, 1].
         notes: For each of these maps, why it shows nothing; "" if it shows something.
+        task: What is done with each picture.
     """
     preview = make_preview(prepared.image)
     fit = prepared.fit.scaled_to(preview.size)
     # If all explain the same layer, the name of the method is enough.
     with_layers = len({explainer.layer for explainer in explainers}) > 1
+    view = explainers[0].classifier.explained if len(task.views) > 1 else ""
+    own = dict(result.picture.values).get(view)
+    inputs = _inputs(result.picture, task)
     return ReportPicture(
         path=str(result.picture.path),
+        shown=own,
         preview=preview,
         predictions=result.predictions,
         maps=[
             ReportMap(
                 target.prediction,
-                METHODS[explainer.method].title + f" · {explainer.layer}" * with_layers,
-                _reproducing(explainer),
+                METHODS[explainer.method].title
+                + f" · {explainer.layer}" * with_layers
+                + f" · {view}" * bool(view),
+                (*inputs, *_reproducing(explainer)),
                 heatmap,
                 fit.place(heatmap.shape, explainer.pitch),
                 note,
@@ -60,18 +70,24 @@ def make_card(
     )
 
 
-def card_of(result: PictureResult) -> ReportPicture | None:
+def cards_of(result: PictureResult) -> Sequence[ReportPicture]:
     """Returns what the report shows for a picture: its maps, or its error.
 
     Args:
         result: The result of the picture.
 
     Returns:
-        The card; None if the report leaves the picture out.
+        A card for each explained input; none if the report leaves the picture out.
     """
     if result.error is not None:
-        return ReportPicture(str(result.picture.path), error=str(result.error))
-    return result.card
+        return [ReportPicture(str(result.picture.path), error=str(result.error))]
+    return result.cards
+
+
+def _inputs(picture: InputPicture, task: Task) -> list[str]:
+    """Returns the options that choose the explained inputs and give values to the others."""
+    values = [f"{name}={text}" for name, text in picture.values]
+    return [f"--input {shlex.quote(text)}" for text in (*task.chosen_views, *values)]
 
 
 def _reproducing(explainer: Explainer) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def label_overlays(
     rows: list[list[Panel | None]] = []
     for facts, of_explainer in zip(explainers, overlays, strict=True):
         details = [f"{METHODS[facts.method].title} · {facts.layer}"] * (len(explainers) > 1)
-        first = None if rows else Panel(original, "Original")
+        first = None if rows else Panel(original, facts.input or "Original")
         rows.append(
             [
                 first,
@@ -75,7 +75,8 @@ def figure_of(
         dots_per_inch: See `draw_figure`.
     """
     original, *overlays = rows[0]
-    if len(overlays) == 1:
+    originals = sum(row[0] is not None for row in rows)
+    if len(overlays) == 1 and originals == 1:
         # With a single class, the methods and layers are shown side by side.
         rows = [[original, *(row[-1] for row in rows)]]
     return draw_figure(

@@ -14,6 +14,8 @@ from gradcam_cli.cam.methods.table import check_combines_scores, check_has_sign
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.models.input_choice import parse_inputs
+from gradcam_cli.models.input_values import ValueReader, with_values
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
 from gradcam_cli.pictures.score_regions import ScoreRegion
@@ -143,6 +145,24 @@ class Job:
                         f"--method or add --figure"
                     )
 
+    def has_values(self, pictures: Iterable[InputPicture]) -> bool:
+        """Returns whether there may be values for further inputs of the model."""
+        return bool(self.model.inputs) or any(picture.values for picture in pictures)
+
+    def with_values(self, pictures: Sequence[InputPicture]) -> list[InputPicture]:
+        """Gives each picture the values of the model's other inputs; loads the model.
+
+        Args:
+            pictures: The pictures, with all further columns of their lists.
+
+        Raises:
+            GradcamError: As for `make_ready`.
+        """
+        from gradcam_cli.models.loading import load_architecture
+
+        classifier = load_architecture(self.model)
+        return with_values(pictures, classifier, parse_inputs(self.model.inputs).values)
+
     def check_names(self, pictures: Iterable[InputPicture]) -> None:
         """Checks that each file gets its own name.
 
@@ -164,10 +184,12 @@ class ReadyJob:
     Attributes:
         explainers: The explainers. Overlays are written for the first one.
         task: What to do with each picture.
+        pictures: The pictures with which it was made, with the values of the model's other inputs.
     """
 
     explainers: Sequence[Explainer]
     task: Task
+    pictures: Sequence[InputPicture] = ()
 
     def explain(
         self, pictures: Iterable[InputPicture], namer: OutputNamer | None = None
@@ -278,9 +300,23 @@ def make_ready(
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
     targets = _targets(job, classifier, known)
-    explainers = _explainers(job, classifier, targets)
+    inputs = classifier.input_for(job.explain.fit, job.model.size)
+    choice = parse_inputs(job.model.inputs)
+    pictures = with_values(pictures, classifier, choice.values)
+    if classifier.others:
+        reader = ValueReader(
+            classifier, inputs, Downloads(DownloadLimits(job.machine.max_download))
+        )
+        reader.shared(choice.values)
+        classifier = classifier.with_shapes(reader.shapes(pictures))
+    views = [classifier, *classifier.explained_views[1:]]
+    explainers = [
+        explainer
+        for view, layers in zip(views, _layers_of_views(views, job.explain.layers), strict=True)
+        for explainer in _explainers(job, view.folded(layers), layers, targets)
+    ]
     task = Task(
-        inputs=classifier.input_for(job.explain.fit, job.model.size),
+        inputs=inputs,
         download_limits=DownloadLimits(job.machine.max_download),
         targets=targets,
         top_k=job.explain.top_k or _usual_number(classifier),
@@ -298,10 +334,12 @@ def make_ready(
         composite=job.explain.each,
         sheet=job.draws_sheet,
         keeps_card=job.write.report is not None,
+        views=[view.picture_input for view in views],
+        chosen_views=choice.explained,
         batch_size=job.machine.batch_size,
         parallelism=parallelism or Parallelism(),
     )
-    return ReadyJob(explainers, task)
+    return ReadyJob(explainers, task, pictures)
 
 
 def _check_has_classes(classifier: Classifier) -> None:
@@ -328,7 +366,7 @@ def _load(job: Job) -> Classifier:
     classifier = load_classifier(job.model, deferred=not job.machine.mixed_precision)
     if job.machine.mixed_precision:
         use_mixed_precision(classifier.network)
-    return classifier.folded(job.explain.layers)
+    return classifier
 
 
 def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
@@ -381,12 +419,40 @@ def _chosen_classes(explain: ExplainOptions, labels: Labels) -> tuple[list[int],
     return classes, against
 
 
-def _explainers(job: Job, classifier: Classifier, targets: Targets) -> list[Explainer]:
+def _layers_of_views(
+    views: Sequence[Classifier], layers: Sequence[str | int]
+) -> list[Sequence[str | int]]:
+    """Finds for each explained input the layers, of those that the user named, that depend on it.
+
+    Raises:
+        UnknownLayerError: The network has no such layer.
+        UnusableLayerError: A layer can't be explained, or none of them depends on an input.
+    """
+    if len(views) == 1 or not layers:
+        return [layers for _ in views]
+    found = [view.refused_layers(layers) for view in views]
+    for layer in layers:
+        if all(layer in refused for refused in found):
+            raise found[0][layer]
+    of_views: list[Sequence[str | int]] = []
+    for view, refused in zip(views, found, strict=True):
+        of_views.append([layer for layer in layers if layer not in refused])
+        if not of_views[-1]:
+            others = " ".join(f"--input {other.explained}" for other in views if other is not view)
+            raise UsageError(
+                f"--layer {layers[0]}: does not depend on the input {view.explained}; name a layer "
+                f"that does too, or explain only {others}"
+            )
+    return of_views
+
+
+def _explainers(
+    job: Job, classifier: Classifier, layers: Sequence[str | int], targets: Targets
+) -> list[Explainer]:
     from gradcam_cli.cam.explainer import DEFAULT_BATCH_SIZE, Explainer
     from gradcam_cli.cam.score_weights import ScoreWeights
     from gradcam_cli.networks.kept_graphs import KeptGraphs
 
-    layers = job.explain.layers
     choices: list[list[str | int] | None] = [list(layers) or None]
     if (job.draw.figure or job.write.report) and len(layers) > 1:
         # A figure and a report show each layer beside the fused map.

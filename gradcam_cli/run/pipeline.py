@@ -16,6 +16,9 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.models.input_values import ValueReader
+from gradcam_cli.networks.conditions import REGION
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
 from gradcam_cli.run.look_ahead import LookAhead
 from gradcam_cli.run.planning import FilePlanner, PlannedFile
@@ -81,7 +84,10 @@ class _Pipeline:
     ) -> None:
         self._task = task
         self._downloads = Downloads(task.download_limits)
-        self._labels = explainers[0].classifier.labels
+        classifier = explainers[0].classifier
+        self._segments = classifier.segments
+        self._labels = classifier.labels
+        self._values = ValueReader(classifier, task.inputs, self._downloads)
         self._planner = FilePlanner(task, self._labels, namer)
         self._writer = PictureWriter(explainers, task)
         workers = task.parallelism.workers
@@ -149,7 +155,9 @@ class _Pipeline:
         held.loaded = decoding.result()
         prepared = held.loaded.prepared
         alike = prepared.inputs.shape, len(held.loaded.targets)
-        self._ahead.add(held.place, alike, prepared.image.width * prepared.image.height)
+        pictures = [prepared, *held.loaded.others.pictures.values()]
+        distinct = {id(one): one.image.width * one.image.height for one in pictures}
+        self._ahead.add(held.place, alike, sum(distinct.values()))
 
     def _run_batches(self) -> None:
         while places := self._ahead.next_batch(self._is_last):
@@ -202,10 +210,14 @@ class _Pipeline:
         targets = self._task.targets
         truth = None if targets.truth is None else targets.truth.of(picture)
         prepared = self._task.inputs.read(picture.path, self._downloads)
-        chosen = targets.explained(picture, self._labels, truth)
+        others = self._values.read(picture, prepared)
+        explained = targets.explained(picture, self._labels, truth)
         region = self._task.region
+        own = dict(picture.values).get(REGION) if self._segments else None
+        if own is not None:
+            region = ScoreRegion(own)
         weights = None if region is None else region.weights(picture, prepared)
-        return LoadedPicture(prepared, chosen, truth, weights)
+        return LoadedPicture(prepared, explained, truth, weights, others)
 
     def _draw(
         self, picture: InputPicture, loaded: LoadedPicture | None, outcome: Outcome
@@ -225,7 +237,7 @@ class _Pipeline:
             own = UsageError(f"{picture.path}: {error}")
             return _done(PictureResult(picture, error=own))
         try:
-            files = self._planner.plan(picture, explanations[0].targets[row])
+            files = self._planner.plan(picture, explanations[0].targets[row], loaded.others)
         except GradcamError as error:
             return _done(PictureResult(picture, error=error))
         return self._pool.submit(self._write, result, loaded, explanations, row, files)
@@ -250,7 +262,7 @@ class _Pipeline:
         files: Mapping[PlannedFile, AnyPath],
     ) -> PictureResult:
         try:
-            return self._writer.write(result, loaded.prepared, explanations, row, files)
+            return self._writer.write(result, loaded, explanations, row, files)
         # No error of one picture may stop the others.
         except Exception as error:
             return PictureResult(result.picture, error=as_own_error(result.picture, error))

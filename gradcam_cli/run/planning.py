@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from gradcam_cli.errors import UnknownClassError
+from gradcam_cli.files.arrays import ARRAY_SUFFIXES
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.input_texts import words_of
 from gradcam_cli.files.name_pattern import name_part
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.rendering.encoding import MASK_FORMAT
 from gradcam_cli.run.result_names import class_word
 from gradcam_cli.run.task import Task
 
-# What a file shows ("overlay", "heatmap", ...), and the number of its target, or None if it
-# shows all targets.
-PlannedFile = tuple[str, int | None]
+# What a file shows ("overlay", "heatmap", ...), the number of its target, or None if it shows all
+# targets, and the input that it explains, or "" if it shows all or there is only one.
+PlannedFile = tuple[str, int | None, str]
 
 
 class FilePlanner:
@@ -34,7 +38,12 @@ class FilePlanner:
         self._labels = labels
         self._namer = namer or OutputNamer(task.write.out, variant=task.names.identity)
 
-    def plan(self, picture: InputPicture, targets: Sequence[int]) -> dict[PlannedFile, AnyPath]:
+    def plan(
+        self,
+        picture: InputPicture,
+        targets: Sequence[int],
+        others: OtherValues | None = None,
+    ) -> dict[PlannedFile, AnyPath]:
         """Names the files of one picture.
 
         Must be called in the order of the pictures, so that names don't depend on the timing of
@@ -43,11 +52,16 @@ class FilePlanner:
         Args:
             picture: The picture.
             targets: The indices of its explained classes.
+            others: What the network takes beside the picture. Explained inputs without a picture
+                get no files.
 
         Raises:
             OutputError: The name that the user chose is taken by a file of the user's.
         """
-        names = self._names(picture, targets)
+        views = self._task.views
+        if others is not None:
+            views = [view for view in views if not view or view in others.pictures]
+        names = self._names(picture, targets, views)
         if not names:
             return {}
         paths = self._namer.name(picture, list(names.values()))
@@ -67,15 +81,19 @@ class FilePlanner:
         except UnknownClassError:
             # It is reported when the picture is explained.
             return False
-        names = self._names(picture, targets)
+        views = [view for view in self._task.views if _has_picture(picture, view)]
+        names = self._names(picture, targets, views)
         if self._task.targets.number_with_files(len(targets)) > 1 and min(targets) < 0:
             names = {file: name for file, name in names.items() if file[1] is None}
         return bool(names) and self._namer.has_all(picture, list(names.values()))
 
-    def _names(self, picture: InputPicture, targets: Sequence[int]) -> dict[PlannedFile, str]:
+    def _names(
+        self, picture: InputPicture, targets: Sequence[int], views: Sequence[str]
+    ) -> dict[PlannedFile, str]:
         """Returns the patterns for a picture's files; the first is for an overlay or a sheet."""
         targets = targets[: self._task.targets.number_with_files(len(targets))]
-        draw, names = self._task.draw, self._task.names
+        draw = self._task.draw
+        names = self._task.names.with_values(words_of(picture))
         ending = self._task.write.ending or self._task.write.format
         has_own_class = names.names_classes or picture.target is not None
         joined = self._task.targets.joined
@@ -86,18 +104,31 @@ class FilePlanner:
         if has_own_class or names.pattern is not None:
             of_all = name_part("+".join(words))
         files: dict[PlannedFile, str] = {}
-        if self._task.sheet:
-            files["sheet", None] = f"{names.sheet(of_all)}.{ending}"
-            return files
-        for number, word in enumerate(words):
-            of_one = word if len(words) > 1 else of_all
-            files["overlay", number] = f"{names.overlay(of_one)}.{ending}"
-            if draw.heatmap:
-                files["heatmap", number] = f"{names.heatmap(of_one)}.{draw.heatmap}"
-            if draw.mask:
-                files["mask", number] = f"{names.mask(of_one)}.{MASK_FORMAT}"
-        if files and self._task.composite:
-            files["composite", None] = f"{names.composite(of_all)}.{ending}"
-        if files and draw.figure:
-            files["figure", None] = f"{names.figure(of_all)}.{draw.figure}"
+        words_of_views = [name_part(view).casefold() for view in self._task.views]
+        for view in views:
+            place = self._task.views.index(view)
+            # Two names may differ only in signs that file names don't have.
+            is_unique = words_of_views.count(words_of_views[place]) == 1
+            named = view if is_unique else f"{view}-{place + 1}"
+            shown = names.showing(named, is_first=view == views[0])
+            if self._task.sheet:
+                files["sheet", None, view] = f"{shown.sheet(of_all)}.{ending}"
+                continue
+            for number, word in enumerate(words):
+                of_one = word if len(words) > 1 else of_all
+                files["overlay", number, view] = f"{shown.overlay(of_one)}.{ending}"
+                if draw.heatmap:
+                    files["heatmap", number, view] = f"{shown.heatmap(of_one)}.{draw.heatmap}"
+                if draw.mask:
+                    files["mask", number, view] = f"{shown.mask(of_one)}.{MASK_FORMAT}"
+            if words and self._task.composite:
+                files["composite", None, view] = f"{shown.composite(of_all)}.{ending}"
+        if files and draw.figure and not self._task.sheet:
+            files["figure", None, ""] = f"{names.figure(of_all)}.{draw.figure}"
         return files
+
+
+def _has_picture(picture: InputPicture, view: str) -> bool:
+    """Returns whether a picture file is given for an explained input; the first has its own."""
+    text = dict(picture.values).get(view)
+    return text is None or PurePath(text).suffix.lower() not in ARRAY_SUFFIXES

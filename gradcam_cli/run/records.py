@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
@@ -30,12 +31,14 @@ class LoadedPicture:
         region: For segmentation, (height, width) float32 in [0, 1] of the input's size: the part
             of each pixel that belongs to the region to explain; None for where each class is
             predicted.
+        others: What the network takes beside the picture.
     """
 
     prepared: PreparedPicture
     targets: Sequence[int]
     truth: int | None = None
     region: np.ndarray | None = None
+    others: OtherValues = field(default_factory=OtherValues)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class ExplainedTarget:
             is about the first of their maps that show nothing.
         mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
+        input: The input that the map explains; "" if the network has only one for pictures.
     """
 
     prediction: Prediction
@@ -58,6 +62,7 @@ class ExplainedTarget:
     blank: BlankMap | None
     region: Region | None = None
     mask: AnyPath | None = None
+    input: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,11 @@ class PictureResult:
         error: Why the picture couldn't be explained; None if it was.
         skipped: Whether the picture was skipped because its results exist.
         figure: The file of the labelled figure; None if none was written.
-        composite: The file of the composite of all classes; None if none was written.
+        composites: The file of the composite of all classes, by the name of the input that it
+            shows ("" if the network has only one for pictures); empty if none was written.
         panels: The rows of its figure, if they were requested: the original and the overlays of
             the first explainer, then a row for each of the others.
-        card: What a report shows for it; None without a report.
+        cards: What a report shows for it: one for each explained input; empty without a report.
     """
 
     picture: InputPicture
@@ -87,6 +93,11 @@ class PictureResult:
     error: GradcamError | None = None
     skipped: bool = False
     figure: AnyPath | None = None
-    composite: AnyPath | None = None
+    composites: Mapping[str, AnyPath] = field(default_factory=dict)
     panels: Sequence[Sequence[Panel | None]] = ()
-    card: ReportPicture | None = None
+    cards: Sequence[ReportPicture] = ()
+
+    @property
+    def composite(self) -> AnyPath | None:
+        """The first composite; None if none was written."""
+        return next(iter(self.composites.values()), None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
@@ -31,6 +31,7 @@ from gradcam_cli.models.catalogue import (
     find_model,
     is_model_path,
 )
+from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
@@ -54,6 +55,7 @@ class ResultNames:
         identity: The exact values of these options, for the mark in a file. Results with another
             identity aren't replaced.
         names_classes: Whether every name contains the classes, because the user chose them.
+        view: The explained input, in the form for file names; "" if the name doesn't contain it.
     """
 
     pattern: NamePattern | None = None
@@ -63,6 +65,25 @@ class ResultNames:
     variant: str = ""
     identity: str = ""
     names_classes: bool = False
+    view: str = ""
+
+    def with_values(self, words: str) -> ResultNames:
+        """Returns the names for a picture with these values of other inputs.
+
+        Args:
+            words: The values, in the form for file names; "" if there are none.
+        """
+        return replace(self, variant=_joined(self.variant, words)[1:]) if words else self
+
+    def showing(self, view: str, *, is_first: bool) -> ResultNames:
+        """Returns the names for an explained input.
+
+        Args:
+            view: Its name; "" if the network has only one for pictures.
+            is_first: Whether it is the first. The user's pattern stands for that one alone.
+        """
+        is_exact = self.pattern is not None and is_first
+        return self if is_exact or not view else replace(self, view=name_part(view))
 
     def overlay(self, classes: str) -> str:
         """Returns the name of an overlay without extension, with "{stem}" for the picture's name.
@@ -90,7 +111,7 @@ class ResultNames:
         if self.pattern is not None:
             return self._name(self.methods[:1], classes, "_heatmap")
         method = "" if self.methods[0] == DEFAULT_METHOD else f"_{self.methods[0]}"
-        return f"{STEM_FIELD}_heatmap{method}{_joined(self.variant, classes)}"
+        return f"{STEM_FIELD}_heatmap{method}{_joined(self.variant, classes, self.view)}"
 
     def mask(self, classes: str) -> str:
         """Returns the name of the mask of a map, in the same form."""
@@ -99,9 +120,9 @@ class ResultNames:
     def _name(self, methods: Sequence[str], classes: str, kind: str) -> str:
         method = name_part("+".join(methods))
         if self.pattern is None:
-            return f"{STEM_FIELD}_{method}{_joined(self.variant, classes)}{kind}"
+            return f"{STEM_FIELD}_{method}{_joined(self.variant, classes, self.view)}{kind}"
         values = {METHOD: method, LAYER: self.layer, MODEL: self.model, CLASS: classes}
-        return f"{self.pattern.fill(values)}{kind}"
+        return f"{self.pattern.fill(values)}{_joined(self.view)}{kind}"
 
 
 def result_names(
@@ -131,6 +152,8 @@ def result_names(
         (model.task or "", model.task),
         (model.preprocess or "", model.preprocess),
         ("x".join(map(str, dict.fromkeys(size))), model.size),
+        # Names say which input a file shows, and the values are those of each picture.
+        ("", parse_inputs(model.inputs).explained or None),
         ("+".join(map(_layer_word, explain.layers)), tuple(explain.layers)),
         (explain.fusion or "", explain.fusion),
         ("smooth" * explain.smooth, explain.smooth),
@@ -204,11 +227,18 @@ def check_names(
             f"{{class}} or --skip-existing"
         )
     given: set[tuple[AnyPath, str | None, str | None]] = set()
+    values: dict[tuple[AnyPath, str | None, str | None], InputPicture] = {}
     for picture in pictures:
         folder = result_folder(picture, write.out)
         place = str(picture.path) if pattern.has(STEM) else None
         target = picture.target if pattern.has(CLASS) else None
         name = (folder, place, target)
+        if name in given and place is not None and values[name].values != picture.values:
+            raise UsageError(
+                f"{option} gives the results for several values of {picture.path} the same name; "
+                f"leave out --name"
+            )
+        values.setdefault(name, picture)
         if name in given:
             field = STEM if place is None else CLASS
             raise UsageError(

@@ -11,6 +11,7 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.networks.tasks import PROBABILITY
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.reading import read_picture
@@ -47,12 +48,18 @@ def describe_collapse(
     factor = math.sqrt(math.prod(asked.size) / math.prod(usual.size))
     if 1 / _FAR < factor < _FAR:
         return None
+    readers = [(shape, ValueReader(classifier, shape, downloads)) for shape in (asked, usual)]
     probabilities = []
     for picture in pictures[:_FIRST]:
         try:
             image = read_picture(picture.path, downloads)
-            inputs = [shape.prepare(image).inputs for shape in (asked, usual)]
-            probabilities.append([explainer.classify(one[None])[0].max() for one in inputs])
+            pair = []
+            for shape, reader in readers:
+                prepared = shape.prepare(image)
+                arrays = reader.read(picture, prepared).arrays
+                rows = classifier.conditions.pack(arrays)[None] if arrays else None
+                pair.append(explainer.classify(prepared.inputs[None], rows)[0].max())
+            probabilities.append(pair)
         # The run reports the error.
         except (GradcamError, tf.errors.ResourceExhaustedError):
             continue

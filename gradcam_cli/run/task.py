@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradcam_cli.files.downloads import DownloadLimits
@@ -30,6 +31,8 @@ class Task:
         sheet: Whether to write a sheet with an overlay by each explainer, instead of overlays.
         keeps_panels: Whether to keep the overlays in memory, labelled for a figure.
         keeps_card: Whether to keep what a report shows.
+        views: The explained inputs; only "" if the network has only one for pictures.
+        chosen_views: The explained inputs that the user named.
         batch_size: The number of pictures that go through the network at once, reduced if memory
             runs out; None for a size that suits the machine.
         parallelism: The number of threads for pictures, and of batches in parallel.
@@ -47,5 +50,7 @@ class Task:
     sheet: bool = False
     keeps_panels: bool = False
     keeps_card: bool = False
+    views: Sequence[str] = ("",)
+    chosen_views: Sequence[str] = ()
     batch_size: int | None = None
     parallelism: Parallelism = field(default_factory=lambda: Parallelism(usable_cores()))

@@ -15,7 +15,7 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.table import MethodInfo, MethodParameters, find_method
 from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.arranging import Arrangement
-from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate
+from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate, length_of
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.layers import feature_grid
 
@@ -38,7 +38,8 @@ class TappedPass:
     Attributes:
         inputs: The network's inputs, (N, ..., channels).
         targets: The weight of each class in the explained score, (N, classes) float32: one-hot
-            for a single class.
+            for a single class. In some graphs what the network takes beside the input follows,
+            as the scorer needs it.
         forward: The pass itself, with the scores of all classes.
         scores: y^c, (N,) float32.
         layer: The path of the explained layer.
@@ -55,6 +56,11 @@ class TappedPass:
     layer_output: tf.Tensor
     arrangement: Arrangement
     scorer: Scorer
+
+    @property
+    def classes(self) -> tf.Tensor:
+        """The explained class of each input alone, one-hot, (N, classes) float32."""
+        return self.targets[:, : length_of(self.forward.logits, -1)]
 
     @property
     def feature_maps(self) -> tf.Tensor:

@@ -51,7 +51,7 @@ class FinerCam(InGraphMethod):
         logits = tapped.forward.logits
         distances = tf.abs(logits - tapped.scores[:, None])
         # The class must not be compared with itself.
-        distances = tf.where(tapped.targets > 0, distances.dtype.max, distances)
+        distances = tf.where(tapped.classes > 0, distances.dtype.max, distances)
         references = min(self.references, max(1, length_of(logits, -1) - 1))
         _, similar = tf.math.top_k(-distances, references)
         other_scores = tf.gather(logits, similar, batch_dims=1)
@@ -84,7 +84,7 @@ class ShapleyCam(InGraphMethod):
         if forward.task != REGRESSION:
             to_log = tf.math.log_sigmoid if forward.is_independent else tf.nn.log_softmax
             log_probabilities = to_log(forward.logits)
-            utility += tf.reduce_sum(log_probabilities * tapped.targets, axis=-1)
+            utility += tf.reduce_sum(log_probabilities * tapped.classes, axis=-1)
         output = tapped.layer_output
         gradients = differentiate(utility, output, tapped.layer)
         # A value that is linear in the output has no second derivative.

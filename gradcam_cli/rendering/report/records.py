@@ -62,6 +62,7 @@ class ReportPicture:
         truth: The name of the true class; None if unknown.
         correct: Whether the first prediction is right; None if unknown.
         error: Why the picture couldn't be explained; None if it could.
+        shown: The file of another input's picture, if that is shown; None for the same file.
     """
 
     path: str
@@ -71,6 +72,7 @@ class ReportPicture:
     truth: str | None = None
     correct: bool | None = None
     error: str | None = None
+    shown: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ def make_preview(picture: Image.Image, side: int = _PREVIEW_SIDE) -> Preview:
 
 def picture_record(picture: ReportPicture) -> dict[str, Any]:
     """Converts a picture to the record that the page's script reads, without its preview."""
-    record: dict[str, Any] = {"path": picture.path, "argument": _quote(_as_path(picture.path))}
+    record: dict[str, Any] = {
+        "path": picture.shown or picture.path,
+        "argument": _quote(_as_path(picture.path)),
+    }
     if picture.error is not None:
         return record | {"error": picture.error}
     assert picture.preview is not None
