@@ -450,3 +450,36 @@ def test_a_clip_of_kerashub(folder):
     expected = float(model.predict(inputs, verbose=0)[0, 0])
     assert record["predictions"][0]["value"] == pytest.approx(expected, abs=1e-3)
     assert "image" not in record["targets"][0].get("input", "")
+
+
+def test_a_network_that_segments_takes_values_too(folder):
+    """Change detection: a mask of what is light in both pictures, scaled by a number."""
+    before, after = (keras.Input((SIDE, SIDE, 3), name=name) for name in ("before", "after"))
+    gain = keras.Input((1,), name="gain")
+    grey = L.Conv2D(2, 1, use_bias=False, kernel_initializer="ones", name="grey")
+    both = L.Add()([grey(before), grey(after)])
+    scaled = L.Multiply()([both, L.Reshape((1, 1, 1))(gain)])
+    keras.Model([before, after, gain], L.Softmax()(scaled)).save("change.keras")
+    arguments = ("a.png", "-m", "change.keras", "--input", "after=b.png", "--input", "gain=2")
+    (record,) = records(*arguments, "--task", "segmentation", "-c", 1, "--heatmap", "npy")
+    assert [target["input"] for target in record["targets"]] == ["before", "after"]
+    done = gradcam(*arguments, "--task", "segmentation", "--region", "0,0,9,9", code=2)
+    assert "choose one with --input NAME" in done.stderr
+    chosen = ("--task", "segmentation", "--region", "0,0,32,32", "--input", "before", "-c", 1)
+    assert [one["input"] for one in records(*arguments, *chosen)[0]["targets"]] == ["before"]
+
+
+@pytest.mark.parametrize("join", [L.Add, L.Concatenate])
+def test_layers_after_the_fusion_of_two_pictures_are_explained(folder, join):
+    left, right = (keras.Input((SIDE, SIDE, 3), name=name) for name in ("left", "right"))
+    maps = [L.Conv2D(1, 1, kernel_initializer="ones", name=f"{n}_conv")(x) for n, x in
+            (("left", left), ("right", right))]  # fmt: skip
+    fused = L.Conv2D(2, 3, padding="same", kernel_initializer="ones", name="fused")
+    x = L.GlobalMaxPooling2D()(fused(join()(maps)))
+    keras.Model([left, right], L.Dense(2, kernel_initializer="ones")(x)).save("fused.keras")
+    (record,) = records(
+        "a.png", "-m", "fused.keras", "--input", "right=a.png", "-c", 0, "--heatmap", "npy"
+    )
+    for target in record["targets"]:
+        assert target["layer"] == "fused"
+        assert is_at(PLACES["a"], heat_of(target))

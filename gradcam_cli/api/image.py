@@ -275,10 +275,9 @@ def explain_image(
         # It takes any number of values.
         explainer = explainer_for(known)
         classifier = explainer.classifier
-    conditions = classifier.conditions.pack(others)[None] if others else None
-    if region is not None or not others:
-        shown = picture if source is None else source
-        conditions = _conditions_of(region, shown, prepared, explainer)
+    shown = picture if source is None else source
+    rows = classifier.pack_values(others)[None] if others else None
+    conditions = _conditions_of(region, shown, prepared, explainer, rows)
     if region is None and classifier.segments:
         check_one_region(weights.joined, weights.against, "region=")
     batch = prepared.inputs[None]
@@ -338,15 +337,16 @@ def _conditions_of(
     picture: Image.Image | AnyPath,
     prepared: PreparedPicture,
     explainer: Explainer,
+    rows: np.ndarray | None,
 ) -> np.ndarray | None:
-    """Arranges a region to explain, as `Explainer.explain` takes it."""
+    """Adds a region to explain to the values of other inputs, as `Explainer.explain` takes it."""
     from gradcam_cli.cam.region_values import region_values
 
     classifier = explainer.classifier
     if not classifier.segments:
         if region is not None:
             raise UsageError(f"region: {classifier.name} doesn't segment pictures")
-        return None
+        return rows
     weights = None
     if isinstance(region, np.ndarray):
         weights = weights_of(region != 0, prepared)
@@ -358,4 +358,4 @@ def _conditions_of(
         named = to_path("the picture" if isinstance(picture, Image.Image) else picture)
         weights = ScoreRegion(text).weights(InputPicture(named, Path()), prepared)
     values = region_values(prepared, weights)[None]
-    return classifier.conditions.with_regions(None, values, values.shape)
+    return classifier.conditions.with_regions(rows, values, values.shape)

@@ -20,7 +20,7 @@ from gradcam_cli.models.inputs import (
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.bound import BoundNetwork
-from gradcam_cli.networks.conditions import REGION, Conditions
+from gradcam_cli.networks.conditions import NO_REGION, REGION, Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, choose_tap, list_layers
@@ -144,7 +144,7 @@ class Classifier:
         return replace(
             self,
             others=others,
-            conditions=arrange(others, self.any_size),
+            conditions=arrange(others, self.any_size) + self.conditions.of_regions(),
             views=tuple(view.with_shapes(shapes) for view in self.views),
         )
 
@@ -162,7 +162,7 @@ class Classifier:
         return replace(
             self,
             network=BoundNetwork(self.network, prepared),
-            conditions=Conditions(),
+            conditions=self.conditions.of_regions(),
             explained="",
             others=(),
             views=(),
@@ -181,6 +181,22 @@ class Classifier:
             return [0]
         names = [self.labels.name(index) for index in range(len(self.labels))]
         return [index for index, name in enumerate(names) if name.casefold() in _BACKGROUND]
+
+    def pack_values(
+        self, arrays: Mapping[str, np.ndarray], region: np.ndarray | float = NO_REGION
+    ) -> np.ndarray:
+        """Arranges what the network takes beside one picture, as `conditions` says.
+
+        Args:
+            arrays: The value of each input by name, also of the explained one.
+            region: The region to explain, (height, width), if the network segments.
+
+        Returns:
+            (values,) float32.
+        """
+        size = arrays[self.explained].shape[:2]
+        covered = np.broadcast_to(np.float32(region), size)
+        return self.conditions.pack({**arrays, REGION: covered})
 
     @property
     def input_shape(self) -> tuple[int | None, int | None, int]:

@@ -262,7 +262,7 @@ def inspect_network(
             for one in network.inputs
             if one.name != picture.name
         )
-        conditions = arrange(others, view.any_size)
+        conditions = arrange(others, view.any_size) + view.conditions
         complete.append(replace(view, explained=picture.name, others=others, conditions=conditions))
     return replace(complete[0], views=tuple(complete), number_of_views=len(chosen))
 
@@ -343,13 +343,8 @@ def _inspect(
         ) from error
     ((choice, classes, is_mask, detected),) = found
     segments = choice.task == SEGMENTATION
-    if segments and other_inputs:
-        raise UnsupportedModelError(
-            f"{path}: segments pictures and takes several inputs; gradcam explains a segmentation "
-            f"of models with a single input"
-        )
     if any_size and segments:
-        any_size = takes_any_size(network, channels)
+        any_size = not other_inputs and takes_any_size(network, channels)
     if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 # The name of the condition that says which region of an input is explained: the weight of each
 # position in [0, 1], or `NO_REGION` at all of them. Borders around a picture are `OUTSIDE`.
-REGION = "region"
+# No input of a network has a colon in its name.
+REGION = ":region"
 NO_REGION = -1.0
 OUTSIDE = -2.0
 
@@ -44,6 +45,10 @@ class Conditions:
 
     parts: tuple[Condition, ...] = ()
 
+    def __add__(self, others: Conditions) -> Conditions:
+        """Returns these conditions, followed by others."""
+        return Conditions((*self.parts, *others.parts))
+
     @property
     def length(self) -> int | None:
         """The number of values in a row; None if it depends on the size of the input."""
@@ -51,6 +56,10 @@ class Conditions:
         if None in lengths:
             return None
         return sum(prod(length or 0 for length in part.shape) for part in self.parts)
+
+    def of_regions(self) -> Conditions:
+        """Returns the part that says which region is explained, if there is one."""
+        return Conditions(tuple(part for part in self.parts if part.name == REGION))
 
     def pack(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Arranges the conditions of one input in a row.
@@ -65,7 +74,7 @@ class Conditions:
         return np.concatenate(rows) if rows else np.zeros(0, np.float32)
 
     def mirrored(self, rows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Mirrors what lies on the rows and columns of the inputs, for mirrored inputs.
+        """Mirrors the regions of the inputs, for mirrored inputs.
 
         Args:
             rows: (N, values) float32.
@@ -73,7 +82,7 @@ class Conditions:
         """
         rows = rows.copy()
         for part, place in self._places(size):
-            if part.shape[:2] == (None, None):
+            if part.name == REGION:
                 values = rows[:, place].reshape(len(rows), *size, -1)
                 rows[:, place] = values[:, :, ::-1].reshape(len(rows), -1)
         return rows

@@ -65,6 +65,7 @@ class SizedCopy:
         self._graph = make_capturing_graph("sizes") or tf.Graph()
         # Values that depend only on sizes, by the name of the tensor in the copy.
         self._numbers: dict[str, np.ndarray] = {}
+        self._batch = shape[0]
         needed = operations_between(inputs, wanted)
         has_calls = any(op.type in _CALLS for op in needed)
         self._functions = functions_of(inputs.graph.as_graph_def()) if has_calls else {}
@@ -159,10 +160,16 @@ class SizedCopy:
                 return known[tensor.value_index]
         elif tensor.shape.rank == 0 and tensor.op.type == "Const":
             return self._number(tf.get_static_value(tensor))
-        leaf: tf.Tensor = tf.compat.v1.placeholder(tensor.dtype, tensor.shape)
+        leaf: tf.Tensor = tf.compat.v1.placeholder(tensor.dtype, self._with_batch(tensor.shape))
         if tensor.dtype == tf.resource:
             tell_variable_shape(tensor, leaf)
         return leaf
+
+    def _with_batch(self, shape: tf.TensorShape) -> tf.TensorShape:
+        """Completes the shape of what comes from other inputs, whose batch is the same."""
+        if shape.rank and shape[0] is None and shape[1:].is_fully_defined():
+            return tf.TensorShape([self._batch, *shape[1:]])
+        return shape
 
 
 def known_shape(tensor: tf.Tensor) -> list[int]:

@@ -202,9 +202,16 @@ def _inputs_of(batch: Sequence[LoadedPicture], classifier: Classifier) -> BatchI
             return inputs, None
         regions = [region_values(loaded.prepared, loaded.region) for loaded in batch]
         return inputs, classifier.conditions.with_regions(None, np.stack(regions), inputs.shape[:3])
-    of_all = [loaded.others.arrays for loaded in batch]
-    inputs = np.stack([arrays[classifier.explained] for arrays in of_all])
-    return inputs, np.stack([classifier.conditions.pack(arrays) for arrays in of_all])
+    inputs = np.stack([loaded.others.arrays[classifier.explained] for loaded in batch])
+    return inputs, np.stack([_values_of(loaded, classifier) for loaded in batch])
+
+
+def _values_of(loaded: LoadedPicture, classifier: Classifier) -> np.ndarray:
+    """Returns what the network takes beside one explained input, (values,) float32."""
+    shown = loaded.others.pictures.get(classifier.explained)
+    if not classifier.segments or shown is None:
+        return classifier.pack_values(loaded.others.arrays)
+    return classifier.pack_values(loaded.others.arrays, region_values(shown, loaded.region))
 
 
 def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:

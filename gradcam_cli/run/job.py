@@ -310,6 +310,11 @@ def make_ready(
         reader.shared(choice.values)
         classifier = classifier.with_shapes(reader.shapes(pictures))
     views = [classifier, *classifier.explained_views[1:]]
+    if len(views) > 1 and job.explain.region is not None:
+        raise UsageError(
+            f"--region belongs to one picture, and {len(views)} inputs are explained; choose one "
+            f"with --input NAME, such as --input {classifier.explained}"
+        )
     explainers = [
         explainer
         for view, layers in zip(views, _layers_of_views(views, job.explain.layers), strict=True)

@@ -71,7 +71,9 @@ def describe_indecision(
     """
     classifier = explainer.classifier
     if (
-        not classifier.preprocess.is_guess
+        # Beside other values, pictures alone say little.
+        classifier.others
+        or not classifier.preprocess.is_guess
         or classifier.task not in (CLASSIFICATION, BINARY)
         or len(pictures) < _LEAST
     ):

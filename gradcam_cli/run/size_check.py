@@ -57,7 +57,7 @@ def describe_collapse(
             for shape, reader in readers:
                 prepared = shape.prepare(image)
                 arrays = reader.read(picture, prepared).arrays
-                rows = classifier.conditions.pack(arrays)[None] if arrays else None
+                rows = classifier.pack_values(arrays)[None] if arrays else None
                 pair.append(explainer.classify(prepared.inputs[None], rows)[0].max())
             probabilities.append(pair)
         # The run reports the error.
