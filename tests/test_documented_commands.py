@@ -57,6 +57,28 @@ def python_of(page):
     return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
+def write_other_models(folder):
+    """Writes the models with other outputs and inputs, and a picture for them."""
+    Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(folder / "scan.png")
+    picture = keras.Input((32, 32, 3), name="picture")
+    maps = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(picture)
+    means = keras.layers.GlobalAveragePooling2D()(maps)
+    age = keras.Model(picture, keras.layers.Dense(1)(means))
+    age.compile(loss="mse")
+    coarse = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(
+        keras.layers.MaxPooling2D()(maps)
+    )
+    fine = keras.layers.Concatenate()([maps, keras.layers.UpSampling2D()(coarse)])
+    unet = keras.Model(picture, keras.layers.Conv2D(2, 1, activation="softmax")(fine))
+    years = keras.Input((1,), name="age")
+    both = keras.layers.Concatenate()([means, years])
+    several = keras.Model([picture, years], keras.layers.Dense(2, activation="softmax")(both))
+    models = {"age": age, "unet": unet, "two_inputs": several}
+    for name, model in models.items():
+        model.save(folder / f"{name}.keras")
+        yield folder / f"{name}.keras"
+
+
 README_COMMANDS = list(commands_of(README))
 RUN = [command for command in README_COMMANDS if command not in NOT_RUN]
 
@@ -84,6 +106,8 @@ def folder(tmp_path_factory, samples):
         keras.layers.Dense(3, activation="softmax"),
     ]
     keras.Sequential(layers).save(folder / "my_model.keras")
+    for path in write_other_models(folder):
+        assert path.is_file()
     (folder / "names.txt").write_text("ant\nbee\ncat\n")
     return folder
 
