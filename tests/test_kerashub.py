@@ -16,6 +16,7 @@ from PIL import Image
 from gradcam_cli.api.explainers import GradCAM
 from gradcam_cli.api.loading import find_explainer
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cli import main
 from gradcam_cli.errors import (
     GradcamError,
@@ -228,7 +229,11 @@ def test_what_the_user_says_goes_before_what_is_stored(folder):
 
 def test_a_task_in_memory_brings_its_preprocessor_too(tasks):
     explainer = find_explainer(
-        tasks["resnet"], None, None, None, "gradcam", fusion="mean", smoothing=False
+        *(tasks["resnet"], None, None, None, "gradcam"),
+        fusion="mean",
+        smoothing=False,
+        weights=lambda _: ScoreWeights(),
+        signed=False,
     )
     assert explainer.classifier.preprocess.scale == SCALE
     assert explainer.classifier.input_for() == InputShape("squash", (70, 50), 4, 3)

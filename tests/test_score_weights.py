@@ -239,9 +239,12 @@ def test_what_lowers_a_value(values_file, picture, tmp_path, monkeypatch):
     sums = (WEIGHTS.T @ picture[..., :2].mean((0, 1)) / 255)[1:].sum()
     assert target["value"] == pytest.approx(sums, rel=1e-4)
     assert "leave out --class" in run("-c", "2", "--against", "2", code=2)
-    found = explain_image(picture, against=2, signed=True, model=str(values_file))
+    assert "leave out --against" in run("--against", "2", "--signed", code=2)
+    with pytest.raises(UsageError, match="leave out against="):
+        explain_image(picture, against=2, signed=True, model=str(values_file))
+    found = explain_image(picture, 2, signed=True, model=str(values_file))
     assert found.ends == ("lowers", "raises")
-    np.testing.assert_allclose(found.heat, map_by_hand(picture, [0, 0, -1], signed=True), atol=1e-5)
+    np.testing.assert_allclose(found.heat, map_by_hand(picture, [0, 0, 1], signed=True), atol=1e-5)
 
 
 def test_a_blank_contrast_is_explained(classifier, picture):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from segmenters import CLASSES, known_segmenter, scene
+from segmenters import CLASSES, known_segmenter, scene, unet
 
 from gradcam_cli.cli import main
 
@@ -99,7 +99,7 @@ def test_figures_reports_and_composites(invoke, here):
         (["--region", "empty.png"], 1, "all its pixels are zero"),
         (["--region", "photos"], 1, "contains no mask"),
         (["--region", "masks", "--method", "eigencam"], 2, "same map for every class and region"),
-        (["--truth", "folders"], 2, "no single true class"),
+        (["--truth", "truth.csv"], 2, "no single true class"),
         (["--method", "reciprocam"], 2, "can't explain a segmentation"),
     ],
 )
@@ -107,8 +107,10 @@ def test_errors_in_one_line(invoke, here, options, code, message):
     Image.new("L", (8, 8), 1).save(here / "small.png")
     Image.new("L", (96, 96)).save(here / "empty.png")
     (here / "photos" / "a.png").rename(here / "lone.png")
+    (here / "truth.csv").write_text("lone.png,red\n")
     found = invoke("lone.png", *OPTIONS, *options, "-o", "out")
     assert found.exit_code == code, found.output
+    assert message in found.output
     (line,) = [line for line in found.output.splitlines() if message in line]
     assert line.startswith("Error: ")
     assert "Traceback" not in found.output
@@ -144,3 +146,35 @@ def test_other_formats(invoke, here, kind):
     record = json.loads(found.output.splitlines()[-1])
     assert record["layer"].startswith("deep")
     assert record["targets"][0]["share"] == pytest.approx(1 / 8)
+
+
+def test_size_that_the_network_cannot_take(invoke, here):
+    unet((None, None)).save(here / "any.keras")
+    options = ("photos/b.png", "-m", "any.keras", "--preprocess", "none", "-o", "out", "--size")
+    found = invoke(*options, "50")
+    assert found.exit_code == 2
+    assert "--size 50x50: the model can't take pictures of this size" in found.output
+    assert invoke(*options, "64x32").exit_code == 0
+
+
+def test_list_with_a_region_for_each_picture(invoke, here):
+    (here / "list.csv").write_text(
+        "path,class,region\n"
+        'photos/a.png,red,"6,6,42,42"\n'
+        "photos/a.png,red,right.png\n"
+        "photos/b.png,red,\n"
+    )
+    mask = np.zeros((96, 96), np.uint8)
+    mask[6:42, 54:90] = 1
+    Image.fromarray(mask).save(here / "right.png")
+    found = invoke(
+        "--from-file", "list.csv", *OPTIONS, "--method", "layercam", "--json", "-o", "out",
+        "--heatmap", "npy",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    records = [json.loads(line) for line in found.stdout.splitlines() if line.startswith("{")]
+    left, right, whole = (np.load(here / one["targets"][0]["heatmap"]) for one in records)
+    assert left[:, :48].max() > 0.9 > 0.01 > left[:, 56:].max()
+    assert right[:, 48:].max() > 0.9 > 0.01 > right[:, :40].max()
+    assert whole.max() == 1
+    assert len({one["targets"][0]["output"] for one in records}) == 3

@@ -261,6 +261,11 @@ def explain_image(
         warnings.warn(classifier.warning, stacklevel=2)
     (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]
     if not named and weights.against is not None and classifier.labels.quantity == VALUE:
+        if signed:
+            raise UsageError(
+                f"signed=True shows what raises {classifier.labels.name(weights.against)} and what "
+                f"lowers it; leave out against="
+            )
         index = weights.against
     shape = classifier.input_for(fit)
     prepared = shape.prepare(picture)

@@ -92,7 +92,8 @@ class _ExplainCommand(click.Command):
     multiple=True,
     help="Also explain the pictures listed in this file: one path per line, or CSV with the "
     "columns path and class (a class there overrides --class). Further columns are values of the "
-    "model's inputs of these names, and override --input. '-' reads standard input. Can be "
+    "model's inputs of these names, and override --input, as the column region overrides "
+    "--region. '-' reads standard input. Can be "
     "repeated.",
 )
 @click.option(

@@ -317,6 +317,8 @@ def with_values(
 ) -> list[InputPicture]:
     """Gives each picture the values of the model's other inputs, from its columns and the options.
 
+    For a network that segments, the column "region" is such a value too.
+
     Args:
         pictures: The pictures, with all further columns of their lists.
         classifier: The classifier.
@@ -330,11 +332,14 @@ def with_values(
             the explained input, or none of the pictures has a value for an input.
     """
     from gradcam_cli.models.inputs import check_input_name
+    from gradcam_cli.networks.conditions import REGION
 
     pictures = list(pictures)
     if not (classifier.others or of_all or any(picture.values for picture in pictures)):
         return pictures
     names = [other.name for other in classifier.others]
+    if classifier.segments:
+        names.append(REGION)
     for name, _ in of_all:
         if not classifier.others:
             raise UsageError(f"--input {name}: {classifier.name} has a single input; leave it out")

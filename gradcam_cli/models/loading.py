@@ -77,6 +77,7 @@ from gradcam_cli.networks.tasks import (
     quantity_of,
 )
 from gradcam_cli.networks.weights import broken_weights, describe_broken
+from gradcam_cli.pictures.fitting import LARGEST_STRIDE
 
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -328,7 +329,18 @@ def _inspect(
         )
         for one in other_inputs
     ]
-    tf.function(trace, autograph=False).get_concrete_function(*signature)
+    try:
+        tf.function(trace, autograph=False).get_concrete_function(*signature)
+    except GradcamError:
+        raise
+    # Each layer that finds its inputs unfit raises an error of its own.
+    except Exception as error:
+        if not any_size or size is None:
+            raise
+        raise UsageError(
+            f"--size {'x'.join(map(str, size))}: the model can't take pictures of this size, "
+            f"probably because its strides don't divide it; choose multiples of {LARGEST_STRIDE}"
+        ) from error
     ((choice, classes, is_mask, detected),) = found
     segments = choice.task == SEGMENTATION
     if any_size and segments:

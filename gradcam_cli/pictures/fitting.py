@@ -18,7 +18,7 @@ FITS = ("keep", "squash", "crop", "cover", "pad")
 CENTRE_CROP = 0.875
 # The last map of a network usually has this many cells along the input's side.
 _CELLS = 7
-_LARGEST_STRIDE = 32
+LARGEST_STRIDE = 32
 # A picture at least six times as long as the input is first reduced by an integer factor, to at
 # least three times the input's length. This takes a fifth of the time and changes values by at
 # most 2 of 255.
@@ -326,7 +326,7 @@ def usual_stride(native: tuple[int, int]) -> int:
         A power of two, at most 32.
     """
     stride = 1
-    while 2 * stride <= min(min(native) / _CELLS, _LARGEST_STRIDE):
+    while 2 * stride <= min(min(native) / _CELLS, LARGEST_STRIDE):
         stride *= 2
     return stride
 

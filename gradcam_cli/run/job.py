@@ -381,6 +381,12 @@ def _targets(job: Job, classifier: Classifier, truth: Truth | None) -> Targets:
     classes = classes[:1] if joined else classes
     with_files = None
     if not classes and against is not None and labels.quantity == VALUE and not explain.each:
+        if job.draw.signed:
+            # Its colours would say the opposite of those of the map without --against.
+            raise UsageError(
+                f"--signed shows what raises {labels.name(against)} and what lowers it; leave out "
+                f"--against"
+            )
         # What lowers this output.
         classes = [against]
     if not classes:

@@ -17,6 +17,8 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.input_values import ValueReader
+from gradcam_cli.networks.conditions import REGION
+from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
 from gradcam_cli.run.look_ahead import LookAhead
 from gradcam_cli.run.planning import FilePlanner, PlannedFile
@@ -83,6 +85,7 @@ class _Pipeline:
         self._task = task
         self._downloads = Downloads(task.download_limits)
         classifier = explainers[0].classifier
+        self._segments = classifier.segments
         self._labels = classifier.labels
         self._values = ValueReader(classifier, task.inputs, self._downloads)
         self._planner = FilePlanner(task, self._labels, namer)
@@ -210,6 +213,9 @@ class _Pipeline:
         others = self._values.read(picture, prepared)
         explained = targets.explained(picture, self._labels, truth)
         region = self._task.region
+        own = dict(picture.values).get(REGION) if self._segments else None
+        if own is not None:
+            region = ScoreRegion(own)
         weights = None if region is None else region.weights(picture, prepared)
         return LoadedPicture(prepared, explained, truth, weights, others)
 
