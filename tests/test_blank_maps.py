@@ -16,7 +16,8 @@ from gradcam_cli import GradCAM, GradCAMCallback, explain_image
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli import main
 from gradcam_cli.errors import PredictionError, UnusableLayerError
-from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.inspection import inspect_network
+from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.networks.deferred import DeferredNetwork

@@ -13,7 +13,8 @@ from same_results import COLOR_STEP
 
 from gradcam_cli import LayerCAM
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.inspection import inspect_network
+from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.keras_network import KerasNetwork

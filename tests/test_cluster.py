@@ -27,7 +27,7 @@ from gradcam_cli.errors import ClusterError, ImageError, UnknownModelError, Usag
 from gradcam_cli.files.finding import InputPicture, find_pictures
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.models.labels import Prediction
-from gradcam_cli.run.job import make_ready
+from gradcam_cli.run.ready_job import make_ready
 from gradcam_cli.run.records import PictureResult
 
 OVERLAY = ["{stem}_gradcam.png"]

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.models.loading import inspect_network
+from gradcam_cli.models.inspection import inspect_network
 from gradcam_cli.networks.conditions import Condition, Conditions
 from gradcam_cli.networks.keras_network import KerasNetwork
 

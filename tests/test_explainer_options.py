@@ -13,7 +13,8 @@ from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.scaling import scale_sparse
 from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.inspection import inspect_network
+from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.pictures.fitting import Fit

@@ -376,7 +376,7 @@ def test_augmentation_does_nothing_and_rescaling_is_seen(saved, pictures):
     ],
 )
 def test_preprocessing_is_read_off_a_backbone(builder, mode):
-    from gradcam_cli.models.loading import inspect_network
+    from gradcam_cli.models.inspection import inspect_network
     from gradcam_cli.networks.keras_network import KerasNetwork
 
     backbone = getattr(keras.applications, builder)(

@@ -27,7 +27,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.labels import Prediction, format_value
 from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
-from gradcam_cli.run.job import make_ready
+from gradcam_cli.run.ready_job import make_ready
 from gradcam_cli.run.records import PictureResult
 
 SIZE = 48

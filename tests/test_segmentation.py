@@ -22,7 +22,7 @@ from gradcam_cli.api.image import explain_image
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.errors import UnsupportedModelError, UsageError
-from gradcam_cli.models.loading import inspect_network
+from gradcam_cli.models.inspection import inspect_network
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.networks.forward import trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork

@@ -16,8 +16,9 @@ from gradcam_cli.errors import LabelsError, UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.hub import find_preparation
+from gradcam_cli.models.inspection import inspect_network
 from gradcam_cli.models.labels import Labels
-from gradcam_cli.models.loading import inspect_network, load_classifier
+from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.models.task_detection import task_evidence

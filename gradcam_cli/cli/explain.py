@@ -39,7 +39,8 @@ from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
 from gradcam_cli.run.cards import cards_of
-from gradcam_cli.run.job import Job, ReadyJob, check_classes, make_ready
+from gradcam_cli.run.chosen_classes import check_classes
+from gradcam_cli.run.job import Job
 from gradcam_cli.run.options import (
     DEFAULT_TOP_K,
     DrawOptions,
@@ -47,6 +48,7 @@ from gradcam_cli.run.options import (
     MachineOptions,
     WriteOptions,
 )
+from gradcam_cli.run.ready_job import ReadyJob, make_ready
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.truth import TruthNames
 from gradcam_cli.runtime.cores import divide_cores

@@ -42,8 +42,9 @@ from gradcam_cli.files.storage import AnyPath, file_name
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.terminal import TERMINAL_KINDS
-from gradcam_cli.run.job import Job, ReadyJob, make_ready
+from gradcam_cli.run.job import Job
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, ExplainOptions, MachineOptions
+from gradcam_cli.run.ready_job import ReadyJob, make_ready
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -17,7 +17,8 @@ from gradcam_cli.cluster.result_table import TABLE_FOLDER, write_part
 from gradcam_cli.errors import GradcamError, GradcamWarning
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
-from gradcam_cli.run.job import Job, ReadyJob, make_ready
+from gradcam_cli.run.job import Job
+from gradcam_cli.run.ready_job import ReadyJob, make_ready
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.runtime import onednn
 from gradcam_cli.runtime.cores import Parallelism

@@ -2,85 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
-import io
-import math
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-from gradcam_cli.errors import (
-    GradcamError,
-    ModelFileError,
-    UnsupportedModelError,
-    UsageError,
-    WeightsError,
-)
-from gradcam_cli.models.catalogue import (
-    DEFAULT_MODEL,
-    CatalogueModel,
-    find_model,
-    is_model_path,
-)
+from gradcam_cli.errors import UsageError, WeightsError
+from gradcam_cli.models.building import build_network, build_with_weights, check_weights_file
+from gradcam_cli.models.catalogue import CatalogueModel, find_model, is_model_path
 from gradcam_cli.models.checkpoint import find_checkpoint
 from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.models.containers import check_weights
 from gradcam_cli.models.files import read_model
-from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.input_choice import parse_inputs
-from gradcam_cli.models.inputs import (
-    OtherInput,
-    arrange,
-    check_input_name,
-    choose_explained,
-)
-from gradcam_cli.models.labels import (
-    IMAGENET_CLASSES,
-    imagenet_labels,
-    numbered_labels,
-    read_labels,
-)
-from gradcam_cli.models.labels_beside import find_labels
+from gradcam_cli.models.inspection import inspect_network
+from gradcam_cli.models.labels import IMAGENET_CLASSES, imagenet_labels, read_labels
 from gradcam_cli.models.options import ModelOptions
-from gradcam_cli.models.preprocessing import (
-    OF_RGB,
-    Preprocessing,
-    detect_preprocessing,
-    parse_preprocessing,
-)
-from gradcam_cli.models.segmentation import (
-    REGIONS,
-    check_scores,
-    mask_labels,
-    takes_any_size,
-)
-from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
-from gradcam_cli.networks.conditions import Conditions
+from gradcam_cli.models.preprocessing import Preprocessing, parse_preprocessing
 from gradcam_cli.networks.deferred import DeferredNetwork
 from gradcam_cli.networks.folding import MOST_PARAMETERS
-from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
-from gradcam_cli.networks.grids import Grid
-from gradcam_cli.networks.inputs import PICTURE_CHANNELS
+from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.keras_network import KerasNetwork
-from gradcam_cli.networks.tasks import (
-    BINARY,
-    CLASSIFICATION,
-    PROBABILITY,
-    SEGMENTATION,
-    quantity_of,
-)
-from gradcam_cli.networks.weights import broken_weights, describe_broken
-from gradcam_cli.pictures.fitting import LARGEST_STRIDE
-
-_WEIGHTS_SUFFIXES = (".h5", ".keras")
-_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+from gradcam_cli.networks.tasks import CLASSIFICATION
 
 
 def load_classifier(options: ModelOptions | None = None, *, deferred: bool = False) -> Classifier:
@@ -131,8 +71,10 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
     entry = find_model(model)
     _check_task(entry, options.task)
     if weights is not None:
-        _check_weights_file(weights)
-    network = (deferred and _defer(entry, weights)) or KerasNetwork(_build(entry, weights))
+        check_weights_file(weights)
+    network = (deferred and _defer(entry, weights)) or KerasNetwork(
+        build_with_weights(entry, weights)
+    )
     return _from_catalogue(entry, network, chosen, options.labels)
 
 
@@ -150,7 +92,7 @@ def load_architecture(options: ModelOptions) -> Classifier:
         return load_classifier(options)
     entry = find_model(options.name)
     _check_task(entry, options.task)
-    return _from_catalogue(entry, KerasNetwork(_build_network(entry)), None, None)
+    return _from_catalogue(entry, KerasNetwork(build_network(entry)), None, None)
 
 
 def _check_task(entry: CatalogueModel, task: str | None) -> None:
@@ -173,7 +115,7 @@ def _defer(entry: CatalogueModel, weights: Path | None) -> DeferredNetwork | Non
     except (OSError, WeightsError):
         return None
     identity = f"{entry.name} with {path.suffix} {digest}"
-    return DeferredNetwork(lambda: KerasNetwork(_build(entry, weights)), identity)
+    return DeferredNetwork(lambda: KerasNetwork(build_with_weights(entry, weights)), identity)
 
 
 def _from_catalogue(
@@ -189,348 +131,3 @@ def _from_catalogue(
         preprocess=preprocess or Preprocessing(entry.preprocessing, "what the model expects"),
         labels=imagenet_labels() if labels is None else read_labels(labels, IMAGENET_CLASSES),
     )
-
-
-def inspect_network(
-    path: str,
-    network: Network,
-    size: tuple[int, int] | None = None,
-    preprocess: Preprocessing | None = None,
-    labels: Path | None = None,
-    stored: StoredPreparation | None = None,
-    evidence: TaskEvidence | None = None,
-    task: str | None = None,
-    *,
-    file: Path | None = None,
-    explained: Sequence[str] = (),
-) -> Classifier:
-    """Finds out what a user's model takes and returns, by tracing it once for each picture.
-
-    Args:
-        path: The path of the model; its last part becomes the classifier's name.
-        network: The model.
-        size: (height, width) of the input in pixels, for models that accept any; None for the
-            stored size, or 224 if none is stored.
-        preprocess: The preprocessing; None to use the stored one or detect it.
-        labels: A file with the names of the classes.
-        stored: The preprocessing stored with the model.
-        evidence: What is known about the meaning of its outputs.
-        task: What they mean; None to find it out.
-        file: The model's file or folder, to look for a file with the names of the classes
-            beside it; None if the model is in memory.
-        explained: The names of the inputs whose pictures are explained, if the model has several
-            inputs; empty for all that take pictures.
-
-    Raises:
-        UnsupportedModelError: The model isn't an image classifier.
-        UsageError: The preprocessing or the task doesn't fit the model, or it has no such input.
-    """
-
-    def inspect(network: Network) -> Classifier:
-        return _inspect(path, network, size, preprocess, labels, stored, evidence, task, file)
-
-    if len(network.inputs) == 1:
-        for name in explained:
-            check_input_name(name, {one.name: one for one in network.inputs})
-        return inspect(network)
-    chosen = choose_explained(path, network.inputs, explained)
-    pictures = [
-        *chosen,
-        *(one for one in network.inputs if one.takes_picture and one not in chosen),
-    ]
-    views = [inspect(network.explaining(one.name)) for one in pictures]
-    if not all(one.shape[:2] == (None, None) for one in pictures):
-        # Pictures of any size go with those of a fixed size.
-        fixed = next((view.input_size for view in views if not view.any_size), None)
-        views = [
-            replace(view, input_size=fixed or view.input_size, any_size=False)
-            if view.any_size
-            else view
-            for view in views
-        ]
-    known = {
-        one.name: OtherInput(
-            one if view.any_size else replace(one, shape=(*view.input_size, view.channels)),
-            view.preprocess,
-        )
-        for one, view in zip(pictures, views, strict=True)
-    }
-    complete = []
-    for picture, view in zip(pictures, views, strict=True):
-        others = tuple(
-            known.get(one.name) or OtherInput(one)
-            for one in network.inputs
-            if one.name != picture.name
-        )
-        conditions = arrange(others, view.any_size) + view.conditions
-        complete.append(replace(view, explained=picture.name, others=others, conditions=conditions))
-    return replace(complete[0], views=tuple(complete), number_of_views=len(chosen))
-
-
-def _inspect(
-    path: str,
-    network: Network,
-    size: tuple[int, int] | None,
-    preprocess: Preprocessing | None,
-    labels: Path | None,
-    stored: StoredPreparation | None,
-    evidence: TaskEvidence | None,
-    task: str | None,
-    file: Path | None,
-) -> Classifier:
-    """Finds out what a model's explained input takes, and what the model returns."""
-    height, width, channels = _input_shape(path, network)
-    any_size = height is None or width is None
-    stored_size = None if stored is None else stored.input_size
-    usual_height, usual_width = stored_size or (USUAL_LENGTH, USUAL_LENGTH)
-    input_size = (height or usual_height, width or usual_width)
-    if any_size and size is not None:
-        input_size = size
-    if preprocess is None and stored is not None:
-        preprocess = stored.preprocess
-        _check_channels(path, preprocess, channels)
-    found: list[tuple[TaskChoice, int, bool, Preprocessing]] = []
-    several = network.inputs if len(network.inputs) > 1 else ()
-    explained = network.explained_input if several else None
-    other_inputs = [one for one in several if one != explained]
-
-    def trace(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
-        others = {one.name: value for one, value in zip(other_inputs, values, strict=True)}
-        forward = trace_forward(network, inputs, others=others)
-        nodes = network.nodes
-        if others:
-            # Other branches of the network may be of another family.
-            nodes = [node for node in nodes if forward.depends_on_input(node.path)]
-        names = (node.path.rpartition("/")[2] for node in nodes)
-        has_lambda = any(node.kind == "Lambda" for node in nodes)
-        if len(network.input_shape) == 2:
-            _check_rows(path, network, forward)
-        choice = choose_task(path, forward, evidence or TaskEvidence(), task)
-        is_mask = choice.task == SEGMENTATION and forward.units == 1
-        if choice.task == SEGMENTATION:
-            check_scores(path, forward, is_sure=choice.is_sure)
-        found.append(
-            (
-                choice,
-                2 if choice.task == BINARY or is_mask else forward.units or 0,
-                is_mask,
-                detect_preprocessing(inputs, names, channels, has_lambda),
-            )
-        )
-        return forward.logits
-
-    signature = [tf.TensorSpec((None, *input_size, channels), tf.float32)]
-    signature += [
-        tf.TensorSpec((None, *OtherInput(one).condition(any_size=False).shape), tf.float32)
-        if not one.takes_picture
-        else tf.TensorSpec(
-            (None, one.shape[0] or input_size[0], one.shape[1] or input_size[1], one.shape[2]),
-            tf.float32,
-        )
-        for one in other_inputs
-    ]
-    try:
-        tf.function(trace, autograph=False).get_concrete_function(*signature)
-    except GradcamError:
-        raise
-    # Each layer that finds its inputs unfit raises an error of its own.
-    except Exception as error:
-        if not any_size or size is None:
-            raise
-        raise UsageError(
-            f"--size {'x'.join(map(str, size))}: the model can't take pictures of this size, "
-            f"probably because its strides don't divide it; choose multiples of {LARGEST_STRIDE}"
-        ) from error
-    ((choice, classes, is_mask, detected),) = found
-    segments = choice.task == SEGMENTATION
-    if any_size and segments:
-        any_size = not other_inputs and takes_any_size(network, channels)
-    if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
-        raise UsageError(
-            f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
-        )
-    quantity = quantity_of(choice.task)
-    names = None
-    if labels is not None:
-        names = read_labels(labels, classes, quantity)
-    elif file is not None:
-        # A file beside the model is more specific than ImageNet's names.
-        names = find_labels(file, classes, quantity)
-    has_names = names is not None or classes == IMAGENET_CLASSES
-    if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
-        names = imagenet_labels()
-    if names is None:
-        names = mask_labels() if is_mask else numbered_labels(classes, quantity)
-    return Classifier(
-        name=Path(path).name,
-        network=network,
-        input_size=input_size,
-        channels=channels,
-        any_size=any_size,
-        # Keras's own loading of image folders squashes pictures, and so most training does.
-        default_fit="squash" if stored is None else stored.fit,
-        preprocess=preprocess or detected,
-        labels=names,
-        is_size_exact=stored_size is not None and size is None,
-        task=choice.task,
-        task_reason=choice.reason,
-        task_doubt="" if choice.is_guess and has_names else choice.doubt,
-        is_task_guess=choice.is_guess,
-        # A constant may be infinite on purpose, as in the mask of an attention.
-        damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
-        is_mask=is_mask,
-        conditions=REGIONS if segments else Conditions(),
-    )
-
-
-def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None:
-    for values in (preprocess.scale, preprocess.offset):
-        if len(values) not in (0, 1, channels):
-            raise ModelFileError(
-                f"{path}: its preprocessor has {len(values)} values for {channels} channels; "
-                f"override it with --preprocess"
-            )
-
-
-def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
-    """Returns the (height, width, channels) of the pictures that a model takes."""
-    shape = network.input_shape
-    if len(shape) == 2 and None not in shape:
-        return shape[0], shape[1], 1
-    channels = shape[-1] if len(shape) == 3 else None
-    if channels is None or channels not in PICTURE_CHANNELS:
-        if len(shape) == 1:
-            raise UnsupportedModelError(f"{path}: {_describe_flat(network)}")
-        raise UnsupportedModelError(
-            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
-            f"1, 3 or 4 channels, (None, height, width, channels), can be explained"
-        )
-    return shape[0], shape[1], channels
-
-
-def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:
-    """Refuses inputs (N, steps, features), which look like grey pictures (N, height, width)."""
-    if not any(isinstance(forward.grid(layer), Grid) for layer in forward.layer_outputs):
-        raise UnsupportedModelError(
-            f"{path}: takes inputs of the shape {(None, *network.input_shape)}, and no layer has "
-            f"rows and columns of a picture, so there is nothing to explain"
-        )
-
-
-def _describe_flat(network: Network) -> str:
-    """Says of a model that takes lists of numbers what to do about it."""
-    (length,) = network.input_shape
-    problem = f"takes flat lists of numbers, {(None, length)}, without rows and columns"
-    if not any("conv" in node.kind.lower() for node in network.nodes):
-        return f"{problem}, and has no feature maps to explain; train one with Conv2D layers"
-    for channels in sorted(PICTURE_CHANNELS):
-        side = math.isqrt((length or 0) // channels)
-        if length and side > 1 and side * side * channels == length:
-            return (
-                f"{problem}; if they are pictures, wrap it and save that: keras.Sequential(["
-                f"keras.Input({(side, side, channels)}), keras.layers.Flatten(), model])"
-            )
-    return f"{problem}; wrap it in a model that takes pictures and flattens them"
-
-
-def _build(entry: CatalogueModel, weights: Path | None) -> keras.Model:
-    if weights is not None:
-        model = _build_network(entry)
-        _load_weights(model, entry.name, weights)
-        if entry.divides_twice:
-            _complete_normalization(model)
-        return model
-    try:
-        return _build_network(entry, "imagenet")
-    except GradcamError:
-        raise
-    # Keras reports a failed download with a bare Exception.
-    except Exception as error:
-        reason = getattr(error.__context__, "reason", None) or _first_line(error)
-        raise WeightsError(
-            f"{entry.name}: its weights could not be downloaded ({reason}); "
-            f"give a file that has them with --weights FILE, or use the built-in model with "
-            f"--model {DEFAULT_MODEL}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _channels_last() -> Iterator[None]:
-    """Makes Keras build channels-last networks, whatever the user's configuration is."""
-    previous = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_last")
-    try:
-        yield
-    finally:
-        keras.config.set_image_data_format(previous)
-
-
-def _build_network(entry: CatalogueModel, weights: str | None = None) -> keras.Model:
-    module, _, function = entry.builder.partition(":")
-    options = {"input_tensor": keras.Input((None, None, 3))} if entry.any_size else {}
-    with _channels_last(), contextlib.redirect_stdout(_DownloadMessages()):
-        model: keras.Model = getattr(importlib.import_module(module), function)(
-            weights=weights, **options
-        )
-    return model
-
-
-class _DownloadMessages(io.TextIOBase):
-    """Writes Keras's messages about a download to standard error, without the first line.
-
-    Keras announces a download on standard output, which is reserved for results, and before
-    it knows whether there is a connection.
-    """
-
-    def __init__(self) -> None:
-        self._announced = False
-
-    def write(self, text: str) -> int:
-        """Drops the announcement; the progress bar that follows is enough."""
-        if self._announced:
-            sys.stderr.write(text)
-        self._announced = self._announced or "\n" in text
-        return len(text)
-
-    def flush(self) -> None:
-        """Shows the progress immediately."""
-        sys.stderr.flush()
-
-
-def _check_weights_file(path: Path) -> None:
-    if path.suffix not in _WEIGHTS_SUFFIXES:
-        raise UsageError(
-            f"--weights {path}: not a supported weights file; its name should end in "
-            f".weights.h5, .h5 or .keras"
-        )
-    if not path.is_file():
-        raise UsageError(f"--weights {path}: is not a file")
-
-
-def _load_weights(model: keras.Model, name: str, path: Path) -> None:
-    check_weights(path)
-    try:
-        model.load_weights(path)
-    # A damaged or foreign file causes many kinds of errors in HDF5 and Keras.
-    except Exception as error:
-        raise WeightsError(
-            f"{path}: does not contain weights of {name} ({_first_line(error)}); check the file "
-            f"and --model"
-        ) from error
-
-
-def _complete_normalization(model: keras.Model) -> None:
-    """Adds what Keras adds to EfficientNetB0 to B7 only when it downloads their weights.
-
-    With these weights, Keras divides by the square root of ImageNet's standard deviation once
-    more, after the Normalization layer. A network without them has no statistics there.
-    """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization) and np.any(layer.adapt_mean):
-            layer.adapt_variance.assign(layer.adapt_variance * _IMAGENET_DEVIATION)
-            layer.finalize_state()
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().partition("\n")[0].partition(" Example error message")[0]
-    return line.rstrip(".") or type(error).__name__
