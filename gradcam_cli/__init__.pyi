@@ -7,7 +7,6 @@ from .api.explainers import EigenCAM as EigenCAM
 from .api.explainers import EigenGradCAM as EigenGradCAM
 from .api.explainers import FinerCAM as FinerCAM
 from .api.explainers import FullGrad as FullGrad
-from .api.explainers import GradCAM as GradCAM
 from .api.explainers import GradCAMPP as GradCAMPP
 from .api.explainers import GroupCAM as GroupCAM
 from .api.explainers import GuidedGradCAM as GuidedGradCAM
@@ -19,6 +18,7 @@ from .api.explainers import ScoreCAM as ScoreCAM
 from .api.explainers import ShapleyCAM as ShapleyCAM
 from .api.explainers import SmoothGradCAMPP as SmoothGradCAMPP
 from .api.explainers import XGradCAM as XGradCAM
+from .api.grad_cam import GradCAM as GradCAM
 from .api.image import ImageExplanation as ImageExplanation
 from .api.image import explain_image as explain_image
 from .api.loading import load_model as load_model

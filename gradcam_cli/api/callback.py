@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from gradcam_cli.api.explainers import GradCAM, Inputs
+from gradcam_cli.api.grad_cam import GradCAM, Inputs
 from gradcam_cli.api.model_inputs import ModelInputs
 from gradcam_cli.cam.scaling import scale_by_maximum
 from gradcam_cli.cam.upsampling import upsample

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.methods.table import check_combines_scores, check_has_sign
 from gradcam_cli.errors import UsageError
@@ -18,9 +17,6 @@ from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.options import DrawOptions, ExplainOptions, MachineOptions, WriteOptions
 from gradcam_cli.run.result_names import check_names
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
