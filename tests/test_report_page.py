@@ -3,6 +3,7 @@
 import io
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,14 @@ def test_photographs_are_there_as_soon_as_the_page_has_loaded(open_page, samples
     for frame in frames:
         pixels = np.asarray(shot.crop(tuple(map(round, frame))), float)
         assert pixels.std() > 30
+
+
+def test_cards_say_whose_map_they_show(open_page, tmp_path):
+    predicted = simple_picture("a.jpg", [(1, 0.9, "sky"), (2, 0.1, "bird")])
+    chosen = replace(predicted, path="b.jpg", maps=predicted.maps[::-1])
+    page = open_page(write_report(tmp_path / "report.html", [predicted, chosen]))
+    assert shown_files(page) == ["a.jpg", "b.jpg · map of bird"]
+    assert page.locator(".card .class").all_inner_texts() == ["sky", "sky"]
 
 
 def test_names_are_text_and_never_markup(small_report, open_page):

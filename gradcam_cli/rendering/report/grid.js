@@ -44,7 +44,9 @@ const grid = (() => {
     item.querySelector("img").alt = `${name}, heat map of ${map.method} for ${map.target.name}`;
     item.querySelector(".class").textContent = top.name;
     item.querySelector(".part").textContent = textOf(top);
-    item.querySelector(".file").textContent = name;
+    // The map of a chosen class, or of a region, needn't be that of the first prediction.
+    const of = map.target.name === top.name ? "" : ` · map of ${map.target.name}`;
+    item.querySelector(".file").textContent = name + of;
     item.querySelector(".file").title = picture.path;
     if (picture.correct !== undefined) {
       const badge = item.querySelector(".badge");
