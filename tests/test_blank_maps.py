@@ -207,6 +207,20 @@ def test_signed_is_suggested_only_where_it_shows_something(saved):
     assert "--signed" not in blank.note
 
 
+def test_nothing_raises_a_value():
+    inputs = keras.Input((8, 8, 3))
+    maps = layers.Conv2D(1, 1, activation="relu", kernel_initializer="ones")(inputs)
+    pooled = layers.GlobalAveragePooling2D()(maps)
+    model = keras.Model(
+        inputs, layers.Dense(1, kernel_initializer=lambda *_, **__: [[-1.0]])(pooled)
+    )
+    model.compile(loss="mse")
+    picture = np.full((1, 8, 8, 3), 0.5, np.float32)
+    picture[0, 2, 2] = 1
+    with pytest.warns(UserWarning, match="nothing raises this value: .* lowers it; .*--signed"):
+        GradCAM(model).explain(picture, np.ones((1, 1), np.float32))
+
+
 def test_another_layer_is_named_where_one_helps():
     # A dead end beside a way around it: the sum of both.
     inputs = keras.Input((SIZE, SIZE, 3))

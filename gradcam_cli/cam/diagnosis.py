@@ -19,6 +19,7 @@ from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import ForwardPass, Network, Scorer, dependents
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.operations import operation_names
+from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 
 # From inputs, targets, the pass, its scores and the path of a layer to maps before the ReLU.
@@ -129,6 +130,7 @@ class Diagnosis:
         self._usable: list[str] = []
         self._gates: list[_Gate] = []
         self._dtypes: dict[str, str] = {}
+        self._is_value = False
         self._function = tf.function(
             self._trace,
             input_signature=[
@@ -223,6 +225,7 @@ class Diagnosis:
 
     def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
         forward, scores = self._scorer(inputs, targets)
+        self._is_value = forward.task == REGRESSION
         outputs = {
             path: output
             for path, output in forward.layer_outputs.items()
@@ -393,16 +396,16 @@ class Diagnosis:
             return self._constant_activations(found, path)
         if self._uses_gradients and layer.gradient * max(layer.largest, 1.0) < _VANISHING:
             return _blank(*self._explain_zero_gradients(found, number))
+        of_what, lack = "class", "no positive evidence for this class"
+        against = "all evidence is against it"
+        if self._is_value:
+            of_what, lack = "output", "nothing raises this value"
+            against = "all that the network sees lowers it"
         if self._has_sign and layer.lowest < 0:
-            return _blank(
-                BlankReason.NOTHING_POSITIVE,
-                "no positive evidence for this class: all evidence is against it; show that with "
-                "--signed, or try another class",
-            )
-        return _blank(
-            BlankReason.NOTHING_POSITIVE,
-            "no positive evidence for this class; try another class, layer or method",
-        )
+            cause = f"{lack}: {against}; show that with --signed, or try another {of_what}"
+        else:
+            cause = f"{lack}; try another {of_what}, layer or method"
+        return _blank(BlankReason.NOTHING_POSITIVE, cause)
 
     def _explain_zero_gradients(self, found: _Found, number: int) -> tuple[BlankReason, str]:
         path = self._layers[number]
