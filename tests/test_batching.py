@@ -165,9 +165,9 @@ class Counting(Explainer):
         super().__init__(classifier)
         self.batches = []
 
-    def explain(self, inputs, targets):
+    def explain(self, inputs, targets, conditions=None):
         self.batches.append(len(inputs))
-        return super().explain(inputs, targets)
+        return super().explain(inputs, targets, conditions)
 
 
 def test_the_batch_is_halved_where_memory_ends(small_model, classify, folder):

@@ -81,7 +81,10 @@ def sorted_rows(folder):
 
 
 def told(row):
-    return [Prediction(**prediction) for prediction in row["predictions"]]
+    return [
+        Prediction(one["index"], one["name"], one["wnid"], one["probability"])
+        for one in row["predictions"]
+    ]
 
 
 def worker_processes():

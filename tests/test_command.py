@@ -587,7 +587,7 @@ def test_efficientnet_normalises_its_input_as_it_was_trained(tmp_path, kind):
 
 def test_options_that_would_do_nothing_are_refused(invoke, dog):
     for options, message in (
-        (["--threshold", 0.5], "--threshold needs --contour or --box"),
+        (["--threshold", 0.5], "--threshold needs --contour, --box, --mask or --hot-only"),
         (["--fuse", "max"], "--fuse needs several --layer options"),
         (["--each", "-c", 5], "--each explains the most probable classes"),
         (["-c", ""], "a class needs a name or a number"),

@@ -99,7 +99,7 @@ def test_figure_has_a_panel_for_the_original_and_each_class(explained):
 
 
 def test_report_card_has_a_map_for_each_class(explained):
-    card = explained[0].card
+    (card,) = explained[0].cards
     assert [entry.target.name for entry in card.maps] == ["orange", "lemon", "tray"]
     assert card.preview.size == (960, 633)
     assert "--layer top_activation" in card.maps[0].arguments
@@ -135,7 +135,7 @@ def test_other_layers_get_a_row_of_the_figure_and_maps_in_the_report(
     assert first[1].title == second[1].title
     assert np.abs(np.asarray(first[1].image).astype(int) - second[1].image).mean() > 5
     assert len(re.findall("<image ", result.figure.read_text("utf-8"))) == 6
-    assert [(entry.method, entry.target.name) for entry in result.card.maps] == [
+    assert [(entry.method, entry.target.name) for entry in result.cards[0].maps] == [
         ("Grad-CAM · top_activation", "Egyptian cat"),
         ("Grad-CAM · top_activation", "tiger cat"),
         (f"Grad-CAM · {OTHER_LAYER}", "Egyptian cat"),
@@ -155,8 +155,8 @@ def test_a_picture_that_cannot_be_read_spares_the_others(samples, explainer, tmp
     task = make_task(with_files=0, keeps_card=True)
     failed, done = explain_pictures(pictures, [explainer], task)
     assert failed.error is not None
-    assert failed.card is None
-    assert done.card.predictions[0].name == "Egyptian cat"
+    assert not failed.cards
+    assert done.cards[0].predictions[0].name == "Egyptian cat"
     assert done.targets[0].output is None
 
 

@@ -20,6 +20,7 @@ from gradcam_cli.files.finding import InputPicture, PictureKey
 from gradcam_cli.files.input_texts import filled, is_pattern, numbers_in
 from gradcam_cli.files.storage import to_path
 from gradcam_cli.pictures.preparing import InputShape, PreparedPicture
+from gradcam_cli.pictures.score_regions import COLUMN as REGION_COLUMN
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -332,14 +333,13 @@ def with_values(
             the explained input, or none of the pictures has a value for an input.
     """
     from gradcam_cli.models.inputs import check_input_name
-    from gradcam_cli.networks.conditions import REGION
 
     pictures = list(pictures)
     if not (classifier.others or of_all or any(picture.values for picture in pictures)):
         return pictures
     names = [other.name for other in classifier.others]
-    if classifier.segments:
-        names.append(REGION)
+    if classifier.segments and REGION_COLUMN not in names:
+        names.append(REGION_COLUMN)
     for name, _ in of_all:
         if not classifier.others:
             raise UsageError(f"--input {name}: {classifier.name} has a single input; leave it out")

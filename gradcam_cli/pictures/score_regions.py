@@ -18,6 +18,8 @@ from gradcam_cli.pictures.reading import read_mask
 from gradcam_cli.pictures.regions import PixelBox
 
 _BOX = re.compile(r"\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*")
+# The column of a table for --from-file with a region for each picture.
+COLUMN = "region"
 # A pixel is in the region of a score if the region covers half of it.
 COVERED = 0.5
 _FORMS = "a mask picture, a folder of masks, or LEFT,TOP,RIGHT,BOTTOM in pixels of the picture"

@@ -17,7 +17,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.input_values import ValueReader
-from gradcam_cli.networks.conditions import REGION
+from gradcam_cli.pictures.score_regions import COLUMN as REGION_COLUMN
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
 from gradcam_cli.run.look_ahead import LookAhead
@@ -213,7 +213,7 @@ class _Pipeline:
         others = self._values.read(picture, prepared)
         explained = targets.explained(picture, self._labels, truth)
         region = self._task.region
-        own = dict(picture.values).get(REGION) if self._segments else None
+        own = dict(picture.values).get(REGION_COLUMN) if self._segments else None
         if own is not None:
             region = ScoreRegion(own)
         weights = None if region is None else region.weights(picture, prepared)
