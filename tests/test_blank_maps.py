@@ -238,7 +238,7 @@ def test_saved_models_are_explained_too(saved, tmp_path):
         ("dead", "dead-relu", "hidden"),
         ("nan", "nonfinite-weights", "scores"),
     ):
-        keras.saving.load_model(saved(name)).export(tmp_path / name, verbose=False)
+        keras.saving.load_model(saved(name)).export(tmp_path / name)
         (blank,) = find_blanks(Explainer(load(tmp_path / name), "last"))
         is_told(blank, reason, f"layer {layer}" if name == "nan" else "layer last")
 

@@ -57,7 +57,7 @@ def mean_of_neighbours(picture):
 def test_files_that_take_pictures_without_channels_work(tmp_path, monkeypatch, picture, kind):
     monkeypatch.chdir(tmp_path)
     if kind == "exported":
-        digit_network().export(kind, verbose=False)
+        digit_network().export(kind)
     else:
         digit_network(keras if kind == "model.keras" else tf_keras).save(kind)
     Image.fromarray(picture).save("digit.png")

@@ -155,7 +155,7 @@ def test_a_pointer_of_git_lfs_is_called_that(folder, monkeypatch):
 
 def test_a_folder_of_which_a_file_is_a_pointer_is_called_that(folder):
     model = keras.saving.load_model("pets.keras")
-    model.export("exported", verbose=False)
+    model.export("exported")
     for name in ("variables/variables.data-00000-of-00001", "saved_model.pb"):
         shutil.copytree("exported", "cut", dirs_exist_ok=True)
         (folder / "cut" / name).write_text(POINTER)

@@ -463,7 +463,7 @@ def test_a_saved_model_has_the_maps_of_its_model(tmp_path, pictures, which):
 def test_a_saved_model_that_keeps_a_state_is_refused_with_a_way_on(tmp_path):
     # As the flowers tutorial of TensorFlow has it.
     layers = [keras.Input((16, 16, 3)), L.RandomFlip("horizontal"), L.Conv2D(2, 3), L.Flatten()]
-    keras.Sequential([*layers, L.Dense(2)]).export(tmp_path / "flowers", verbose=False)
+    keras.Sequential([*layers, L.Dense(2)]).export(tmp_path / "flowers")
     with pytest.raises(UnsupportedModelError, match=r"flowers: .*RandomFlip.* as a \.keras file"):
         load_classifier(ModelOptions(str(tmp_path / "flowers")))
 

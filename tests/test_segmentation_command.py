@@ -139,7 +139,7 @@ def test_other_formats(invoke, here, kind):
     if kind == "model.h5":
         model.save(here / kind)
     else:
-        model.export(here / kind, verbose=False)
+        model.export(here / kind)
     (here / "photos" / "b.png").unlink()
     found = invoke("photos", "-m", kind, *OPTIONS[2:], "--json", "-o", "out")
     assert found.exit_code == 0, found.output

@@ -85,7 +85,7 @@ def save_ages(library=keras, path="ages.keras"):
     model.get_layer("grey").set_weights([np.full((1, 1, 3, 1), 4, np.float32)])
     beside.set_weights([np.float32([[1], [2], [0]])])
     if path.endswith("/"):
-        model.export(path, verbose=False)
+        model.export(path)
     else:
         model.save(path)
 
@@ -205,7 +205,7 @@ def save_views(path="views.keras", shared=False, size=SIDE):
     scores = L.Dense(2, use_bias=False, kernel_initializer=keras.initializers.Constant(0.02))
     model = keras.Model([left, right], scores(L.Concatenate()(found)))
     if path.endswith("/"):
-        model.export(path, verbose=False)
+        model.export(path)
     else:
         model.save(path)
     return model

@@ -291,7 +291,7 @@ def test_a_saved_model_has_no_loss(tmp_path):
     path = tmp_path / "exported"
     model = build(activation="softplus")
     model.compile(loss="mse")
-    model.export(path, verbose=False)
+    model.export(path)
     classifier = load_classifier(ModelOptions(str(path), preprocess="0-1"))
     assert classifier.task == "regression"
     expected = model(tf.constant(PICTURES / 255)).numpy()
