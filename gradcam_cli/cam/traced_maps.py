@@ -130,16 +130,12 @@ class TracedMaps:
             found.append(forward.dense.regions_of(targets))
         if not isinstance(self.method, InGraphMethod):
             return found, facts
-
-        def score(inputs: tf.Tensor, weights: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
-            return self.score(inputs, with_conditions(weights, conditions))
-
         maps = []
         for number in range(length_of(targets, 1)):
             weights = self.weights.weigh(tf.one_hot(targets[:, number], facts.classes))
             scores = _class_scores(forward, weights)
             of_layers = [
-                self.method.maps(tapped_pass(inputs, weights, forward, scores, path, score))
+                self._maps_of_layer(inputs, weights, conditions, forward, scores, path)
                 for path in paths
             ]
             maps.append(self.combine(of_layers, inputs, facts))
@@ -189,14 +185,25 @@ class TracedMaps:
         Returns:
             (N, rows, columns) float32, before the final ReLU.
         """
-        assert isinstance(self.method, InGraphMethod)
         classes = length_of(forward.logits, -1)
-        one_hot, conditions = targets[:, :classes], targets[:, classes:]
+        weights, conditions = targets[:, :classes], targets[:, classes:]
+        return self._maps_of_layer(inputs, weights, conditions, forward, scores, path)
 
-        def score(inputs: tf.Tensor, one_hot: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
-            return self.score(inputs, with_conditions(one_hot, conditions))
+    def _maps_of_layer(
+        self,
+        inputs: tf.Tensor,
+        weights: tf.Tensor,
+        conditions: tf.Tensor | None,
+        forward: ForwardPass,
+        scores: tf.Tensor,
+        path: str,
+    ) -> tf.Tensor:
+        assert isinstance(self.method, InGraphMethod)
 
-        return self.method.maps(tapped_pass(inputs, one_hot, forward, scores, path, score))
+        def score(inputs: tf.Tensor, weights: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
+            return self.score(inputs, with_conditions(weights, conditions))
+
+        return self.method.maps(tapped_pass(inputs, weights, forward, scores, path, score))
 
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
