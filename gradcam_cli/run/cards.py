@@ -37,7 +37,7 @@ def make_card(
         notes: For each of these maps, why it shows nothing; "" if it shows something.
         task: What is done with each picture.
     """
-    preview = make_preview(prepared.image)
+    preview = make_preview(prepared.image, task.preview_side)
     fit = prepared.fit.scaled_to(preview.size)
     # If all explain the same layer, the name of the method is enough.
     with_layers = len({explainer.layer for explainer in explainers}) > 1

@@ -94,7 +94,7 @@ def choose_targets(job: Job, classifier: Classifier, truth: Truth | None) -> Tar
         with_files,
         truth,
         explain.only_wrong,
-        adds_truth=job.write.report is not None,
+        adds_truth=job.write.report is not None or job.observes,
         joined=joined,
         against=against,
         skips_against=explain.each or classifier.segments,

@@ -29,6 +29,10 @@ class Job:
         draw: What to draw.
         write: Where to write.
         machine: How to run.
+        observes: Whether results hold what an analysis of many pictures needs, and no files are
+            written. Each layer is then explained on its own.
+        preview_side: If results of such an analysis also hold what its page shows, the length of
+            the longer side of its pictures in pixels; None for no page.
     """
 
     model: ModelOptions = field(default_factory=ModelOptions)
@@ -36,15 +40,21 @@ class Job:
     draw: DrawOptions = field(default_factory=DrawOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
     machine: MachineOptions = field(default_factory=MachineOptions)
+    observes: bool = False
+    preview_side: int | None = None
 
     @property
     def draws_sheet(self) -> bool:
         """Whether a sheet of several methods is drawn instead of overlays."""
+        if self.observes:
+            return False
         return len(self.explain.methods) > 1 and not (self.draw.figure or self.write.report)
 
     @property
     def writes_files(self) -> bool:
         """Whether anything is written besides a report."""
+        if self.observes:
+            return False
         draw = self.draw
         wanted = (
             *(self.write.out, self.write.name, self.explain.each),

@@ -13,6 +13,7 @@ from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import ValueReader, with_values
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
 from gradcam_cli.pictures.score_regions import ScoreRegion
+from gradcam_cli.rendering.report import PREVIEW_SIDE
 from gradcam_cli.run.chosen_classes import choose_targets
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.options import DEFAULT_FUSION, DEFAULT_TOP_K
@@ -157,7 +158,9 @@ def make_ready(
         ),
         composite=job.explain.each,
         sheet=job.draws_sheet,
-        keeps_card=job.write.report is not None,
+        keeps_card=job.write.report is not None or job.preview_side is not None,
+        preview_side=job.preview_side or PREVIEW_SIDE,
+        observes=job.observes,
         views=[view.picture_input for view in views],
         chosen_views=choice.explained,
         batch_size=job.machine.batch_size,
@@ -228,7 +231,9 @@ def _explainers(
     from gradcam_cli.networks.kept_graphs import KeptGraphs
 
     choices: list[list[str | int] | None] = [list(layers) or None]
-    if (job.draw.figure or job.write.report) and len(layers) > 1:
+    if job.observes and layers:
+        choices = [[layer] for layer in layers]
+    elif (job.draw.figure or job.write.report) and len(layers) > 1:
         # A figure and a report show each layer beside the fused map.
         choices += [[layer] for layer in layers]
     return [

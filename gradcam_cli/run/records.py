@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradcam_cli.analysis.observation import Observation
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
@@ -83,6 +84,7 @@ class PictureResult:
         panels: The rows of its figure, if they were requested: the original and the overlays of
             the first explainer, then a row for each of the others.
         cards: What a report shows for it: one for each explained input; empty without a report.
+        observation: What an analysis of many pictures keeps of it; None without one.
     """
 
     picture: InputPicture
@@ -96,6 +98,7 @@ class PictureResult:
     composites: Mapping[str, AnyPath] = field(default_factory=dict)
     panels: Sequence[Sequence[Panel | None]] = ()
     cards: Sequence[ReportPicture] = ()
+    observation: Observation | None = None
 
     @property
     def composite(self) -> AnyPath | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gradcam_cli.files.downloads import DownloadLimits
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.score_regions import ScoreRegion
+from gradcam_cli.rendering.report import PREVIEW_SIDE
 from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, WriteOptions
 from gradcam_cli.run.result_names import ResultNames
 from gradcam_cli.run.targets import Targets
@@ -31,6 +32,8 @@ class Task:
         sheet: Whether to write a sheet with an overlay by each explainer, instead of overlays.
         keeps_panels: Whether to keep the overlays in memory, labelled for a figure.
         keeps_card: Whether to keep what a report shows.
+        preview_side: The length of the longer side of its pictures, in pixels.
+        observes: Whether to keep what an analysis of many pictures needs of each.
         views: The explained inputs; only "" if the network has only one for pictures.
         chosen_views: The explained inputs that the user named.
         batch_size: The number of pictures that go through the network at once, reduced if memory
@@ -50,6 +53,8 @@ class Task:
     sheet: bool = False
     keeps_panels: bool = False
     keeps_card: bool = False
+    preview_side: int = PREVIEW_SIDE
+    observes: bool = False
     views: Sequence[str] = ("",)
     chosen_views: Sequence[str] = ()
     batch_size: int | None = None

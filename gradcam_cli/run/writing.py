@@ -31,6 +31,7 @@ from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.run.cards import make_card
 from gradcam_cli.run.drawing import DrawnMap, draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
+from gradcam_cli.run.observing import observe
 from gradcam_cli.run.planning import PlannedFile
 from gradcam_cli.run.records import ExplainedTarget, LoadedPicture, PictureResult
 from gradcam_cli.run.task import Task
@@ -140,6 +141,12 @@ class PictureWriter:
         if figure is not None:
             drawing = figure_of(panels, result.picture, self._facts, self._task.draw.colors)
             self._write_figure(figure, result, drawing)
+        if self._task.observes:
+            seen = self._views[0].explainers
+            own = observe(
+                *(result, loaded.prepared, self._explainers[seen], explanations[seen], row)
+            )
+            result = replace(result, observation=own)
         return replace(result, figure=figure, panels=panels if self._task.keeps_panels else [])
 
     def _write_view(

@@ -1,9 +1,15 @@
 """The report: one page that shows every explained picture, without a server."""
 
-from gradcam_cli.rendering.report.records import ReportMap, ReportPicture, make_preview
+from gradcam_cli.rendering.report.records import (
+    PREVIEW_SIDE,
+    ReportMap,
+    ReportPicture,
+    make_preview,
+)
 from gradcam_cli.rendering.report.writer import ReportOptions, ReportWriter, check_may_replace
 
 __all__ = [
+    "PREVIEW_SIDE",
     "ReportMap",
     "ReportOptions",
     "ReportPicture",

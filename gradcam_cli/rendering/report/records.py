@@ -18,7 +18,7 @@ from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.fitting import Placement
 
 # Enough for the large view on common screens.
-_PREVIEW_SIDE = 960
+PREVIEW_SIDE = 960
 _PREVIEW_QUALITY = 80
 # Larger profiles belong to printers and scanners; a photograph's own is far smaller.
 _LARGEST_PROFILE = 8192
@@ -88,7 +88,7 @@ class Preview:
     size: tuple[int, int]
 
 
-def make_preview(picture: Image.Image, side: int = _PREVIEW_SIDE) -> Preview:
+def make_preview(picture: Image.Image, side: int = PREVIEW_SIDE) -> Preview:
     """Reduces a picture to screen size and encodes it.
 
     Args:

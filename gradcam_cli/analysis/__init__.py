@@ -1,0 +1,1 @@
+"""What many pictures say about a network: audits of one, comparisons of two."""
