@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
+from gradcam_cli.files.control_characters import visible
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.page.places import GENERATOR
 from gradcam_cli.version import __version__
@@ -52,7 +53,10 @@ def render_page(
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_read), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_show_controls,
     )
     css = "\n".join(map(_read, (_BASE_STYLE, style)))
     script = "\n".join(map(_read, (*_BASE_SCRIPTS, *scripts)))
@@ -82,6 +86,11 @@ def color_tables(colormap: str, signed: bool) -> list[tuple[str, str]]:
 def to_text(data: bytes) -> str:
     """Encodes bytes in base64."""
     return base64.b64encode(data).decode("ascii")
+
+
+def _show_controls(value: object) -> object:
+    """Makes control characters in a text visible; markup of this package has none."""
+    return visible(value) if type(value) is str else value
 
 
 def _read(name: str) -> str:

@@ -58,6 +58,7 @@ class AssetFolder:
         self._path = page.with_name(f"{page.stem}{_ASSETS_SUFFIX}")
         self._option = option
         self._written: set[str] = set()
+        self._new: set[str] = set()
         mark = self._path / RESULTS_FOLDER_MARK
         if self._path.exists() and not mark.exists():
             raise OutputError(
@@ -82,7 +83,10 @@ class AssetFolder:
         name = f"{hashlib.sha256(data).hexdigest()[:24]}{suffix}"
         if name not in self._written:
             self._written.add(name)
-            with written_whole(self._path / name, self._option) as file:
+            path = self._path / name
+            if not path.exists():
+                self._new.add(name)
+            with written_whole(path, self._option) as file:
                 file.write(data)
         return f"{quote(os.fsencode(self._path.name))}/{name}"
 
@@ -91,3 +95,8 @@ class AssetFolder:
         for path in self._path.iterdir():
             if _ASSET_NAME.fullmatch(path.name) and path.name not in self._written:
                 path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Removes the files that were written in vain; those of an earlier page stay."""
+        for name in self._new:
+            (self._path / name).unlink(missing_ok=True)
