@@ -11,15 +11,12 @@ from gradcam_cli.analysis.audit_results import (
     Audit,
     Calibration,
     CalibrationBin,
-    Duplicates,
-    Finding,
     Fraction,
     MapGroup,
     MeanMap,
 )
 from gradcam_cli.analysis.observation import GRID, Observation
 from gradcam_cli.cam.facts import ExplainerFacts
-from gradcam_cli.errors import ImageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.fitting import fit_picture
@@ -127,6 +124,3 @@ def calibration_of(seen):
             right = float(np.mean([bool(one.is_right) for one in some]))
             bins.append(CalibrationBin(float(low), float(low) + 0.1, len(some), sure, right))
     return Calibration(0.08, (0.05, 0.12), bins)
-
-
-__all__ = ["Duplicates", "Finding", "ImageError", "audit_of", "explained", "group_of"]

@@ -2,7 +2,7 @@
 /* Sheets: the pictures of a link, and one of them large. Links to them work from outside too. */
 const sheet = (() => {
   const { data, byId, create, textOf } = base;
-  const { strip, frames, isWrong, signedColors } = strips;
+  const { strip, frames, isWrong } = strips;
   const PAGE = 60;
   const LARGE_SIDE = 640;
   const countOf = (number, noun = "picture") =>
@@ -76,7 +76,6 @@ const sheet = (() => {
     const notes = new Set([record.map?.note, record.truthMap?.note].filter(Boolean));
     byId("viewer-note").hidden = notes.size === 0;
     byId("viewer-note").textContent = [...notes].join(" ");
-    byId("scale").hidden = !(data.ends && record.truthMap);
     byId("viewer-place").textContent =
       `${(place + 1).toLocaleString("en")} of ${pictures.length.toLocaleString("en")}`;
     byId("previous").disabled = place === 0;
@@ -121,12 +120,6 @@ const sheet = (() => {
     } else return;
     event.preventDefault();
   });
-
-  if (data.ends) {
-    byId("scale").querySelector(".low").textContent = data.ends[0];
-    byId("scale").querySelector(".high").textContent = data.ends[1];
-    heatCells.drawTable(byId("scale").querySelector("canvas"), signedColors);
-  }
 
   // The pictures of a link.
 

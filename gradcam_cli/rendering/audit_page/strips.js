@@ -99,11 +99,13 @@ const strips = (() => {
 
   const isWrong = (record) => record.truth && record.truth.index !== record.predictions[0].index;
 
+  // A percentage stays on one line.
+  const said = (entry) => `${entry.name} ${textOf(entry).replace(" ", "\u00a0")}`;
+
   function verdictOf(record) {
     const [top] = record.predictions;
-    if (!record.truth) return `${top.name} ${textOf(top)}`;
-    if (!isWrong(record)) return `✓ ${top.name} ${textOf(top)}`;
-    return `✗ ${top.name} ${textOf(top)}, true: ${record.truth.name} ${textOf(record.truth)}`;
+    if (!record.truth) return said(top);
+    return isWrong(record) ? `✗ ${said(top)}, true: ${said(record.truth)}` : `✓ ${said(top)}`;
   }
 
   /* An item of a list: the frames, what was predicted, and the file. */
@@ -117,15 +119,23 @@ const strips = (() => {
     button.type = "button";
     const parts = create("span", "", "frames");
     parts.append(...frames(record));
-    const said = create("span", verdictOf(record), "said");
-    if (record.truth) said.classList.add(isWrong(record) ? "wrong" : "right");
+    const verdict = create("span", verdictOf(record), "said");
+    if (record.truth) verdict.classList.add(isWrong(record) ? "wrong" : "right");
     const file = create("span", record.name, "file");
     file.title = `${record.folder}/${record.name}`;
-    button.append(parts, said, file);
+    button.append(parts, verdict, file);
     button.addEventListener("click", open);
     item.append(button);
     return item;
   }
 
-  return { frame, frames, strip, isWrong, signedColors };
+  // What the colours of signed maps mean.
+  for (const scale of data.ends ? document.querySelectorAll("[data-scale]") : []) {
+    scale.hidden = false;
+    scale.querySelector(".low").textContent = data.ends[0];
+    scale.querySelector(".high").textContent = data.ends[1];
+    heatCells.drawTable(scale.querySelector("canvas"), signedColors);
+  }
+
+  return { frame, frames, strip, isWrong };
 })();
