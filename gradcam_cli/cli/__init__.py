@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gradcam_cli.cli.audit import audit
 from gradcam_cli.cli.best_layer import best_layer
 from gradcam_cli.cli.demo import demo
 from gradcam_cli.cli.doctor import doctor
@@ -33,6 +34,7 @@ def main() -> None:
     gradcam photo.jpg              write photo_gradcam.png, print the top classes
     gradcam photos/ --out maps/    explain all pictures in a folder, recursively
     gradcam show photo.jpg         show the result in a window or in the terminal
+    gradcam audit photos/          say where a model goes wrong, and why
     gradcam evaluate photos/       measure whether the maps can be trusted
     gradcam explain --help         show all options
 
@@ -40,6 +42,7 @@ def main() -> None:
     """
 
 
+main.add_command(audit)
 main.add_command(best_layer)
 main.add_command(demo)
 main.add_command(doctor)
