@@ -69,7 +69,7 @@ def make_audit(
     try:
         groups = find_groups(observations)
     except UsageError as error:
-        notes.append(f"groups of maps weren't searched for: {error}")
+        notes.append(error.message)
     audit = Audit(
         explainer=explainer,
         observations=observations,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def audit(
         UsageError: The model doesn't predict classes of pictures, or an option is invalid.
         GradcamError: The model or the true classes can't be read.
     """
-    paths = [pictures] if isinstance(pictures, (str, Path)) else list(pictures)  # type: ignore
+    paths = [pictures] if isinstance(pictures, (str, os.PathLike)) else pictures
     found = gather_pictures([str(path) for path in paths])
     is_named = model is None or isinstance(model, str)
     options = ModelOptions(
