@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gradcam_cli.cli.audit import audit
 from gradcam_cli.cli.best_layer import best_layer
 from gradcam_cli.cli.compare import compare
 from gradcam_cli.cli.demo import demo
@@ -34,6 +35,7 @@ def main() -> None:
     gradcam photo.jpg              write photo_gradcam.png, print the top classes
     gradcam photos/ --out maps/    explain all pictures in a folder, recursively
     gradcam show photo.jpg         show the result in a window or in the terminal
+    gradcam audit photos/          say where a model goes wrong, and why
     gradcam evaluate photos/       measure whether the maps can be trusted
     gradcam explain --help         show all options
 
@@ -41,6 +43,7 @@ def main() -> None:
     """
 
 
+main.add_command(audit)
 main.add_command(best_layer)
 main.add_command(compare)
 main.add_command(demo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -100,8 +101,10 @@ class ResultFolder:
     def _remove(self, name: str) -> None:
         path = self.path / name
         path.unlink(missing_ok=True)
-        if path.parent != self.path and not any(path.parent.iterdir()):
-            path.parent.rmdir()
+        if path.parent != self.path:
+            # It stays if it holds anything else.
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
 
     def _read_earlier(self) -> list[str]:
         """Returns the names of the files that an earlier run wrote, relative to the folder.
