@@ -81,9 +81,7 @@ def _find_plain(pictures: np.ndarray) -> list[np.ndarray]:
     while left:
         first = left[0]
         # Sorted by the last colour, so that candidates follow the first one.
-        candidates = [
-            one for one in left if colours[one, 2] - colours[first, 2] < _SAME_COLOR
-        ]
+        candidates = [one for one in left if colours[one, 2] - colours[first, 2] < _SAME_COLOR]
         same = {
             int(one)
             for one in candidates
@@ -103,7 +101,7 @@ def _find_structured(pictures: np.ndarray, observations: Sequence[Observation]) 
         observations: The observations.
     """
     numbers = np.flatnonzero(~_is_plain(pictures))
-    hashes = np.frombuffer(b"".join(observations[n].fingerprint for n in numbers), np.uint8)
+    hashes = np.frombuffer(b"".join(observations[int(n)].fingerprint for n in numbers), np.uint8)
     # The product of two rows is the number of bits less twice the number of those that differ.
     signs = np.unpackbits(hashes.reshape(len(numbers), -1), axis=1).astype(np.float32) * 2 - 1
     shapes = _averaged(pictures[numbers], _COARSE)
@@ -115,7 +113,7 @@ def _find_structured(pictures: np.ndarray, observations: Sequence[Observation]) 
         block = slice(start, start + _BLOCK)
         close = signs[block] @ signs[start:].T >= signs.shape[1] - 2 * _MOST_BITS
         close &= shapes[block] @ shapes[start:].T >= _CORRELATION
-        for row in np.flatnonzero(close.sum(1) > 1):
+        for row in map(int, np.flatnonzero(close.sum(1) > 1)):
             candidates = start + row + 1 + np.flatnonzero(close[row, row + 1 :])
             candidates = sets.without_joined(start + row, candidates)
             if len(candidates):
@@ -163,7 +161,7 @@ class _Sets:
 
     def without_joined(self, number: int, candidates: np.ndarray) -> np.ndarray:
         """Returns those candidates that aren't in the set of a number."""
-        return candidates[self._of[candidates] != self._of[number]]
+        return np.asarray(candidates[self._of[candidates] != self._of[number]])
 
     def join(self, number: int, others: np.ndarray) -> None:
         """Joins the set of a number with those of others."""

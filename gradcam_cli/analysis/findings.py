@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gradcam_cli.analysis.accuracy import fraction_of
 from gradcam_cli.analysis.audit_results import Audit, Calibration, Duplicates, Finding
-from gradcam_cli.analysis.observation import GRID
+from gradcam_cli.analysis.heat_places import BORDER_AREA, border_fraction
 
 # Rates and shares of fewer pictures say little.
 _FEWEST = 20
@@ -27,7 +28,6 @@ _UNLIKELY = 0.01
 _SIMULATIONS = 500
 # A calibration error below this doesn't matter, whatever chance says.
 _SMALL_ERROR = 0.02
-_BORDER = 0.1
 # How much more heat than in an even map has to be at the border. Padding of convolutions alone
 # makes small differences.
 _BORDER_EXCESS = 1.25
@@ -72,8 +72,6 @@ def _on_groups(audit: Audit) -> Iterator[Finding]:
 
 
 def _on_confusions(audit: Audit) -> Iterator[Finding]:
-    from scipy.stats import binomtest
-
     totals: dict[int, int] = {}
     for (truth, _), numbers in audit.confusion.items():
         totals[truth] = totals.get(truth, 0) + len(numbers)
@@ -81,14 +79,14 @@ def _on_confusions(audit: Audit) -> Iterator[Finding]:
     for (truth, predicted), numbers in audit.confusion.items():
         if truth == predicted or len(numbers) < _FEWEST_CONFUSED:
             continue
-        interval = binomtest(len(numbers), totals[truth]).proportion_ci(method="wilson")
-        if interval.low > _RARE:
+        at_least, _ = fraction_of(len(numbers), totals[truth]).interval
+        if at_least > _RARE:
             found.append(
                 Finding(
                     "confusion",
                     f"{len(numbers)} of {_pictures(totals[truth])} of {audit.classes[truth]} were "
                     f"taken for {audit.classes[predicted]}",
-                    0.3 + 0.5 * float(interval.low),
+                    0.3 + 0.5 * at_least,
                     tuple(numbers),
                 )
             )
@@ -120,7 +118,8 @@ def _on_calibration(audit: Audit) -> Iterator[Finding]:
             f"right about {_percent(are_right.mean())} of {_pictures(len(are_right))} ({numbers})"
         )
     # Confidence that is too low misleads less.
-    yield Finding("calibration", sentence, min(0.3 + calibration.error * (1 if gap > 0 else 0.3), 0.8))
+    weight = 0.3 + calibration.error * (1 if gap > 0 else 0.3)
+    yield Finding("calibration", sentence, min(weight, 0.8))
 
 
 def _error_by_chance(calibration: Calibration, confidences: np.ndarray) -> float:
@@ -171,9 +170,9 @@ def _on_borders(audit: Audit) -> Iterator[Finding]:
     of_classes: dict[int, list[int]] = {}
     shares = np.full(len(audit.observations), np.nan)
     for number, one in enumerate(audit.observations):
-        heat = one.maps[0][one.predicted.index]
-        if heat.any():
-            shares[number] = _border_share(heat)
+        share = border_fraction(one.predicted_map)
+        if share is not None:
+            shares[number] = share
             of_classes.setdefault(one.predicted.index, []).append(number)
     with_heat = np.flatnonzero(~np.isnan(shares))
     if _is_at_border(shares[with_heat]):
@@ -187,23 +186,12 @@ def _on_borders(audit: Audit) -> Iterator[Finding]:
     yield from sorted(found, key=lambda finding: -finding.weight)[:_MOST_OF_A_KIND]
 
 
-def _border_share(heat: np.ndarray) -> float:
-    """Returns the fraction of the heat in the outer tenth of the picture."""
-    edges = np.arange(GRID + 1) / GRID
-    inside = np.diff(edges.clip(_BORDER, 1 - _BORDER)) * GRID
-    return 1 - float((heat * np.outer(inside, inside)).sum() / heat.sum(dtype=np.float64))
-
-
-def _even_share() -> float:
-    return 1 - (1 - 2 * _BORDER) ** 2
-
-
 def _is_at_border(shares: np.ndarray) -> bool:
     """Returns whether clearly more heat is at the border than in an even map."""
     if len(shares) < _FEWEST:
         return False
     error = float(shares.std(ddof=1)) / len(shares) ** 0.5
-    return float(shares.mean()) - _DEVIATIONS * error > _BORDER_EXCESS * _even_share()
+    return bool(float(shares.mean()) - _DEVIATIONS * error > _BORDER_EXCESS * BORDER_AREA)
 
 
 def _border_finding(subject: str, shares: np.ndarray, numbers: np.ndarray) -> Finding:
@@ -212,8 +200,8 @@ def _border_finding(subject: str, shares: np.ndarray, numbers: np.ndarray) -> Fi
     return Finding(
         "border",
         f"{subject} have {_percent(share)} of their heat in the outer tenth of "
-        f"{_pictures(len(numbers))}; evenly spread heat would have {_percent(_even_share())} there",
-        min(0.3 + (share - _even_share()) / 2, 0.6),
+        f"{_pictures(len(numbers))}; evenly spread heat would have {_percent(BORDER_AREA)} there",
+        min(0.3 + (share - BORDER_AREA) / 2, 0.6),
         tuple(int(number) for number in numbers[order]),
     )
 

@@ -47,7 +47,7 @@ def find_groups(observations: Sequence[Observation]) -> list[MapGroup]:
         ) from error
     of_classes: dict[int, list[int]] = {}
     for number, one in enumerate(observations):
-        if one.maps[0][one.predicted.index].any():
+        if one.predicted_map.any():
             of_classes.setdefault(one.predicted.index, []).append(number)
     groups: list[MapGroup] = []
     for index, numbers in sorted(of_classes.items(), key=lambda item: (-len(item[1]), item[0])):
@@ -68,7 +68,7 @@ def _group_class(
         others: The indices of those of other classes.
     """
     predicted = observations[numbers[0]].predicted
-    maps = np.stack([observations[number].maps[0][predicted.index] for number in numbers])
+    maps = np.stack([observations[number].predicted_map for number in numbers])
     maps /= maps.max((1, 2), keepdims=True)
     labels = _cluster(maps)
     groups = []

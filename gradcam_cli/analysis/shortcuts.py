@@ -153,9 +153,7 @@ class _Likeness:
         else:
             self.compared = "at the places that mirror it,"
             own = self._own
-            self._other = np.minimum(
-                own[::-1, ::-1], np.minimum(own[::-1], own[:, ::-1])
-            )
+            self._other = np.minimum(own[::-1, ::-1], np.minimum(own[::-1], own[:, ::-1]))
         # (`GRID`, `GRID`): the larger of the two ratios, for colours and differences of colours.
         self.ratio = (self._other / (self._own + 3 * _NOISE**2)).max(-1)
 
@@ -165,7 +163,9 @@ class _Likeness:
         squared = (content - typical) ** 2
         return np.stack([squared[..., :3].sum(-1), squared[..., 3:].sum(-1)], axis=-1)
 
-    def strangeness(self, content: np.ndarray, place: np.ndarray, typical: np.ndarray | None = None) -> np.ndarray:
+    def strangeness(
+        self, content: np.ndarray, place: np.ndarray, typical: np.ndarray | None = None
+    ) -> np.ndarray:
         """Returns (pictures,): how far the content at a place is from that of the group."""
         typical = self._typical if typical is None else typical
         distances = self._distances(content[:, place][:, None], typical[place][None])[:, 0]
