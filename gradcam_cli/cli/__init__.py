@@ -6,6 +6,7 @@ import click
 
 from gradcam_cli.cli.audit import audit
 from gradcam_cli.cli.best_layer import best_layer
+from gradcam_cli.cli.compare import compare
 from gradcam_cli.cli.demo import demo
 from gradcam_cli.cli.doctor import doctor
 from gradcam_cli.cli.evaluate import evaluate
@@ -44,6 +45,7 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(best_layer)
+main.add_command(compare)
 main.add_command(demo)
 main.add_command(doctor)
 main.add_command(evaluate)

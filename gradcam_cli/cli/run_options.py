@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gradcam_cli.cam.fusions import DEFAULT_FUSION, FUSIONS
 from gradcam_cli.cli.options import (
     Decorator,
     against_option,
@@ -30,7 +31,6 @@ from gradcam_cli.rendering.encoding import (
 )
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
-    DEFAULT_FUSION,
     DEFAULT_TOP_K,
     ONLY_WRONG,
     DrawOptions,
@@ -49,7 +49,7 @@ explain_options = filled_with(
     click.option(
         "--fuse",
         "fusion",
-        type=click.Choice(["mean", "max"]),
+        type=click.Choice(FUSIONS),
         help=f"How to combine the maps of several layers. [default: {DEFAULT_FUSION}]",
     ),
     methods_option("Repeat it, or separate names by commas, to compare methods on one sheet."),

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gradcam_cli.cam.fusions import DEFAULT_FUSION
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
@@ -16,7 +18,7 @@ from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
 from gradcam_cli.run.chosen_classes import choose_targets
 from gradcam_cli.run.job import Job
-from gradcam_cli.run.options import DEFAULT_FUSION, DEFAULT_TOP_K
+from gradcam_cli.run.options import DEFAULT_TOP_K
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import result_names
 from gradcam_cli.run.segmentation import check_segmentation
@@ -250,7 +252,8 @@ def _explainers(
     from gradcam_cli.cam.score_weights import ScoreWeights
     from gradcam_cli.networks.kept_graphs import KeptGraphs
 
-    choices: list[list[str | int] | None] = [list(layers) or None]
+    chosen = list(layers) or None
+    choices: list[list[str | int] | None] = [chosen]
     if job.observes and layers:
         choices = [[layer] for layer in layers]
     elif (job.draw.figure or job.write.report) and len(layers) > 1:
@@ -269,5 +272,5 @@ def _explainers(
             signed=job.draw.signed,
         )
         for method in job.explain.methods
-        for choice in choices
+        for choice in ([chosen] if METHODS[method].fuses_layers else choices)
     ]
