@@ -107,8 +107,8 @@ def evaluate(
         options = replace(
             options, annotations=Annotations(annotations, measuring.classifier.labels)
         )
-    if not sanity:
-        # The sanity check needs a network whose weights can be changed.
+    if not sanity and not options.changes_weights:
+        # The sanity check too needs a network whose weights can be changed.
         measuring = replace(measuring, classifier=measuring.classifier.folded(layers))
     explainers = [
         Explainer(measuring.classifier, layer, method)

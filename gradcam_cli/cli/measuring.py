@@ -24,7 +24,12 @@ from gradcam_cli.cli.console import (
 from gradcam_cli.cli.options import fit_option, max_download_option, model_options
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.errors import UsageError
-from gradcam_cli.evaluation.table import METRICS, usable_metrics
+from gradcam_cli.evaluation.table import (
+    ALL_METRICS,
+    DEFAULT_METRICS,
+    METRICS,
+    usable_metrics,
+)
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_pictures
@@ -33,11 +38,15 @@ from gradcam_cli.models.options import ModelOptions
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.cli.evaluation_display import ResultTables
+    from gradcam_cli.errors import GradcamError
     from gradcam_cli.evaluation.options import EvaluationOptions
     from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.models.classifier import Classifier
 
 _FAILED = 1
+# Of --metric.
+_ALL = "all"
+
 _OPTIONS = (
     click.option(
         "-c",
@@ -51,9 +60,10 @@ _OPTIONS = (
         "--metric",
         "metrics",
         metavar="NAME",
-        type=click.Choice(list(METRICS)),
+        type=click.Choice([*METRICS, _ALL]),
         multiple=True,
-        help="A metric to measure ('gradcam metrics' lists them). Can be repeated. [default: all]",
+        help="A metric to measure ('gradcam metrics' lists them). Can be repeated; 'all' measures "
+        "all that suit the model. [default: those that the list marks]",
     ),
     fit_option(
         "How to fit a picture into the network's input (see 'gradcam explain --help'). [default: "
@@ -99,7 +109,7 @@ def prepare(
     metrics: Sequence[str],
     fit: str | None,
     max_download: int,
-    usual_metrics: Sequence[str] = tuple(METRICS),
+    usual_metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> Measuring:
     """Finds the pictures and loads the classifier.
 
@@ -109,7 +119,7 @@ def prepare(
         layers: The layers that the user named. They may imply the model.
         model: What to load.
         wanted_class: The class to explain; None for the most probable one of each picture.
-        metrics: The metrics to measure; empty for the usual ones.
+        metrics: The metrics to measure, or "all"; empty for the usual ones.
         fit: How to fit pictures into the input; None for the way that suits the network.
         max_download: The maximum size of a picture from a URL, in 10^6 bytes.
         usual_metrics: The metrics to measure by default, as far as they suit the model.
@@ -126,6 +136,7 @@ def prepare(
     import_tensorflow(show_messages)
 
     from gradcam_cli.evaluation.options import EvaluationOptions
+    from gradcam_cli.evaluation.random_weights import changeable
     from gradcam_cli.models.input_choice import parse_inputs
     from gradcam_cli.models.input_values import bind_values
     from gradcam_cli.models.loading import load_classifier
@@ -136,13 +147,18 @@ def prepare(
             f"{classifier.name} segments pictures, but the metrics measure the score of a whole "
             f"picture; explain it with 'gradcam PATH --model {model.name}'"
         )
-    usable = usable_metrics(METRICS, classifier.labels.quantity)
+    can_change = changeable(classifier.network) is not None
+    usable = usable_metrics(METRICS, classifier.labels.quantity, can_change)
     for name in metrics:
-        if name not in usable:
-            raise UsageError(
-                f"--metric {name} needs probabilities, but {classifier.name} returns values: task "
-                f"{classifier.described_task}; choose among {', '.join(usable)}"
+        if name not in (*usable, _ALL):
+            reason = (
+                f"needs probabilities, but {classifier.name} returns values: task "
+                f"{classifier.described_task}"
+                if ALL_METRICS[name].needs_probabilities
+                else "needs a .keras or .h5 model, whose weights can be changed"
             )
+            raise UsageError(f"--metric {name} {reason}; choose among {', '.join(usable)}")
+    wanted = usable if _ALL in metrics else metrics or usual_metrics
     inputs = classifier.input_for(fit, model.size)
     values = parse_inputs(model.inputs).values
     classifier = bind_values(classifier, pictures, inputs, values)
@@ -150,7 +166,7 @@ def prepare(
         pictures,
         classifier,
         EvaluationOptions(
-            metrics=tuple(name for name in usable if name in (metrics or usual_metrics)),
+            metrics=tuple(name for name in usable if name in wanted),
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
             inputs=inputs,
             downloads=Downloads(DownloadLimits(max_download)),
@@ -279,9 +295,14 @@ def finish(
         names = ", ".join(visible(str(path)) for path in written)
         seconds = f"({time.perf_counter() - started:.0f} s)"
         say(f"→ {names}  {seconds}" if names else seconds, err=True)
-    for error in measured.evaluation.errors:
-        say_error(error)
+    print_errors(measured.evaluation.errors)
     if measured.interruption is not None:
         raise measured.interruption
     if measured.evaluation.errors:
         ctx.exit(_FAILED)
+
+
+def print_errors(errors: Sequence[GradcamError]) -> None:
+    """Prints the errors of pictures that couldn't be measured."""
+    for error in errors:
+        say_error(error)

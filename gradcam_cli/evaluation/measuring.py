@@ -133,7 +133,7 @@ class _Evaluator:
                 self._sources, self._values, self._blanks, strict=True
             )
         ]
-        metrics = [name for name in ALL_METRICS if name in rows[0].measurements]
+        metrics = [name for name in ALL_METRICS if any(name in row.measurements for row in rows)]
         name = self._classifier.name
         return Evaluation(name, list(measured), rows, metrics, list(errors), left)
 
@@ -151,7 +151,7 @@ class _Evaluator:
             inputs, np.full((len(group), 1), self._options.target, np.int32)
         )
         targets = explanation.targets[:, 0].astype(np.int64)
-        pictures = PictureBatch(self._scorer, inputs, targets)
+        pictures = PictureBatch(self._scorer, inputs, targets, explanation.probabilities.shape[1])
         of_sources = zip(self._sources, self._values, self._blanks, strict=True)
         for source, values, blanks in of_sources:
             maps = source.explain(inputs, targets)
@@ -159,10 +159,15 @@ class _Evaluator:
                 found = source.find_blanks(inputs, targets, maps)
                 numbers = list(group)
                 blanks |= {numbers[row]: blank for row, blank in found.items()}
-            batch = MapBatch(pictures, maps, source.explain)
+            batch = MapBatch(pictures, maps, source.explain, source.explain_randomized)
             figures = {name: measure(batch) for name, measure in self._metrics.items()}
             for row, (number, loaded) in enumerate(group.items()):
-                values[number] |= {name: float(found[row]) for name, found in figures.items()}
+                values[number] |= {
+                    name: float(found[row])
+                    for name, found in figures.items()
+                    # A map may have no value of a metric.
+                    if not np.isnan(found[row])
+                }
                 located = locate_heat(
                     loaded, maps[row], targets[row], explanation.probabilities[row], source.explain
                 )

@@ -50,11 +50,12 @@ def judge(rows: Sequence[EvaluatedMaps], default_layer: str | None = None) -> Ve
 
 
 def faithfulness_metrics(rows: Sequence[EvaluatedMaps]) -> list[str]:
-    """Returns the measured metrics that query the network, in the order of the table."""
+    """Returns the metrics that query the network and that all methods have, in their order."""
+    explained = [row for row in rows if not row.is_baseline]
     return [
         name
         for name, metric in ALL_METRICS.items()
-        if metric.is_faithfulness and all(name in row.measurements for row in rows)
+        if metric.is_faithfulness and all(name in row.measurements for row in explained)
     ]
 
 
