@@ -144,7 +144,7 @@ class _Likeness:
         self._content = group.content
         self._typical = np.median(group.content, axis=0)
         self._own = np.median(self._distances(group.content, self._typical), axis=0)
-        # Without enough others, the places that mirror a place in the same pictures take their part.
+        # Without enough others, the places that mirror one in the same pictures take their part.
         self._has_others = len(others.content) >= _FEWEST_OTHERS
         if self._has_others:
             self.compared = "pictures of other classes"
