@@ -484,14 +484,13 @@ def _see(result: PictureResult, explainer: int = 0) -> _Seen:
 def _show(network: OpenNetwork, pictures: Mapping[int, InputPicture]) -> dict[int, _Shown]:
     """Explains pictures once more to draw them; those that fail now are left out."""
     shown: dict[int, _Shown] = {}
-    explainers = len(network.facts)
     for number, result in network.explain(pictures, with_cards=True):
         card = result.cards[0] if result.cards else ReportPicture(str(result.picture.path))
         if card.preview is None:
             continue
         image = Image.open(io.BytesIO(card.preview.data)).convert("RGB")
         # The maps of an explainer are those of its classes, and the first is compared.
-        step = len(card.maps) // explainers
+        step = len(card.maps) // len(network.facts)
         heats = [
             draw_heatmap(
                 lay_placed(one.cells, one.placement)[:], image.size, one.placement.position
