@@ -118,6 +118,7 @@ class AuditPage:
                 loads_scripts=True,
                 title=f"Audit of {facts.model}",
                 subtitle=_describe(audit),
+                folder=self._folder.name,
                 audit=audit,
                 areas={"border": BORDER_AREA, "corners": CORNERS_AREA},
                 matrix=arrange_matrix(

@@ -106,7 +106,7 @@ const strips = (() => {
   function strip(record, open) {
     const item = create("li", "", "strip");
     if (!record) {
-      item.append(create("p", "This picture's file isn't beside the page.", "notice"));
+      item.append(create("p", "missing", "soft"));
       return item;
     }
     const button = create("button");
