@@ -42,6 +42,7 @@ def methods_record() -> dict[str, Any]:
             "paper": info.paper,
             "needs_layer": info.needs_layer,
             "signed": info.has_sign,
+            "bases": list(info.bases),
             "default": name == DEFAULT_METHOD,
         }
         for name, info in METHODS.items()

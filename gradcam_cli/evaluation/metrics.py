@@ -121,14 +121,17 @@ def efficient_mprt(batch: MapBatch) -> np.ndarray:
     return randomization.efficient_mprt(batch.maps, randomized)
 
 
-def pointing_game(located: LocatedHeat) -> float:
-    """See `localisation.pointing_game`."""
-    return localisation.pointing_game(located.heat, located.objects)
+def pointing_game(located: LocatedHeat) -> float | None:
+    """See `localisation.pointing_game`; None if the hottest point is where heat doesn't count."""
+    is_hit = localisation.pointing_game(located.heat, located.objects)
+    x, y = localisation.hottest_point(located.heat)
+    is_ignored = any(place.distance(x, y) == 0 for place in located.ignored)
+    return None if is_ignored and not is_hit and located.heat.any() else is_hit
 
 
 def energy_pointing_game(located: LocatedHeat) -> float:
     """See `localisation.energy_pointing_game`."""
-    return localisation.energy_pointing_game(located.heat, located.objects)
+    return localisation.energy_pointing_game(located.heat, located.objects, located.ignored)
 
 
 def box_iou(located: LocatedHeat) -> float:
@@ -147,10 +150,10 @@ def localisation_error_top_5(located: LocatedHeat) -> float | None:
 
 
 def _localisation_error(located: LocatedHeat, guesses: int) -> float | None:
-    if located.class_index is None:
+    if not located.classes:
         return None
     return localisation.localisation_error(
-        located.heat, located.objects, located.class_index, located.probabilities, guesses
+        located.heat, located.objects, located.classes, located.probabilities, guesses
     )
 
 
