@@ -25,5 +25,7 @@ from .api.grad_cam import GradCAM as GradCAM
 from .api.image import ImageExplanation as ImageExplanation
 from .api.image import explain_image as explain_image
 from .api.loading import load_model as load_model
+from .cluster.audit import audit as audit
+from .cluster.comparison import compare as compare
 
 __version__: str

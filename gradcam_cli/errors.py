@@ -7,10 +7,13 @@ do next. Details below it list the choices. The command line prints both without
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 # Some libraries quote their whole input in an error.
 _LONGEST_REASON = 300
+# TensorFlow's message follows a stack trace and the name of the node.
+_FAILED_NODE = re.compile(r"^Node: '(?P<node>[^']+)'\n(?P<why>.+)$", re.MULTILINE)
 # Fits on a small terminal together with the command.
 _MOST_DETAILS = 20
 
@@ -73,6 +76,9 @@ class GradcamError(Exception):
 def reason(error: BaseException) -> str:
     """Returns the reason for another library's error in one line of limited length."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    failed = _FAILED_NODE.search(text)
+    if failed is not None:
+        text = f"{failed['why']} (at the node {failed['node']})"
     line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 

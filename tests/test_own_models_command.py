@@ -148,3 +148,17 @@ def test_layers_and_info_tell_what_a_file_is(run_gradcam, tmp_path):
         "122",
     ):
         assert told in done.stdout
+
+
+def test_an_error_of_tensorflow_is_one_short_line(run_gradcam, samples, tmp_path):
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(inputs))
+    # Pixel values are no indices of ten vectors.
+    looked_up = keras.layers.Embedding(10, 2)(keras.layers.Flatten()(inputs))
+    x = keras.layers.Concatenate()([x, keras.layers.GlobalAveragePooling1D()(looked_up)])
+    keras.Model(inputs, keras.layers.Dense(3, "softmax")(x)).save(tmp_path / "lookup.keras")
+    done = run_gradcam(samples / "bee.jpg", "-m", tmp_path / "lookup.keras", "--preprocess", "none")
+    assert done.returncode == 1
+    (line,) = (one for one in done.stderr.splitlines() if one.startswith("Error: "))
+    assert "is not in [0, 10) (at the node " in line
+    assert len(line) < 200

@@ -51,11 +51,11 @@ def fuse(maps: Sequence[tf.Tensor], fusion: str) -> tf.Tensor:
 
     Args:
         maps: Each (..., rows, columns) in [-1, 1], all of one shape.
-        fusion: One of `gradcam_cli.cam.fusions.FUSIONS`. "max" takes the
-            value of the largest magnitude of each cell. For maps without negative values that
-            is the maximum, as Jiang et al. fuse LayerCAM's maps (2021, IEEE TIP 30). "product" multiplies them cell by cell, as RefineCAM does
-            (Domeniconi et al., 2026, arXiv 2605.14641): what one layer doesn't see is left out.
-            It is meaningless for maps with a sign.
+        fusion: One of `gradcam_cli.cam.fusions.FUSIONS`. "max" takes the value of the largest
+            magnitude of each cell. For maps without negative values that is the maximum, as
+            Jiang et al. fuse LayerCAM's maps (2021, IEEE TIP 30). "product" multiplies them cell
+            by cell, as RefineCAM does (Domeniconi et al., 2026, arXiv 2605.14641): what one layer
+            doesn't see is left out. It is meaningless for maps with a sign.
 
     Returns:
         The same shape, scaled to a maximum magnitude of 1 again.

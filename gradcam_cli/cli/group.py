@@ -22,6 +22,7 @@ from gradcam_cli.errors import (
     GradcamWarning,
     ReaderGoneError,
     describe_interruption,
+    reason,
     suggestion,
 )
 
@@ -127,6 +128,6 @@ def _print_error(error: Exception) -> int:
         if not isinstance(error, ReaderGoneError):
             say(describe_error(error), err=True)
         return error.exit_code
-    named = f"{type(error).__name__}: {error}"
+    named = f"{type(error).__name__}: {reason(error)}"
     say(f"Error: {visible(named)} (add --debug to see where)", err=True)
     return GradcamError.exit_code

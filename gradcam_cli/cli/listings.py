@@ -60,6 +60,7 @@ def metrics_record() -> dict[str, Any]:
             "paper": info.paper,
             "higher_is_better": info.higher_is_better,
             "needs_annotations": info.needs_objects,
+            "default": info.is_measured_by_default,
         }
         for name, info in ALL_METRICS.items()
     ]

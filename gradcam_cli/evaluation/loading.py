@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,10 +22,12 @@ class LoadedPicture:
     Attributes:
         prepared: The network's input, and how the picture fits into it.
         objects: The annotated objects; empty if there is no annotation.
+        ignored: Annotated places where heat counts neither for nor against a map.
     """
 
     prepared: PreparedPicture
     objects: list[AnnotatedObject]
+    ignored: list[AnnotatedObject] = field(default_factory=list)
 
 
 def load_picture(
@@ -43,13 +45,13 @@ def load_picture(
         GradcamError: The picture can't be read.
     """
     prepared = options.inputs.read(picture.path, options.downloads)
-    objects = []
     if options.annotations is not None:
         try:
-            objects = options.annotations.of(picture, prepared.image.size)
+            annotation = options.annotations.read(picture, prepared.image.size)
+            return LoadedPicture(prepared, annotation.objects, annotation.ignored)
         except AnnotationError as error:
             errors.append(error)
-    return LoadedPicture(prepared, objects)
+    return LoadedPicture(prepared, [])
 
 
 def by_shape(pictures: dict[int, LoadedPicture]) -> Iterator[dict[int, LoadedPicture]]:

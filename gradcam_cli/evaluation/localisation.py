@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from gradcam_cli.evaluation.annotations import AnnotatedObject, Box
+from gradcam_cli.evaluation.annotated_shapes import overlap
+from gradcam_cli.evaluation.annotations import AnnotatedObject
 from gradcam_cli.pictures.regions import find_region
 
 # Section 4.1 of the Grad-CAM paper: the threshold for hot pixels, and for a correct box.
@@ -33,11 +34,25 @@ def pointing_game(
     """
     if not heat.any():
         return 0.0
+    x, y = hottest_point(heat)
+    return float(any(known.distance(x, y) <= tolerance for known in objects))
+
+
+def hottest_point(heat: np.ndarray) -> tuple[float, float]:
+    """Returns (x, y) of the centre of the hottest pixel, the first of several in reading order.
+
+    Args:
+        heat: (height, width) float.
+    """
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    return float(any(known.distance(column + 0.5, row + 0.5) <= tolerance for known in objects))
+    return float(column) + 0.5, float(row) + 0.5
 
 
-def energy_pointing_game(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
+def energy_pointing_game(
+    heat: np.ndarray,
+    objects: Sequence[AnnotatedObject],
+    ignored: Sequence[AnnotatedObject] = (),
+) -> float:
     r"""The energy-based pointing game (Wang et al., 2020, arXiv 1910.01279, section 4.3).
 
     The fraction of the heat that lies on the objects:
@@ -48,14 +63,14 @@ def energy_pointing_game(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -
     Args:
         heat: (height, width) float, 0 or more, at the size of the picture.
         objects: Objects of the same class. Overlaps are counted once.
+        ignored: Places whose heat is left out of both sums where no object is, such as crowds.
 
     Returns:
         In [0, 1]; 0 for an empty map.
     """
-    inside = np.zeros(heat.shape, bool)
-    for known in objects:
-        inside |= known.cover(heat.shape)
-    total = float(heat.sum(dtype=np.float64))
+    inside = _union(heat.shape, objects)
+    counted = inside | ~_union(heat.shape, ignored)
+    total = float(heat[counted].sum(dtype=np.float64))
     return float(heat[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0
 
 
@@ -75,13 +90,13 @@ def box_iou(heat: np.ndarray, objects: Sequence[AnnotatedObject]) -> float:
         In [0, 1]; 0 for an empty map.
     """
     box = find_region(heat, HOT_SHARE).box
-    return 0.0 if box is None else max(_overlap(box, known.box) for known in objects)
+    return 0.0 if box is None else max(overlap(box, known.box) for known in objects)
 
 
 def localisation_error(
     heat: np.ndarray,
     objects: Sequence[AnnotatedObject],
-    class_index: int,
+    class_index: int | Collection[int],
     probabilities: np.ndarray,
     guesses: int,
 ) -> float:
@@ -95,7 +110,7 @@ def localisation_error(
     Args:
         heat: (height, width) float, the map of the true class.
         objects: Objects of that class.
-        class_index: The true class.
+        class_index: The true class, or several of which any is right.
         probabilities: (classes,), the probabilities for the picture.
         guesses: The number of most probable classes to consider: 1 or 5.
 
@@ -103,14 +118,14 @@ def localisation_error(
         1 if the picture is wrong, 0 if it is right.
     """
     guessed = np.argsort(-probabilities, kind="stable")[:guesses]
-    is_right = class_index in guessed and box_iou(heat, objects) >= FOUND_IOU
+    right = list(class_index) if isinstance(class_index, Collection) else [class_index]
+    is_right = np.isin(guessed, right).any() and box_iou(heat, objects) >= FOUND_IOU
     return float(not is_right)
 
 
-def _overlap(box: Box, other: Box) -> float:
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    union = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)) - width * height
-    return width * height / union
+def _union(size: tuple[int, ...], objects: Sequence[AnnotatedObject]) -> np.ndarray:
+    height, width = size
+    inside = np.zeros((height, width), bool)
+    for known in objects:
+        inside |= known.cover((height, width))
+    return inside

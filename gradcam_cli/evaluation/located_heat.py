@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,14 +20,16 @@ class LocatedHeat:
     Attributes:
         heat: (height, width) float32 in [0, 1] at the size of the picture: the map of one class.
         objects: The objects of that class, at least one.
-        class_index: The class; None if the model has no class of that name.
+        classes: The class, or the classes that are kinds of it; empty if the model has none.
         probabilities: (classes,) float32, the probabilities for the picture.
+        ignored: Where heat of that class counts neither for nor against the map.
     """
 
     heat: np.ndarray
     objects: list[AnnotatedObject]
-    class_index: int | None
+    classes: tuple[int, ...]
     probabilities: np.ndarray
+    ignored: list[AnnotatedObject] = field(default_factory=list)
 
 
 def locate_heat(
@@ -47,25 +49,37 @@ def locate_heat(
         explain: The function that made the map; it also makes those of other classes.
 
     Returns:
-        One entry for each annotated class that the model knows. If it knows none of them,
-        one entry with the heat of the explained class.
+        One entry for each annotated class that the model knows. Of several kinds of it, such as
+        breeds of a dog, the explained one counts, or else the most probable. If the model knows
+        no annotated class, one entry with the heat of the explained class.
     """
-    by_class: dict[int | None, list[AnnotatedObject]] = defaultdict(list)
+    by_class: dict[tuple[int, ...], list[AnnotatedObject]] = defaultdict(list)
     for known in picture.objects:
-        by_class[known.class_index].append(known)
+        by_class[known.classes].append(known)
     if len(by_class) > 1:
         # There is no map of a class that the model doesn't have.
-        by_class.pop(None, None)
+        by_class.pop((), None)
     fit = picture.prepared.fit
     found = []
-    for index, objects in by_class.items():
+    for classes, objects in by_class.items():
         of_class = heat
-        if index is not None and index != target:
+        if classes and target not in classes:
+            index = max(classes, key=lambda kind: float(probabilities[kind]))
             (of_class,) = explain(picture.prepared.inputs[None], np.array([index]))
+        # A crowd is one of its class; the outline of a mask belongs to none.
+        ignored = [
+            place
+            for place in picture.ignored
+            if not classes or place.class_name is None or place.classes == classes
+        ]
         laid = fit.upsample(of_class, (1.0, 1.0))
         found.append(
             LocatedHeat(
-                draw_heatmap(laid, fit.picture_size, fit.seen[:2]), objects, index, probabilities
+                draw_heatmap(laid, fit.picture_size, fit.seen[:2]),
+                objects,
+                classes,
+                probabilities,
+                ignored,
             )
         )
     return found

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.region_values import region_values
-from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError
+from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError, reason
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.run.records import LoadedPicture
@@ -218,6 +218,6 @@ def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:
     """Returns an error of one picture as a `GradcamError`, with the picture's path if it is new."""
     if isinstance(error, GradcamError):
         return error
-    own = GradcamError(f"{picture.path}: {error or type(error).__name__}")
+    own = GradcamError(f"{picture.path}: {reason(error)}")
     own.__cause__ = error
     return own

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.files.naming import OutputNamer
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.models.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def make_ready(
     pictures: Sequence[InputPicture],
     parallelism: Parallelism | None = None,
     truth: TruthNames | None = None,
+    classifier: Classifier | None = None,
 ) -> ReadyJob:
     """Loads the model and applies the options to it.
 
@@ -106,17 +108,17 @@ def make_ready(
             model without class names are named after the folders.
         parallelism: How many pictures and batches to work on at once; None for one.
         truth: The names of the true classes, if they have been read already.
+        classifier: The model, if it has been loaded already.
 
     Raises:
         GradcamError: The model can't be loaded, or the options don't match it; see
             `gradcam_cli.errors` for the subclasses.
     """
-    classifier = _load(job)
+    classifier = classifier or load_model_of(job)
     check_segmentation(job.explain, classifier)
     if job.explain.truth is not None:
         _check_has_classes(classifier)
-    if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
-        classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
+    classifier = replace(classifier, labels=labels_of(job, pictures, classifier))
     known = None
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
@@ -187,7 +189,25 @@ def _usual_number(classifier: Classifier) -> int:
     return len(labels) if labels.quantity == VALUE else DEFAULT_TOP_K
 
 
-def _load(job: Job) -> Classifier:
+def labels_of(job: Job, pictures: Sequence[InputPicture], classifier: Classifier) -> Labels:
+    """Returns the names of the classes in a run.
+
+    Args:
+        job: The run.
+        pictures: As for `make_ready`.
+        classifier: The model.
+    """
+    if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
+        return labels_from_folders(pictures, classifier.labels)
+    return classifier.labels
+
+
+def load_model_of(job: Job) -> Classifier:
+    """Loads the model of a run.
+
+    Raises:
+        GradcamError: It can't be loaded; see `gradcam_cli.errors` for the subclasses.
+    """
     from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.networks.precision import use_mixed_precision
 
