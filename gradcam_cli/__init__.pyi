@@ -1,5 +1,7 @@
 from .api.callback import GradCAMCallback as GradCAMCallback
 from .api.explainers import FEM as FEM
+from .api.explainers import ISCAM as ISCAM
+from .api.explainers import SSCAM as SSCAM
 from .api.explainers import AblationCAM as AblationCAM
 from .api.explainers import AttentionRelevance as AttentionRelevance
 from .api.explainers import AttentionRollout as AttentionRollout
@@ -17,10 +19,13 @@ from .api.explainers import ReciproCAM as ReciproCAM
 from .api.explainers import ScoreCAM as ScoreCAM
 from .api.explainers import ShapleyCAM as ShapleyCAM
 from .api.explainers import SmoothGradCAMPP as SmoothGradCAMPP
+from .api.explainers import WinsorCAM as WinsorCAM
 from .api.explainers import XGradCAM as XGradCAM
 from .api.grad_cam import GradCAM as GradCAM
 from .api.image import ImageExplanation as ImageExplanation
 from .api.image import explain_image as explain_image
 from .api.loading import load_model as load_model
+from .cluster.audit import audit as audit
+from .cluster.comparison import compare as compare
 
 __version__: str

@@ -14,11 +14,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import ray
+from known_network import NAMES, save_known
 from PIL import Image
 from same_results import assert_same_overlays, assert_same_predictions
 from tasks import make_job
 from upath import UPath
 
+from gradcam_cli import audit
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster import explain_on_cluster
 from gradcam_cli.cluster.blocks import cut
@@ -340,6 +342,25 @@ def test_a_run_on_a_cluster_goes_on(photos, of_cluster):
     with explain_on_cluster(whole, job) as run:
         assert [result.skipped for result in run.results] == [True] * 40
     assert {path: path.stat().st_mtime_ns for path in Path("cluster").rglob("*")} == times
+
+
+def test_an_audit_comes_back(two_workers, tmp_path, save_picture):
+    for number in range(4):
+        save_picture(tmp_path / "photos" / NAMES[number % 2] / f"{number}.png", seed=number)
+    (tmp_path / "photos" / NAMES[0] / "torn.png").write_bytes(b"no picture")
+    options = {"model": str(save_known(tmp_path)), "preprocess": "0-1", "truth": "folders"}
+    there = audit(tmp_path / "photos", **options, ray="local", out=tmp_path / "there")
+    here = audit(tmp_path / "photos", **options)
+    assert [one.path for one in there.observations] == [one.path for one in here.observations]
+    assert there.accuracy == here.accuracy
+    assert there.classes == here.classes
+    assert there.failed == here.failed
+    np.testing.assert_allclose(there.mean_maps[0].heat, here.mean_maps[0].heat, atol=1e-5)
+    made = {path.name for path in (tmp_path / "there").iterdir()}
+    assert {"audit.html", "audit.csv", "audit_files"} <= made
+    assert "results" not in made
+    with pytest.raises(UsageError, match="labels"):
+        audit(tmp_path / "photos", **options, labels=NAMES, ray="local")
 
 
 def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):

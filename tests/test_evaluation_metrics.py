@@ -71,12 +71,12 @@ def test_fading_by_hand(four_pixels):
 
 def test_metrics_share_what_they_need(four_pixels):
     model, inputs, heat = four_pixels
-    pictures = PictureBatch(TargetScores(model), inputs, TARGETS)
+    pictures = PictureBatch(TargetScores(model), inputs, TARGETS, classes=2)
 
     def explain(_inputs, _targets):
         return heat
 
-    batch, other = (MapBatch(pictures, maps, explain) for maps in (heat, 1 - heat))
+    batch, other = (MapBatch(pictures, maps, explain, explain) for maps in (heat, 1 - heat))
     runs = []
 
     def total(batch):

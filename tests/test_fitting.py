@@ -240,3 +240,10 @@ def test_networks_of_one_size_refuse_others():
         choose_input_size((224, 224), False, "keep")
     with pytest.raises(UsageError, match="only inputs of 224×224"):
         choose_input_size((224, 224), False, "squash", (256, 256))
+
+
+@pytest.mark.parametrize("side", [256, 720])
+def test_a_smaller_copy_is_seen_up_to_its_edge_and_no_further(side):
+    for width in range(300, 2000):
+        fit = fit_picture((width, 300), "squash", (224, 224)).scaled_to((side, 100))
+        assert fit.seen == (0, 0, side, 100)

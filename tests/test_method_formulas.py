@@ -8,7 +8,17 @@ import numpy_network
 import pytest
 import tensorflow as tf
 from attention_networks import OTHER_METHODS
-from numpy_network import CELLS, CLASSES, HEIGHT, WIDTH, K, NumpyNetwork, bilinear, random_inputs
+from numpy_network import (
+    CELLS,
+    CLASSES,
+    HEIGHT,
+    WIDTH,
+    K,
+    NumpyNetwork,
+    bilinear,
+    conv_transposed,
+    random_inputs,
+)
 
 import gradcam_cli
 from gradcam_cli.cam.methods.base import find_implementation, make_method
@@ -20,7 +30,9 @@ from gradcam_cli.cam.methods.gradients import (
     layer_cam,
     xgrad_cam,
 )
+from gradcam_cli.cam.methods.layer_fusion import winsorized_weights
 from gradcam_cli.cam.methods.table import METHODS, MethodParameters
+from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.errors import UsageError
 
 TARGETS = [2, 0, 3]
@@ -32,10 +44,10 @@ def model():
     return numpy_network.build()
 
 
-def maps_of(model, method, inputs=None, targets=ONE_HOT, **options):
+def maps_of(model, method, inputs=None, targets=ONE_HOT, layer="conv2", **options):
     """The maps before the ReLU, at the size that the method gives them."""
     classes = {explainer.method: explainer for explainer in _explainers()}
-    explainer = classes[method](model, conv_layer="conv2", batch_size=4, **options)
+    explainer = classes[method](model, conv_layer=layer, batch_size=4, **options)
     inputs = random_inputs(3) if inputs is None else inputs
     return explainer.raw_maps(inputs, targets).numpy()
 
@@ -75,7 +87,8 @@ def test_what_a_row_says_is_so(model, name):
     assert all((info.title, info.summary, info.paper, info.cost))
     told, maps = [], {}
     for layer in ("conv1", "conv2"):
-        explain = explainer(model, conv_layer=layer, progress=lambda *counts: told.append(counts))
+        chosen = None if info.fuses_layers else layer
+        explain = explainer(model, conv_layer=chosen, progress=lambda *counts: told.append(counts))
         maps[layer] = explain.raw_maps(random_inputs(2), ONE_HOT[:2]).numpy()
     assert bool(told) == info.runs_many_times
     at_input_size = maps["conv2"].shape == (2, HEIGHT, WIDTH)
@@ -210,6 +223,43 @@ def test_score_cam(model):
         alpha = np.exp(gains) / np.exp(gains).sum()
         expected.append(network.a @ alpha)
     assert_equal_maps(maps_of(model, "scorecam"), expected)
+
+
+def test_ss_cam(model):
+    samples, noise = 3, 0.3
+    normal = tf.random.stateless_normal((samples, *CELLS), (0, 0)).numpy()
+    expected = []
+    for network, c in networks(model):
+        means = []
+        for k in range(K):
+            cells = network.a[:, :, k]
+            noisy = [cells + one * noise * np.ptp(cells) for one in normal]
+            masks = [to_unit(bilinear(one, (HEIGHT, WIDTH))) for one in noisy]
+            scores = [NumpyNetwork(model, network.x * mask[:, :, None]).y @ c for mask in masks]
+            means.append(np.mean(scores))
+        expected.append(network.a @ (np.exp(means) / np.exp(means).sum()))
+    assert_equal_maps(maps_of(model, "sscam", samples=samples, noise=noise), expected)
+
+
+def test_is_cam(model):
+    expected = []
+    for network, c in networks(model):
+        means = []
+        for k in range(K):
+            mask = to_unit(bilinear(network.a[:, :, k], (HEIGHT, WIDTH)))[:, :, None]
+            path = [network.x * mask * fraction for fraction in (0.25, 0.5, 0.75, 1)]
+            means.append(np.mean([NumpyNetwork(model, x).y @ c for x in path]))
+        expected.append(network.a @ (np.exp(means) / np.exp(means).sum()))
+    assert_equal_maps(maps_of(model, "iscam", samples=4), expected)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [("sscam", {"samples": 1, "noise": 0.0}), ("iscam", {"samples": 1})]
+)
+def test_variants_of_score_cam_without_their_copies_are_score_cam(model, method, options):
+    np.testing.assert_allclose(
+        maps_of(model, method, **options), maps_of(model, "scorecam"), rtol=1e-5, atol=1e-6
+    )
 
 
 def numpy_blur(x):
@@ -362,6 +412,73 @@ def test_finer_cam_without_comparison_is_grad_cam(model):
     np.testing.assert_allclose(
         maps_of(model, "finercam", gamma=0.0), maps_of(model, "gradcam"), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("base", METHODS["finercam"].bases)
+def test_finer_cam_over_other_methods_explains_the_same_difference(model, base):
+    weights = []
+    for network, c in networks(model):
+        target = int(np.argmax(c))
+        by_distance = np.argsort(np.abs(network.y - network.y[target]))
+        similar = [d for d in by_distance if d != target][:2]
+        weights.append(c - 0.6 * np.eye(CLASSES)[similar].mean(0))
+    over = gradcam_cli.FinerCAM(model, conv_layer="conv2", base=base, gamma=0.6, references=2)
+    found = over.raw_maps(random_inputs(3), ONE_HOT).numpy()
+    assert_equal_maps(found, maps_of(model, base, targets=np.array(weights)))
+
+
+def numpy_winsorized(importances, percentile):
+    u = np.maximum(importances, 0)
+    if not u.any():
+        return u
+    v = np.minimum(u, np.percentile(u[u > 0], percentile))
+    low, high = v[u > 0].min(), v.max()
+    weights = 0.1 + 0.9 * (v - low) / (high - low) if high > low else np.ones_like(v)
+    return np.where(u > 0, weights, 0)
+
+
+@pytest.mark.parametrize("percentile", [0.0, 35.0, 90.0, 100.0])
+def test_winsorized_weights(percentile):
+    random = np.random.default_rng(1)
+    importances = random.normal(size=(6, 9))
+    importances[1] = -1
+    importances[2, 1:] = -1
+    importances[3] = 0.5
+    found = winsorized_weights(tf.constant(importances, tf.float32), percentile)
+    expected = [numpy_winsorized(row, percentile) for row in importances]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_winsor_cam(model):
+    expected = []
+    for network, c in networks(model):
+        # conv2 is A, and conv3's output is its ReLU of z3.
+        b = np.maximum(network.z3, 0)
+        at_a, at_b = network.gradient(c), np.broadcast_to(network.w @ c / np.prod(CELLS), b.shape)
+        network.gradient_by_input(c)
+        r1 = np.maximum(network.z1, 0)
+        at_r1 = np.repeat(np.repeat(conv_transposed(network.at_z2, network.k2), 2, 0), 2, 1) / 4
+        maps, importances = [], []
+        for features, gradient in ((r1, at_r1), (network.a, at_a), (b, at_b)):
+            alpha = gradient.mean((0, 1))
+            cells = to_unit(np.maximum(features @ alpha, 0)).astype(np.float32)
+            pitch = (HEIGHT / cells.shape[0], WIDTH / cells.shape[1])
+            upsampled = upsample_at_pitch(tf.constant(cells)[None], (HEIGHT, WIDTH), pitch)
+            maps.append(upsampled.numpy()[0])
+            importances.append(alpha.mean())
+        weights = numpy_winsorized(np.array(importances), 50)
+        expected.append(np.tensordot(weights, maps, axes=1))
+    assert_equal_maps(maps_of(model, "winsorcam", layer=None, percentile=50.0), expected)
+    names = ["conv1", "conv2", "conv3"]
+    assert_equal_maps(maps_of(model, "winsorcam", layer=names, percentile=50.0), expected)
+    assert not np.allclose(maps_of(model, "winsorcam", layer=names[1:]), expected)
+
+
+def test_layers_of_winsor_cam_are_checked(model):
+    with pytest.raises(UsageError, match="winsorcam fuses the maps of several layers"):
+        gradcam_cli.WinsorCAM(model, conv_layer="conv2")
+    with pytest.raises(UsageError, match="LayerCAM explains one layer"):
+        gradcam_cli.LayerCAM(model, conv_layer=["conv1", "conv2"])
 
 
 def test_shapley_cam(model):

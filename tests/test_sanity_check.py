@@ -21,7 +21,7 @@ from gradcam_cli.pictures.reading import read_picture
 # They know no class, and say so: random weights above their layer change nothing.
 CLASSLESS = {"eigencam", "fem"}
 # It says so too: it hardly notices these.
-NEARLY_CLASSLESS = {"scorecam"}
+NEARLY_CLASSLESS = {"scorecam", "sscam", "iscam"}
 SIDE, PATCH = 24, 8
 
 
@@ -92,7 +92,9 @@ def test_every_method_passes_or_says_why_not(trained):
     pictures, classes = scenes(12, 3)
     targets = np.eye(3)[classes]
     explainers = {
-        explainer.method: explainer(trained, conv_layer="explained")
+        explainer.method: explainer(
+            trained, conv_layer=None if METHODS[explainer.method].fuses_layers else "explained"
+        )
         for explainer in map(gradcam_cli.__getattr__, gradcam_cli.__all__)
         if getattr(explainer, "method", None) in OTHER_METHODS
     }

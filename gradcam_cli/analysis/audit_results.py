@@ -57,7 +57,7 @@ class Calibration:
 
     Attributes:
         error: The expected calibration error (Guo et al. 2017, arXiv 1706.04599), in [0, 1].
-        interval: The ends of its 95 % confidence interval.
+        interval: The ends of its 95 % confidence interval, by the basic bootstrap.
         bins: The bins of the reliability diagram that hold pictures, in ascending order.
     """
 
@@ -76,8 +76,9 @@ class MeanMap:
         count: The number of pictures.
         heat: (`GRID`, `GRID`) float32 in [0, 1], the mean of the maps.
         picture: (`GRID`, `GRID`, 3) uint8, the mean of the pictures.
-        border: The fraction of the heat in the outer tenth of the picture, in [0, 1].
-        corners: The fraction of the heat in the four corners.
+        border: The fraction of the heat in the outer tenth of the picture, in [0, 1]: the mean
+            over the pictures whose map shows something. See `heat_places.border_fraction`.
+        corners: The same for the four corners. See `heat_places.corner_fraction`.
         on_object: The fraction of the heat on annotated objects; None without annotations.
     """
 
@@ -166,6 +167,7 @@ class Audit:
         empty_classes: The names of the classes without pictures.
         findings: What the user should know, most important first.
         notes: What couldn't be examined, and why: sentences.
+        failed: The paths of the pictures that couldn't be explained, in the order of `errors`.
     """
 
     explainer: ExplainerFacts
@@ -183,3 +185,4 @@ class Audit:
     empty_classes: Sequence[str]
     findings: Sequence[Finding]
     notes: Sequence[str] = ()
+    failed: Sequence[str] = ()

@@ -28,6 +28,8 @@ class Observation:
             class is the most probable one; the true class is there too if it is known.
         picture: (`GRID`, `GRID`, 3) uint8, the whole picture squeezed into the same square.
         fingerprint: Eight bytes of a perceptual hash, which are similar for similar pictures.
+        on_object: The fraction of the heat of the first map on annotated objects, in [0, 1]; None
+            if they aren't known.
     """
 
     path: str
@@ -37,11 +39,17 @@ class Observation:
     maps: Sequence[Mapping[int, np.ndarray]]
     picture: np.ndarray
     fingerprint: bytes
+    on_object: float | None = None
 
     @property
     def predicted(self) -> Prediction:
         """The most probable class."""
         return self.predictions[0]
+
+    @property
+    def predicted_map(self) -> np.ndarray:
+        """The first explainer's map of the most probable class."""
+        return self.maps[0][self.predicted.index]
 
     @property
     def is_right(self) -> bool | None:

@@ -6,7 +6,10 @@ written for one also run with the other. `GradCAM` documents what they have in c
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradcam_cli.api.grad_cam import GradCAM
+from gradcam_cli.cam.methods.table import COMBINED, DEFAULT_METHOD, find_method
 
 
 class GradCAMPP(GradCAM):
@@ -57,6 +60,18 @@ class ScoreCAM(GradCAM):
     method = "scorecam"
 
 
+class SSCAM(GradCAM):
+    """SS-CAM with ``samples`` and ``noise``; see `SmoothedScoreCam`."""
+
+    method = "sscam"
+
+
+class ISCAM(GradCAM):
+    """IS-CAM with ``samples``; see `IntegratedScoreCam`."""
+
+    method = "iscam"
+
+
 class GroupCAM(GradCAM):
     """Group-CAM with ``groups`` and ``percentile``; see `GroupCam`."""
 
@@ -87,10 +102,36 @@ class GuidedGradCAM(GradCAM):
     method = "guidedgradcam"
 
 
+class WinsorCAM(GradCAM):
+    """Winsor-CAM with ``percentile``; see `gradcam_cli.cam.methods.layer_fusion.WinsorCam`.
+
+    It fuses all convolution layers, or several that you name: ``conv_layer=["first", "second"]``.
+    """
+
+    method = "winsorcam"
+
+
 class FinerCAM(GradCAM):
     """Finer-CAM with ``gamma`` and ``references``; see `FinerCam`."""
 
     method = "finercam"
+
+    def __init__(self, *args: Any, base: str = DEFAULT_METHOD, **options: Any) -> None:
+        """Takes the arguments of `GradCAM`, and the method to apply.
+
+        Args:
+            *args: As for `GradCAM`.
+            base: The method that explains the difference of the scores: "gradcam", "gradcam++",
+                "xgradcam", "hirescam", "layercam" or "eigengradcam".
+            **options: As for `GradCAM`.
+
+        Raises:
+            UsageError: There is no such method, or it can't be combined.
+        """
+        if base != DEFAULT_METHOD:
+            self.method = f"{self.method}{COMBINED}{base}"
+            find_method(self.method)
+        super().__init__(*args, **options)
 
 
 class ShapleyCAM(GradCAM):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from gradcam_cli.api.blank_batches import BlankMaps, find_blanks
 from gradcam_cli.api.layer_choice import find_default_layer, find_layer, may_segment
 from gradcam_cli.api.model_inputs import Arrangement, ModelInputs
 from gradcam_cli.api.operators import Operator, find_operator
+from gradcam_cli.cam.fusions import check_fused_layers
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import (
     InGraphMethod,
@@ -62,7 +63,7 @@ class GradCAM:
         >>> maps = explainer.explain(images, one_hot_targets)  # (N, H, W, 1) float32
     """
 
-    method: ClassVar[str] = "gradcam"
+    method: str = "gradcam"
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class GradCAM:
         output_layer: str | int | None = None,
         batch_size: int | None = 32,
         operator: str | Operator | None = None,
-        conv_layer: str | int | None = None,
+        conv_layer: str | int | Sequence[str | int] | None = None,
         *,
         explained_input: str | None = None,
         scale: bool = False,
@@ -99,7 +100,8 @@ class GradCAM:
                 None means the last layer that has filters or, in transformers and networks
                 that segment, the default layer of the command line. (In other networks, the
                 command line takes the last layer with spatial output, often the activation
-                after the last layer that has filters.)
+                after the last layer that has filters.) `WinsorCAM` alone takes several layers; for
+                it None means all convolutions.
             explained_input: Of a model with several inputs, the name of the one that is explained.
                 None means the first that takes pictures. The others keep their values.
             scale: Whether to scale each map to a maximum (or, if signed, a magnitude) of 1.
@@ -115,7 +117,8 @@ class GradCAM:
         Raises:
             UnknownLayerError: The model has no such layer.
             UsageError: There is no such operator, the model has several outputs and
-                ``output_layer`` isn't given, or the method has no sign.
+                ``output_layer`` isn't given, several layers are given to a method that explains
+                one, or the method has no sign.
             TypeError: The method has no such parameter.
         """
         self.model = model
@@ -129,9 +132,7 @@ class GradCAM:
                 f"{model.name} has several outputs; choose the one to explain by its layer: "
                 f"output_layer="
             )
-        self._wanted_layer = conv_layer
-        if conv_layer is not None:
-            find_layer(model, conv_layer)
+        self._wanted_layers = self._check_layers(conv_layer)
         self._output_path = None if output_layer is None else find_layer(model, output_layer)[0]
         self._operator = find_operator(operator)
         self._has_own_operator = callable(operator)
@@ -148,6 +149,30 @@ class GradCAM:
         self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
         self._placing: dict[tuple[Any, ...], Any] = {}
 
+    def _check_layers(self, wanted: str | int | Sequence[str | int] | None) -> Sequence[str | int]:
+        """Returns the layers that the user named; none for the default."""
+        if wanted is None:
+            return ()
+        is_one = isinstance(wanted, str | int)
+        layers = [wanted] if isinstance(wanted, str | int) else list(wanted)
+        fuses = find_method(self.method).fuses_layers
+        if not fuses and not is_one:
+            raise UsageError(
+                f"{type(self).__name__} explains one layer; explain_image fuses several, and "
+                f"WinsorCAM takes several"
+            )
+        check_fused_layers(self.method, layers, "layers")
+        for layer in layers:
+            find_layer(self.model, layer)
+        return layers
+
+    @property
+    def _fused_paths(self) -> Sequence[str]:
+        """The paths of the layers that the method fuses; none if it explains one or chooses."""
+        if not find_method(self.method).fuses_layers:
+            return ()
+        return [find_layer(self.model, layer)[0] for layer in self._wanted_layers]
+
     @property
     def conv_layer(self) -> keras.Layer:
         """The explained layer, a Keras layer.
@@ -159,8 +184,8 @@ class GradCAM:
 
     @cached_property
     def _layer(self) -> tuple[str, keras.Layer]:
-        if self._wanted_layer is not None:
-            return find_layer(self.model, self._wanted_layer)
+        if self._wanted_layers:
+            return find_layer(self.model, self._wanted_layers[-1])
         multiplies = find_method(self.method).multiplies_cells
         segments = self._output_path is None and may_segment(self.model)
         return find_default_layer(
@@ -185,7 +210,8 @@ class GradCAM:
         return MergedNetwork(
             self.model,
             explained=self.network.explained,
-            taps=[self._layer[0]],
+            # A method that fuses all layers needs the output of each.
+            taps=None if info.fuses_layers else [self._layer[0]],
             classes_only=False,
             # FullGrad shows the contribution of each bias, so biases must stay apart.
             merges_biases=info.needs_layer,
@@ -304,6 +330,7 @@ class GradCAM:
                     inputs.shape[1:].as_list(),
                     targets.shape[1:].as_list(),
                     self.batch_size or len(inputs),
+                    self._fused_paths,
                 )
             function = self._functions[key]
         return function(inputs, targets, self._progress)
@@ -372,7 +399,7 @@ class GradCAM:
     ) -> tf.Tensor:
         assert isinstance(self._method, InGraphMethod)
         scorer = partial(self._score, rows)
-        tapped = tapped_pass(inputs, targets, forward, scores, path, scorer)
+        tapped = tapped_pass(inputs, targets, forward, scores, path, scorer, self._fused_paths)
         return self._method.maps(tapped)
 
     def _placed(self, inputs: tf.Tensor, targets: tf.Tensor, *, are_several: bool) -> tf.Tensor:

@@ -193,7 +193,7 @@ def explain_image(
         layer: The name, path or index of a layer; None for the last one with spatial output.
             The maps of several layers are fused.
         method: A name that ``gradcam methods`` lists.
-        fusion: How to fuse the maps of several layers: "mean" or "max".
+        fusion: How to fuse the maps of several layers: "mean", "max" or "product".
         smoothing: Whether to average the maps of brighter, darker and mirrored copies.
         region: For a network that segments, the region whose scores are explained: a mask
             (height, width) of the picture's size, in which pixels other than 0 count; a file with

@@ -88,16 +88,48 @@ def find_explainer(
     if isinstance(layer, Sequence) and not isinstance(layer, str):
         layer = tuple(layer)
     with _MAKING:
-        if isinstance(model, Classifier):
-            if task not in (None, model.task):
-                raise UsageError(f"the classifier was made for {model.task}; load it with the task")
-            classifier = model if explained_input is None else model.explaining(explained_input)
-        else:
-            names = None if labels is None else tuple(labels)
-            chosen_model = DEFAULT_MODEL if model is None else model
-            classifier = _make_classifier(chosen_model, names, preprocess, task, explained_input)
+        classifier = _find_classifier(model, labels, preprocess, task, explained_input)
         chosen = weights(classifier.labels)
         return _make_explainer(classifier, layer, method, fusion, smoothing, chosen, signed)
+
+
+def find_classifier(
+    model: str | keras.Model | Classifier | None,
+    labels: Sequence[str] | None = None,
+    preprocess: str | None = None,
+    task: str | None = None,
+    explained_input: str | None = None,
+) -> Classifier:
+    """Makes a classifier, or returns the cached one for the same arguments.
+
+    Args:
+        model: As for `find_explainer`, like the other arguments.
+        labels: The names of the classes.
+        preprocess: The preprocessing.
+        task: What the outputs mean.
+        explained_input: The input whose pictures are explained.
+
+    Raises:
+        GradcamError: The model can't be loaded.
+    """
+    with _MAKING:
+        return _find_classifier(model, labels, preprocess, task, explained_input)
+
+
+def _find_classifier(
+    model: str | keras.Model | Classifier | None,
+    labels: Sequence[str] | None,
+    preprocess: str | None,
+    task: str | None,
+    explained_input: str | None,
+) -> Classifier:
+    if isinstance(model, Classifier):
+        if task not in (None, model.task):
+            raise UsageError(f"the classifier was made for {model.task}; load it with the task")
+        return model if explained_input is None else model.explaining(explained_input)
+    names = None if labels is None else tuple(labels)
+    chosen_model = DEFAULT_MODEL if model is None else model
+    return _make_classifier(chosen_model, names, preprocess, task, explained_input)
 
 
 @lru_cache(maxsize=_KEPT)

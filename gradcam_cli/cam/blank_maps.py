@@ -19,6 +19,7 @@ class BlankReason(StrEnum):
     ZERO_ACTIVATIONS = "zero-activations"
     CONSTANT_ACTIVATIONS = "constant-activations"
     CONSTANT_MAP = "constant-map"
+    NO_COMMON_CELL = "no-common-cell"
     PREDICTED_NOWHERE = "predicted-nowhere"
     SINGLE_CELL = "single-cell"
     NONFINITE_INPUT = "nonfinite-input"

@@ -141,7 +141,12 @@ class Diagnosis:
         )
 
     def explain(
-        self, inputs: np.ndarray | tf.Tensor, targets: np.ndarray | tf.Tensor, *, was_finite: bool
+        self,
+        inputs: np.ndarray | tf.Tensor,
+        targets: np.ndarray | tf.Tensor,
+        *,
+        was_finite: bool,
+        multiplied: bool = False,
     ) -> BlankMap:
         """Finds out why a map is blank.
 
@@ -149,6 +154,7 @@ class Diagnosis:
             inputs: (1, ..., channels) float32, as the scorer takes them.
             targets: (1, classes) float32, as the scorer takes them.
             was_finite: Whether the map was all zeros, not NaN or infinity.
+            multiplied: Whether the map is the product of those of all layers.
         """
         found = self._look(inputs, targets)
         if found is None:
@@ -157,8 +163,24 @@ class Diagnosis:
         broken = self._find_broken(found, layers, was_finite=was_finite)
         if broken is not None:
             return _blank(*broken)
-        # The maps of all layers are blank. The first one tells why.
-        return self._find_blank(found, 0, layers[0])
+        if not multiplied:
+            # The maps of all layers are blank. The first one tells why.
+            return self._find_blank(found, 0, layers[0])
+        for number, layer in enumerate(layers):
+            # It is NaN if the map isn't known.
+            if layer.highest <= 0:
+                return self._find_blank(found, number, layer)
+            if self._maps is None:
+                blank = self._find_blank(found, number, layer)
+                if blank.reason != BlankReason.NOTHING_POSITIVE:
+                    return blank
+        are_known = self._maps is not None
+        names = " and ".join(self._layers)
+        return _blank(
+            BlankReason.NO_COMMON_CELL,
+            f"the maps of layers {names} have no cell in common, so their product is 0"
+            f"{'' if are_known else ', or one of them is blank'}; try --fuse mean or other layers",
+        )
 
     def explain_constant(
         self, inputs: np.ndarray | tf.Tensor, targets: np.ndarray | tf.Tensor

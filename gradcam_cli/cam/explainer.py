@@ -17,6 +17,7 @@ from gradcam_cli.cam.facts import (
     TOP_CLASS,
     ExplainerFacts,
 )
+from gradcam_cli.cam.fusions import DEFAULT_FUSION, check_fused_layers, check_fusion
 from gradcam_cli.cam.methods.base import Progress, describe_code, ignore_progress, make_method
 from gradcam_cli.cam.methods.table import (
     DEFAULT_METHOD,
@@ -26,12 +27,13 @@ from gradcam_cli.cam.methods.table import (
     find_method,
 )
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
-from gradcam_cli.cam.scaling import FUSIONS, smooth, smoothing_runs
+from gradcam_cli.cam.scaling import smooth, smoothing_runs
 from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.conditions import NO_REGION, REGION
+from gradcam_cli.networks.folding import unmerged
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
 from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
@@ -90,7 +92,7 @@ class Explainer:
         layer: LayerChoice | Sequence[LayerChoice] = None,
         method: str = DEFAULT_METHOD,
         *,
-        fusion: str = "mean",
+        fusion: str = DEFAULT_FUSION,
         smoothing: bool = False,
         batch_size: int = DEFAULT_BATCH_SIZE,
         graphs: KeptGraphs | None = None,
@@ -105,7 +107,7 @@ class Explainer:
             layer: The name, path or index of a layer; None for the last one with spatial
                 output. The maps of several layers are fused at the size of the input.
             method: A key of `gradcam_cli.cam.methods.table.METHODS`.
-            fusion: How to fuse the maps of several layers: "mean" or "max".
+            fusion: How to fuse the maps of several layers: "mean", "max" or "product".
             smoothing: Whether to average the maps of brighter, darker and mirrored copies.
             batch_size: The number of changed inputs that go through the network at once, for
                 methods that run it many times.
@@ -121,8 +123,8 @@ class Explainer:
             UnknownLayerError: The network has no such layer.
             UnusableLayerError: The layer's output isn't a feature map.
             UsageError: There is no such method or fusion, a layer is given to a method that
-                explains all layers, or the method can't explain sums or differences of scores,
-                or has no sign.
+                explains all layers, only one to a method that fuses several, or the method can't
+                explain sums or differences of scores, or has no sign.
             TypeError: The method has no such parameter.
         """
         check_segments(method, classifier)
@@ -138,9 +140,10 @@ class Explainer:
             layers = list(layer)
         else:
             layers = [layer]
-        if fusion not in FUSIONS:
-            raise UsageError(f"there is no fusion {fusion!r}, only {', '.join(FUSIONS)}")
-        if not self._info.needs_layer and layers != [None]:
+        check_fusion(fusion, signed=signed, asked=f'fusion "{fusion}"', signed_as="signed")
+        is_chosen = layers != [None]
+        check_fused_layers(method, layers if is_chosen else (), "layers")
+        if is_chosen and not (self._info.needs_layer or self._info.fuses_layers):
             raise UsageError(f"{method} explains all layers together; omit the layer")
         weights = weights or ScoreWeights()
         if weights.joined:
@@ -149,6 +152,8 @@ class Explainer:
             check_combines_scores(method, "against")
         if signed:
             check_has_sign(method, "signed")
+        if self._info.fuses_layers and not is_chosen:
+            classifier = self.classifier = replace(classifier, network=unmerged(classifier.network))
         made = make_method(method, **parameters)
         self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
@@ -167,8 +172,9 @@ class Explainer:
 
     @property
     def layers(self) -> Sequence[str]:
-        """The paths of the explained layers; empty for a method that explains all."""
-        return self._facts.paths if self.needs_layer else []
+        """The paths of the explained layers; empty for a method that explains all of them."""
+        is_chosen = list(self._maps.layers) != [None]
+        return self._facts.paths if self.needs_layer or is_chosen else []
 
     @property
     def pitch(self) -> tuple[float, float]:
@@ -320,7 +326,9 @@ class Explainer:
                 found[place] = diagnosis.explain_constant(one, target)
             else:
                 was_finite = place not in explanation.broken
-                found[place] = diagnosis.explain(one, target, was_finite=was_finite)
+                found[place] = diagnosis.explain(
+                    one, target, was_finite=was_finite, multiplied=self._maps.multiplies_layers
+                )
         return replace(explanation, blanks=found) if found else explanation
 
     def explain_prediction(

@@ -30,6 +30,7 @@ class MapFunction:
         input_shape: Sequence[int | None],
         target_shape: Sequence[int | None],
         batch_size: int,
+        layers: Sequence[str] = (),
     ) -> None:
         """Traces the network at the first call.
 
@@ -41,10 +42,12 @@ class MapFunction:
             target_shape: The shape of one input's targets.
             batch_size: The number of changed inputs that go through the network at once, for
                 methods that run it many times.
+            layers: The layers that the method fuses, if it fuses any; empty for its own choice.
         """
         self._method = method
         self._scorer = scorer
         self._layer = layer
+        self._layers = layers
         self._input_shape = input_shape
         self._target_shape = target_shape
         self._batch_size = batch_size
@@ -94,5 +97,5 @@ class MapFunction:
         assert isinstance(self._method, InGraphMethod)
         forward, scores = self._scorer(inputs, targets)
         return self._method.maps(
-            tapped_pass(inputs, targets, forward, scores, self._layer, self._scorer)
+            tapped_pass(inputs, targets, forward, scores, self._layer, self._scorer, self._layers)
         )

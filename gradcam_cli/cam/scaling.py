@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from gradcam_cli.cam.fusions import DEFAULT_FUSION, PRODUCT
+
 # As in the test-time augmentation of pytorch-grad-cam, which popularized it for maps.
 _BRIGHTNESS = (0.9, 1.0, 1.1)
-FUSIONS = ("mean", "max")
 # One cell in this many is above the 99.5th percentile.
 _BRIGHTEST = 200
 
@@ -49,15 +51,20 @@ def fuse(maps: Sequence[tf.Tensor], fusion: str) -> tf.Tensor:
 
     Args:
         maps: Each (..., rows, columns) in [-1, 1], all of one shape.
-        fusion: One of `FUSIONS`. "max" takes the value of the largest magnitude of each cell. For
-            maps without negative values that is the maximum, as Jiang et al. fuse LayerCAM's
-            maps (2021, IEEE TIP 30).
+        fusion: One of `gradcam_cli.cam.fusions.FUSIONS`. "max" takes the value of the largest
+            magnitude of each cell. For maps without negative values that is the maximum, as
+            Jiang et al. fuse LayerCAM's maps (2021, IEEE TIP 30). "product" multiplies them cell
+            by cell, as RefineCAM does (Domeniconi et al., 2026, arXiv 2605.14641): what one layer
+            doesn't see is left out. It is meaningless for maps with a sign.
 
     Returns:
         The same shape, scaled to a maximum magnitude of 1 again.
     """
+    if fusion == PRODUCT:
+        # Scaled at each step, because a product of many small values would vanish.
+        return functools.reduce(lambda fused, one: scale_by_maximum(fused * one), maps)
     stacked = tf.stack(maps)
-    if fusion == "mean":
+    if fusion == DEFAULT_FUSION:
         return scale_by_maximum(tf.reduce_mean(stacked, axis=0))
     high, low = tf.reduce_max(stacked, axis=0), tf.reduce_min(stacked, axis=0)
     return scale_by_maximum(tf.where(high >= -low, high, low))

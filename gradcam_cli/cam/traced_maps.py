@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.fusions import PRODUCT
 from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
 from gradcam_cli.cam.methods.table import MethodInfo
 from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
@@ -136,10 +137,16 @@ class TracedMaps:
             scores = _class_scores(forward, weights)
             of_layers = [
                 self._maps_of_layer(inputs, weights, conditions, forward, scores, path)
-                for path in paths
+                for path in (paths[-1:] if self.info.fuses_layers else paths)
             ]
             maps.append(self.combine(of_layers, inputs, facts))
         return [*found, tf.stack(maps, axis=1)], facts
+
+    @property
+    def multiplies_layers(self) -> bool:
+        """Whether the map is a product of maps, which may be blank although none of them is."""
+        several = len(self.layers) > 1 and not self.info.fuses_layers
+        return several and self.fusion == PRODUCT
 
     def _preferences(self, forward: ForwardPass) -> tf.Tensor:
         """Returns (N, classes), the higher the sooner a class is explained unasked."""
@@ -203,7 +210,11 @@ class TracedMaps:
         def score(inputs: tf.Tensor, weights: tf.Tensor) -> tuple[ForwardPass, tf.Tensor]:
             return self.score(inputs, with_conditions(weights, conditions))
 
-        return self.method.maps(tapped_pass(inputs, weights, forward, scores, path, score))
+        layers: list[str] = []
+        if self.info.fuses_layers and list(self.layers) != [None]:
+            network = self.classifier.network
+            layers = [choose_tap(network, forward, layer) for layer in self.layers]
+        return self.method.maps(tapped_pass(inputs, weights, forward, scores, path, score, layers))
 
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from gradcam_cli.cli.audit import audit
 from gradcam_cli.cli.best_layer import best_layer
+from gradcam_cli.cli.compare import compare
 from gradcam_cli.cli.demo import demo
 from gradcam_cli.cli.doctor import doctor
 from gradcam_cli.cli.evaluate import evaluate
@@ -33,6 +35,7 @@ def main() -> None:
     gradcam photo.jpg              write photo_gradcam.png, print the top classes
     gradcam photos/ --out maps/    explain all pictures in a folder, recursively
     gradcam show photo.jpg         show the result in a window or in the terminal
+    gradcam audit photos/          say where a model goes wrong, and why
     gradcam evaluate photos/       measure whether the maps can be trusted
     gradcam explain --help         show all options
 
@@ -40,7 +43,9 @@ def main() -> None:
     """
 
 
+main.add_command(audit)
 main.add_command(best_layer)
+main.add_command(compare)
 main.add_command(demo)
 main.add_command(doctor)
 main.add_command(evaluate)

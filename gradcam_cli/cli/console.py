@@ -20,24 +20,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.files.control_characters import CONTROL, CONTROL_IN_LINE, escape
+
+# The commands take it from here, with what prints.
+from gradcam_cli.files.control_characters import visible as visible
 
 # Keeps lines whole in files and pipes, which have no width.
 _WIDTH_OF_FILES = 240
 _PICTURE_WIDTH = 80
-# Control characters except tabs and line breaks, which the commands write; characters that change
-# the direction of writing; and surrogates, which stand for undecodable bytes of file names.
-_OTHER_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_CONTROL = re.compile(f"[{_OTHER_CONTROLS}]")
-_CONTROL_IN_LINE = re.compile(f"[\\t\\n{_OTHER_CONTROLS}]")
-
-
-def visible(text: str) -> str:
-    """Replaces control characters, tabs and line breaks with escapes: ``\\x1b``, ``\\u202e``.
-
-    Args:
-        text: A name, or other text that should fit in a line.
-    """
-    return _CONTROL_IN_LINE.sub(_escape, text)
 
 
 def say(text: str = "", err: bool = False) -> None:
@@ -47,7 +37,7 @@ def say(text: str = "", err: bool = False) -> None:
         text: The text, without the final line break.
         err: Whether to print to standard error.
     """
-    click.echo(_CONTROL.sub(_escape, text), err=err)  # noqa: TID251, the one place for it
+    click.echo(CONTROL.sub(escape, text), err=err)  # noqa: TID251, the one place for it
 
 
 def say_error(error: BaseException, console: Console | None = None) -> None:
@@ -79,7 +69,7 @@ def to_json(record: dict[str, Any]) -> str:
 
     A JSON parser restores the exact values.
     """
-    return _CONTROL.sub(_json_escape, json.dumps(record, ensure_ascii=False))
+    return CONTROL.sub(_json_escape, json.dumps(record, ensure_ascii=False))
 
 
 def stdout_console() -> Console:
@@ -138,9 +128,9 @@ class _Console(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         if isinstance(renderable, Text):
-            renderable = _with_escapes(renderable, _CONTROL)
+            renderable = _with_escapes(renderable, CONTROL)
         elif isinstance(renderable, str):
-            renderable = _CONTROL.sub(_escape, renderable)
+            renderable = CONTROL.sub(escape, renderable)
         return super().render(renderable, options)
 
 
@@ -154,7 +144,7 @@ class _Table(Table):
         end_section: bool = False,
     ) -> None:
         cells = (
-            _with_escapes(cell, _CONTROL_IN_LINE)
+            _with_escapes(cell, CONTROL_IN_LINE)
             if isinstance(cell, Text)
             else visible(cell)
             if isinstance(cell, str)
@@ -170,13 +160,9 @@ def _with_escapes(text: Text, controls: re.Pattern[str]) -> Text:
     copy = text.blank_copy()
     place = 0
     for found in controls.finditer(text.plain):
-        copy.append_text(text[place : found.start()]).append(_escape(found))
+        copy.append_text(text[place : found.start()]).append(escape(found))
         place = found.end()
     return copy.append_text(text[place:])
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
 
 
 def _json_escape(found: re.Match[str]) -> str:

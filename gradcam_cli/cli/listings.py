@@ -42,6 +42,7 @@ def methods_record() -> dict[str, Any]:
             "paper": info.paper,
             "needs_layer": info.needs_layer,
             "signed": info.has_sign,
+            "bases": list(info.bases),
             "default": name == DEFAULT_METHOD,
         }
         for name, info in METHODS.items()
@@ -59,6 +60,7 @@ def metrics_record() -> dict[str, Any]:
             "paper": info.paper,
             "higher_is_better": info.higher_is_better,
             "needs_annotations": info.needs_objects,
+            "default": info.is_measured_by_default,
         }
         for name, info in ALL_METRICS.items()
     ]

@@ -21,7 +21,8 @@ def methods(as_json: bool) -> None:
     the explained layer.
 
     With --json, "methods" contains an object per method: name, title, summary, passes, paper,
-    needs_layer, signed, default.
+    needs_layer, signed, bases (methods whose formula it can apply, as in finercam:layercam),
+    default.
     """
     if as_json:
         say(to_json(methods_record()))

@@ -60,9 +60,10 @@ def filled_with(name: str, group: type, *options: Decorator) -> Decorator:
     return decorate
 
 
-def _complete_models(
+def complete_models(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
+    """Completes the names of the models in the catalogue."""
     return [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete)]
 
 
@@ -139,33 +140,8 @@ def _refuse_path(ctx: click.Context, parameter: click.Parameter, value: str | No
     return value
 
 
-model_options = filled_with(
-    "model",
-    ModelOptions,
-    click.option(
-        "-m",
-        "--model",
-        metavar="NAME|FILE",
-        shell_complete=_complete_models,
-        help="The classifier: a name ('gradcam models' lists them), or your own model: a .keras "
-        f"or .h5 file or a SavedModel folder. [default: {DEFAULT_MODEL}; with --layer, the named "
-        "model to which this layer belongs]",
-    ),
-    click.option(
-        "-w",
-        "--weights",
-        metavar="FILE",
-        type=LocalPath(),
-        help="Load the weights of a named model from this .weights.h5, .h5 or .keras file.",
-    ),
-    click.option(
-        "--labels",
-        metavar="FILE",
-        type=LocalPath(),
-        help='A file with the class names: one name per line (also "0 Cat"), .json (list or map) '
-        "or .csv. [default: labels.txt, class_names.json or class_indices.json beside your model; "
-        "else ImageNet's names if it has 1,000 classes]",
-    ),
+# The options of a model that several models can share.
+_SHARED_OPTIONS = (
     click.option(
         "--preprocess",
         metavar="HOW",
@@ -221,6 +197,36 @@ model_options = filled_with(
         "--unsafe.",
     ),
 )
+model_options = filled_with(
+    "model",
+    ModelOptions,
+    click.option(
+        "-m",
+        "--model",
+        metavar="NAME|FILE",
+        shell_complete=complete_models,
+        help="The classifier: a name ('gradcam models' lists them), or your own model: a .keras "
+        f"or .h5 file or a SavedModel folder. [default: {DEFAULT_MODEL}; with --layer, the named "
+        "model to which this layer belongs]",
+    ),
+    click.option(
+        "-w",
+        "--weights",
+        metavar="FILE",
+        type=LocalPath(),
+        help="Load the weights of a named model from this .weights.h5, .h5 or .keras file.",
+    ),
+    click.option(
+        "--labels",
+        metavar="FILE",
+        type=LocalPath(),
+        help='A file with the class names: one name per line (also "0 Cat"), .json (list or map) '
+        "or .csv. [default: labels.txt, class_names.json or class_indices.json beside your model; "
+        "else ImageNet's names if it has 1,000 classes]",
+    ),
+    *_SHARED_OPTIONS,
+)
+shared_model_options = filled_with("shared", ModelOptions, *_SHARED_OPTIONS)
 
 
 def the_model(options: ModelOptions, named: str | None) -> ModelOptions:

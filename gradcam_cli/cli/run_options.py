@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from gradcam_cli.cam.fusions import DEFAULT_FUSION, FUSIONS
 from gradcam_cli.cli.options import (
+    Decorator,
     against_option,
     alpha_option,
     classes_option,
@@ -29,7 +31,6 @@ from gradcam_cli.rendering.encoding import (
 )
 from gradcam_cli.run.options import (
     DEFAULT_EACH,
-    DEFAULT_FUSION,
     DEFAULT_TOP_K,
     ONLY_WRONG,
     DrawOptions,
@@ -48,7 +49,7 @@ explain_options = filled_with(
     click.option(
         "--fuse",
         "fusion",
-        type=click.Choice(["mean", "max"]),
+        type=click.Choice(FUSIONS),
         help=f"How to combine the maps of several layers. [default: {DEFAULT_FUSION}]",
     ),
     methods_option("Repeat it, or separate names by commas, to compare methods on one sheet."),
@@ -185,35 +186,45 @@ write_options = filled_with(
         "results.",
     ),
 )
-machine_options = filled_with(
-    "machine",
-    MachineOptions,
-    click.option(
-        "--batch-size",
-        metavar="N",
-        type=click.IntRange(min=1),
-        help="How many pictures go through the network at once. [default: chosen for the machine, "
-        "and halved when memory runs out]",
-    ),
-    click.option(
-        "--ray",
-        "address",
-        metavar="ADDRESS|local",
-        help="Run on a Ray cluster: its address (host:6379), or 'local' to start one on this "
-        "machine for the run. Requires --out. Also writes a table of results as Parquet files.",
-    ),
-    click.option(
-        "--workers",
-        metavar="N",
-        type=click.IntRange(min=1),
-        help="The number of threads that decode and draw and, if there is no GPU, run the network. "
-        "[default: one per core] With --ray: the number of processes that load the model. "
-        "[default: one per GPU, or one per core]",
-    ),
-    click.option(
-        "--mixed-precision",
-        is_flag=True,
-        help="Compute in half precision: faster on most GPUs, slower on CPUs.",
-    ),
-    max_download_option,
+
+
+def _machine_options(about_ray: str) -> Decorator:
+    return filled_with(
+        "machine",
+        MachineOptions,
+        click.option(
+            "--batch-size",
+            metavar="N",
+            type=click.IntRange(min=1),
+            help="How many pictures go through the network at once. [default: chosen for the "
+            "machine, and halved when memory runs out]",
+        ),
+        click.option(
+            "--ray",
+            "address",
+            metavar="ADDRESS|local",
+            help=f"Run on a Ray cluster: its address (host:6379), or 'local' to start one on this "
+            f"machine for the run. {about_ray}",
+        ),
+        click.option(
+            "--workers",
+            metavar="N",
+            type=click.IntRange(min=1),
+            help="The number of threads that decode and draw and, if there is no GPU, run the "
+            "network. [default: one per core] With --ray: the number of processes that load the "
+            "model. [default: one per GPU, or one per core]",
+        ),
+        click.option(
+            "--mixed-precision",
+            is_flag=True,
+            help="Compute in half precision: faster on most GPUs, slower on CPUs.",
+        ),
+        max_download_option,
+    )
+
+
+machine_options = _machine_options(
+    "Requires --out. Also writes a table of results as Parquet files."
 )
+# For commands whose results come back to this machine.
+analysis_machine_options = _machine_options("All machines must have the pictures and the model.")

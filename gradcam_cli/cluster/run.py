@@ -23,7 +23,7 @@ from gradcam_cli.errors import (
 from gradcam_cli.files.finding import InputPicture, PictureKey
 from gradcam_cli.files.name_pattern import NamePattern
 from gradcam_cli.files.naming import check_places
-from gradcam_cli.files.storage import is_remote
+from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.runtime.cores import divide_cores
@@ -77,12 +77,14 @@ def explain_on_cluster(
     The overlays are the same as in a run on one machine. In addition, the folder ``results``
     below the folder for results has a table of Parquet files with one row for each picture. If a
     worker dies, another one explains its block. A table of an earlier run keeps the rows of
-    pictures that aren't explained again.
+    pictures that aren't explained again. Nothing at all is written for an analysis: its results
+    come back.
 
     Args:
         pictures: The pictures. Pictures outside a store, and a model file, must have the same
             path on every machine.
-        job: The job. It needs a folder for results and can't have a report. Its machine
+        job: The job. It needs a folder for results, unless it is an analysis, and can't have a
+            report. Its machine
             options have the address of the cluster, as for ``ray.init``, and the number of
             processes that hold the model. The address "local" or None starts a cluster for
             the run; if the caller is already connected to one, that one is used. The number
@@ -124,10 +126,13 @@ def explain_on_cluster(
 def _check(pictures: Sequence[InputPicture], job: Job) -> None:
     if job.write.report is not None:
         raise UsageError("--report collects all pictures on one machine; omit --ray")
-    if job.write.out is None:
-        raise UsageError("--ray needs --out: a folder or URL that all workers can write to")
-    check_places(pictures, job.write.out)
-    for path in (job.write.out, *(picture.path for picture in pictures)):
+    places: list[AnyPath] = [picture.path for picture in pictures]
+    if not job.observes:
+        if job.write.out is None:
+            raise UsageError("--ray needs --out: a folder or URL that all workers can write to")
+        check_places(pictures, job.write.out)
+        places.append(job.write.out)
+    for path in places:
         if is_remote(path) and path.protocol == _PROCESS_MEMORY:
             raise UsageError(f"{path}: several workers can't share the memory of one process")
 
@@ -238,6 +243,11 @@ def _answers(
 
 
 def _results(first: Answer, answers: Iterator[Answer], job: Job) -> Iterator[PictureResult]:
+    if job.observes:
+        yield from first.results
+        for answer in answers:
+            yield from answer.results
+        return
     from gradcam_cli.cluster.result_table import TABLE_FOLDER, drop_older_rows, row_key
 
     parts: list[str] = []

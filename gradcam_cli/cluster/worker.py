@@ -59,7 +59,7 @@ class Worker:
         """Loads the model.
 
         Args:
-            job: The job, which has a folder for results.
+            job: The job, which has a folder for results or is an analysis.
             parallelism: The division of this worker's cores.
             pictures: One picture from each folder.
             folder: The current folder of the caller.
@@ -103,10 +103,13 @@ class Worker:
     def _explain(self, block: Block) -> Answer:
         if self._ready is None:
             return Answer(block.part, error=self._error)
-        out = self._ready.task.write.out
-        assert out is not None
         facts = [explainer.facts for explainer in self._ready.explainers]
         try:
+            if self._ready.task.observes:
+                results = list(self._ready.explain(block.pictures))
+                return Answer(block.part, facts, results, warnings=self._warnings)
+            out = self._ready.task.write.out
+            assert out is not None
             namer = OutputNamer(out, block.taken, self._ready.task.names.identity)
             results = list(self._ready.explain(block.pictures, namer))
             write_part(out / TABLE_FOLDER / block.part, results, facts)

@@ -2,10 +2,13 @@ from .annotations import AnnotatedObject as AnnotatedObject
 from .annotations import Annotations as Annotations
 from .baselines import centre_gaussian_maps as centre_gaussian_maps
 from .baselines import random_maps as random_maps
+from .composites import adcc as adcc
+from .composites import arcc as arcc
 from .faithfulness import average_drop as average_drop
 from .faithfulness import average_gain as average_gain
 from .faithfulness import deletion as deletion
 from .faithfulness import increase_in_confidence as increase_in_confidence
+from .faithfulness import infidelity as infidelity
 from .faithfulness import insertion as insertion
 from .faithfulness import mu_fidelity as mu_fidelity
 from .localisation import box_iou as box_iou
@@ -13,8 +16,13 @@ from .localisation import energy_pointing_game as energy_pointing_game
 from .localisation import localisation_error as localisation_error
 from .localisation import pointing_game as pointing_game
 from .map_properties import average_stability as average_stability
+from .map_properties import compactness as compactness
 from .map_properties import complexity as complexity
 from .map_properties import sparseness as sparseness
 from .measurement import Measurement as Measurement
+from .random_weights import randomized_weights as randomized_weights
+from .randomization import efficient_mprt as efficient_mprt
+from .randomization import random_logit as random_logit
+from .region_removal import irof as irof
 from .remove_and_debias import road as road
 from .sanity import check_sanity as check_sanity

@@ -40,11 +40,13 @@ class PictureBatch(_Remembering):
         scorer: Computes the network's scores of changed pictures.
         inputs: (N, height, width, channels) uint8, the network's inputs.
         targets: (N,) int64.
+        classes: The number of the network's classes.
     """
 
     scorer: TargetScores
     inputs: np.ndarray
     targets: np.ndarray
+    classes: int
 
     @cached_property
     def confidences(self) -> np.ndarray:
@@ -60,11 +62,13 @@ class MapBatch(_Remembering):
         pictures: The explained pictures.
         maps: (N, height, width) float32 in [0, 1].
         explain: The function that made the maps.
+        explain_randomized: The same with random weights in the network.
     """
 
     pictures: PictureBatch
     maps: np.ndarray
     explain: Explain
+    explain_randomized: Explain
 
     @property
     def arguments(self) -> tuple[TargetScores, np.ndarray, np.ndarray, np.ndarray]:

@@ -112,11 +112,20 @@ def fade(inputs: np.ndarray, maps: np.ndarray, baseline: np.ndarray) -> np.ndarr
     Returns:
         Float32 of the shape of ``inputs``. A constant map fades everything.
     """
+    mask = scale_to_mask(maps)[..., None]
+    return np.asarray(np.asarray(inputs, np.float32) * mask + (1 - mask) * baseline)
+
+
+def scale_to_mask(maps: np.ndarray) -> np.ndarray:
+    """Scales the magnitudes of maps to [0, 1], each from its minimum to its maximum.
+
+    Returns:
+        (N, height, width) float32. A constant map is 0 everywhere.
+    """
     maps = np.abs(as_maps(maps).astype(np.float32))
     low = maps.min(axis=(1, 2), keepdims=True)
     high = maps.max(axis=(1, 2), keepdims=True)
-    mask = ((maps - low) / (high - low + np.float32(_EPSILON)))[..., None]
-    return np.asarray(np.asarray(inputs, np.float32) * mask + (1 - mask) * baseline)
+    return np.asarray((maps - low) / (high - low + np.float32(_EPSILON)))
 
 
 def deletion(
@@ -141,8 +150,8 @@ def deletion(
         (N,) float64 in [0, 1] for scores in [0, 1]; lower is better.
     """
     scorer, inputs = scores_of(model), as_inputs(inputs)
-    ends = _baselines(scorer, inputs, baseline)
-    return _area(_replace_by_rank(scorer, inputs, targets, maps, (inputs, ends), steps))
+    ends = baselines_of(scorer, inputs, baseline)
+    return area_under(_replace_by_rank(scorer, inputs, targets, maps, (inputs, ends), steps))
 
 
 def insertion(
@@ -164,8 +173,8 @@ def insertion(
         (N,) float64 in [0, 1] for scores in [0, 1]; higher is better.
     """
     scorer, inputs = scores_of(model), as_inputs(inputs)
-    starts = _baselines(scorer, inputs, baseline)
-    return _area(_replace_by_rank(scorer, inputs, targets, maps, (starts, inputs), steps))
+    starts = baselines_of(scorer, inputs, baseline)
+    return area_under(_replace_by_rank(scorer, inputs, targets, maps, (starts, inputs), steps))
 
 
 def mu_fidelity(
@@ -216,6 +225,53 @@ def mu_fidelity(
     return correlate_subsets(losses, subset_masks, maps)
 
 
+def infidelity(
+    model: Any,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    baseline: Baseline = None,
+    grid: int = GRID,
+    share: float = SUBSET_SHARE,
+    subsets: int = SUBSETS,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""Infidelity (Yeh et al., 2019, arXiv 1901.09392, definition 2.1).
+
+    How far the summed importance of a random set S of pixels is from the loss of class score
+    when these pixels are replaced by the baseline:
+
+    .. math::
+        \operatorname{mean}_S \Big( \beta \sum_{i \in S} M_i
+        - \big(f(x) - f(x_{[x_S = b]})\big) \Big)^2
+
+    A map has no unit, so it is scaled by the factor :math:`\beta` that makes the infidelity
+    smallest, as in the paper and in Captum. Here it isn't below 0: an inverted map is as wrong
+    as an empty one. The perturbation is the paper's "subset of difference to baseline", with
+    the sets of `mu_fidelity`. Unlike MuFidelity, it compares sizes, not ranks.
+
+    Args:
+        model: See the module docstring, as for the next four.
+        inputs: See the module docstring.
+        targets: See the module docstring.
+        maps: See the module docstring.
+        baseline: See the module docstring.
+        grid: As for `mu_fidelity`, like the following.
+        share: The probability that a cell is in a set.
+        subsets: The number of sets.
+        seed: The seed of the random numbers.
+
+    Returns:
+        (N,) float64, 0 or more, in the unit of the score squared; lower is better. An empty map
+        gets the mean square of the losses, which is the largest value.
+    """
+    inputs = as_inputs(inputs)
+    maps = as_maps(maps, inputs)
+    subset_masks = draw_subsets(inputs.shape[1:3], grid, share, subsets, seed)
+    losses = subset_losses(model, inputs, targets, subset_masks, baseline)
+    return mean_square_misfit(losses, subset_masks, maps)
+
+
 def draw_subsets(
     size: tuple[int, int],
     grid: int = GRID,
@@ -255,7 +311,7 @@ def subset_losses(
     """
     scorer, inputs = scores_of(model), as_inputs(inputs)
     targets = class_indices(targets)
-    ends = _baselines(scorer, inputs, baseline)
+    ends = baselines_of(scorer, inputs, baseline)
     before = scorer(inputs, targets)
     losses = np.empty((len(inputs), len(subsets)))
     for number, (image, end, target) in enumerate(zip(inputs, ends, targets, strict=True)):
@@ -281,11 +337,78 @@ def correlate_subsets(losses: np.ndarray, subsets: np.ndarray, maps: np.ndarray)
     Returns:
         (N,) float64 in [-1, 1].
     """
-    flat = subsets.reshape(len(subsets), -1).astype(np.float32)
-    importance = as_maps(maps).astype(np.float32).reshape(len(maps), -1) @ flat.T
+    importance = _summed_importance(subsets, maps)
     return np.array(
         [rank_correlation(a, b) for a, b in zip(losses, importance, strict=True)], np.float64
     )
+
+
+def mean_square_misfit(losses: np.ndarray, subsets: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Computes `infidelity` from the loss of score without sets of pixels.
+
+    Args:
+        losses: (N, subsets), from `subset_losses`.
+        subsets: (subsets, height, width) bool.
+        maps: (N, height, width).
+
+    Returns:
+        (N,) float64, 0 or more.
+    """
+    importance = _summed_importance(subsets, maps).astype(np.float64)
+    squares = (importance**2).sum(axis=1)
+    products = (importance * losses).sum(axis=1)
+    factors = np.maximum(products, 0) / np.where(squares > 0, squares, 1.0)
+    return np.asarray(((factors[:, None] * importance - losses) ** 2).mean(axis=1))
+
+
+def _summed_importance(subsets: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Sums the importance of the pixels of each set: (N, subsets)."""
+    flat = subsets.reshape(len(subsets), -1).astype(np.float32)
+    return np.asarray(as_maps(maps).astype(np.float32).reshape(len(maps), -1) @ flat.T)
+
+
+def baselines_of(scorer: TargetScores, inputs: np.ndarray, baseline: Baseline) -> np.ndarray:
+    """Returns the inputs with all pixels removed.
+
+    Args:
+        scorer: The scorer, whose baseline is the default.
+        inputs: (N, height, width, channels).
+        baseline: See the module docstring.
+
+    Returns:
+        Float32 of the shape of ``inputs``; a view that can't be written to.
+    """
+    chosen = scorer.baseline if baseline is None else np.asarray(baseline, np.float32)
+    return np.broadcast_to(chosen, inputs.shape)
+
+
+def scores_by_rank(
+    scorer: TargetScores,
+    ends: tuple[np.ndarray, np.ndarray],
+    target: int,
+    rank: np.ndarray,
+    counts: np.ndarray,
+) -> np.ndarray:
+    """Scores the steps from one input to another.
+
+    Args:
+        scorer: Computes the scores.
+        ends: The first and the last input, each (height, width, channels).
+        target: The class.
+        rank: (height, width) int, the place of each pixel in the order of replacement.
+        counts: (steps,) int, increasing; after each step, the pixels of a lower rank are
+            replaced.
+
+    Returns:
+        (steps,) float64.
+    """
+
+    def replace(some: slice) -> np.ndarray:
+        replaced = (rank < counts[some, None, None])[..., None]
+        changed: np.ndarray = np.where(replaced, ends[1], ends[0])
+        return changed
+
+    return scorer.of_changed(replace, ends[0].shape, np.full(len(counts), target))
 
 
 def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
@@ -302,13 +425,8 @@ def _before_and_after(
 ) -> tuple[np.ndarray, np.ndarray]:
     scorer, inputs = scores_of(model), as_inputs(inputs)
     targets, maps = class_indices(targets), as_maps(maps, inputs)
-    faded = fade(inputs, maps, _baselines(scorer, inputs, baseline))
+    faded = fade(inputs, maps, baselines_of(scorer, inputs, baseline))
     return scorer(inputs, targets), scorer(faded, targets)
-
-
-def _baselines(scorer: TargetScores, inputs: np.ndarray, baseline: Baseline) -> np.ndarray:
-    chosen = scorer.baseline if baseline is None else np.asarray(baseline, np.float32)
-    return np.broadcast_to(chosen, inputs.shape)
 
 
 def _replace_by_rank(
@@ -329,16 +447,13 @@ def _replace_by_rank(
         order = np.argsort(-heat.ravel(), kind="stable")
         rank = np.empty(pixels, np.int64)
         rank[order] = np.arange(pixels)
-
-        def replace(some: slice, number: int = number, rank: np.ndarray = rank) -> np.ndarray:
-            replaced = (rank < counts[some, None]).reshape(-1, *inputs.shape[1:3], 1)
-            changed: np.ndarray = np.where(replaced, ends[1][number], ends[0][number])
-            return changed
-
-        classes = np.full(steps + 1, targets[number])
-        scores[number] = scorer.of_changed(replace, inputs.shape[1:], classes)
+        pair = ends[0][number], ends[1][number]
+        scores[number] = scores_by_rank(
+            scorer, pair, targets[number], rank.reshape(heat.shape), counts
+        )
     return scores
 
 
-def _area(curves: np.ndarray) -> np.ndarray:
+def area_under(curves: np.ndarray) -> np.ndarray:
+    """Computes the area under curves from 0 to 1 by the trapezoidal rule: (N, steps) to (N,)."""
     return np.asarray((curves[:, :-1] + curves[:, 1:]).mean(axis=1) / 2)

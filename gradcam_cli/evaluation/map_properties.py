@@ -58,6 +58,40 @@ def complexity(maps: np.ndarray) -> np.ndarray:
     return np.asarray(-(shares * logarithms).sum(axis=1))
 
 
+def compactness(maps: np.ndarray) -> np.ndarray:
+    r"""Compactness: how close together the heat lies.
+
+    The spatial variance of the heat around its centre :math:`\mu`, relative to that of a map
+    that is the same everywhere:
+
+    .. math::
+        1 - \frac{\sum_i p_i \lVert r_i - \mu \rVert^2}{\operatorname{mean}_i
+        \lVert r_i - \bar r \rVert^2}, \quad p_i = \frac{|M_i|}{\sum_j |M_j|}
+
+    Sparseness and complexity stay the same when pixels change places; compactness doesn't: one
+    region is more compact than several far apart. There is no common definition. The spatial
+    variance is the measure of compactness in salient object detection (Perazzi et al., 2012,
+    "Saliency Filters", CVPR); the relation to an even map makes pictures of all sizes
+    comparable.
+
+    Args:
+        maps: (N, height, width) or (N, height, width, 1) float, an array or a tensor.
+
+    Returns:
+        (N,) float64, from 1 (all in one pixel) to -2 (in opposite corners); 0 for an even or
+        an empty map. Positions are relative to the sides of the map.
+    """
+    values = _magnitudes(maps)
+    height, width = np.shape(maps)[1:3]
+    empty = values.sum(axis=1) == 0
+    values = np.where(empty[:, None], 1.0, values)
+    shares = values / values.sum(axis=1, keepdims=True)
+    rows, columns = np.indices((height, width)).reshape(2, -1)
+    positions = np.stack([(rows + 0.5) / height, (columns + 0.5) / width], axis=1)
+    spread = (shares @ positions**2 - (shares @ positions) ** 2).sum(axis=1)
+    return np.asarray(1 - spread / positions.var(axis=0).sum())
+
+
 def average_stability(
     explain: Explain,
     inputs: np.ndarray,

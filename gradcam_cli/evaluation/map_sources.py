@@ -14,6 +14,7 @@ from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.evaluation.baselines import centre_gaussian_maps, random_maps
+from gradcam_cli.evaluation.random_weights import randomized_weights
 
 RANDOM = "random map"
 CENTRE = "centre Gaussian"
@@ -44,6 +45,9 @@ class MapSource(Protocol):
         Returns:
             (N, height, width) float32 in [0, 1].
         """
+
+    def explain_randomized(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Makes maps of the network with random weights; arguments and result as above."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,15 @@ class ExplainerMaps:
         ).numpy()
         return upsampled
 
+    def explain_randomized(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Explains inputs with shuffled weights; see `MapSource`.
+
+        Raises:
+            UnsupportedModelError: The weights of the network can't be changed.
+        """
+        with randomized_weights(self.explainer.classifier):
+            return self.explain(inputs, targets)
+
     def find_blanks(
         self, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray
     ) -> dict[int, BlankMap]:
@@ -112,6 +125,10 @@ class RandomMaps:
         """Draws maps; see `MapSource`."""
         return random_maps(len(inputs), inputs.shape[1:3], self._rng)
 
+    def explain_randomized(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Draws other maps; see `MapSource`."""
+        return self.explain(inputs, targets)
+
 
 @dataclass(frozen=True)
 class CentreMaps:
@@ -124,6 +141,10 @@ class CentreMaps:
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Makes maps; see `MapSource`."""
         return centre_gaussian_maps(len(inputs), inputs.shape[1:3])
+
+    def explain_randomized(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Makes the same maps; see `MapSource`."""
+        return self.explain(inputs, targets)
 
 
 # Created anew for each measurement, so that the random numbers start from the seed.

@@ -9,10 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from gradcam_cli.evaluation import (
+    composites,
     faithfulness,
     localisation,
     map_properties,
+    randomization,
+    region_removal,
     remove_and_debias,
+    superpixels,
 )
 from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
 from gradcam_cli.evaluation.located_heat import LocatedHeat
@@ -45,13 +49,37 @@ def insertion(batch: MapBatch) -> np.ndarray:
 
 def road(batch: MapBatch) -> np.ndarray:
     """See `remove_and_debias.road`."""
-    return remove_and_debias.road(*batch.arguments)
+    return remove_and_debias.mean_difference(batch.once(_removal_scores))
 
 
 def mu_fidelity(batch: MapBatch) -> np.ndarray:
     """See `faithfulness.mu_fidelity`."""
     subsets, losses = batch.pictures.once(_subsets_and_losses)
     return faithfulness.correlate_subsets(losses, subsets, batch.maps)
+
+
+def infidelity(batch: MapBatch) -> np.ndarray:
+    """See `faithfulness.infidelity`."""
+    subsets, losses = batch.pictures.once(_subsets_and_losses)
+    return faithfulness.mean_square_misfit(losses, subsets, batch.maps)
+
+
+def irof(batch: MapBatch) -> np.ndarray:
+    """See `region_removal.irof`."""
+    return region_removal.irof(*batch.arguments, segments=batch.pictures.once(_segments))
+
+
+def adcc(batch: MapBatch) -> np.ndarray:
+    """See `composites.adcc`."""
+    return composites.combine_adcc(batch.maps, batch.once(_faded_maps), average_drop(batch))
+
+
+def arcc(batch: MapBatch) -> np.ndarray:
+    """See `composites.arcc`."""
+    scores = batch.once(_removal_scores)
+    wanted = np.isin(remove_and_debias.PERCENTILES, composites.ARCC_PERCENTILES)
+    removal = remove_and_debias.mean_difference(scores[:, :, wanted])
+    return composites.combine_arcc(batch.maps, batch.once(_faded_maps), removal)
 
 
 def stability(batch: MapBatch) -> np.ndarray:
@@ -71,6 +99,26 @@ def sparseness(batch: MapBatch) -> np.ndarray:
 def complexity(batch: MapBatch) -> np.ndarray:
     """See `map_properties.complexity`."""
     return map_properties.complexity(batch.maps)
+
+
+def compactness(batch: MapBatch) -> np.ndarray:
+    """See `map_properties.compactness`."""
+    return map_properties.compactness(batch.maps)
+
+
+def random_logit(batch: MapBatch) -> np.ndarray:
+    """See `randomization.random_logit`."""
+    pictures = batch.pictures
+    return randomization.random_logit(
+        batch.explain, pictures.inputs, pictures.targets, batch.maps, pictures.classes
+    )
+
+
+def efficient_mprt(batch: MapBatch) -> np.ndarray:
+    """See `randomization.efficient_mprt`."""
+    pictures = batch.pictures
+    randomized = batch.explain_randomized(pictures.inputs, pictures.targets)
+    return randomization.efficient_mprt(batch.maps, randomized)
 
 
 def pointing_game(located: LocatedHeat) -> float | None:
@@ -109,10 +157,25 @@ def _localisation_error(located: LocatedHeat, guesses: int) -> float | None:
     )
 
 
-def _faded_confidences(batch: MapBatch) -> np.ndarray:
+def _faded(batch: MapBatch) -> np.ndarray:
     pictures = batch.pictures
-    faded = faithfulness.fade(pictures.inputs, batch.maps, pictures.scorer.baseline)
-    return pictures.scorer(faded, pictures.targets)
+    return faithfulness.fade(pictures.inputs, batch.maps, pictures.scorer.baseline)
+
+
+def _faded_confidences(batch: MapBatch) -> np.ndarray:
+    return batch.pictures.scorer(batch.once(_faded), batch.pictures.targets)
+
+
+def _faded_maps(batch: MapBatch) -> np.ndarray:
+    return batch.explain(batch.once(_faded), batch.pictures.targets)
+
+
+def _removal_scores(batch: MapBatch) -> np.ndarray:
+    return remove_and_debias.removal_scores(*batch.arguments)
+
+
+def _segments(pictures: PictureBatch) -> np.ndarray:
+    return superpixels.find_superpixels(pictures.inputs)
 
 
 def _subsets_and_losses(pictures: PictureBatch) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.evaluation.annotations import Annotations
-from gradcam_cli.evaluation.table import METRICS
+from gradcam_cli.evaluation.table import DEFAULT_METRICS, METRICS
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -25,9 +25,14 @@ class EvaluationOptions:
         with_baselines: Whether to also measure a random map and a centre Gaussian.
     """
 
-    metrics: Sequence[str] = tuple(METRICS)
+    metrics: Sequence[str] = DEFAULT_METRICS
     target: int = TOP_CLASS
     inputs: InputShape = field(default_factory=InputShape)
     downloads: Downloads = field(default_factory=Downloads)
     annotations: Annotations | None = None
     with_baselines: bool = True
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether a metric needs a network whose weights can be changed."""
+        return any(METRICS[name].changes_weights for name in self.metrics)

@@ -54,32 +54,71 @@ def road(
     Returns:
         (N,) float64 in [-0.5, 0.5] for scores in [0, 1]; higher is better.
     """
+    return mean_difference(removal_scores(model, inputs, targets, maps, percentiles, seed))
+
+
+def removal_scores(
+    model: Any,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    maps: np.ndarray,
+    percentiles: tuple[float, ...] = PERCENTILES,
+    seed: int = 0,
+) -> np.ndarray:
+    """Computes the class scores after removing the most and the least important pixels.
+
+    Args:
+        model: As for `road`, like the following.
+        inputs: (N, height, width, channels).
+        targets: (N,) int, or one-hot (N, classes).
+        maps: (N, height, width) or (N, height, width, 1).
+        percentiles: The percentages of pixels to remove.
+        seed: The seed of the noise.
+
+    Returns:
+        (N, 2, percentiles) float64: first without the most, then without the least important
+        pixels. The scores of one percentage don't depend on the other percentages, and those of
+        one input not on the other inputs.
+    """
     scorer = scores_of(model)
     inputs, targets = as_inputs(inputs), class_indices(targets)
     maps = as_maps(maps, inputs)
-    rng = np.random.default_rng(seed)
-    results = np.empty(len(inputs))
-    count = len(percentiles)
+    results = np.empty((len(inputs), 2, len(percentiles)))
+    noise = _NOISE * scorer.value_range * _draw_noise(inputs.shape[1:], percentiles, seed)
     for number, (image, heat) in enumerate(zip(inputs, maps, strict=True)):
         known = np.concatenate([_kept(heat, percentiles), _kept(-heat, percentiles)])
         image = np.asarray(image, np.float32)
-        noise = rng.standard_normal((2 * count, *image.shape), np.float32)
-        noise *= _NOISE * scorer.value_range
 
         def remove(
             some: slice,
             image: np.ndarray = image,
             known: np.ndarray = known,
-            noise: np.ndarray = noise,
         ) -> np.ndarray:
             kept = known[some]
             filled = fill_in(np.broadcast_to(image, (len(kept), *image.shape)), kept)
             return np.where(kept[..., None], image, filled + noise[some])
 
-        classes = np.full(2 * count, targets[number])
+        classes = np.full(len(known), targets[number])
         scores = scorer.of_changed(remove, image.shape, classes)
-        results[number] = (scores[count:].mean() - scores[:count].mean()) / 2
+        results[number] = scores.reshape(2, -1)
     return results
+
+
+def mean_difference(scores: np.ndarray) -> np.ndarray:
+    """Computes `road` from the scores of `removal_scores`, (N, 2, percentiles)."""
+    means = scores.mean(axis=2)
+    return np.asarray((means[:, 1] - means[:, 0]) / 2)
+
+
+def _draw_noise(shape: tuple[int, ...], percentiles: tuple[float, ...], seed: int) -> np.ndarray:
+    """Draws noise for both orders of each percentage: (2 * percentiles, *shape) float32."""
+    drawn = [
+        np.random.default_rng([seed, round(100 * percentile)]).standard_normal(
+            (2, *shape), np.float32
+        )
+        for percentile in percentiles
+    ]
+    return np.concatenate(np.stack(drawn, axis=1))
 
 
 def fill_in(images: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -6,8 +6,7 @@ the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,13 @@ from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.evaluation.faithfulness import rank_correlation
 from gradcam_cli.evaluation.map_sources import ExplainerMaps
 from gradcam_cli.evaluation.measurement import Measurement
-from gradcam_cli.networks.bound import without_values
-from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
+from gradcam_cli.evaluation.random_weights import (
+    NamedLayer,
+    changeable,
+    restored_weights,
+    shuffle_weights,
+    units_of,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -95,8 +99,8 @@ def check_sanity(
     Raises:
         UnsupportedModelError: The network isn't a Keras model, or has no weights.
     """
-    network = without_values(explainers[0].classifier.network)
-    if not isinstance(network, KerasNetwork):
+    network = changeable(explainers[0].classifier.network)
+    if network is None:
         raise UnsupportedModelError(
             "--sanity needs a .keras or .h5 model: the weights of a SavedModel can't be changed"
         )
@@ -115,10 +119,10 @@ def check_sanity(
     curves = []
     for mode in MODES:
         found: list[list[np.ndarray]] = [[_compare(maps, maps)] for maps in originals]
-        with _restored_weights(network.model):
+        with restored_weights(network.model):
             for number, group in enumerate(groups):
-                with _restored_weights(network.model, mode == INDEPENDENT):
-                    _shuffle(group, number)
+                with restored_weights(network.model, mode == INDEPENDENT):
+                    shuffle_weights(group, number)
                     for source, original, similar in zip(sources, originals, found, strict=True):
                         similar.append(_compare(original, explain(source)))
                         if progress is not None:
@@ -133,8 +137,8 @@ def check_sanity(
 
 def number_of_steps(explainer: Explainer, steps: int = STEPS) -> int:
     """Returns how many steps `check_sanity` takes for each mode and method."""
-    network = without_values(explainer.classifier.network)
-    return len(_steps_of(network.model, steps)) if isinstance(network, KerasNetwork) else 0
+    network = changeable(explainer.classifier.network)
+    return 0 if network is None else len(_steps_of(network.model, steps))
 
 
 def sanity_verdicts(check: SanityCheck) -> list[str]:
@@ -161,45 +165,12 @@ def sanity_verdicts(check: SanityCheck) -> list[str]:
     return sentences
 
 
-def _steps_of(model: keras.Model, steps: int) -> list[list[tuple[str, keras.Layer]]]:
+def _steps_of(model: keras.Model, steps: int) -> list[list[NamedLayer]]:
     """Groups layers into steps, the last layers first; within a step the order stays."""
-    units: list[list[tuple[str, keras.Layer]]] = []
-    for path, layer in walk_layers(model):
-        inner = [child for _, child in walk_layers(layer) if child.weights]
-        if inner or not layer.weights:
-            continue
-        if any(len(weight.shape) > 1 for weight in layer.trainable_weights) or not layer.trainable:
-            units.append([(path, layer)])
-        elif units:
-            # Batch normalization belongs to the convolution before it.
-            units[-1].append((path, layer))
-    if not units:
-        raise UnsupportedModelError(f"{model.name}: has no layer with weights to randomize")
-    last, rest = units[-1], units[:-1]
+    *rest, last = units_of(model)
     parts = np.array_split(np.arange(len(rest)), min(steps - 1, len(rest))) if rest else []
     grouped = [[named for number in part for named in rest[number]] for part in parts]
     return [last, *reversed(grouped)]
-
-
-def _shuffle(layers: Sequence[tuple[str, keras.Layer]], seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    for _, layer in layers:
-        layer.set_weights(
-            [
-                rng.permutation(weight.ravel()).reshape(weight.shape)
-                for weight in layer.get_weights()
-            ]
-        )
-
-
-@contextmanager
-def _restored_weights(model: keras.Model, is_wanted: bool = True) -> Iterator[None]:
-    weights = model.get_weights() if is_wanted else []
-    try:
-        yield
-    finally:
-        if is_wanted:
-            model.set_weights(weights)
 
 
 def _compare(originals: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:

@@ -28,6 +28,8 @@ class MetricInfo:
         ranks_layers: Whether it is used to rank layers by default.
         needs_objects: Whether it needs annotated objects.
         needs_probabilities: Whether it has no meaning for the values of a regression.
+        is_measured_by_default: Whether it is measured if the user names no metric.
+        changes_weights: Whether it needs a network whose weights can be changed.
         lost_share_of: The quantity of which it measures the lost fraction; a verdict states
             the fraction that is kept. Empty for other metrics.
     """
@@ -42,6 +44,8 @@ class MetricInfo:
     ranks_layers: bool = False
     needs_objects: bool = False
     needs_probabilities: bool = False
+    is_measured_by_default: bool = True
+    changes_weights: bool = False
     lost_share_of: str = ""
 
     @property
@@ -131,6 +135,40 @@ ALL_METRICS = {
         is_faithfulness=True,
         ranks_layers=True,
     ),
+    "infidelity": MetricInfo(
+        "Infidelity",
+        "how far the map is from the loss when random regions are removed, squared",
+        "Yeh et al. 2019, arXiv 1901.09392",
+        ".metrics:infidelity",
+        higher_is_better=False,
+        is_faithfulness=True,
+    ),
+    "irof": MetricInfo(
+        "IROF",
+        "share of the confidence lost as the hottest segments are removed first",
+        "Rieger and Hansen 2020, arXiv 2003.08747",
+        ".metrics:irof",
+        higher_is_better=True,
+        is_faithfulness=True,
+        needs_probabilities=True,
+        is_measured_by_default=False,
+    ),
+    "adcc": MetricInfo(
+        "ADCC",
+        "Drop, Complexity and the map's likeness to that of the faded picture, in one",
+        "Poppi et al. 2021, arXiv 2104.10252",
+        ".metrics:adcc",
+        higher_is_better=True,
+        needs_probabilities=True,
+    ),
+    "arcc": MetricInfo(
+        "ARCC",
+        "the same with ROAD in place of Drop",
+        "Domeniconi et al. 2026, arXiv 2605.14641",
+        ".metrics:arcc",
+        higher_is_better=True,
+        needs_probabilities=True,
+    ),
     "stability": MetricInfo(
         "Stability",
         "how far the map moves under slight noise",
@@ -151,6 +189,31 @@ ALL_METRICS = {
         _BHATT,
         ".metrics:complexity",
         higher_is_better=False,
+    ),
+    "compactness": MetricInfo(
+        "Compactness",
+        "how close together the heat lies (spatial variance)",
+        "after Perazzi et al. 2012, CVPR",
+        ".metrics:compactness",
+        higher_is_better=True,
+    ),
+    "random_logit": MetricInfo(
+        "Random logit",
+        "similarity of the map to that of a random other class (SSIM)",
+        "Sixt et al. 2020, arXiv 1912.09818",
+        ".metrics:random_logit",
+        higher_is_better=False,
+        needs_probabilities=True,
+        is_measured_by_default=False,
+    ),
+    "efficient_mprt": MetricInfo(
+        "eMPRT",
+        "relative rise of the map's complexity with random weights in the network",
+        "Hedström et al. 2024, arXiv 2405.02383",
+        ".metrics:efficient_mprt",
+        higher_is_better=True,
+        is_measured_by_default=False,
+        changes_weights=True,
     ),
     "pointing_game": MetricInfo(
         "Pointing",
@@ -203,16 +266,23 @@ ALL_METRICS = {
 
 METRICS = {name: info for name, info in ALL_METRICS.items() if not info.needs_objects}
 LOCALISATION_METRICS = {name: info for name, info in ALL_METRICS.items() if info.needs_objects}
+DEFAULT_METRICS = tuple(name for name, info in METRICS.items() if info.is_measured_by_default)
 RANKING_METRICS = tuple(name for name, info in METRICS.items() if info.ranks_layers)
 
 
-def usable_metrics(names: Iterable[str], quantity: str) -> list[str]:
-    """Selects the metrics that suit what a network returns.
+def usable_metrics(
+    names: Iterable[str], quantity: str, can_change_weights: bool = True
+) -> list[str]:
+    """Selects the metrics that suit a network.
 
     Args:
         names: Keys of `ALL_METRICS`.
         quantity: What the network returns; see `gradcam_cli.models.labels.Prediction`.
+        can_change_weights: Whether its weights can be changed.
     """
     return [
-        name for name in names if quantity != VALUE or not ALL_METRICS[name].needs_probabilities
+        name
+        for name in names
+        if (quantity != VALUE or not ALL_METRICS[name].needs_probabilities)
+        and (can_change_weights or not ALL_METRICS[name].changes_weights)
     ]

@@ -154,6 +154,30 @@ class Labels:
         """Returns the WordNet id of the class with this index; None if classes have none."""
         return None if self._wnids is None else self._wnids[index]
 
+    def matching(self, others: Labels) -> list[int | None]:
+        """Finds each of these classes among those of another model, by WordNet id or name.
+
+        Args:
+            others: The classes of the other model.
+
+        Returns:
+            For each class the index of the other model's class; None if there is none, or if the
+            names don't decide which.
+        """
+        own, theirs = self._compared(), others._compared()
+        if [names[0] for names in own] == [names[0] for names in theirs]:
+            return list(range(len(self)))
+        if self._wnids is not None and others._wnids is not None:
+            places = {wnid: index for index, wnid in enumerate(others._wnids)}
+            found = [places.get(wnid) for wnid in self._wnids]
+        else:
+            found = [_find_same(names, theirs) for names in own]
+        return [None if found.count(one) > 1 else one for one in found]
+
+    def _compared(self) -> list[tuple[str, ...]]:
+        """Returns the names of each class, as names are compared."""
+        return [tuple(map(_normalize, names)) for names in self._synonyms]
+
     def prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
         """Combines one class with its probability.
 
@@ -395,6 +419,17 @@ def _in_order(names: dict[int, str]) -> list[str]:
     if set(names) != set(range(len(names))):
         raise ValueError(f"the indices aren't 0 to {len(names) - 1}, each once")
     return [names[index] for index in range(len(names))]
+
+
+def _find_same(names: Sequence[str], classes: Sequence[Sequence[str]]) -> int | None:
+    """Returns the index of the class with one of these names; None if it isn't clear which."""
+    for matches in (
+        [index for index, others in enumerate(classes) if names[0] == others[0]],
+        [index for index, others in enumerate(classes) if not set(names).isdisjoint(others)],
+    ):
+        if matches:
+            return matches[0] if len(matches) == 1 else None
+    return None
 
 
 def _normalize(text: str) -> str:

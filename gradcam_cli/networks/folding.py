@@ -53,6 +53,23 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
     )
 
 
+def unmerged(network: Network) -> Network:
+    """Returns a folded network that computes the output of every layer.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        The same network without merged normalization; the given one if nothing is merged.
+    """
+    if isinstance(network, DeferredNetwork):
+        identity = f"{network.identity}, unmerged"
+        return DeferredNetwork(lambda: unmerged(network.built), identity)
+    if isinstance(network, BoundNetwork):
+        return BoundNetwork(unmerged(network.network), network.values)
+    return fold(network) if isinstance(network, MergedNetwork) else network
+
+
 class _FoldedNetwork(MergedNetwork):
     is_constant = True
 

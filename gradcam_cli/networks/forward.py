@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -146,6 +146,7 @@ class ForwardPass:
             aren't known. If they are, `logits` are their sums over regions, and `probabilities`
             the shares of the positions at which each class is predicted.
         traced: The positions of all tensors, if they are known already.
+        nodes: The layers of the network.
     """
 
     inputs: tf.Tensor
@@ -159,6 +160,7 @@ class ForwardPass:
     usual_size: tuple[int, ...]
     found_dense: DenseScores | NoGrid | None = None
     traced: GridTrace | None = None
+    nodes: Sequence[LayerNode] = ()
 
     @property
     def dense(self) -> DenseScores | None:
@@ -278,7 +280,7 @@ def trace_forward(
     recording = network.record(inputs, others) if others else network.record(inputs)
     usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
     if may_be_dense(inputs, recording.outputs):
-        return _segmented(inputs, recording, usual_size, region)
+        return replace(_segmented(inputs, recording, usual_size, region), nodes=network.nodes)
     outputs, activation = recording.outputs, None
     values = tf.cast(outputs, tf.float32)
     logits = values
@@ -310,6 +312,7 @@ def trace_forward(
         task,
         recording.layer_outputs,
         usual_size,
+        nodes=network.nodes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ from gradcam_cli.networks.operations import operation_names
 _ATTENTION = "attention"
 # Layers that bring all tokens to the same length, including those of the background.
 _NORMALIZATIONS = ("LayerNormalization", "RMSNormalization")
+# In the names of Keras, and in those of TensorFlow for the scopes of a SavedModel.
+_CONVOLUTION = re.compile(
+    r"(Depthwise|Separable)?Conv[123]D(Transpose|BackpropInput)?|DepthwiseConv2dNative"
+)
 # (N, classes)
 _RANK_OF_SCORES = 2
 # The layers that Keras 2 makes of operations in a functional model.
@@ -147,6 +152,32 @@ def default_tap(
             f"explain"
         )
     return path
+
+
+def convolution_taps(forward: ForwardPass) -> list[str]:
+    """Finds all convolutions whose feature maps the score depends on.
+
+    Feature maps of a single cell, as in squeeze and excitation, are left out, and so are the scores
+    of a network that segments.
+
+    Args:
+        forward: A pass through the network.
+
+    Returns:
+        The paths of the layers, in the order of their calls.
+    """
+    kinds = {node.path: node.kind for node in forward.nodes}
+    innermost = _innermost(forward)
+    scores = set() if forward.dense is None else own_scores(forward.dense.raw)
+    found = []
+    for path, output in forward.layer_outputs.items():
+        is_inner = innermost[output.name] == path and output.name not in scores
+        if not is_inner or _CONVOLUTION.fullmatch(kinds.get(path, "")) is None:
+            continue
+        grid = _usable_grid(forward, path)
+        if grid is not None and math.prod(grid.size) > 1:
+            found.append(path)
+    return found
 
 
 def why_default(forward: ForwardPass, path: str) -> str:

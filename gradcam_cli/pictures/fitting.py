@@ -159,7 +159,13 @@ class Fit:
         horizontal = picture_size[0] / self.picture_size[0]
         vertical = picture_size[1] / self.picture_size[1]
         left, top, right, bottom = self.source
-        source = (left * horizontal, top * vertical, right * horizontal, bottom * vertical)
+        # Rounding must not move it beyond the picture's edge.
+        source = (
+            left * horizontal,
+            top * vertical,
+            min(right * horizontal, picture_size[0]),
+            min(bottom * vertical, picture_size[1]),
+        )
         return Fit(picture_size, self.input_size, source, self.target)
 
     def place(self, cells: tuple[int, int], pitch: tuple[float, float]) -> Placement:
@@ -210,15 +216,25 @@ class Fit:
     def lay(self, heatmap: np.ndarray, pitch: tuple[float, float]) -> LaidMap:
         """Prepares `upsample` without computing the pixels yet."""
         rows, columns = heatmap.shape
-        placement = self.place((rows, columns), pitch)
-        left, top, right, bottom = placement.box
-        width, height = placement.size
-        above_and_below, beside = placement.margins
-        vertical = _cell_weights(rows, above_and_below, height, top, bottom)
-        horizontal = _cell_weights(columns, beside, width, left, right)
-        low = -1.0 if heatmap.min(initial=0.0) < 0 else 0.0
-        high = 1.0 if heatmap.max(initial=0.0) > 0 else 0.0
-        return LaidMap(vertical, heatmap.astype(np.float32) @ horizontal.T, low, high)
+        return lay_placed(heatmap, self.place((rows, columns), pitch))
+
+
+def lay_placed(heatmap: np.ndarray, placement: Placement) -> LaidMap:
+    """Lays a map where it belongs on a picture.
+
+    Args:
+        heatmap: As for `Fit.upsample`.
+        placement: Where it lies on the picture.
+    """
+    rows, columns = heatmap.shape
+    left, top, right, bottom = placement.box
+    width, height = placement.size
+    above_and_below, beside = placement.margins
+    vertical = _cell_weights(rows, above_and_below, height, top, bottom)
+    horizontal = _cell_weights(columns, beside, width, left, right)
+    low = -1.0 if heatmap.min(initial=0.0) < 0 else 0.0
+    high = 1.0 if heatmap.max(initial=0.0) > 0 else 0.0
+    return LaidMap(vertical, heatmap.astype(np.float32) @ horizontal.T, low, high)
 
 
 @lru_cache(maxsize=32)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gradcam_cli.cam.methods.table import check_combines_scores, check_has_sign
+from gradcam_cli.cam.fusions import check_fused_layers, check_fusion
+from gradcam_cli.cam.methods.table import METHODS, check_combines_scores, check_has_sign
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.input_choice import parse_inputs
@@ -116,6 +117,13 @@ class Job:
             raise UsageError("--threshold needs --contour, --box, --mask or --hot-only")
         if explain.fusion is not None and len(explain.layers) < 2:
             raise UsageError("--fuse needs several --layer options")
+        if explain.fusion is not None:
+            asked = f"--fuse {explain.fusion}"
+            check_fusion(explain.fusion, signed=draw.signed, asked=asked, signed_as="--signed")
+        for method in explain.methods:
+            check_fused_layers(method, explain.layers, "--layer options")
+            if explain.fusion is not None and METHODS[method].fuses_layers:
+                raise UsageError(f"--fuse doesn't work with {method}, which fuses layers itself")
         if self.draws_sheet:
             for option, is_given in {
                 "heatmap": draw.heatmap,

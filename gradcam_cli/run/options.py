@@ -23,7 +23,6 @@ from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
 
 DEFAULT_TOP_K = 5
 DEFAULT_EACH = 3
-DEFAULT_FUSION = "mean"
 ONLY_WRONG = "wrong"
 
 
@@ -33,7 +32,8 @@ class ExplainOptions:
 
     Attributes:
         layers: Names, paths or indices of layers; empty for the last with a spatial output.
-        fusion: How to combine the maps of several layers, "mean" or "max"; None for "mean".
+        fusion: How to combine the maps of several layers, one of
+            `gradcam_cli.cam.fusions.FUSIONS`; None for "mean".
         methods: Names of methods. Several make a sheet, unless there is a figure or report.
         smooth: Whether to average the maps of brighter, darker and mirrored copies.
         classes: The classes to explain, as the user wrote them; empty for the most probable.

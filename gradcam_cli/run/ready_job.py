@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gradcam_cli.cam.fusions import DEFAULT_FUSION
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
@@ -16,7 +18,7 @@ from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
 from gradcam_cli.run.chosen_classes import choose_targets
 from gradcam_cli.run.job import Job
-from gradcam_cli.run.options import DEFAULT_FUSION, DEFAULT_TOP_K
+from gradcam_cli.run.options import DEFAULT_TOP_K
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import result_names
 from gradcam_cli.run.segmentation import check_segmentation
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.files.naming import OutputNamer
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.models.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def make_ready(
     pictures: Sequence[InputPicture],
     parallelism: Parallelism | None = None,
     truth: TruthNames | None = None,
+    classifier: Classifier | None = None,
 ) -> ReadyJob:
     """Loads the model and applies the options to it.
 
@@ -104,17 +108,17 @@ def make_ready(
             model without class names are named after the folders.
         parallelism: How many pictures and batches to work on at once; None for one.
         truth: The names of the true classes, if they have been read already.
+        classifier: The model, if it has been loaded already.
 
     Raises:
         GradcamError: The model can't be loaded, or the options don't match it; see
             `gradcam_cli.errors` for the subclasses.
     """
-    classifier = _load(job)
+    classifier = classifier or load_model_of(job)
     check_segmentation(job.explain, classifier)
     if job.explain.truth is not None:
         _check_has_classes(classifier)
-    if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
-        classifier = replace(classifier, labels=labels_from_folders(pictures, classifier.labels))
+    classifier = replace(classifier, labels=labels_of(job, pictures, classifier))
     known = None
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
@@ -185,7 +189,25 @@ def _usual_number(classifier: Classifier) -> int:
     return len(labels) if labels.quantity == VALUE else DEFAULT_TOP_K
 
 
-def _load(job: Job) -> Classifier:
+def labels_of(job: Job, pictures: Sequence[InputPicture], classifier: Classifier) -> Labels:
+    """Returns the names of the classes in a run.
+
+    Args:
+        job: The run.
+        pictures: As for `make_ready`.
+        classifier: The model.
+    """
+    if job.explain.truth == FOLDERS and classifier.labels.are_numbers:
+        return labels_from_folders(pictures, classifier.labels)
+    return classifier.labels
+
+
+def load_model_of(job: Job) -> Classifier:
+    """Loads the model of a run.
+
+    Raises:
+        GradcamError: It can't be loaded; see `gradcam_cli.errors` for the subclasses.
+    """
     from gradcam_cli.models.loading import load_classifier
     from gradcam_cli.networks.precision import use_mixed_precision
 
@@ -230,7 +252,8 @@ def _explainers(
     from gradcam_cli.cam.score_weights import ScoreWeights
     from gradcam_cli.networks.kept_graphs import KeptGraphs
 
-    choices: list[list[str | int] | None] = [list(layers) or None]
+    chosen = list(layers) or None
+    choices: list[list[str | int] | None] = [chosen]
     if job.observes and layers:
         choices = [[layer] for layer in layers]
     elif (job.draw.figure or job.write.report) and len(layers) > 1:
@@ -249,5 +272,5 @@ def _explainers(
             signed=job.draw.signed,
         )
         for method in job.explain.methods
-        for choice in choices
+        for choice in ([chosen] if METHODS[method].fuses_layers else choices)
     ]

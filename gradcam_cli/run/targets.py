@@ -84,7 +84,11 @@ class Targets:
         truths = [] if truth in (self.against, *self.joined) else [truth]
         if self.only_wrong:
             return [TOP_CLASS, *truths]
-        return [*self.of(picture, labels), *(truths if self.adds_truth else [])]
+        own = self.of(picture, labels)
+        if picture.target is not None and truth in own:
+            # The true class was requested for this picture.
+            return own
+        return [*own, *(truths if self.adds_truth else [])]
 
     def check_predicted(self, targets: Sequence[int], predicted: Prediction) -> None:
         """Checks that the most probable class isn't explained against itself.

@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -46,6 +46,8 @@ class TappedPass:
         layer_output: The layer's output, in the network's own layout and dtype.
         arrangement: Converts this output to feature maps.
         scorer: Runs the network once more in the same graph.
+        layers: The paths of the layers that a method fuses which can fuse any; empty for those
+            that it chooses itself.
     """
 
     inputs: tf.Tensor
@@ -56,6 +58,7 @@ class TappedPass:
     layer_output: tf.Tensor
     arrangement: Arrangement
     scorer: Scorer
+    layers: Sequence[str] = ()
 
     @property
     def classes(self) -> tf.Tensor:
@@ -93,6 +96,7 @@ def tapped_pass(
     scores: tf.Tensor,
     layer: str,
     scorer: Scorer,
+    layers: Sequence[str] = (),
 ) -> TappedPass:
     """Makes a `TappedPass`; the arguments are its attributes of the same names.
 
@@ -101,7 +105,7 @@ def tapped_pass(
     """
     arrangement = Arrangement(feature_grid(forward, layer), inputs.graph)
     output = forward.layer_outputs[layer]
-    return TappedPass(inputs, targets, forward, scores, layer, output, arrangement, scorer)
+    return TappedPass(inputs, targets, forward, scores, layer, output, arrangement, scorer, layers)
 
 
 class InGraphMethod(ABC):
@@ -201,7 +205,8 @@ def make_method(name: str, **parameters: Unpack[MethodParameters]) -> Method:
     info = find_method(name)
     found = find_implementation(info)
     if isinstance(found, type):
-        method: Method = found(**parameters)
+        base = {"base": make_method(info.base)} if info.base else {}
+        method: Method = found(**base, **parameters)
         return method
     # A wrong parameter fails here instead of at the first map.
     inspect.signature(found).bind_partial(**parameters)
@@ -230,7 +235,11 @@ def describe_code(name: str) -> str | None:
         if module.partition(".")[0] != __name__.partition(".")[0] or "<" in place:
             return None
         names.append(f"{module}:{place}")
-    return f"{info} is {', '.join(names)}"
+    described = f"{info} is {', '.join(names)}"
+    if not info.base:
+        return described
+    applied = describe_code(info.base)
+    return None if applied is None else f"{described} over {applied}"
 
 
 def find_implementation(info: MethodInfo) -> Callable[..., Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import InGraphMethod, TappedPass, spatial_axes
-from gradcam_cli.cam.methods.gradients import grad_cam
+from gradcam_cli.cam.methods.base import InGraphMethod, Method, TappedPass, spatial_axes
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.forward import differentiate, length_of
 from gradcam_cli.networks.tasks import REGRESSION
@@ -18,22 +17,26 @@ class FinerCam(InGraphMethod):
     r"""Finer-CAM (Zhang et al., 2025, arXiv 2501.11309): Grad-CAM of a difference.
 
     It shows what distinguishes class c from the classes d that are most similar to it, those
-    with the closest scores:
+    with the closest scores. Over Grad-CAM:
 
     .. math::
         L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k A^k\Big), \quad
         \alpha_k = \frac{1}{Z} \sum_{i,j} \frac{\partial}{\partial A^k_{ij}}
             \Big(y^c - \gamma \, \frac{1}{|D|} \sum_{d \in D} y^d\Big)
 
-    It passes the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292). A regression
-    has no classes to compare.
+    Over another method, that method's formula gets the gradient of the same difference. It passes
+    the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292). A regression has no
+    classes to compare.
 
     Attributes:
+        base: The method that explains the difference.
         gamma: The weight of the other classes' scores, which are subtracted: 0 (Grad-CAM) to 1.
         references: The number |D| of classes to compare with, or all other classes if the
             network has fewer.
     """
 
+    _: KW_ONLY
+    base: Method
     gamma: float = 0.6
     references: int = 3
 
@@ -56,7 +59,8 @@ class FinerCam(InGraphMethod):
         _, similar = tf.math.top_k(-distances, references)
         other_scores = tf.gather(logits, similar, batch_dims=1)
         difference = tapped.scores - self.gamma * tf.reduce_mean(other_scores, axis=-1)
-        return grad_cam(tapped.feature_maps, tapped.gradients_of(difference))
+        assert isinstance(self.base, InGraphMethod)
+        return self.base.maps(replace(tapped, scores=difference))
 
 
 class ShapleyCam(InGraphMethod):

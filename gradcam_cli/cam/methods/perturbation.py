@@ -1,12 +1,12 @@
 """Methods that change the input or the feature maps and observe the score.
 
-All but Score-CAM pass the cascading randomization of Adebayo et al. (2018, arXiv
+All but Score-CAM and its variants pass the cascading randomization of Adebayo et al. (2018, arXiv
 1810.03292).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,20 +48,137 @@ class ScoreCam(PerturbationMethod):
         self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
     ) -> tf.Tensor:
         """Masks each input with each of its feature maps."""
-        feature_maps = network.feature_maps(inputs)
-        channels = length_of(feature_maps, -1)
-        maps = []
-        for row in range(len(inputs)):
-            masks = tf.transpose(feature_maps[row], _channels_before_cells(feature_maps))
 
-            def score(some: slice, row: int = row, masks: tf.Tensor = masks) -> tf.Tensor:
-                seen = upsample(masks[some], tf.shape(inputs)[1:-1], "bilinear")
-                masked = inputs[row] * tf.expand_dims(_scale_to_unit(seen, 1), -1)
-                return network.scores(masked, _repeat(targets[row], masked))
+        def mask(cells: tf.Tensor, _: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+            return _scale_to_unit(upsample(cells, size, "bilinear"), 1)
 
-            weights = tf.nn.softmax(network.run_all(score, channels, progress, len(inputs)))
-            maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
-        return tf.stack(maps)
+        return _weigh_by_mean_scores(network, inputs, targets, progress, 1, mask)
+
+
+@dataclass(frozen=True)
+class SmoothedScoreCam(PerturbationMethod):
+    r"""SS-CAM (Wang et al., 2020, arXiv 2006.14255): Score-CAM with noisy feature maps.
+
+    Each weight is the mean over n copies of its feature map with Gaussian noise, the paper's
+    variant that smooths the feature maps:
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_k \alpha^c_k A^k\Big), \quad
+        \alpha^c = \mathrm{softmax}_k \, \frac{1}{n} \sum_{m=1}^{n} y^c(x \odot H^k_m), \quad
+        H^k_m = s(\mathrm{upsample}(A^k + \epsilon_m \, (\max A^k - \min A^k)))
+
+    s scales to [0, 1] from minimum to maximum. The standard deviation of the noise is relative to
+    the range of each feature map. The paper's is 2 for all maps, which drowns the maps of one
+    network and is nothing to those of another. All feature maps get the same noise, so that
+    their weights differ only by the maps, and every call gets the same. The method costs n
+    forward passes for each feature map.
+
+    In the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292) it hardly notices
+    random weights above its layer, like Score-CAM.
+
+    Attributes:
+        samples: n.
+        noise: The standard deviation of the noise, relative to each feature map's range.
+    """
+
+    samples: int = 10
+    noise: float = 0.15
+
+    def explain(
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
+    ) -> tf.Tensor:
+        """Masks each input with noisy copies of each of its feature maps."""
+
+        def mask(cells: tf.Tensor, copies: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+            shape = (self.samples, *cells.shape[1:])
+            # All of it is cheap, and doesn't depend on how the copies are cut into batches.
+            noise = tf.gather(tf.random.stateless_normal(shape, seed=(0, 0)), copies)
+            axes = list(range(1, cells.shape.rank))
+            low = tf.reduce_min(cells, axes, keepdims=True)
+            span = tf.reduce_max(cells, axes, keepdims=True) - low
+            noisy = cells + noise * self.noise * span
+            return _scale_to_unit(upsample(noisy, size, "bilinear"), 1)
+
+        return _weigh_by_mean_scores(network, inputs, targets, progress, self.samples, mask)
+
+
+@dataclass(frozen=True)
+class IntegratedScoreCam(PerturbationMethod):
+    r"""IS-CAM (Naidu et al., 2020, arXiv 2010.03023): Score-CAM along a path.
+
+    Each weight is the mean score along the straight path from the empty to the masked input, as
+    an approximation of the integral:
+
+    .. math::
+        L^c = \mathrm{ReLU}\Big(\sum_k \alpha^c_k A^k\Big), \quad
+        \alpha^c = \mathrm{softmax}_k \, \frac{1}{n} \sum_{m=1}^{n}
+            y^c\Big(\frac{m}{n} \, x \odot H^k\Big), \quad
+        H^k = s(\mathrm{upsample}(A^k))
+
+    TorchCAM sums the fractions up to each step instead, so that its last input is (n + 1) / 2
+    times as bright as the masked picture. The method costs n forward passes for each feature map.
+
+    In the cascading randomization of Adebayo et al. (2018, arXiv 1810.03292) it hardly notices
+    random weights above its layer, like Score-CAM.
+
+    Attributes:
+        samples: n.
+    """
+
+    samples: int = 10
+
+    def explain(
+        self, network: OpenedNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
+    ) -> tf.Tensor:
+        """Masks each input with fractions of each of its feature maps."""
+
+        def mask(cells: tf.Tensor, copies: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+            fractions = tf.cast(copies + 1, tf.float32) / self.samples
+            fractions = tf.reshape(fractions, (-1, *(1 for _ in cells.shape[1:])))
+            return _scale_to_unit(upsample(cells, size, "bilinear"), 1) * fractions
+
+        return _weigh_by_mean_scores(network, inputs, targets, progress, self.samples, mask)
+
+
+def _weigh_by_mean_scores(
+    network: OpenedNetwork,
+    inputs: tf.Tensor,
+    targets: tf.Tensor,
+    progress: Progress,
+    copies: int,
+    mask: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
+    """Weights feature maps by the softmax of the mean scores of inputs masked with them.
+
+    Args:
+        network: The network.
+        inputs: (N, ..., channels) float32.
+        targets: (N, classes) float32, the weights of the scores.
+        progress: To be called when runs are done.
+        copies: How many masks are made of each feature map.
+        mask: A function from feature maps (masks, ...) float32, the number of each copy (masks,)
+            int32 from 0, and the size of an input to masks (masks, *size).
+
+    Returns:
+        (N, ...) float32.
+    """
+    feature_maps = network.feature_maps(inputs)
+    channels = length_of(feature_maps, -1)
+    size = tf.shape(inputs)[1:-1]
+    maps = []
+    for row in range(len(inputs)):
+        cells = tf.transpose(feature_maps[row], _channels_before_cells(feature_maps))
+
+        def score(some: slice, row: int = row, cells: tf.Tensor = cells) -> tf.Tensor:
+            channel, copy = np.divmod(np.arange(channels * copies)[some], copies)
+            seen = mask(tf.gather(cells, channel), tf.constant(copy, tf.int32), size)
+            masked = inputs[row] * tf.expand_dims(seen, -1)
+            return network.scores(masked, _repeat(targets[row], masked))
+
+        scores = network.run_all(score, channels * copies, progress, len(inputs))
+        weights = tf.nn.softmax(tf.reduce_mean(tf.reshape(scores, (channels, copies)), axis=1))
+        maps.append(tf.reduce_sum(weights * feature_maps[row], axis=-1))
+    return tf.stack(maps)
 
 
 @dataclass(frozen=True)

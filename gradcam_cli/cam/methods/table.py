@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from gradcam_cli.errors import UsageError, suggestion
 
 DEFAULT_METHOD = "gradcam"
+# Between a method and the method whose formula it applies.
+COMBINED = ":"
 _NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
 _CLASSIFIES = "it follows attention to the token or mean that classifies the whole picture"
 
@@ -42,6 +44,10 @@ class MethodInfo:
         ignores_class: Whether its map is the same for every class.
         only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
         not_for_segmentation: Why it can't explain a network that segments; empty if it can.
+        fuses_layers: Whether it fuses the maps of all convolution layers itself, or those of the
+            layers that are chosen.
+        base: For a method that explains another score, the method whose formula it applies to it.
+        bases: The methods that it can apply instead: "finercam:layercam".
     """
 
     title: str
@@ -59,6 +65,37 @@ class MethodInfo:
     ignores_class: bool = False
     only_one_class: str = ""
     not_for_segmentation: str = ""
+    fuses_layers: bool = False
+    base: str = ""
+    bases: tuple[str, ...] = ()
+
+
+class MethodTable(dict[str, MethodInfo]):
+    """Methods by name; it also finds combinations such as "finercam:layercam".
+
+    Combinations aren't listed: iterating gives each method once.
+    """
+
+    def __missing__(self, name: str) -> MethodInfo:
+        """Makes the row of a combination."""
+        outer, _, base = name.partition(COMBINED)
+        if not dict.__contains__(self, outer) or base not in self[outer].bases:
+            raise KeyError(name)
+        row, applied = self[outer], self[base]
+        return replace(
+            row,
+            title=f"{row.title} over {applied.title}",
+            base=base,
+            has_sign=applied.has_sign,
+            multiplies_cells=applied.multiplies_cells,
+        )
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether there is such a method or combination."""
+        try:
+            return isinstance(name, str) and bool(self[name])
+        except KeyError:
+            return False
 
 
 class MethodParameters(TypedDict, total=False):
@@ -68,11 +105,13 @@ class MethodParameters(TypedDict, total=False):
         gamma: Finer-CAM: the weight of the other classes' scores, 0 to 1.
         groups: Group-CAM: the number of groups of feature maps.
         k: FEM: how many standard deviations a cell must be above its map's mean.
-        noise: Smooth Grad-CAM++: the standard deviation of the noise, relative to each input's
-            range of values.
-        percentile: Group-CAM: the percentile up to which each mask is set to zero, 0 to 100.
+        noise: The standard deviation of the noise. Smooth Grad-CAM++: relative to each input's
+            range of values. SS-CAM: relative to that of each feature map.
+        percentile: 0 to 100. Group-CAM: the percentile up to which each mask is set to zero.
+            Winsor-CAM: the percentile to which larger importances of layers are reduced.
         references: Finer-CAM: the number of classes to compare with.
-        samples: Smooth Grad-CAM++: the number of noisy copies.
+        samples: Smooth Grad-CAM++ and SS-CAM: the number of noisy copies. IS-CAM: the number of
+            steps of the path.
     """
 
     gamma: float
@@ -84,183 +123,215 @@ class MethodParameters(TypedDict, total=False):
     samples: int
 
 
-METHODS = {
-    "gradcam": MethodInfo(
-        "Grad-CAM",
-        "feature maps weighted by their mean gradient",
-        "Selvaraju et al. 2017, arXiv 1610.02391",
-        "1 + 1",
-        ".gradients:grad_cam",
-        has_sign=True,
-    ),
-    "gradcam++": MethodInfo(
-        "Grad-CAM++",
-        "weights from higher derivatives, for several objects of one class",
-        "Chattopadhay et al. 2018, arXiv 1710.11063",
-        "1 + 1",
-        ".gradients:grad_cam_plus_plus",
-    ),
-    "smoothgradcam++": MethodInfo(
-        "Smooth Grad-CAM++",
-        "Grad-CAM++ averaged over noisy copies of the picture",
-        "Omeiza et al. 2019, arXiv 1908.01224",
-        "8 + 8",
-        ".perturbation:SmoothGradCamPlusPlus",
-        runs_many_times=True,
-    ),
-    "xgradcam": MethodInfo(
-        "XGrad-CAM",
-        "gradients weighted by each cell's share of its feature map",
-        "Fu et al. 2020, arXiv 2008.02312",
-        "1 + 1",
-        ".gradients:xgrad_cam",
-        has_sign=True,
-    ),
-    "hirescam": MethodInfo(
-        "HiResCAM",
-        "gradient times feature map, cell by cell",
-        "Draelos and Carin 2020, arXiv 2011.08891",
-        "1 + 1",
-        ".gradients:hires_cam",
-        has_sign=True,
-        multiplies_cells=True,
-    ),
-    "layercam": MethodInfo(
-        "LayerCAM",
-        "positive gradient times feature map; good for early layers",
-        "Jiang et al. 2021, IEEE TIP 30",
-        "1 + 1",
-        ".gradients:layer_cam",
-        multiplies_cells=True,
-    ),
-    "eigencam": MethodInfo(
-        "Eigen-CAM",
-        "the feature maps' first principal component; the same for every class",
-        "Muhammad and Yeasin 2020, arXiv 2008.00299",
-        "1",
-        ".components:eigen_cam",
-        uses_gradients=False,
-        ignores_class=True,
-    ),
-    "eigengradcam": MethodInfo(
-        "Eigen-Grad-CAM",
-        "first principal component of gradient times feature map",
-        "Gildenblat 2021, pytorch-grad-cam",
-        "1 + 1",
-        ".components:eigen_grad_cam",
-        multiplies_cells=True,
-    ),
-    "scorecam": MethodInfo(
-        "Score-CAM",
-        "scores of the picture masked by each feature map; slow, without gradients",
-        "Wang et al. 2020, arXiv 1910.01279",
-        "K",
-        ".perturbation:ScoreCam",
-        runs_many_times=True,
-        uses_gradients=False,
-    ),
-    "groupcam": MethodInfo(
-        "Group-CAM",
-        "Score-CAM with groups of feature maps; fast",
-        "Zhang et al. 2021, arXiv 2103.13859",
-        "33 + 1",
-        ".perturbation:GroupCam",
-        runs_many_times=True,
-    ),
-    "ablationcam": MethodInfo(
-        "Ablation-CAM",
-        "loss of score without each feature map; without gradients",
-        "Desai and Ramaswamy 2020, WACV",
-        "K partial",
-        ".perturbation:AblationCam",
-        has_sign=True,
-        runs_many_times=True,
-    ),
-    "reciprocam": MethodInfo(
-        "ReciproCAM",
-        "probability from each cell of the feature maps alone; without gradients",
-        "Byun and Lee 2022, arXiv 2209.14074 and 2310.02588",
-        "Z partial",
-        ".perturbation:ReciproCam",
-        runs_many_times=True,
-        not_for_segmentation=_NO_PROBABILITY,
-    ),
-    "fullgrad": MethodInfo(
-        "FullGrad",
-        "gradients times input and biases of all layers; fine detail",
-        "Srinivas and Fleuret 2019, arXiv 1905.00780",
-        "1 + 1",
-        ".input_gradients:FullGrad",
-        needs_layer=False,
-        at_input_size=True,
-    ),
-    "guidedgradcam": MethodInfo(
-        "Guided Grad-CAM",
-        "Grad-CAM times guided backpropagation; fails the sanity check",
-        "Selvaraju et al. 2017, arXiv 1610.02391",
-        "2 + 2",
-        ".input_gradients:GuidedGradCam",
-        at_input_size=True,
-        is_sparse=True,
-    ),
-    "finercam": MethodInfo(
-        "Finer-CAM",
-        "what distinguishes the class from the most similar ones",
-        "Zhang et al. 2025, arXiv 2501.11309",
-        "1 + 1",
-        ".other_scores:FinerCam",
-        has_sign=True,
-        only_one_class="it compares one class with those that are most similar to it",
-        not_for_segmentation="it compares classes, which are summed over different regions",
-    ),
-    "shapleycam": MethodInfo(
-        "ShapleyCAM",
-        "Shapley values of the feature maps, by gradient and Hessian",
-        "Cai 2025, arXiv 2501.06261",
-        "1 + 2",
-        ".other_scores:ShapleyCam",
-        has_sign=True,
-        not_for_segmentation=_NO_PROBABILITY,
-    ),
-    "fem": MethodInfo(
-        "FEM",
-        "rare, strong activations; the same for every class",
-        "Fuad et al. 2020, IPTA",
-        "1",
-        ".components:fem",
-        uses_gradients=False,
-        ignores_class=True,
-    ),
-    "rollout": MethodInfo(
-        "Attention rollout",
-        "for transformers: attention multiplied through all blocks; the same for every class",
-        "Abnar and Zuidema 2020, arXiv 2005.00928",
-        "1",
-        ".attention:AttentionRollout",
-        needs_layer=False,
-        uses_gradients=False,
-        not_for_segmentation=_CLASSIFIES,
-        ignores_class=True,
-    ),
-    "chefer": MethodInfo(
-        "Attention relevance",
-        "for transformers: attention weighted by its gradients through all blocks",
-        "Chefer et al. 2021, arXiv 2103.15679",
-        "1 + 1",
-        ".attention:AttentionRelevance",
-        needs_layer=False,
-        not_for_segmentation=_CLASSIFIES,
-    ),
-    "legrad": MethodInfo(
-        "LeGrad",
-        "for transformers: gradients with respect to the attention of each block",
-        "Bousselham et al. 2024, arXiv 2404.03214",
-        "1 + 1",
-        ".attention:LeGrad",
-        needs_layer=False,
-        not_for_segmentation=_CLASSIFIES,
-    ),
-}
+METHODS = MethodTable(
+    {
+        "gradcam": MethodInfo(
+            "Grad-CAM",
+            "feature maps weighted by their mean gradient",
+            "Selvaraju et al. 2017, arXiv 1610.02391",
+            "1 + 1",
+            ".gradients:grad_cam",
+            has_sign=True,
+        ),
+        "gradcam++": MethodInfo(
+            "Grad-CAM++",
+            "weights from higher derivatives, for several objects of one class",
+            "Chattopadhay et al. 2018, arXiv 1710.11063",
+            "1 + 1",
+            ".gradients:grad_cam_plus_plus",
+        ),
+        "smoothgradcam++": MethodInfo(
+            "Smooth Grad-CAM++",
+            "Grad-CAM++ averaged over noisy copies of the picture",
+            "Omeiza et al. 2019, arXiv 1908.01224",
+            "8 + 8",
+            ".perturbation:SmoothGradCamPlusPlus",
+            runs_many_times=True,
+        ),
+        "xgradcam": MethodInfo(
+            "XGrad-CAM",
+            "gradients weighted by each cell's share of its feature map",
+            "Fu et al. 2020, arXiv 2008.02312",
+            "1 + 1",
+            ".gradients:xgrad_cam",
+            has_sign=True,
+        ),
+        "hirescam": MethodInfo(
+            "HiResCAM",
+            "gradient times feature map, cell by cell",
+            "Draelos and Carin 2020, arXiv 2011.08891",
+            "1 + 1",
+            ".gradients:hires_cam",
+            has_sign=True,
+            multiplies_cells=True,
+        ),
+        "layercam": MethodInfo(
+            "LayerCAM",
+            "positive gradient times feature map; good for early layers",
+            "Jiang et al. 2021, IEEE TIP 30",
+            "1 + 1",
+            ".gradients:layer_cam",
+            multiplies_cells=True,
+        ),
+        "eigencam": MethodInfo(
+            "Eigen-CAM",
+            "the feature maps' first principal component; the same for every class",
+            "Muhammad and Yeasin 2020, arXiv 2008.00299",
+            "1",
+            ".components:eigen_cam",
+            uses_gradients=False,
+            ignores_class=True,
+        ),
+        "eigengradcam": MethodInfo(
+            "Eigen-Grad-CAM",
+            "first principal component of gradient times feature map",
+            "Gildenblat 2021, pytorch-grad-cam",
+            "1 + 1",
+            ".components:eigen_grad_cam",
+            multiplies_cells=True,
+        ),
+        "scorecam": MethodInfo(
+            "Score-CAM",
+            "scores of the picture masked by each feature map; slow, without gradients",
+            "Wang et al. 2020, arXiv 1910.01279",
+            "K",
+            ".perturbation:ScoreCam",
+            runs_many_times=True,
+            uses_gradients=False,
+        ),
+        "sscam": MethodInfo(
+            "SS-CAM",
+            "Score-CAM averaged over noisy copies of each feature map; very slow",
+            "Wang et al. 2020, arXiv 2006.14255",
+            "10 K",
+            ".perturbation:SmoothedScoreCam",
+            runs_many_times=True,
+            uses_gradients=False,
+        ),
+        "iscam": MethodInfo(
+            "IS-CAM",
+            "Score-CAM averaged along the path to each masked picture; very slow",
+            "Naidu et al. 2020, arXiv 2010.03023",
+            "10 K",
+            ".perturbation:IntegratedScoreCam",
+            runs_many_times=True,
+            uses_gradients=False,
+        ),
+        "groupcam": MethodInfo(
+            "Group-CAM",
+            "Score-CAM with groups of feature maps; fast",
+            "Zhang et al. 2021, arXiv 2103.13859",
+            "33 + 1",
+            ".perturbation:GroupCam",
+            runs_many_times=True,
+        ),
+        "ablationcam": MethodInfo(
+            "Ablation-CAM",
+            "loss of score without each feature map; without gradients",
+            "Desai and Ramaswamy 2020, WACV",
+            "K partial",
+            ".perturbation:AblationCam",
+            has_sign=True,
+            runs_many_times=True,
+        ),
+        "reciprocam": MethodInfo(
+            "ReciproCAM",
+            "probability from each cell of the feature maps alone; without gradients",
+            "Byun and Lee 2022, arXiv 2209.14074 and 2310.02588",
+            "Z partial",
+            ".perturbation:ReciproCam",
+            runs_many_times=True,
+            not_for_segmentation=_NO_PROBABILITY,
+        ),
+        "fullgrad": MethodInfo(
+            "FullGrad",
+            "gradients times input and biases of all layers; fine detail",
+            "Srinivas and Fleuret 2019, arXiv 1905.00780",
+            "1 + 1",
+            ".input_gradients:FullGrad",
+            needs_layer=False,
+            at_input_size=True,
+        ),
+        "guidedgradcam": MethodInfo(
+            "Guided Grad-CAM",
+            "Grad-CAM times guided backpropagation; fails the sanity check",
+            "Selvaraju et al. 2017, arXiv 1610.02391",
+            "2 + 2",
+            ".input_gradients:GuidedGradCam",
+            at_input_size=True,
+            is_sparse=True,
+        ),
+        "winsorcam": MethodInfo(
+            "Winsor-CAM",
+            "Grad-CAM of all convolution layers, weighted by their importance",
+            "Wall et al. 2025, arXiv 2507.10846",
+            "1 + 1",
+            ".layer_fusion:WinsorCam",
+            needs_layer=False,
+            at_input_size=True,
+            fuses_layers=True,
+        ),
+        "finercam": MethodInfo(
+            "Finer-CAM",
+            "what sets the class apart from similar ones; also as finercam:layercam",
+            "Zhang et al. 2025, arXiv 2501.11309",
+            "1 + 1",
+            ".other_scores:FinerCam",
+            has_sign=True,
+            only_one_class="it compares one class with those that are most similar to it",
+            not_for_segmentation="it compares classes, which are summed over different regions",
+            base=DEFAULT_METHOD,
+            bases=("gradcam++", "xgradcam", "hirescam", "layercam", "eigengradcam"),
+        ),
+        "shapleycam": MethodInfo(
+            "ShapleyCAM",
+            "Shapley values of the feature maps, by gradient and Hessian",
+            "Cai 2025, arXiv 2501.06261",
+            "1 + 2",
+            ".other_scores:ShapleyCam",
+            has_sign=True,
+            not_for_segmentation=_NO_PROBABILITY,
+        ),
+        "fem": MethodInfo(
+            "FEM",
+            "rare, strong activations; the same for every class",
+            "Fuad et al. 2020, IPTA",
+            "1",
+            ".components:fem",
+            uses_gradients=False,
+            ignores_class=True,
+        ),
+        "rollout": MethodInfo(
+            "Attention rollout",
+            "for transformers: attention multiplied through all blocks; the same for every class",
+            "Abnar and Zuidema 2020, arXiv 2005.00928",
+            "1",
+            ".attention:AttentionRollout",
+            needs_layer=False,
+            uses_gradients=False,
+            not_for_segmentation=_CLASSIFIES,
+            ignores_class=True,
+        ),
+        "chefer": MethodInfo(
+            "Attention relevance",
+            "for transformers: attention weighted by its gradients through all blocks",
+            "Chefer et al. 2021, arXiv 2103.15679",
+            "1 + 1",
+            ".attention:AttentionRelevance",
+            needs_layer=False,
+            not_for_segmentation=_CLASSIFIES,
+        ),
+        "legrad": MethodInfo(
+            "LeGrad",
+            "for transformers: gradients with respect to the attention of each block",
+            "Bousselham et al. 2024, arXiv 2404.03214",
+            "1 + 1",
+            ".attention:LeGrad",
+            needs_layer=False,
+            not_for_segmentation=_CLASSIFIES,
+        ),
+    }
+)
 
 
 def find_method(name: str) -> MethodInfo:

@@ -116,7 +116,7 @@ def picture_record(picture: ReportPicture) -> dict[str, Any]:
         return record | {"error": picture.error}
     assert picture.preview is not None
     record["size"] = picture.preview.size
-    record["predictions"] = [_class_record(prediction) for prediction in picture.predictions]
+    record["predictions"] = [class_record(prediction) for prediction in picture.predictions]
     record["maps"] = [_map_record(entry) for entry in picture.maps]
     if picture.truth is not None:
         record["truth"] = picture.truth
@@ -148,7 +148,8 @@ def _escape(character: str) -> str:
     return f"\\x{byte.hex()}" if byte else f"\\U{ord(character):08x}"
 
 
-def _class_record(entry: Prediction) -> dict[str, Any]:
+def class_record(entry: Prediction) -> dict[str, Any]:
+    """Converts a class or an output to the record that the scripts of pages read."""
     record: dict[str, Any] = {"name": entry.name, "p": entry.rounded}
     if entry.is_value:
         # JSON has no infinite numbers.
@@ -164,19 +165,30 @@ def _class_record(entry: Prediction) -> dict[str, Any]:
 
 
 def _map_record(entry: ReportMap) -> dict[str, Any]:
-    cells = np.rint(np.clip(entry.cells, -1, 1) * _MAXIMUM_16_BIT).astype("<i2")
-    (top, bottom), (left, right) = entry.placement.margins
-    return {
-        "target": _class_record(entry.target),
+    return cells_record(entry.cells, entry.placement) | {
+        "target": class_record(entry.target),
         "classes": (entry.target.joined or [entry.target.index]) if entry.has_class else [],
         "note": entry.note,
         "method": entry.method,
         "arguments": list(entry.arguments),
-        "rows": cells.shape[0],
-        "columns": cells.shape[1],
-        "cells": base64.b64encode(cells.tobytes()).decode(),
-        "position": entry.placement.position,
-        "size": entry.placement.size,
+    }
+
+
+def cells_record(cells: np.ndarray, placement: Placement) -> dict[str, Any]:
+    """Converts a bare map to the record that the scripts of pages draw.
+
+    Args:
+        cells: (rows, columns) float32 in [-1, 1].
+        placement: Its position on the picture.
+    """
+    numbers = np.rint(np.clip(cells, -1, 1) * _MAXIMUM_16_BIT).astype("<i2")
+    (top, bottom), (left, right) = placement.margins
+    return {
+        "rows": numbers.shape[0],
+        "columns": numbers.shape[1],
+        "cells": base64.b64encode(numbers.tobytes()).decode(),
+        "position": placement.position,
+        "size": placement.size,
         "margins": [top, bottom, left, right],
-        "box": entry.placement.box,
+        "box": placement.box,
     }
