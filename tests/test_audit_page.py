@@ -166,7 +166,7 @@ def test_without_true_classes_nothing_is_said_about_right_and_wrong(tmp_path):
     page = write_page(tmp_path / "page.html", results, audit).read_text("utf-8")
     assert "Nothing suspicious was found in 2 pictures" in page
     body = page[page.index("<body>") : page.index('<dialog id="sheet"')]
-    for word in ("Accuracy", "calibration", "Confusion", "errors", "right"):
+    for word in ("Accuracy", "calibration", "Confusion", "errors", "✓"):
         assert word not in body, word
 
 

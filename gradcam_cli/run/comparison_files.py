@@ -152,12 +152,16 @@ def _row(comparison: Comparison, drawn: DrawnPicture, names: tuple[str, str]) ->
     shown = picture.explained if comparison.are_values else picture.predicted
     right = picture.right or (None, None)
     truth = "" if picture.truth is None else f"true class: {picture.truth}"
+    captions = [_caption(one, is_right) for one, is_right in zip(shown, right, strict=True)]
+    if not comparison.has_two_networks:
+        # Both captions are the same.
+        truth, captions = " · ".join(filter(None, [captions[0], truth])), []
     return SheetRow(
         " ".join(printable(file_name(to_path(picture.path))).split()),
         " · ".join(remark),
         drawn.image,
         drawn.heats,
-        (truth, *(_caption(one, is_right) for one, is_right in zip(shown, right, strict=True))),
+        [truth, *captions],
     )
 
 

@@ -1,0 +1,149 @@
+"""Groups of maps within a class, which show what different reasons a network has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradcam_cli.analysis.audit_results import MapGroup
+from gradcam_cli.analysis.observation import GRID, Observation
+from gradcam_cli.analysis.shortcuts import Pictures, find_shortcut
+from gradcam_cli.errors import UsageError
+
+# Of fewer pictures, groups say nothing.
+_FEWEST = 20
+_MOST_GROUPS = 8
+# More pictures of a class than this don't change its groups; they join the one of their neighbours.
+_MOST_CLUSTERED = 1000
+_NEIGHBOURS = 10
+# Maps are compared on this many rows and columns: fine enough for any layer.
+_COARSE = 16
+
+
+def find_groups(observations: Sequence[Observation]) -> list[MapGroup]:
+    """Groups the maps of each predicted class, and says which groups are suspicious.
+
+    This is spectral relevance analysis (Lapuschkin et al., "Unmasking Clever Hans predictors and
+    assessing what machines really learn", Nature Communications 10:1096, 2019, arXiv 1902.10178):
+    spectral clustering of the maps, where the largest gap between eigenvalues gives the number of
+    groups. `gradcam_cli.analysis.shortcuts` says what makes a group suspicious.
+
+    Args:
+        observations: The observations. Maps without heat belong to no group.
+
+    Returns:
+        The groups of each predicted class with at least 20 pictures: of the class with the most
+        pictures first, and of each class the largest first.
+
+    Raises:
+        UsageError: scikit-learn isn't installed.
+    """
+    try:
+        import sklearn.cluster  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "groups of maps need scikit-learn: pip install 'gradcam-cli[audit]'"
+        ) from error
+    of_classes: dict[int, list[int]] = {}
+    for number, one in enumerate(observations):
+        if one.predicted_map.any():
+            of_classes.setdefault(one.predicted.index, []).append(number)
+    groups: list[MapGroup] = []
+    for index, numbers in sorted(of_classes.items(), key=lambda item: (-len(item[1]), item[0])):
+        if len(numbers) >= _FEWEST:
+            others = [number for each, of in of_classes.items() if each != index for number in of]
+            groups += _group_class(observations, np.array(numbers), np.array(others, np.intp))
+    return groups
+
+
+def _group_class(
+    observations: Sequence[Observation], numbers: np.ndarray, others: np.ndarray
+) -> list[MapGroup]:
+    """Groups the maps of a class.
+
+    Args:
+        observations: All observations.
+        numbers: The indices of those of the class.
+        others: The indices of those of other classes.
+    """
+    predicted = observations[numbers[0]].predicted
+    maps = np.stack([observations[number].predicted_map for number in numbers])
+    maps /= maps.max((1, 2), keepdims=True)
+    labels = _cluster(maps)
+    groups = []
+    for label in np.argsort(-np.bincount(labels), kind="stable"):
+        inside = labels == label
+        shortcut = find_shortcut(
+            Pictures(observations, numbers[inside], maps[inside]),
+            Pictures(observations, numbers[~inside], maps[~inside]),
+            Pictures(observations, others),
+        )
+        groups.append(
+            MapGroup(
+                predicted.index,
+                predicted.name,
+                [int(number) for number in numbers[inside]],
+                maps[inside].mean(0),
+                _mean_picture(observations, numbers[inside]),
+                shortcut.clause if shortcut else "",
+                shortcut.strength if shortcut else 0.0,
+            )
+        )
+    return groups
+
+
+def _mean_picture(observations: Sequence[Observation], numbers: np.ndarray) -> np.ndarray:
+    total = np.zeros((GRID, GRID, 3))
+    for number in numbers:
+        total += observations[number].picture
+    return np.rint(total / len(numbers)).astype(np.uint8)
+
+
+def _cluster(maps: np.ndarray) -> np.ndarray:
+    """Returns the number of the group of each map.
+
+    Args:
+        maps: (pictures, `GRID`, `GRID`) float32, with heat in each.
+    """
+    step = GRID // _COARSE
+    points = maps.reshape(len(maps), _COARSE, step, _COARSE, step).mean((2, 4))
+    points = points.reshape(len(maps), -1)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    if len(points) <= _MOST_CLUSTERED:
+        return _spectral_groups(points)
+    from sklearn.neighbors import KNeighborsClassifier
+
+    chosen = np.random.default_rng(0).choice(len(points), _MOST_CLUSTERED, replace=False)
+    nearest = KNeighborsClassifier(_NEIGHBOURS // 2, algorithm="brute")
+    nearest.fit(points[chosen], _spectral_groups(points[chosen]))
+    return np.asarray(nearest.predict(points))
+
+
+def _spectral_groups(points: np.ndarray) -> np.ndarray:
+    """Clusters points by the graph of their nearest neighbours.
+
+    As in Ng, Jordan and Weiss, "On Spectral Clustering", 2001, and with the gap of von Luxburg,
+    "A Tutorial on Spectral Clustering", 2007 (arXiv 0711.0189), section 8.3.
+
+    Args:
+        points: (points, features) float32.
+    """
+    from scipy.linalg import eigh
+    from sklearn.cluster import KMeans
+    from sklearn.neighbors import kneighbors_graph
+
+    most = min(_MOST_GROUPS, len(points) // (_FEWEST // 2))
+    neighbours = kneighbors_graph(points, min(_NEIGHBOURS, len(points) // 4)).toarray()
+    joined = np.maximum(neighbours, neighbours.T)
+    scale = 1 / np.sqrt(joined.sum(1))
+    laplacian = np.eye(len(points)) - scale[:, None] * joined * scale
+    values, vectors = eigh(laplacian, subset_by_index=(0, most))
+    gaps = np.diff(values)
+    # More separate parts than groups: there is no gap yet.
+    number = most if values[-1] < 1e-6 else int(np.argmax(gaps)) + 1
+    if number == 1:
+        return np.zeros(len(points), np.intp)
+    rows = vectors[:, :number]
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(KMeans(number, n_init=10, random_state=0).fit_predict(rows), np.intp)
