@@ -16,7 +16,6 @@ from gradcam_cli.evaluation.measuring import evaluate_pictures
 from gradcam_cli.evaluation.options import EvaluationOptions
 from gradcam_cli.evaluation.ranking import best_rows
 from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
-from gradcam_cli.evaluation.verdict import verdicts
 from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.models.loading import load_classifier
 
@@ -34,6 +33,7 @@ MEASURED_METHODS = (
     "eigencam",
     "fem",
 )
+RANK = "Mean rank ↓"
 # Processors round differently, and pixels of nearly the same heat change places.
 TOLERANCE = {True: 1.0, False: 0.01}
 
@@ -66,17 +66,18 @@ def measure(methods, metrics):
 
 
 def write_table(evaluation):
-    lines = [
-        "| | " + " | ".join(ALL_METRICS[name].heading for name in evaluation.metrics) + " |",
-        "| --- |" + " ---: |" * len(evaluation.metrics),
-    ]
+    headings = [RANK, *(ALL_METRICS[name].heading for name in evaluation.metrics)]
+    lines = [f"| | {' | '.join(headings)} |", "| --- |" + " ---: |" * len(headings)]
+    ranked = {row.maps.title: row.ranks for row in evaluation.rank().rows}
     for row in evaluation.rows:
-        cells = [row.title]
+        ranks = ranked.get(row.title)
+        cells = [row.title, f"{ranks.mean:.1f} ± {ranks.margin:.1f}" if ranks else ""]
         for name in evaluation.metrics:
             cell = " ± ".join(figures(row, name))
-            cells.append(f"**{cell}**" if row in best_rows(evaluation, name) else cell)
+            cells.append(f"**{cell}**" if row in best_rows(evaluation.rows, name) else cell)
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(["", *lines, "", f"> {verdicts(evaluation)[0]}", ""])
+    sentences = " ".join(evaluation.judge().sentences)
+    return "\n".join(["", *lines, "", f"> {sentences}", ""])
 
 
 def figures(row, name):
@@ -115,6 +116,7 @@ def read_table():
         (row[0], heading): float(cell.split()[0])
         for row in rows[2:]
         for heading, cell in zip(headings, row[1:], strict=True)
+        if heading != RANK
     }
 
 

@@ -216,6 +216,10 @@ def test_command(photos, model):
 
     record = json.loads((out / "audit.json").read_text("utf-8"))
     assert record["accuracy"]["right"] == 3
+    assert [one["kind"] for one in record["findings"]] == ["unreadable", "empty_class"]
+    assert f"1. {record['findings'][0]['sentence']}" in done.stdout
+    page = (out / "audit.html").read_text("utf-8")
+    assert "2 of 4 pictures have no usable annotation" in page
     assert record["empty_classes"] == [NAMES[2]]
     assert [one["picture"] for one in record["confident_errors"]] == ["photos/green/mistaken.png"]
     mistaken = {(one["truth"], one["predicted"]): one["pictures"] for one in record["confusion"]}
@@ -255,7 +259,7 @@ def test_refused_folders(photos, model):
     (photos.with_name("photos_audit") / "audit.csv").write_text("mine")
     done = invoke("audit", "photos", *options)
     assert done.exit_code == 1
-    assert "--out photos_audit: holds files that aren't an audit of this tool" in done.stderr
+    assert "--out photos_audit: holds files that aren't from an earlier audit" in done.stderr
     assert invoke("audit", "photos", *options, "--out", "photos").exit_code == 1
     done = invoke("audit", "photos", *options, "--out", "photos/red/middle.png")
     assert done.exit_code == 2
@@ -283,7 +287,7 @@ def test_a_foreign_mark_names_no_file_elsewhere(tmp_path):
     mark = out / ".gradcam-report"
     elsewhere = ["../precious.txt", str(precious), "files/precious.txt", "own.txt", "files/../x"]
     mark.write_text(mark.read_text() + "\n".join(elsewhere))
-    with pytest.raises(OutputError, match="aren't an audit"):
+    with pytest.raises(OutputError, match="aren't from an earlier audit"):
         ResultFolder(out, "audit", ["a.csv", "files"])
     (out / "files").unlink()
     with ResultFolder(out, "audit", ["a.csv", "files"]) as folder:

@@ -14,7 +14,7 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import parts  # noqa: E402
+from benchmarks import localisation, parts  # noqa: E402
 from benchmarks.api_speed import measure_explain  # noqa: E402
 from benchmarks.codecs import encoders  # noqa: E402
 from benchmarks.limits import (  # noqa: E402
@@ -291,3 +291,19 @@ def test_a_small_run_measures_gradcam_and_the_tutorial_and_lists_who_is_missing(
     assert found["torchcam"]["seconds"] is None
     assert "torchcam, memory: ModuleNotFoundError: No module named" in result.stdout
     assert (tmp_path / "out" / "plot.png").exists()
+
+
+def test_the_documented_localisation_is_current(capsys):
+    """Of the default method and the baselines."""
+    evaluation = localisation.measure(
+        localisation.PICTURES, localisation.ANNOTATIONS, [("gradcam", None)]
+    )
+    assert evaluation.errors == []
+    assert localisation.differing(evaluation) == 0, capsys.readouterr().out
+    for path in (localisation.PAGE, localisation.README):
+        written = localisation.read_table(path)
+        assert {"Grad-CAM", "random map", "centre Gaussian"} <= set(written)
+    # The heat is on the object beyond chance.
+    grad_cam, *baselines = evaluation.rows
+    assert all(localisation.beats(grad_cam, row, "energy_pointing_game") for row in baselines)
+    assert "| Grad-CAM | " in localisation.write_table(evaluation)

@@ -105,7 +105,10 @@ def folder(tmp_path_factory, samples):
         keras.layers.GlobalAveragePooling2D(),
         keras.layers.Dense(3, activation="softmax"),
     ]
-    keras.Sequential(layers).save(folder / "my_model.keras")
+    for name in ("my_model", "new_model"):
+        keras.Sequential([*layers[:-1], keras.layers.Dense(3, activation="softmax")]).save(
+            folder / f"{name}.keras"
+        )
     for path in write_other_models(folder):
         assert path.is_file()
     (folder / "names.txt").write_text("ant\nbee\ncat\n")

@@ -11,7 +11,7 @@ from PIL import Image
 from gradcam_cli import GradCAM, GradCAMCallback, HiResCAM, LayerCAM
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import UnusableLayerError
-from gradcam_cli.evaluation.ranking import candidate_layers
+from gradcam_cli.evaluation.candidate_layers import candidate_layers
 
 SIZE = (48, 80)
 CELLS = (6, 10)

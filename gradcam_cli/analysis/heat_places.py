@@ -77,4 +77,4 @@ def _beside_edges(width: float) -> np.ndarray:
     """Returns how much of each row of the grid is at most this far from an edge."""
     edges = np.arange(GRID + 1) / GRID
     before = np.diff(np.minimum(edges, width)) * GRID
-    return before + before[::-1]
+    return np.asarray(before + before[::-1])

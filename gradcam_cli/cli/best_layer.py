@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
-from gradcam_cli.cli.console import say, stdout_console, to_json, visible
+from gradcam_cli.cli.console import say, to_json
+from gradcam_cli.cli.evaluation_display import ResultTables
 from gradcam_cli.cli.group import DEBUG
-from gradcam_cli.cli.measuring import evaluate_in_view, measuring_options, prepare, print_errors
+from gradcam_cli.cli.measuring import (
+    evaluate_in_view,
+    finish,
+    measuring_options,
+    prepare,
+    print_results,
+)
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import debug_option, layers_option
 from gradcam_cli.errors import UsageError
-from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
-
-_FAILED = 1
+from gradcam_cli.evaluation.table import METRICS, RANKING_METRICS
+from gradcam_cli.files.writing import check_folder
 
 
 @click.command(
@@ -44,6 +50,7 @@ def best_layer(
     paths: tuple[str, ...],
     method: str,
     layers: tuple[str | int, ...],
+    out: Path | None,
     as_json: bool,
     quiet: bool,
     metrics: tuple[str, ...],
@@ -52,7 +59,9 @@ def best_layer(
     """Ranks the layers of a model by how well their maps show what the network used.
 
     Each layer gets a rank in each metric (see 'gradcam evaluate'). The layers are listed by
-    their mean rank. Use several pictures; a single one says little.
+    their mean rank, and one is recommended if the results justify it. Use at least six
+    pictures. Writes files only with --out: best-layer.csv, best-layer_pictures.csv,
+    best-layer.png and best-layer.json.
 
     \b
     Examples:
@@ -63,10 +72,13 @@ def best_layer(
     (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
-    if metrics and not any(ALL_METRICS[name].is_faithfulness for name in metrics):
+    faithful = ("all", *(name for name, info in METRICS.items() if info.is_faithfulness))
+    if metrics and not set(metrics) & set(faithful):
         raise UsageError(
             f"--metric: layers are ranked by faithfulness; add a metric like {RANKING_METRICS[0]}"
         )
+    if out is not None:
+        check_folder(out, f"--out {out}")
     measuring = prepare(
         *(ctx.meta[DEBUG], paths, layers),
         metrics=metrics,
@@ -74,43 +86,24 @@ def best_layer(
         **parameters,
     )
 
-    from rich.text import Text
-
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.cli.evaluation_display import ranking_table
-    from gradcam_cli.evaluation.ranking import candidate_layers, rank_rows
+    from gradcam_cli.evaluation.candidate_layers import candidate_layers
+    from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation
     from gradcam_cli.evaluation.result_records import evaluation_record
-    from gradcam_cli.evaluation.verdict import verdicts
 
+    files = None if out is None else ResultFiles(out, "best-layer", paths)
     classifier = measuring.classifier
+    default = Explainer(classifier, None, method).layer
     chosen = list(layers) or candidate_layers(classifier)
     explainers = [Explainer(classifier, layer, method) for layer in dict.fromkeys(chosen)]
-    evaluation = evaluate_in_view(measuring, explainers, measuring.options, quiet)
-    ranking = rank_rows(evaluation)
-    best, _ = ranking[0]
-    (sentence,) = verdicts(replace(evaluation, rows=[best, *evaluation.baselines]))
+    measured = evaluate_in_view(measuring, explainers, measuring.options, quiet)
+    evaluation, verdict = measured.evaluation, measured.evaluation.judge(default)
+    record = {**evaluation_record(evaluation, verdict), "default_layer": default}
     if as_json:
-        record = evaluation_record(evaluation, [sentence])
-        record["ranking"] = [{"layer": row.layer, "mean_rank": rank} for row, rank in ranking]
         say(to_json(record))
     else:
-        console = stdout_console()
-        number = len(evaluation.pictures)
-        console.print(
-            Text(
-                f"{METHODS[method].title} · {visible(classifier.name)} · {number} "
-                f"picture{'s' * (number != 1)} · mean ± half of the 95 % confidence interval",
-                style="dim",
-            )
-        )
-        if classifier.task_reason:
-            console.print(Text(visible(f"task {classifier.described_task}"), style="dim"))
-        console.print()
-        console.print(ranking_table(ranking, evaluation.metrics, console.width))
-        console.print()
-        console.print(visible(sentence))
-        if not quiet:
-            say(f"({time.perf_counter() - started:.0f} s)", err=True)
-    print_errors(evaluation.errors)
-    if evaluation.errors:
-        ctx.exit(_FAILED)
+        print_results(ResultTables(evaluation, verdict, default), classifier)
+    written = []
+    if files is not None and not evaluation.pictures_left:
+        written = write_evaluation(files, evaluation, record)
+    finish(ctx, measured, written, None if quiet or as_json else started)

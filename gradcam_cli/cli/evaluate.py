@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.methods.table import METHODS
-from gradcam_cli.cli.console import say, stdout_console, to_json, visible
+from gradcam_cli.cli.console import say, to_json, visible
+from gradcam_cli.cli.evaluation_display import ResultTables
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import (
     Measuring,
     evaluate_in_view,
+    finish,
     measuring_options,
     prepare,
-    print_errors,
+    print_results,
     progress_bar,
 )
 from gradcam_cli.cli.options import debug_option, layers_option, methods_option
@@ -27,11 +29,7 @@ from gradcam_cli.files.writing import check_folder
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.evaluation.sanity import SanityCheck
-    from gradcam_cli.models.classifier import Classifier
-
-_FAILED = 1
 
 
 @click.command(short_help="Measure whether maps show what the network used.")
@@ -54,14 +52,6 @@ _FAILED = 1
     help="Also plot how the maps change as the weights of the layers are randomised one by one, "
     "from the last layer to the first (Adebayo et al. 2018).",
 )
-@click.option(
-    "-o",
-    "--out",
-    metavar="FOLDER",
-    type=LocalPath(file_okay=False),
-    default=Path(),
-    help="Write the tables and the plot to this folder. [default: the current folder]",
-)
 @measuring_options
 @debug_option
 @click.pass_context
@@ -73,7 +63,7 @@ def evaluate(
     layers: tuple[str | int, ...],
     annotations: Path | None,
     sanity: bool,
-    out: Path,
+    out: Path | None,
     as_json: bool,
     quiet: bool,
     **parameters: Any,
@@ -81,13 +71,16 @@ def evaluate(
     """Measures whether maps show what the network used.
 
     Prints a table with the values of each method and layer, their 95 % confidence intervals,
-    and what they mean. A random map and a Gaussian in the centre serve as baselines. Writes
-    evaluation_gradcam.csv, evaluation_gradcam_pictures.csv and evaluation_gradcam.png.
+    and a verdict: the mean rank of each, whether the metrics agree, and which one to use. A
+    random map and a Gaussian in the centre serve as baselines. Ctrl-C prints what is measured
+    by then. Writes files only with --out: evaluation.csv, evaluation_pictures.csv,
+    evaluation.png and evaluation.json; with --sanity also sanity.csv and sanity.png.
 
     \b
     Examples:
       gradcam evaluate photos/
       gradcam evaluate photos/ --method gradcam --method layercam --layer block5c_add
+      gradcam evaluate photos/ --method gradcam --method fem --out results/
       gradcam evaluate photos/ --annotations photos/boxes/ --metric deletion
       gradcam evaluate photos/ --method gradcam --method guidedgradcam --sanity
 
@@ -95,7 +88,8 @@ def evaluate(
     (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
-    check_folder(out, f"--out {out}")
+    if out is not None:
+        check_folder(out, f"--out {out}")
     if annotations is not None:
         check_is_there("--annotations", annotations)
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
@@ -104,10 +98,10 @@ def evaluate(
     from gradcam_cli.evaluation.annotations import Annotations
     from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation, write_sanity
     from gradcam_cli.evaluation.result_records import evaluation_record, sanity_record
-    from gradcam_cli.evaluation.verdict import verdicts
+    from gradcam_cli.evaluation.sanity import sanity_verdicts
 
-    files = ResultFiles(out, "evaluation", paths)
-    sanity_files = ResultFiles(out, "sanity", paths) if sanity else None
+    files = None if out is None else ResultFiles(out, "evaluation", paths)
+    sanity_files = None if out is None or not sanity else ResultFiles(out, "sanity", paths)
     options = measuring.options
     if annotations is not None:
         options = replace(
@@ -121,62 +115,31 @@ def evaluate(
         for method in methods
         for layer in (layers if METHODS[method].needs_layer else ()) or [None]
     ]
-    evaluation = evaluate_in_view(measuring, explainers, options, quiet)
-    sentences = verdicts(evaluation)
-    written = write_evaluation(files, evaluation)
+    measured = evaluate_in_view(measuring, explainers, options, quiet)
+    evaluation, verdict = measured.evaluation, measured.evaluation.judge()
     check = None
-    if sanity_files is not None:
-        check = _check(measuring, explainers, quiet)
-        written += write_sanity(sanity_files, check, evaluation)
+    if sanity and measured.interruption is None:
+        try:
+            check = _check(measuring, explainers, quiet)
+        except KeyboardInterrupt as interruption:
+            measured = replace(measured, interruption=interruption)
+    record = evaluation_record(evaluation, verdict)
+    if check is not None:
+        record["sanity"] = sanity_record(check)
     if as_json:
-        record = evaluation_record(evaluation, sentences)
-        if check is not None:
-            record["sanity"] = sanity_record(check)
         say(to_json(record))
     else:
-        _show(evaluation, sentences, check, measuring.classifier)
-        if not quiet:
-            seconds = time.perf_counter() - started
-            names = ", ".join(visible(str(path)) for path in written)
-            say(f"→ {names}  ({seconds:.0f} s)", err=True)
-    print_errors(evaluation.errors)
-    if evaluation.errors:
-        ctx.exit(_FAILED)
-
-
-def _show(
-    evaluation: Evaluation,
-    sentences: list[str],
-    check: SanityCheck | None,
-    classifier: Classifier,
-) -> None:
-    from rich.text import Text
-
-    from gradcam_cli.cli.evaluation_display import metric_tables
-
-    console = stdout_console()
-    number = len(evaluation.pictures)
-    console.print(
-        Text(
-            f"{visible(evaluation.model)} · {number} picture{'s' * (number != 1)} · mean ± half of "
-            f"the 95 % confidence interval · ★ best method",
-            style="dim",
-        )
-    )
-    if classifier.task_reason:
-        console.print(Text(visible(f"task {classifier.described_task}"), style="dim"))
-    for table in metric_tables(evaluation, console.width):
-        console.print()
-        console.print(table)
-    console.print()
-    for sentence in sentences:
-        console.print(visible(sentence))
-    if check is not None:
-        from gradcam_cli.evaluation.sanity import sanity_verdicts
-
-        console.print()
-        for sentence in sanity_verdicts(check):
-            console.print(visible(sentence))
+        print_results(ResultTables(evaluation, verdict), measuring.classifier)
+        if check is not None:
+            say()
+            for sentence in sanity_verdicts(check):
+                say(visible(sentence))
+    written = []
+    if files is not None and not evaluation.pictures_left:
+        written += write_evaluation(files, evaluation, record)
+    if sanity_files is not None and check is not None:
+        written += write_sanity(sanity_files, check, evaluation)
+    finish(ctx, measured, written, None if quiet or as_json else started)
 
 
 def _check(measuring: Measuring, explainers: list[Explainer], quiet: bool) -> SanityCheck:

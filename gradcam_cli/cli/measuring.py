@@ -1,24 +1,29 @@
-"""What the commands that measure maps share: options, preparation, progress bar."""
+"""What the commands that measure maps share: options, preparation, progress, results."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cli.console import say_error, say_warning, stderr_console
-from gradcam_cli.cli.options import fit_option, max_download_option, model_options
-from gradcam_cli.errors import UsageError
-from gradcam_cli.evaluation.table import (
-    ALL_METRICS,
-    DEFAULT_METRICS,
-    METRICS,
-    usable_metrics,
+from gradcam_cli.cli.console import (
+    say,
+    say_error,
+    say_warning,
+    stderr_console,
+    stdout_console,
+    visible,
 )
+from gradcam_cli.cli.options import fit_option, max_download_option, model_options
+from gradcam_cli.cli.path_types import LocalPath
+from gradcam_cli.evaluation.table import DEFAULT_METRICS, METRICS
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_pictures
@@ -26,14 +31,13 @@ from gradcam_cli.models.options import ModelOptions
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cli.evaluation_display import ResultTables
     from gradcam_cli.errors import GradcamError
     from gradcam_cli.evaluation.options import EvaluationOptions
     from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.models.classifier import Classifier
 
-# Of --metric.
-_ALL = "all"
-
+_FAILED = 1
 _OPTIONS = (
     click.option(
         "-c",
@@ -47,7 +51,7 @@ _OPTIONS = (
         "--metric",
         "metrics",
         metavar="NAME",
-        type=click.Choice([*METRICS, _ALL]),
+        type=click.Choice([*METRICS, "all"]),
         multiple=True,
         help="A metric to measure ('gradcam metrics' lists them). Can be repeated; 'all' measures "
         "all that suit the model. [default: those that the list marks]",
@@ -57,8 +61,16 @@ _OPTIONS = (
         "keep, or squash if the network has a fixed input size]"
     ),
     max_download_option,
+    click.option(
+        "-o",
+        "--out",
+        metavar="FOLDER",
+        type=LocalPath(file_okay=False),
+        help="Also write the results to this folder: tables (CSV), a plot (PNG) and JSON. "
+        "[default: write nothing]",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-    click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+    click.option("-q", "--quiet", is_flag=True, help="Show no progress and no time."),
 )
 
 
@@ -114,30 +126,14 @@ def prepare(
 
     import_tensorflow(show_messages)
 
+    from gradcam_cli.evaluation.metric_choice import choose_metrics
     from gradcam_cli.evaluation.options import EvaluationOptions
-    from gradcam_cli.evaluation.random_weights import changeable
     from gradcam_cli.models.input_choice import parse_inputs
     from gradcam_cli.models.input_values import bind_values
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model)
-    if classifier.segments:
-        raise UsageError(
-            f"{classifier.name} segments pictures, but the metrics measure the score of a whole "
-            f"picture; explain it with 'gradcam PATH --model {model.name}'"
-        )
-    can_change = changeable(classifier.network) is not None
-    usable = usable_metrics(METRICS, classifier.labels.quantity, can_change)
-    for name in metrics:
-        if name not in (*usable, _ALL):
-            reason = (
-                f"needs probabilities, but {classifier.name} returns values: task "
-                f"{classifier.described_task}"
-                if ALL_METRICS[name].needs_probabilities
-                else "needs a .keras or .h5 model, whose weights can be changed"
-            )
-            raise UsageError(f"--metric {name} {reason}; choose among {', '.join(usable)}")
-    wanted = usable if _ALL in metrics else metrics or usual_metrics
+    chosen = choose_metrics(classifier, metrics, usual_metrics)
     inputs = classifier.input_for(fit, model.size)
     values = parse_inputs(model.inputs).values
     classifier = bind_values(classifier, pictures, inputs, values)
@@ -145,7 +141,7 @@ def prepare(
         pictures,
         classifier,
         EvaluationOptions(
-            metrics=tuple(name for name in usable if name in wanted),
+            metrics=chosen,
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
             inputs=inputs,
             downloads=Downloads(DownloadLimits(max_download)),
@@ -153,17 +149,34 @@ def prepare(
     )
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The results, and what ended the measuring early.
+
+    Attributes:
+        evaluation: The results; those so far after an interruption.
+        interruption: Ctrl-C or another signal; None if all pictures were measured.
+    """
+
+    evaluation: Evaluation
+    interruption: KeyboardInterrupt | None = None
+
+
 def evaluate_in_view(
     measuring: Measuring, explainers: Sequence[Explainer], options: EvaluationOptions, quiet: bool
-) -> Evaluation:
-    """Measures the maps of explainers and baselines, with a progress bar.
+) -> Measured:
+    """Measures the maps of explainers and baselines, and shows the results so far.
 
     Args:
         measuring: The pictures.
         explainers: The explainers that compute the maps.
         options: What to measure.
-        quiet: Whether to hide the bar and the warnings about the model and ``--size``.
+        quiet: Whether to hide the progress and the warnings about the model and ``--size``.
+
+    Raises:
+        KeyboardInterrupt: The command was interrupted before a picture was measured.
     """
+    from gradcam_cli.cli.evaluation_view import EvaluationView
     from gradcam_cli.evaluation.map_sources import BASELINES
     from gradcam_cli.evaluation.measuring import evaluate_pictures
     from gradcam_cli.run.size_check import describe_collapse
@@ -173,9 +186,24 @@ def evaluate_in_view(
         warning = describe_collapse(explainers[0], measuring.pictures, inputs, downloads)
         for one in filter(None, (measuring.classifier.warning, warning)):
             say_warning(one)
-    maps = len(explainers) + len(BASELINES) * options.with_baselines
-    with progress_bar("maps", maps * len(measuring.pictures), quiet) as advance:
-        return evaluate_pictures(measuring.pictures, explainers, options, advance)
+    so_far: list[Evaluation] = []
+    rows = len(explainers) + len(BASELINES) * options.with_baselines
+    with EvaluationView(len(measuring.pictures), rows, quiet) as view:
+
+        def report(evaluation: Evaluation) -> None:
+            so_far[:] = [evaluation]
+            view.show(evaluation)
+
+        try:
+            return Measured(
+                evaluate_pictures(
+                    measuring.pictures, explainers, options, view.advance, report=report
+                )
+            )
+        except KeyboardInterrupt as interruption:
+            if not so_far:
+                raise
+            return Measured(so_far[0], interruption)
 
 
 @contextmanager
@@ -207,6 +235,46 @@ def progress_bar(description: str, total: int, quiet: bool) -> Iterator[Callable
     with nullcontext() if progress.disable else progress:
         task = progress.add_task(description, total=total)
         yield lambda done: progress.advance(task, done)
+
+
+def print_results(results: ResultTables, classifier: Classifier) -> None:
+    """Prints the tables and the verdict."""
+    console = stdout_console()
+    console.print(results.heading())
+    if classifier.task_reason:
+        console.print(Text(visible(f"task {classifier.described_task}"), style="dim"))
+    for table in results.tables(console.width):
+        console.print()
+        console.print(table)
+    console.print()
+    for sentence in results.verdict.sentences:
+        console.print(visible(sentence))
+
+
+def finish(
+    ctx: click.Context, measured: Measured, written: Sequence[Path], started: float | None
+) -> None:
+    """Prints where the results are and what failed, and ends the command.
+
+    Args:
+        ctx: Ends with exit code 1 if pictures failed.
+        measured: The results.
+        written: The files of the results.
+        started: When the command started, as `time.perf_counter` tells it; None to print
+            neither the duration nor the files.
+
+    Raises:
+        KeyboardInterrupt: What interrupted the measuring.
+    """
+    if started is not None:
+        names = ", ".join(visible(str(path)) for path in written)
+        seconds = f"({time.perf_counter() - started:.0f} s)"
+        say(f"→ {names}  {seconds}" if names else seconds, err=True)
+    print_errors(measured.evaluation.errors)
+    if measured.interruption is not None:
+        raise measured.interruption
+    if measured.evaluation.errors:
+        ctx.exit(_FAILED)
 
 
 def print_errors(errors: Sequence[GradcamError]) -> None:

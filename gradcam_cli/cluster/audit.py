@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,8 +92,9 @@ def audit(
         UsageError: The model doesn't predict classes of pictures, or an option is invalid.
         GradcamError: The model or the true classes can't be read.
     """
-    paths = [pictures] if isinstance(pictures, (str, os.PathLike)) else pictures
-    found = gather_pictures([str(path) for path in paths])
+    if isinstance(pictures, str) or not isinstance(pictures, Iterable):
+        pictures = [pictures]
+    found = gather_pictures([str(path) for path in pictures])
     is_named = model is None or isinstance(model, str)
     options = ModelOptions(
         model if isinstance(model, str) else None,

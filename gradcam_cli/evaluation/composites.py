@@ -81,7 +81,7 @@ def arcc(
 
     Coherency and Complexity are those of `adcc`. ROAD, here with 20, 40, 60 and 80 % of the
     pixels removed, is doubled and cut off at 0 and 1. Values agree with those of
-    pytorch-grad-cam (``python benchmarks/arcc_agreement.py``).
+    pytorch-grad-cam (``python -m benchmarks.arcc_agreement``).
 
     Args:
         model: As for `adcc`, like the following.

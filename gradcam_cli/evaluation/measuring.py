@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -11,12 +12,13 @@ from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import GradcamError, ImageError, PredictionError
 from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
+from gradcam_cli.evaluation.evaluated_maps import EvaluatedMaps
 from gradcam_cli.evaluation.loading import LoadedPicture, by_shape, load_picture
 from gradcam_cli.evaluation.located_heat import LocatedHeat, locate_heat
 from gradcam_cli.evaluation.map_sources import BASELINES, ExplainerMaps, MapSource
 from gradcam_cli.evaluation.measurement import Measurement
 from gradcam_cli.evaluation.options import EvaluationOptions
-from gradcam_cli.evaluation.results import EvaluatedMaps, Evaluation
+from gradcam_cli.evaluation.results import Evaluation
 from gradcam_cli.evaluation.scores import TargetScores
 from gradcam_cli.evaluation.table import (
     ALL_METRICS,
@@ -27,7 +29,8 @@ from gradcam_cli.evaluation.table import (
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
 
-_CHUNK = 8
+# The first chunks are small, so that first results and an estimate of the time come early.
+_CHUNKS = (1, 1, 2, 4, 8)
 
 
 def evaluate_pictures(
@@ -35,6 +38,7 @@ def evaluate_pictures(
     explainers: Sequence[Explainer],
     options: EvaluationOptions,
     progress: Callable[[int], None] | None = None,
+    report: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
     """Measures maps on pictures.
 
@@ -44,6 +48,7 @@ def evaluate_pictures(
         options: What to measure.
         progress: Called with the number of maps measured since the last call. Each picture
             has as many maps as there are rows.
+        report: Called with the results so far each time that some pictures are done.
 
     Returns:
         The results.
@@ -52,7 +57,14 @@ def evaluate_pictures(
         ImageError: No picture could be measured.
     """
     evaluator = _Evaluator(explainers, options, progress or (lambda _: None))
-    return evaluator.run(pictures)
+    errors: list[GradcamError] = []
+    evaluation = None
+    for evaluation in evaluator.run(pictures, errors):
+        if report is not None:
+            report(evaluation)
+    if evaluation is None:
+        raise errors[0] if errors else ImageError("there are no pictures to measure")
+    return evaluation
 
 
 class _Evaluator:
@@ -78,12 +90,22 @@ class _Evaluator:
         self._values: list[dict[int, dict[str, float]]] = [defaultdict(dict) for _ in self._sources]
         self._blanks: list[dict[int, BlankMap]] = [{} for _ in self._sources]
 
-    def run(self, pictures: Sequence[InputPicture]) -> Evaluation:
-        errors: list[GradcamError] = []
+    def run(
+        self, pictures: Sequence[InputPicture], errors: list[GradcamError]
+    ) -> Iterator[Evaluation]:
+        """Yields the results so far after each chunk, at last with all pictures.
+
+        Args:
+            pictures: The pictures.
+            errors: Gets the errors of pictures, even if none could be measured.
+        """
         measured: list[AnyPath] = []
-        for start in range(0, len(pictures), _CHUNK):
+        start = 0
+        for size in chain(_CHUNKS, repeat(_CHUNKS[-1])):
+            if start >= len(pictures):
+                return
             loaded = {}
-            for picture in pictures[start : start + _CHUNK]:
+            for picture in pictures[start : start + size]:
                 try:
                     opened = load_picture(picture, self._options, errors)
                     self._check_prediction(picture, opened)
@@ -94,18 +116,26 @@ class _Evaluator:
                     self._progress(len(self._sources))
             for group in by_shape(loaded):
                 self._measure(group)
-        if not measured:
-            raise errors[0] if errors else ImageError("there are no pictures to measure")
+            start += size
+            if measured:
+                yield self._evaluation(measured, errors, max(0, len(pictures) - start))
+
+    def _evaluation(
+        self, measured: Sequence[AnyPath], errors: Sequence[GradcamError], left: int
+    ) -> Evaluation:
         rows = [
             EvaluatedMaps(
-                source.method, source.title, source.layer, _summarize(values), dict(values), blanks
+                *(source.method, source.title, source.layer, _summarize(values)),
+                values=dict(values),
+                blanks=dict(blanks),
             )
             for source, values, blanks in zip(
                 self._sources, self._values, self._blanks, strict=True
             )
         ]
-        metrics = [name for name in ALL_METRICS if name in rows[0].measurements]
-        return Evaluation(self._classifier.name, measured, rows, metrics, errors)
+        metrics = [name for name in ALL_METRICS if any(name in row.measurements for row in rows)]
+        name = self._classifier.name
+        return Evaluation(name, list(measured), rows, metrics, list(errors), left)
 
     def _check_prediction(self, picture: InputPicture, loaded: LoadedPicture) -> None:
         inputs = loaded.prepared.inputs[None]

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
+from gradcam_cli.evaluation.evaluated_maps import EvaluatedMaps
+from gradcam_cli.evaluation.measurement import Measurement
+from gradcam_cli.evaluation.ranking import Ranking
 from gradcam_cli.evaluation.results import Evaluation
 from gradcam_cli.evaluation.sanity import SanityCheck, sanity_verdicts
 from gradcam_cli.evaluation.table import ALL_METRICS
+from gradcam_cli.evaluation.verdict import Verdict
+
+# Beside the names of metrics.
+_MEAN_RANK = "mean_rank"
 
 
 def summary_rows(evaluation: Evaluation) -> list[list[Any]]:
-    """Makes a table with one row for each method, layer and metric.
+    """Makes a table with one row for each method, layer and metric, and for each mean rank.
 
     Returns:
         The heading (model, method, layer, metric, mean, low, high, pictures), then the rows.
         Fractions are in [0, 1].
     """
     heading = ["model", "method", "layer", "metric", "mean", "low", "high", "pictures"]
+    ranks = _ranks(evaluation.rank())
     return [heading] + [
         [
             evaluation.model,
@@ -29,7 +36,10 @@ def summary_rows(evaluation: Evaluation) -> list[list[Any]]:
             len(measured.values),
         ]
         for row in evaluation.rows
-        for metric, measured in row.measurements.items()
+        for metric, measured in [
+            *row.measurements.items(),
+            *((_MEAN_RANK, ranks[row.name]) for _ in range(row.name in ranks)),
+        ]
     ]
 
 
@@ -66,11 +76,14 @@ def sanity_rows(check: SanityCheck) -> list[list[Any]]:
     return rows
 
 
-def evaluation_record(evaluation: Evaluation, verdicts: Sequence[str]) -> dict[str, Any]:
-    """Makes the JSON object of an evaluation."""
+def evaluation_record(evaluation: Evaluation, verdict: Verdict) -> dict[str, Any]:
+    """Makes the JSON object of an evaluation and its verdict."""
+    ranking = verdict.ranking
+    leaders = {id(leader) for leader in ranking.leaders}
     return {
         "model": evaluation.model,
         "pictures": [str(picture) for picture in evaluation.pictures],
+        "pictures_left": evaluation.pictures_left,
         "metrics": {
             name: {
                 "title": ALL_METRICS[name].title,
@@ -81,22 +94,29 @@ def evaluation_record(evaluation: Evaluation, verdicts: Sequence[str]) -> dict[s
         },
         "rows": [
             {
-                "method": row.method,
-                "layer": row.layer,
+                **_identity(row),
                 "figures": {
-                    name: {
-                        "mean": _round(measured.mean),
-                        "low": _round(measured.interval[0]),
-                        "high": _round(measured.interval[1]),
-                        "pictures": len(measured.values),
-                    }
+                    name: {**_figures(measured), "pictures": len(measured.values)}
                     for name, measured in row.measurements.items()
                 },
                 "blank": dict(Counter(str(blank.reason) for blank in row.blanks.values())),
             }
             for row in evaluation.rows
         ],
-        "verdicts": list(verdicts),
+        "ranking": [
+            {
+                **_identity(ranked.maps),
+                "mean_rank": _round(ranked.ranks.mean),
+                "low": _round(ranked.ranks.interval[0]),
+                "high": _round(ranked.ranks.interval[1]),
+                "leads": id(ranked) in leaders,
+                "beats": beaten,
+            }
+            for ranked, beaten in zip(ranking.rows, verdict.beaten, strict=True)
+        ],
+        "kendalls_w": None if ranking.agreement is None else _round(ranking.agreement),
+        "recommended": None if verdict.recommended is None else _identity(verdict.recommended),
+        "verdicts": verdict.sentences,
         "errors": [str(error) for error in evaluation.errors],
     }
 
@@ -117,6 +137,21 @@ def sanity_record(check: SanityCheck) -> dict[str, Any]:
         ],
         "verdicts": sanity_verdicts(check),
     }
+
+
+def _ranks(ranking: Ranking) -> dict[str, Measurement]:
+    """Returns the ranks by the name of a row; none for a single row, which has no rival."""
+    rows = ranking.rows if len(ranking.rows) > 1 else []
+    return {ranked.maps.name: ranked.ranks for ranked in rows}
+
+
+def _identity(row: EvaluatedMaps) -> dict[str, str | None]:
+    return {"method": row.method, "layer": row.layer}
+
+
+def _figures(measured: Measurement) -> dict[str, float]:
+    low, high = measured.interval
+    return {"mean": _round(measured.mean), "low": _round(low), "high": _round(high)}
 
 
 def _round(value: float) -> float:

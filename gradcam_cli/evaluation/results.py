@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.evaluation.measurement import Measurement
+from gradcam_cli.evaluation.evaluated_maps import EvaluatedMaps
+from gradcam_cli.evaluation.ranking import Ranking, rank_maps
+from gradcam_cli.evaluation.verdict import Verdict, faithfulness_metrics, judge
 from gradcam_cli.files.storage import AnyPath
-
-
-@dataclass(frozen=True)
-class EvaluatedMaps:
-    """One row: a method at a layer, or a baseline.
-
-    Attributes:
-        method: The name of the method or baseline.
-        title: The display name.
-        layer: The explained layer; None for a baseline.
-        measurements: By the names in `gradcam_cli.evaluation.table.ALL_METRICS`.
-        values: The single values of each picture, by its index in `Evaluation.pictures`.
-        blanks: Why maps show nothing, by the same index.
-    """
-
-    method: str
-    title: str
-    layer: str | None
-    measurements: dict[str, Measurement]
-    values: dict[int, dict[str, float]]
-    blanks: dict[int, BlankMap] = field(default_factory=dict)
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether the maps don't depend on the network."""
-        return self.layer is None
-
-    @property
-    def name(self) -> str:
-        """The method and its layer."""
-        return self.title if self.layer is None else f"{self.title} · {self.layer}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +22,8 @@ class Evaluation:
         rows: Methods and layers, then the baselines.
         metrics: The names of the measured metrics, in the order of the columns.
         errors: Why pictures weren't measured, or not for localisation.
+        pictures_left: How many pictures were still to be measured when this was reported; 0
+            for a complete evaluation.
     """
 
     model: str
@@ -58,6 +31,7 @@ class Evaluation:
     rows: list[EvaluatedMaps]
     metrics: list[str]
     errors: list[GradcamError] = field(default_factory=list)
+    pictures_left: int = 0
 
     @property
     def baselines(self) -> list[EvaluatedMaps]:
@@ -68,3 +42,21 @@ class Evaluation:
     def explained(self) -> list[EvaluatedMaps]:
         """The rows of methods."""
         return [row for row in self.rows if not row.is_baseline]
+
+    def rank(self, metrics: Sequence[str] | None = None) -> Ranking:
+        """Ranks the methods and layers.
+
+        Args:
+            metrics: Names of measured metrics; None for all that query the network.
+        """
+        chosen = faithfulness_metrics(self.rows) if metrics is None else metrics
+        return rank_maps(self.explained, chosen)
+
+    def judge(self, default_layer: str | None = None) -> Verdict:
+        """Compares the methods or layers with each other and with the baselines.
+
+        Args:
+            default_layer: The layer that is used if the user names none; None if the verdict
+                isn't about the choice of a layer.
+        """
+        return judge(self.rows, default_layer)

@@ -11,6 +11,8 @@ _ROUNDS = 5
 _COMPACTNESS = 0.2
 # In pixels. Texture finer than this makes no segments.
 _BLUR = 1.0
+# The size of the smallest segment, in relation to the mean; the edge of an object may make one.
+_SMALLEST = 0.25
 _OFFSETS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
 
@@ -19,9 +21,9 @@ def find_superpixels(inputs: np.ndarray, segments: int = SEGMENTS) -> np.ndarray
 
     The algorithm of Achanta et al. (2012, "SLIC Superpixels", IEEE TPAMI), with the values of
     the input's own channels in place of the CIELAB colour space, since inputs may have any
-    channels and any range. Of each segment, the largest connected part stays; other pixels
-    join the nearest one. The segments don't depend on the version of another library, so
-    figures stay comparable.
+    channels and any range. Of each segment that isn't small, the largest connected part stays,
+    and the other pixels join the nearest one. The segments don't depend on the version of
+    another library, so figures stay comparable.
 
     Args:
         inputs: (N, height, width, channels).
@@ -90,14 +92,18 @@ def _nearest(
 
 
 def _connected(labels: np.ndarray) -> np.ndarray:
-    """Keeps the largest part of each segment, and numbers the segments from 0."""
+    """Keeps the largest part of each segment that isn't small, and numbers them from 0."""
     from scipy.ndimage import distance_transform_edt, label
 
     kept = np.full(labels.shape, -1, np.int64)
-    for number, segment in enumerate(np.unique(labels)):
-        parts, _ = label(labels == segment)
+    numbers = np.unique(labels)
+    smallest = _SMALLEST * labels.size / len(numbers)
+    for number in numbers:
+        parts, _ = label(labels == number)
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
-        kept[parts == sizes.argmax()] = number
+        if sizes.max() >= smallest:
+            kept[parts == sizes.argmax()] = number
     nearest = distance_transform_edt(kept < 0, return_distances=False, return_indices=True)
-    return np.asarray(kept[tuple(nearest)])
+    _, segments = np.unique(kept[tuple(nearest)], return_inverse=True)
+    return np.asarray(segments.reshape(labels.shape), np.int64)

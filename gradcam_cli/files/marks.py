@@ -22,7 +22,6 @@ from gradcam_cli.files.storage import (
 )
 from gradcam_cli.version import __version__
 
-OVERLAY_SUFFIX = "_gradcam"
 # The names of methods in the file names of results.
 _NAMED_SO = re.compile(r"_\w*(cam|heatmap|fullgrad|fem|rollout|chefer|legrad)")
 # A file with this name marks a folder that contains only results.

@@ -130,7 +130,7 @@ class ResultFolder:
         own = {PurePosixPath(name).parts[0] for name in earlier}
         if (present and not is_own) or (present & set(self._names)) - own:
             raise OutputError(
-                f"--out {path}: holds files that aren't an {self._kind} of this tool; choose "
+                f"--out {path}: holds files that aren't from an earlier {self._kind}; choose "
                 f"another folder"
             )
         return earlier

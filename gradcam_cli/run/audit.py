@@ -21,16 +21,13 @@ from gradcam_cli.files.result_folder import ResultFolder
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, VALUE
 from gradcam_cli.run.audit_files import NAMES, PAGE, write_tables
-from gradcam_cli.run.audit_page import AuditPage
+from gradcam_cli.run.audit_page import PREVIEW_SIDE, AuditPage
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.ready_job import ReadyJob
 from gradcam_cli.run.records import PictureResult
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
-
-# The page shows thousands of pictures, each beside its maps.
-_PREVIEW_SIDE = 480
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def as_audit(job: Job, with_page: bool) -> Job:
         job,
         draw=replace(job.draw, signed=signed),
         observes=True,
-        preview_side=_PREVIEW_SIDE if with_page else None,
+        preview_side=PREVIEW_SIDE if with_page else None,
     )
 
 
@@ -109,18 +106,12 @@ def subject_of(ready: ReadyJob, pictures: Sequence[InputPicture]) -> Subject:
         ready: The run.
         pictures: All pictures.
     """
-    first, truth = ready.explainers[0], ready.task.targets.truth
-    doubts = (
-        first.classifier.warning,
-        ready.describe_collapse(pictures),
-        ready.describe_indecision(pictures),
-        None if truth is None else truth.describe_guesses(),
-    )
+    first = ready.explainers[0]
     return Subject(
         first.facts,
         first.classifier.labels,
         first.classifier.task == MULTILABEL,
-        [doubt for doubt in doubts if doubt],
+        ready.describe_doubts(pictures),
     )
 
 

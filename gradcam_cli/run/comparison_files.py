@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradcam_cli.analysis.comparison import Comparison
+from gradcam_cli.analysis.comparison import WEIGHTS, Comparison
 from gradcam_cli.analysis.comparison_records import HEADING, comparison_record, picture_rows
 from gradcam_cli.cam.facts import describe
 from gradcam_cli.cam.methods.table import METHODS
@@ -152,12 +152,16 @@ def _row(comparison: Comparison, drawn: DrawnPicture, names: tuple[str, str]) ->
     shown = picture.explained if comparison.are_values else picture.predicted
     right = picture.right or (None, None)
     truth = "" if picture.truth is None else f"true class: {picture.truth}"
+    captions = [_caption(one, is_right) for one, is_right in zip(shown, right, strict=True)]
+    if not comparison.has_two_networks:
+        # Both captions are the same.
+        truth, captions = " · ".join(filter(None, [captions[0], truth])), []
     return SheetRow(
         " ".join(printable(file_name(to_path(picture.path))).split()),
         " · ".join(remark),
         drawn.image,
         drawn.heats,
-        (truth, *(_caption(one, is_right) for one, is_right in zip(shown, right, strict=True))),
+        [truth, *captions],
     )
 
 
@@ -174,4 +178,5 @@ def _describe_sides(comparison: Comparison) -> str:
         return describe([first, second])
     titles = dict.fromkeys(METHODS[facts.method].title for facts in (first, second))
     layers = dict.fromkeys((first.layer, second.layer))
-    return f"{', '.join(titles)} · layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
+    model = f"{first.model} · " * (comparison.kind == WEIGHTS)
+    return f"{model}{', '.join(titles)} · layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
