@@ -279,7 +279,7 @@ def test_the_command_goes_on_after_a_damaged_picture(place, networks, tmp_path):
     assert "bad.png" in result.stderr
     record = json.loads(result.stdout)
     assert record["pictures"] == 2
-    assert list(record["errors"]) == [f"{pictures}/bad.png"]
+    assert [error["picture"] for error in record["errors"]] == [f"{pictures}/bad.png"]
     assert record["maps"]["most_different"][0] == f"{pictures}/cat-both.png"
     folder = tmp_path / "photos_comparison"
     assert f"{folder}/comparison.csv" in record["files"]
@@ -290,7 +290,7 @@ def test_the_command_goes_on_after_a_damaged_picture(place, networks, tmp_path):
     ]
     assert [row["first"] for row in rows] == ["cat", "dog", ""]
     assert rows[1]["same_prediction"] == "false"
-    assert "bad.png" in rows[2]["note"]
+    assert "bad.png" in rows[2]["error"]
     # Its own files are replaced, and no others are.
     (folder / "mine.txt").write_text("mine")
     result = run(pictures, *models)
