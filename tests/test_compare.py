@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -217,6 +218,17 @@ def test_models_without_common_classes_are_refused():
     some = match_classes((cats, Labels([["Dog"], ["owl"], ["cow"]])), ("a", "b"))
     assert list(some.indices) == [None, 0]
     assert "a has 2 classes and b has 3 classes: 1 have the same name" in some.note
+
+
+def test_models_without_common_classes_are_refused_before_the_work(place, networks, tmp_path):
+    other = save_network(tmp_path / "birds" / "birds.keras", LEFT, ("wren", "dodo", "emu"))
+    (tmp_path / "photos").mkdir()
+    for number in range(60):
+        os.link(place / "photos" / "cat" / "both.png", tmp_path / "photos" / f"{number}.png")
+    explained = []
+    with pytest.raises(UsageError, match=r"no class of left.keras \(cat, dog, owl\) is a class of"):
+        compare(tmp_path / "photos", models=[networks[0], other], progress=explained.append)
+    assert explained == []
 
 
 def test_names_that_fit_several_classes_match_none():
