@@ -32,6 +32,8 @@ STRIP = ("bee", "red-panda", "macaw", "crab")
 WIDTH = 1280
 # Here methods differ: at the last layer of a network that ends in global pooling they hardly do.
 LAYER_OF_METHODS = "block6a_expand_activation"
+# Their maps look much like Score-CAM's, and take ten times as long.
+LIKE_SCORE_CAM = ("sscam", "iscam")
 QUALITY = 84
 CHROMIUM_ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -50,11 +52,15 @@ def make_pictures(out: Path) -> None:
         join([made / f"{name}_gradcam.png" for name in STRIP], out / "overlays.jpg")
         run("dog.jpg", "--out", made, "--figure", "--contour", "--box", "--threshold", 0.3)
         run("bridge.jpg", "--out", made, "--each", "--top-k", 2, "--figure")
+        layers = ("--layer", LAYER_OF_METHODS, "--layer", "top_activation")
+        others = (SAMPLES / "bee.jpg", *layers, "--out", made / "layers")
+        run("dog.jpg", *others, command="compare")
         terminal = run("macaw.jpg", "--as", "blocks", command="show")
         run(".", "--report", made / "report.html")
         shrink(made / "dog_gradcam_contour_box_threshold0.3_figure.png", out / "figure.jpg")
         shrink(made / "bridge_gradcam_top2_figure.png", out / "classes.jpg")
         shrink(made / "bridge_gradcam_top2_composite.png", out / "composite.jpg", WIDTH // 2)
+        shrink(made / "layers" / "most_different_1.png", out / "comparison.jpg")
         draw_terminal(terminal).save(out / "terminal.png", optimize=True)
         take_screenshots(made / "report.html", out)
 
@@ -64,7 +70,7 @@ def draw_methods(target: Path, columns: int = 6, label: int = 26, gap: int = 8) 
     dog = SAMPLES / "dog.jpg"
     tiles = {"original": Image.open(dog)}
     for name, method in METHODS.items():
-        if method.implementation.startswith(".attention"):
+        if method.implementation.startswith(".attention") or name in LIKE_SCORE_CAM:
             continue
         layer = LAYER_OF_METHODS if method.needs_layer else None
         tiles[method.title] = explain_image(dog, method=name, layer=layer).overlay

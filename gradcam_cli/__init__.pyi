@@ -1,3 +1,4 @@
+from .analysis.evaluating import evaluate as evaluate
 from .api.callback import GradCAMCallback as GradCAMCallback
 from .api.explainers import FEM as FEM
 from .api.explainers import ISCAM as ISCAM

@@ -159,17 +159,12 @@ def test_every_layer(classifiers, pictures):
 
 
 @pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param("gradcam", marks=pytest.mark.processor),
-        *("scorecam", "ablationcam", "fullgrad", "guidedgradcam"),
-    ],
+    "method", ["gradcam", "scorecam", "ablationcam", "fullgrad", "guidedgradcam"]
 )
 def test_methods(classifiers, pictures, method):
     check_same(classifiers, pictures, method=method)
 
 
-@pytest.mark.processor
 def test_a_saved_model(folder, pictures):
     classifiers = load_both(folder, twins(), lambda model, path: model.export(path))
     assert classifiers[0].input_shape == (SIZE, SIZE, 3)

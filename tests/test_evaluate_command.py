@@ -17,8 +17,10 @@ from click.testing import CliRunner
 from PIL import Image
 from red_squares import red_model, save_squares
 
+from gradcam_cli import evaluate
 from gradcam_cli.cli import main
 from gradcam_cli.cli.evaluation_view import describe_duration
+from gradcam_cli.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = 7
@@ -238,3 +240,22 @@ def test_the_documented_table_is_current(monkeypatch, capsys):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     assert importlib.import_module("measure_samples").main() == 0
     assert "0 figures differ" in capsys.readouterr().out
+
+
+def test_python_returns_what_the_command_prints(folder):
+    maps, so_far = [], []
+    found = evaluate(
+        "photos",
+        model="red.keras",
+        preprocess="none",
+        layers=["last", "red"],
+        metrics=["average_drop"],
+        target=1,
+        progress=maps.append,
+        report=so_far.append,
+    )
+    assert sum(maps) == PICTURES * 4
+    assert so_far[-1] is found
+    assert found.judge().recommended.layer == "red"
+    with pytest.raises(UsageError, match="--metric drop is not a metric; choose among average_"):
+        evaluate("photos", model="red.keras", metrics=["drop"])

@@ -458,16 +458,15 @@ def test_winsor_cam(model):
         network.gradient_by_input(c)
         r1 = np.maximum(network.z1, 0)
         at_r1 = np.repeat(np.repeat(conv_transposed(network.at_z2, network.k2), 2, 0), 2, 1) / 4
-        maps, importances = [], []
-        for features, gradient in ((r1, at_r1), (network.a, at_a), (b, at_b)):
-            alpha = gradient.mean((0, 1))
-            cells = to_unit(np.maximum(features @ alpha, 0)).astype(np.float32)
-            pitch = (HEIGHT / cells.shape[0], WIDTH / cells.shape[1])
-            upsampled = upsample_at_pitch(tf.constant(cells)[None], (HEIGHT, WIDTH), pitch)
-            maps.append(upsampled.numpy()[0])
-            importances.append(alpha.mean())
-        weights = numpy_winsorized(np.array(importances), 50)
-        expected.append(np.tensordot(weights, maps, axes=1))
+        alphas = [gradient.mean((0, 1)) for gradient in (at_r1, at_a, at_b)]
+        first, second, third = (
+            to_unit(np.maximum(features @ alpha, 0))
+            for features, alpha in zip((r1, network.a, b), alphas, strict=True)
+        )
+        weights = numpy_winsorized(np.array([alpha.mean() for alpha in alphas]), 50)
+        coarse = tf.constant((weights[1] * second + weights[2] * third)[None], tf.float32)
+        upsampled = upsample_at_pitch(coarse, (HEIGHT, WIDTH), (2.0, 2.0)).numpy()[0]
+        expected.append(weights[0] * first + upsampled)
     assert_equal_maps(maps_of(model, "winsorcam", layer=None, percentile=50.0), expected)
     names = ["conv1", "conv2", "conv3"]
     assert_equal_maps(maps_of(model, "winsorcam", layer=names, percentile=50.0), expected)

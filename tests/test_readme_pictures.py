@@ -34,7 +34,7 @@ def test_the_documentation_shows_every_picture():
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     text = "".join(page.read_text("utf-8") for page in pages)
     names = {path.name for path in PICTURES.iterdir()}
-    assert len(names) == 9
+    assert len(names) == 10
     assert [name for name in names if f"pictures/{name}" not in text] == []
 
 

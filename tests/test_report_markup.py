@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from pages import Elements
 from PIL import Image
 
 from gradcam_cli.models.labels import Prediction
@@ -26,23 +26,6 @@ NAMES = [
     "\"' onmouseover=alert(1) x='",
     "]]>&lt;\x1b[2J\u2028\x00",
 ]
-
-
-class Elements(HTMLParser):
-    def __init__(self, page):
-        super().__init__()
-        self.found = []
-        self.texts = {}
-        self._open = None
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, sorted(name for name, _ in attributes)))
-        self._open = dict(attributes).get("id", tag)
-
-    def handle_data(self, data):
-        self.texts[self._open] = self.texts.get(self._open, "") + data
 
 
 def write_page(path, name):

@@ -2,12 +2,11 @@
 
 import io
 import shlex
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import ARGUMENTS, CHROMIUM, Opener
 from PIL import Image
 
 from gradcam_cli.models.labels import Prediction
@@ -22,7 +21,6 @@ from gradcam_cli.rendering.report import (
     make_preview,
 )
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 if CHROMIUM is None:
     pytest.skip(
         "!!! NO CHROMIUM: THE REPORT IS NOT TESTED IN A BROWSER (apt-get install chromium) !!!",
@@ -30,10 +28,6 @@ if CHROMIUM is None:
     )
 sync_api = pytest.importorskip("playwright.sync_api")
 
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 PITCH = (32.0, 32.0)
 NASTY = '"><img src=x onerror=alert(1)>.jpg'
 
@@ -48,26 +42,9 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Opens a report and makes sure that nothing went wrong in it and nothing was loaded."""
-    contexts, problems, requests = [], [], []
-
-    def open_(path, width=1400, height=1000, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(Path(path).as_uri())
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert problems == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    opener = Opener(browser)
+    yield opener
+    opener.close()
 
 
 def report_class(index, probability=0.5, name=None, quantity="probability"):

@@ -42,13 +42,22 @@ def describe_p(p: float) -> str:
 
 def _describe_accuracies(comparison: Comparison) -> str:
     test = comparison.mcnemar
-    if comparison.accuracies is None or test is None:
+    if comparison.accuracies is None:
         return ""
+    accuracy, total = comparison.accuracies[0], comparison.accuracies[0].total
+    if test is None:
+        low, high = accuracy.interval
+        return (
+            f"The model is right for {accuracy.count} of {_count(total)} "
+            f"({_percent(accuracy.value)} %, 95 % confidence interval {_range(low, high)} %)."
+        )
     first, second = (side.name for side in comparison.sides)
-    total = comparison.accuracies[0].total
     differing = test.only_first + test.only_second
     if not differing:
-        return f"{first} and {second} are right for the same pictures, of {_count(total)}."
+        return (
+            f"{first} and {second} are right for the same pictures: {accuracy.count} of "
+            f"{_count(total)}."
+        )
     better, most, worse, fewest = first, test.only_first, second, test.only_second
     if fewest > most:
         better, most, worse, fewest = worse, fewest, better, most
@@ -59,7 +68,11 @@ def _describe_accuracies(comparison: Comparison) -> str:
         counted += f"{better} and {worse} have {most} each"
     else:
         counted += f"{better} has {most} and {worse} {fewest}"
-    return f"{counted}: {_judge(test, better, differing)}"
+    both, neither = len(comparison.both_right), len(comparison.neither_right)
+    return (
+        f"Both are right for {_count(both)}, neither for {_count(neither)}. "
+        f"{counted}: {_judge(test, better, differing)}"
+    )
 
 
 def _judge(test: McNemar, better: str, differing: int) -> str:

@@ -103,7 +103,7 @@ def _find_structured(pictures: np.ndarray, observations: Sequence[Observation]) 
     numbers = np.flatnonzero(~_is_plain(pictures))
     hashes = np.frombuffer(b"".join(observations[int(n)].fingerprint for n in numbers), np.uint8)
     # The product of two rows is the number of bits less twice the number of those that differ.
-    signs = np.unpackbits(hashes.reshape(len(numbers), -1), axis=1).astype(np.float32) * 2 - 1
+    signs = np.unpackbits(hashes.reshape(-1, 8), axis=1).astype(np.float32) * 2 - 1
     shapes = _averaged(pictures[numbers], _COARSE)
     shapes -= shapes.mean(1, keepdims=True)
     shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-6)

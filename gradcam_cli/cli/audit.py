@@ -24,9 +24,8 @@ from gradcam_cli.cli.options import (
 )
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.cli.run_options import analysis_machine_options
-from gradcam_cli.errors import UsageError
+from gradcam_cli.cli.usual_folder import usual_folder
 from gradcam_cli.files.manifest import gather_pictures
-from gradcam_cli.files.storage import is_remote, to_path
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.chosen_classes import check_classes
 from gradcam_cli.run.job import Job
@@ -141,7 +140,7 @@ def audit(
     job = Job(model.having(wanted.layers), wanted, machine=machine)
     job.check()
     model.check_files()
-    place = out or _usual_folder(paths[0])
+    place = out or usual_folder(paths[0], _ENDING)
     truth = None if wanted.truth is None else TruthNames(wanted.truth)
     pictures = gather_pictures(paths)
     check_classes(job, pictures, truth)
@@ -170,25 +169,6 @@ def audit(
     print_errors(done.errors)
     if done.errors:
         ctx.exit(_FAILED)
-
-
-def _usual_folder(first: str) -> Path:
-    """Returns the folder for the results if the user names none.
-
-    Args:
-        first: The first path of the pictures, as the user wrote it.
-
-    Raises:
-        UsageError: It is in a store, or has no folder beside it.
-    """
-    path = to_path(first)
-    if is_remote(path):
-        raise UsageError(f"{first} is not on this machine; say where to write with --out FOLDER")
-    folder = path if path.is_dir() else path.parent
-    named = folder if folder.name not in ("", "..") else folder.resolve()
-    if not named.name:
-        raise UsageError(f"{first} has no folder beside it; say where to write with --out FOLDER")
-    return named.with_name(f"{named.name}{_ENDING}")
 
 
 def _show(audit: Audit, notes: list[str]) -> None:

@@ -22,7 +22,7 @@ from gradcam_cli.cli.measuring import (
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import debug_option, layers_option
 from gradcam_cli.errors import UsageError
-from gradcam_cli.evaluation.table import ALL_METRICS, RANKING_METRICS
+from gradcam_cli.evaluation.table import METRICS, RANKING_METRICS
 from gradcam_cli.files.writing import check_folder
 
 
@@ -72,7 +72,8 @@ def best_layer(
     (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
-    if metrics and not any(ALL_METRICS[name].is_faithfulness for name in metrics):
+    faithful = ("all", *(name for name, info in METRICS.items() if info.is_faithfulness))
+    if metrics and not set(metrics) & set(faithful):
         raise UsageError(
             f"--metric: layers are ranked by faithfulness; add a metric like {RANKING_METRICS[0]}"
         )

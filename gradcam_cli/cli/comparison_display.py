@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from gradcam_cli.analysis.audit_results import Fraction
-from gradcam_cli.analysis.comparison import Comparison
+from gradcam_cli.analysis.comparison import LAYERS, MODELS, Comparison
 from gradcam_cli.analysis.comparison_verdict import describe_comparison
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli.console import plain_table, stdout_console, visible
@@ -47,7 +47,7 @@ def show_comparison(comparison: Comparison) -> None:
 def _shared_facts(comparison: Comparison) -> list[str]:
     """Lists what both sides have in common, and what is not in the table."""
     first, second = (side.explainer for side in comparison.sides)
-    names = [] if comparison.has_two_networks else [first.model]
+    names = [first.model] if comparison.kind != MODELS else []
     if first.method == second.method:
         names.append(METHODS[first.method].title)
     if first.layer == second.layer:
@@ -60,23 +60,27 @@ def _rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     rows = []
     if first.model != second.model and first.model not in comparison.sides[0].name:
         rows.append(("model", first.model, second.model))
-    if first.layer != second.layer and comparison.kind != "layers":
+    if first.layer != second.layer and comparison.kind != LAYERS:
         rows.append(("layer", first.layer, second.layer))
-    if comparison.accuracies is not None:
-        shown = [_accuracy(one) for one in comparison.accuracies]
-        rows.append(("accuracy", shown[0], shown[1]))
+    if comparison.has_two_networks and comparison.accuracies is not None:
+        first_right, second_right = comparison.accuracies
+        rows.append(("right", _counted(first_right), _counted(second_right)))
+        rows.append(("accuracy", _percent(first_right), _percent(second_right)))
+        rows.append(("95 % interval", _interval(first_right), _interval(second_right)))
     if comparison.mcnemar is not None:
         counts = comparison.mcnemar.only_first, comparison.mcnemar.only_second
         rows.append(("only this one right", f"{counts[0]:,}", f"{counts[1]:,}"))
-        both, neither = len(comparison.both_right), len(comparison.neither_right)
-        rows.append(("both right", f"{both:,}", ""))
-        rows.append(("neither right", f"{neither:,}", ""))
     return rows
 
 
-def _accuracy(accuracy: Fraction) -> str:
-    low, high = (f"{100 * end:.1f}" for end in accuracy.interval)
-    return (
-        f"{100 * accuracy.value:.1f} %  ({accuracy.count:,} of {accuracy.total:,}; 95 % interval "
-        f"{low} to {high} %)"
-    )
+def _counted(right: Fraction) -> str:
+    return f"{right.count:,} of {right.total:,}"
+
+
+def _percent(right: Fraction) -> str:
+    return f"{100 * right.value:.1f} %"
+
+
+def _interval(right: Fraction) -> str:
+    low, high = (f"{100 * end:.1f}" for end in right.interval)
+    return f"{low} to {high} %"

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gradcam_cli.cli.console import say, stderr_console
+from gradcam_cli.cli.console import stderr_console
 from gradcam_cli.cli.evaluation_display import running_table
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ class EvaluationView:
         self._says_time = False
         whole = now - self._started + each * (self._pictures - done)
         if whole >= _WORTH_TELLING:
-            say(
+            # The console of the bar prints above it.
+            self._console.print(
                 f"about {describe_duration(whole)} for {self._pictures} pictures and {self._rows} "
-                f"rows; Ctrl-C prints what is measured by then",
-                err=True,
+                f"rows; Ctrl-C prints what is measured by then"
             )
 
 

@@ -23,13 +23,7 @@ from gradcam_cli.cli.console import (
 )
 from gradcam_cli.cli.options import fit_option, max_download_option, model_options
 from gradcam_cli.cli.path_types import LocalPath
-from gradcam_cli.errors import UsageError
-from gradcam_cli.evaluation.table import (
-    ALL_METRICS,
-    DEFAULT_METRICS,
-    METRICS,
-    usable_metrics,
-)
+from gradcam_cli.evaluation.table import DEFAULT_METRICS, METRICS
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_pictures
@@ -44,9 +38,6 @@ if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
 
 _FAILED = 1
-# Of --metric.
-_ALL = "all"
-
 _OPTIONS = (
     click.option(
         "-c",
@@ -60,7 +51,7 @@ _OPTIONS = (
         "--metric",
         "metrics",
         metavar="NAME",
-        type=click.Choice([*METRICS, _ALL]),
+        type=click.Choice([*METRICS, "all"]),
         multiple=True,
         help="A metric to measure ('gradcam metrics' lists them). Can be repeated; 'all' measures "
         "all that suit the model. [default: those that the list marks]",
@@ -135,30 +126,14 @@ def prepare(
 
     import_tensorflow(show_messages)
 
+    from gradcam_cli.evaluation.metric_choice import choose_metrics
     from gradcam_cli.evaluation.options import EvaluationOptions
-    from gradcam_cli.evaluation.random_weights import changeable
     from gradcam_cli.models.input_choice import parse_inputs
     from gradcam_cli.models.input_values import bind_values
     from gradcam_cli.models.loading import load_classifier
 
     classifier = load_classifier(model)
-    if classifier.segments:
-        raise UsageError(
-            f"{classifier.name} segments pictures, but the metrics measure the score of a whole "
-            f"picture; explain it with 'gradcam PATH --model {model.name}'"
-        )
-    can_change = changeable(classifier.network) is not None
-    usable = usable_metrics(METRICS, classifier.labels.quantity, can_change)
-    for name in metrics:
-        if name not in (*usable, _ALL):
-            reason = (
-                f"needs probabilities, but {classifier.name} returns values: task "
-                f"{classifier.described_task}"
-                if ALL_METRICS[name].needs_probabilities
-                else "needs a .keras or .h5 model, whose weights can be changed"
-            )
-            raise UsageError(f"--metric {name} {reason}; choose among {', '.join(usable)}")
-    wanted = usable if _ALL in metrics else metrics or usual_metrics
+    chosen = choose_metrics(classifier, metrics, usual_metrics)
     inputs = classifier.input_for(fit, model.size)
     values = parse_inputs(model.inputs).values
     classifier = bind_values(classifier, pictures, inputs, values)
@@ -166,7 +141,7 @@ def prepare(
         pictures,
         classifier,
         EvaluationOptions(
-            metrics=tuple(name for name in usable if name in wanted),
+            metrics=chosen,
             target=TOP_CLASS if wanted_class is None else classifier.labels.find(wanted_class),
             inputs=inputs,
             downloads=Downloads(DownloadLimits(max_download)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from gradcam_cli.analysis.comparison import Comparison
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
-from gradcam_cli.cluster.run import explain_on_cluster
+from gradcam_cli.cluster.run import connected, explain_on_cluster
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.storage import AnyPath
@@ -19,8 +19,6 @@ from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import with_values
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.comparison import (
-    DRAWN_SIDE,
-    DrawnPicture,
     OpenNetwork,
     check_can_compare,
     compare_pictures,
@@ -136,11 +134,14 @@ def compare_and_write(
         GradcamError: As for `compare`.
     """
     folder = None if out is None else comparison_folder(out)
-    opener = opened_here if plan.jobs[0].machine.address is None else _opened_on_cluster
-    drawn: list[DrawnPicture]
-    comparison, drawn = compare_pictures(
-        plan, pictures, opener, truth, progress, None if folder is None else choose_drawn
-    )
+    address = plan.jobs[0].machine.address
+    # Two networks then share a cluster that is started for them.
+    cluster = contextlib.nullcontext() if address is None else connected(address)
+    opener = opened_here if address is None else _opened_on_cluster
+    with cluster:
+        comparison, drawn = compare_pictures(
+            plan, pictures, opener, truth, progress, None if folder is None else choose_drawn
+        )
     if folder is None or not comparison.pictures:
         return comparison, []
     with folder:
@@ -164,8 +165,14 @@ def _opened_on_cluster(
     facts: list[ExplainerFacts] = []
 
     def run(asked: Sequence[InputPicture], with_cards: bool) -> Iterator[PictureResult]:
-        preview_side = DRAWN_SIDE if with_cards else None
-        with explain_on_cluster(asked, replace(job, preview_side=preview_side)) as running:
+        if with_cards:
+            # For so few pictures, no worker needs to load the model again.
+            here = replace(job, machine=replace(job.machine, address=None, workers=None))
+            with opened_here(here, pictures, truth) as network:
+                facts[:] = network.facts
+                yield from network.run(asked, with_cards)
+            return
+        with explain_on_cluster(asked, job) as running:
             facts[:] = running.explainers
             yield from running.results
 

@@ -107,7 +107,7 @@ def explain_on_cluster(
             f"--ray {address}: Ray Data needs the address of the cluster itself, as host:6379, "
             f"from one of its machines"
         )
-    with _connected(address) as ray:
+    with connected(address) as ray:
         if job.write.skip_existing:
             pictures = _redoing_unrecorded(pictures, job)
         if block_size is None and job.explain.runs_many_times:
@@ -138,8 +138,16 @@ def _check(pictures: Sequence[InputPicture], job: Job) -> None:
 
 
 @contextlib.contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """Connects to a cluster, and disconnects at the end if the caller wasn't connected before."""
+def connected(address: str) -> Iterator[Any]:
+    """Connects to a cluster, and disconnects at the end if the caller wasn't connected before.
+
+    Args:
+        address: The address of the cluster, or "local" to start one.
+
+    Raises:
+        UsageError: Ray isn't installed.
+        ClusterError: The cluster can't be reached.
+    """
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     try:

@@ -4,6 +4,7 @@ from .baselines import centre_gaussian_maps as centre_gaussian_maps
 from .baselines import random_maps as random_maps
 from .composites import adcc as adcc
 from .composites import arcc as arcc
+from .evaluated_maps import EvaluatedMaps as EvaluatedMaps
 from .faithfulness import average_drop as average_drop
 from .faithfulness import average_gain as average_gain
 from .faithfulness import deletion as deletion
@@ -23,6 +24,11 @@ from .measurement import Measurement as Measurement
 from .random_weights import randomized_weights as randomized_weights
 from .randomization import efficient_mprt as efficient_mprt
 from .randomization import random_logit as random_logit
+from .ranking import RankedMaps as RankedMaps
+from .ranking import Ranking as Ranking
+from .ranking import kendalls_w as kendalls_w
 from .region_removal import irof as irof
 from .remove_and_debias import road as road
+from .results import Evaluation as Evaluation
 from .sanity import check_sanity as check_sanity
+from .verdict import Verdict as Verdict

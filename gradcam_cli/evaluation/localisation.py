@@ -117,9 +117,26 @@ def localisation_error(
     Returns:
         1 if the picture is wrong, 0 if it is right.
     """
+    return is_mislocated(box_iou(heat, objects), class_index, probabilities, guesses)
+
+
+def is_mislocated(
+    overlap: float,
+    class_index: int | Collection[int],
+    probabilities: np.ndarray,
+    guesses: int,
+) -> float:
+    """The localisation error of a map whose box is known; see `localisation_error`.
+
+    Args:
+        overlap: What `box_iou` returns for the map of the true class.
+        class_index: The true class, or several of which any is right.
+        probabilities: (classes,), the probabilities for the picture.
+        guesses: The number of most probable classes to consider.
+    """
     guessed = np.argsort(-probabilities, kind="stable")[:guesses]
     right = list(class_index) if isinstance(class_index, Collection) else [class_index]
-    is_right = np.isin(guessed, right).any() and box_iou(heat, objects) >= FOUND_IOU
+    is_right = np.isin(guessed, right).any() and overlap >= FOUND_IOU
     return float(not is_right)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from gradcam_cli.evaluation.annotations import AnnotatedObject
 from gradcam_cli.evaluation.loading import LoadedPicture
+from gradcam_cli.evaluation.localisation import box_iou
 from gradcam_cli.evaluation.map_properties import Explain
 from gradcam_cli.rendering.overlay import draw_heatmap
 
@@ -30,6 +32,11 @@ class LocatedHeat:
     classes: tuple[int, ...]
     probabilities: np.ndarray
     ignored: list[AnnotatedObject] = field(default_factory=list)
+
+    @cached_property
+    def box_iou(self) -> float:
+        """See `gradcam_cli.evaluation.localisation.box_iou`; several metrics need it."""
+        return box_iou(self.heat, self.objects)
 
 
 def locate_heat(

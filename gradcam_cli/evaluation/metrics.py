@@ -136,7 +136,7 @@ def energy_pointing_game(located: LocatedHeat) -> float:
 
 def box_iou(located: LocatedHeat) -> float:
     """See `localisation.box_iou`."""
-    return localisation.box_iou(located.heat, located.objects)
+    return located.box_iou
 
 
 def localisation_error_top_1(located: LocatedHeat) -> float | None:
@@ -152,8 +152,8 @@ def localisation_error_top_5(located: LocatedHeat) -> float | None:
 def _localisation_error(located: LocatedHeat, guesses: int) -> float | None:
     if not located.classes:
         return None
-    return localisation.localisation_error(
-        located.heat, located.objects, located.classes, located.probabilities, guesses
+    return localisation.is_mislocated(
+        located.box_iou, located.classes, located.probabilities, guesses
     )
 
 

@@ -106,18 +106,12 @@ def subject_of(ready: ReadyJob, pictures: Sequence[InputPicture]) -> Subject:
         ready: The run.
         pictures: All pictures.
     """
-    first, truth = ready.explainers[0], ready.task.targets.truth
-    doubts = (
-        first.classifier.warning,
-        ready.describe_collapse(pictures),
-        ready.describe_indecision(pictures),
-        None if truth is None else truth.describe_guesses(),
-    )
+    first = ready.explainers[0]
     return Subject(
         first.facts,
         first.classifier.labels,
         first.classifier.task == MULTILABEL,
-        [doubt for doubt in doubts if doubt],
+        ready.describe_doubts(pictures),
     )
 
 

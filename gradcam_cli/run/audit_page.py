@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gradcam_cli.analysis.audit_results import Audit, MapGroup, MeanMap
+from gradcam_cli.analysis.heat_places import BORDER_AREA, CORNERS_AREA
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.control_characters import visible
 from gradcam_cli.files.writing import written_whole
@@ -31,6 +32,8 @@ from gradcam_cli.run.records import PictureResult
 PREVIEW_SIDE = 480
 # So many records are in one script: about a quarter of a megabyte.
 _PICTURES, _MEANS = 200, 60
+# Chooses another place, for error messages.
+_OPTION = "--out"
 _SCRIPTS = ("shards", "strips", "sheet", "sections", "matrix")
 
 
@@ -50,25 +53,19 @@ class AuditPage:
         path: The page.
     """
 
-    def __init__(self, path: Path, option: str = "--out", colormap: str = DEFAULT_COLORMAP) -> None:
+    def __init__(self, path: Path) -> None:
         """Checks that the page may be written, and makes the folder beside it.
 
         Args:
             path: The page. An earlier page of this tool at this path is replaced.
-            option: The option that chooses another place, for error messages.
-            colormap: The initial colour map, a name that Matplotlib knows.
 
         Raises:
             OutputError: Another file or folder has the name of the page or of its folder, or
                 they can't be written.
-            UsageError: Matplotlib has no such colour map.
         """
         self.path = path
-        self._option = option
-        self._colormap = colormap
-        table_for(colormap, signed=False)
         check_may_replace(path)
-        self._folder = AssetFolder(path, option, "The pictures of an audit")
+        self._folder = AssetFolder(path, _OPTION, "The pictures of an audit")
         self._pictures = ShardWriter("pictures", self._folder, _PICTURES)
         self._is_written = False
 
@@ -112,7 +109,7 @@ class AuditPage:
             "groups": self._write_means("groups", groups),
         }
         facts = audit.explainer
-        with written_whole(self.path, self._option) as file:
+        with written_whole(self.path, _OPTION) as file:
             for chunk in render(
                 "audit_page/page.html",
                 "audit_page/page.css",
@@ -121,7 +118,9 @@ class AuditPage:
                 loads_scripts=True,
                 title=f"Audit of {facts.model}",
                 subtitle=_describe(audit),
+                folder=self._folder.name,
                 audit=audit,
+                areas={"border": BORDER_AREA, "corners": CORNERS_AREA},
                 matrix=arrange_matrix(
                     {classes: len(pictures) for classes, pictures in audit.confusion.items()}
                 ),
@@ -144,8 +143,8 @@ class AuditPage:
         predicted = [one.predicted.index for one in seen]
         return {
             "shards": shards,
-            "colormap": self._colormap,
-            "colormaps": color_tables(self._colormap, signed=False),
+            "colormap": DEFAULT_COLORMAP,
+            "colormaps": color_tables(DEFAULT_COLORMAP, signed=False),
             "alpha": DEFAULT_ALPHA,
             "ends": audit.explainer.ends,
             "signedColors": to_text(table_for(DEFAULT_SIGNED_COLORMAP, signed=True)),
@@ -163,9 +162,9 @@ class AuditPage:
                     "index": mean.class_index,
                     "name": visible(mean.name),
                     "count": mean.count,
-                    "border": mean.border,
-                    "corners": mean.corners,
-                    "onObject": mean.on_object,
+                    "border": _finite(mean.border),
+                    "corners": _finite(mean.corners),
+                    "onObject": _finite(mean.on_object),
                 }
                 for mean in audit.mean_maps
             ],
@@ -191,9 +190,9 @@ def _plain(pictures: Sequence[int]) -> list[int]:
     return list(map(int, pictures))
 
 
-def _finite(number: float) -> float:
-    """Rounds a number; JSON has no infinite ones."""
-    return round(number, 4) if math.isfinite(number) else 0.0
+def _finite(number: float | None) -> float | None:
+    """Rounds a number; those that JSON can't hold are unknown to the page."""
+    return round(float(number), 4) if number is not None and math.isfinite(number) else None
 
 
 def _describe(audit: Audit) -> str:

@@ -24,8 +24,8 @@ from gradcam_cli.errors import (
     UsageError,
 )
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.models.catalogue import is_model_path
 from gradcam_cli.models.labels import Labels, Prediction
+from gradcam_cli.networks.tasks import MULTILABEL
 from gradcam_cli.pictures.fitting import lay_placed
 from gradcam_cli.rendering.overlay import draw_heatmap
 from gradcam_cli.rendering.report import ReportPicture
@@ -384,7 +384,7 @@ def opened_here(
 
     explainers = ready.explainers
     facts = [explainer.facts for explainer in explainers]
-    labels, doubts = explainers[0].classifier.labels, _doubts(job, ready, pictures)
+    labels, doubts = explainers[0].classifier.labels, _doubts(ready, pictures)
     values = ready.pictures
     try:
         yield OpenNetwork(labels, values, doubts, facts, run)
@@ -415,21 +415,19 @@ def check_can_compare(classifier: Classifier) -> None:
         )
 
 
-def _doubts(job: Job, ready: ReadyJob, pictures: Sequence[InputPicture]) -> list[str]:
+def _doubts(ready: ReadyJob, pictures: Sequence[InputPicture]) -> list[str]:
     """Says why results of a network may be meaningless, or not what the user means."""
-    facts = ready.explainers[0].facts
-    found = [f"{facts.model}: {doubt}" for doubt in (facts.damage, facts.task_doubt) if doubt]
-    if job.model.size is not None:
-        found += filter(None, [ready.describe_collapse(pictures)])
-    if is_model_path(job.model.name):
-        found += filter(None, [ready.describe_indecision(pictures)])
-    if ready.task.targets.truth is not None:
-        found += filter(None, [ready.task.targets.truth.describe_guesses()])
-    fit = ready.task.inputs.fit
+    found = ready.describe_doubts(pictures)
+    classifier, fit = ready.explainers[0].classifier, ready.task.inputs.fit
+    if classifier.task == MULTILABEL and ready.task.targets.truth is not None:
+        found.append(
+            f"{classifier.name}: a picture can belong to several classes; a prediction counts as "
+            f"right if the most probable class is the true one"
+        )
     if fit in _CUTTING_FITS:
         found.append(
-            f"{facts.model}: the network doesn't see the edge of pictures (fit {fit}); there, its "
-            f"maps are 0, which changes how far maps agree"
+            f"{classifier.name}: the network doesn't see the edge of pictures (fit {fit}); there, "
+            f"its maps are 0, which changes how far maps agree"
         )
     return found
 
@@ -486,14 +484,13 @@ def _see(result: PictureResult, explainer: int = 0) -> _Seen:
 def _show(network: OpenNetwork, pictures: Mapping[int, InputPicture]) -> dict[int, _Shown]:
     """Explains pictures once more to draw them; those that fail now are left out."""
     shown: dict[int, _Shown] = {}
-    explainers = len(network.facts)
     for number, result in network.explain(pictures, with_cards=True):
         card = result.cards[0] if result.cards else ReportPicture(str(result.picture.path))
         if card.preview is None:
             continue
         image = Image.open(io.BytesIO(card.preview.data)).convert("RGB")
         # The maps of an explainer are those of its classes, and the first is compared.
-        step = len(card.maps) // explainers
+        step = len(card.maps) // len(network.facts)
         heats = [
             draw_heatmap(
                 lay_placed(one.cells, one.placement)[:], image.size, one.placement.position

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradcam_cli.analysis.comparison import Comparison
+from gradcam_cli.analysis.comparison import WEIGHTS, Comparison
 from gradcam_cli.analysis.comparison_records import HEADING, comparison_record, picture_rows
 from gradcam_cli.cam.facts import describe
 from gradcam_cli.cam.methods.table import METHODS
@@ -178,4 +178,5 @@ def _describe_sides(comparison: Comparison) -> str:
         return describe([first, second])
     titles = dict.fromkeys(METHODS[facts.method].title for facts in (first, second))
     layers = dict.fromkeys((first.layer, second.layer))
-    return f"{', '.join(titles)} · layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
+    model = f"{first.model} · " * (comparison.kind == WEIGHTS)
+    return f"{model}{', '.join(titles)} · layer{'s' * (len(layers) > 1)} {', '.join(layers)}"

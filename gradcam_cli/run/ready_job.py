@@ -92,6 +92,24 @@ class ReadyJob:
         downloads = Downloads(self.task.download_limits)
         return describe_indecision(self.explainers[0], pictures, self.task.inputs, downloads)
 
+    def describe_doubts(self, pictures: Sequence[InputPicture]) -> list[str]:
+        """Says why the results may be meaningless, or not what the user means.
+
+        Args:
+            pictures: All pictures.
+
+        Returns:
+            A sentence for each reason.
+        """
+        truth = self.task.targets.truth
+        doubts = (
+            self.explainers[0].classifier.warning,
+            self.describe_collapse(pictures),
+            self.describe_indecision(pictures),
+            None if truth is None else truth.describe_guesses(),
+        )
+        return [doubt for doubt in doubts if doubt]
+
 
 def make_ready(
     job: Job,

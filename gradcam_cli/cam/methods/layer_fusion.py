@@ -14,6 +14,7 @@ from gradcam_cli.cam.upsampling import upsample, upsample_at_pitch
 from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import differentiate
+from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.layers import convolution_taps, feature_grid
 
 # The weight of the least important layer that counts; the most important ones have 1.
@@ -65,23 +66,29 @@ class WinsorCam(InGraphMethod):
                 f"{len(paths) or 'no'} convolution layer{'s' * (len(paths) != 1)} with feature "
                 f"maps; choose several layers, or another method"
             )
-        size = tf.shape(tapped.inputs)[1:-1]
-        maps, importances = [], []
+        # Layers with equal cells are upsampled together: upsampling takes most of the time.
+        groups: dict[tuple[Pitch, tuple[int, ...]], list[int]] = {}
+        maps: list[tf.Tensor] = []
+        importances: list[tf.Tensor] = []
         for path, gradient in zip(paths, _gradients(tapped, paths), strict=True):
             grid = feature_grid(tapped.forward, path)
             arrangement = Arrangement(grid, tapped.inputs.graph)
             feature_maps = _as_float(arrangement, tapped.forward.layer_outputs[path])
             gradients = _as_float(arrangement, gradient)
-            cells = _scale_to_unit(tf.nn.relu(grad_cam(feature_maps, gradients)))
-            if cells.shape.rank == _PICTURES:
-                maps.append(upsample_at_pitch(cells, size, grid.pitch))
-            else:
-                maps.append(upsample(cells, size))
+            groups.setdefault((grid.pitch, grid.size), []).append(len(maps))
+            maps.append(_scale_to_unit(tf.nn.relu(grad_cam(feature_maps, gradients))))
             importances.append(tf.reduce_mean(gradients, [*spatial_axes(gradients), -1]))
         stacked = tf.stack(importances, axis=-1)
         weights = winsorized_weights(stacked, self.percentile)
-        weights = tf.reshape(tf.transpose(weights), (len(paths), -1, *[1] * (size.shape[0] or 0)))
-        fused = tf.reduce_sum(weights * tf.stack(maps), axis=0)
+        weights = tf.reshape(weights, (-1, len(paths), *[1] * (maps[0].shape.rank - 1)))
+        size = tf.shape(tapped.inputs)[1:-1]
+        fused = tf.zeros(tf.shape(tapped.inputs)[:-1])
+        for (pitch, _), members in groups.items():
+            cells = tf.add_n([weights[:, number] * maps[number] for number in members])
+            if cells.shape.rank == _PICTURES:
+                fused += upsample_at_pitch(cells, size, pitch)
+            else:
+                fused += upsample(cells, size)
         # ReLU and sorting may turn NaN into a number.
         is_whole = tf.reduce_all(tf.math.is_finite(stacked), axis=-1)
         is_whole = tf.reshape(is_whole, (-1, *[1] * (fused.shape.rank - 1)))

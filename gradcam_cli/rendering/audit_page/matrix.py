@@ -34,14 +34,14 @@ class Row:
         cells: One for each class of the table.
         elsewhere: The number of pictures predicted as a class that the table leaves out.
         total: The number of pictures.
-        right: The fraction that is predicted right; None without pictures.
+        right: The fraction that is predicted right.
     """
 
     truth: int
     cells: Sequence[Cell]
     elsewhere: int
     total: int
-    right: float | None
+    right: float
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Matrix:
     """A confusion matrix.
 
     Attributes:
-        classes: The classes that it shows, in ascending order.
-        rows: One for each of them.
+        classes: The classes that its columns show, in ascending order.
+        rows: One for each of them that has pictures.
         left_out: The number of further classes that occur.
     """
 
@@ -80,17 +80,19 @@ def arrange_matrix(counts: Mapping[tuple[int, int], int], most: int = MOST_CLASS
     rows = []
     for truth in classes:
         total = totals[truth]
-        cells = []
-        for predicted in classes:
-            count = counts.get((truth, predicted), 0)
-            cells.append(Cell(predicted, count, -(-_LEVELS * count // total) if total else 0))
+        if not total:
+            continue
+        in_row = [counts.get((truth, predicted), 0) for predicted in classes]
         rows.append(
             Row(
                 truth,
-                cells,
-                total - sum(cell.count for cell in cells),
+                [
+                    Cell(predicted, count, -(-_LEVELS * count // total))
+                    for predicted, count in zip(classes, in_row, strict=True)
+                ],
+                total - sum(in_row),
                 total,
-                counts.get((truth, truth), 0) / total if total else None,
+                counts.get((truth, truth), 0) / total,
             )
         )
     return Matrix(classes, rows, len(by_size) - len(classes))

@@ -3,7 +3,7 @@
 (() => {
   const { data, byId, create, percent } = base;
   const { frame } = strips;
-  const { fill, fillStrips, countOf } = sheet;
+  const { fillStrips, countOf } = sheet;
   const MEAN_SIDE = 192;
   const FIRST_STRIPS = 6;
   const FIRST_PAIRS = 12;
@@ -11,6 +11,9 @@
   const FIRST_TWINS = 6;
   const PEEKED = 4;
   const MOST_TWINS = 8;
+
+  const filled = [];
+  const fill = (...options) => filled.push(sheet.fill(...options));
 
   const link = (href, text) => {
     const element = create("a", text);
@@ -86,7 +89,7 @@
   // Pictures, mean maps, groups and twins.
 
   for (const list of document.querySelectorAll("[data-strips]")) {
-    fillStrips(list, data[list.dataset.strips], FIRST_STRIPS);
+    filled.push(fillStrips(list, data[list.dataset.strips], FIRST_STRIPS));
   }
 
   function figure(record, name) {
@@ -179,4 +182,10 @@
   for (const list of document.querySelectorAll("[data-lines]")) {
     fill(list, data[list.dataset.lines], (some) => some.map((text) => create("li", text)));
   }
+
+  // The lists above it have moved what the page's address names.
+  Promise.all(filled).then(() => {
+    byId(location.hash.slice(1))?.scrollIntoView();
+    document.documentElement.classList.add("filled");
+  });
 })();

@@ -4,7 +4,7 @@
    A page that is a file may not read other files, but it may load them as scripts, which call
    `gradcamShard`. */
 const shards = (() => {
-  const { data } = base;
+  const { data, byId } = base;
   const arrived = new Map();
   const asked = new Map();
   window.gradcamShard = (table, number, records) => arrived.set(`${table} ${number}`, records);
@@ -22,7 +22,10 @@ const shards = (() => {
             resolve(arrived.get(key));
           };
           script.onload = end;
-          script.onerror = end;
+          script.onerror = () => {
+            byId("missing").hidden = false;
+            end();
+          };
           document.head.append(script);
         }),
       );

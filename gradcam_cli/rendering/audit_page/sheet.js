@@ -9,7 +9,8 @@ const sheet = (() => {
     `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
   /* Fills a list with some items, and a button below it for more. `make` returns the items of
-     some entries. Filling it again replaces what is in it. */
+     some entries. Filling it again replaces what is in it. Fulfilled when the first items are
+     there. */
   const moreOf = new WeakMap();
   function fill(list, entries, make, first = PAGE, step = PAGE) {
     moreOf.get(list)?.remove();
@@ -38,7 +39,8 @@ const sheet = (() => {
       item?.querySelector("a, button")?.focus({ preventScroll: true });
     });
     list.after(more);
-    show(first);
+    // A button for a few more is worth less than they are.
+    return show(entries.length < 1.5 * first ? entries.length : first);
   }
 
   /* Fills a list with the strips of pictures. */
@@ -46,7 +48,7 @@ const sheet = (() => {
     const make = async (numbers, from) =>
       (await shards.records("pictures", numbers)).map((record, place) =>
         strip(record, () => view(pictures, from + place)));
-    fill(list, pictures, make, first, step);
+    return fill(list, pictures, make, first, step);
   }
 
   // One picture, large.

@@ -78,21 +78,15 @@ const strips = (() => {
     return element;
   }
 
-  /* The frames of a picture: the original, why the predicted class, and why not the true one. */
+  /* The frames of a picture: the original, why the predicted class, and why not the true one.
+     Their labels say what they show. */
   function frames(record, options = {}) {
-    const [top] = record.predictions;
-    const signed = Boolean(data.ends);
-    const all = [frame(record, { ...options, alt: record.name, label: "original" })];
-    const why = `why ${top.name}`;
-    if (record.map) {
-      all.push(
-        frame(record, { ...options, map: record.map, alt: `heat map: ${why}`, label: why }),
-      );
-    }
-    if (record.truthMap) {
-      const not = `why not ${record.truth.name}`;
-      const map = record.truthMap;
-      all.push(frame(record, { ...options, map, alt: `heat map: ${not}`, label: not, signed }));
+    const { map, truthMap, predictions, truth } = record;
+    const all = [frame(record, { ...options, label: "original" })];
+    if (map) all.push(frame(record, { ...options, map, label: `why ${predictions[0].name}` }));
+    if (truthMap) {
+      const label = `why not ${truth.name}`;
+      all.push(frame(record, { ...options, map: truthMap, label, signed: Boolean(data.ends) }));
     }
     return all;
   }
@@ -112,7 +106,7 @@ const strips = (() => {
   function strip(record, open) {
     const item = create("li", "", "strip");
     if (!record) {
-      item.append(create("p", "This picture's file isn't beside the page.", "notice"));
+      item.append(create("p", "missing", "soft"));
       return item;
     }
     const button = create("button");

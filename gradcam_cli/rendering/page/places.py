@@ -67,6 +67,11 @@ class AssetFolder:
         with written_whole(mark, option) as file:
             file.write(f"{content}. gradcam writes and removes them.\n".encode())
 
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self._path.name
+
     def write(self, data: bytes, suffix: str) -> str:
         """Writes a file, named by its content: a new page doesn't change what an earlier one loads.
 
