@@ -60,14 +60,12 @@ def _solve(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     solution = _guess(image, given)
     # What is missing in each equation; the known pixels are part of the sums.
     missing = finest.unknown * (_weighted_sum(solution) - finest.diagonal * solution)
-    direction = before = None
+    direction = np.zeros_like(missing)
+    before = np.ones((len(image), 1, 1), np.float32)
     for _ in range(_ITERATIONS):
         improved = _cycle(grids, missing)
         product = (missing * improved).sum((1, 2), keepdims=True)
-        if direction is None:
-            direction = improved
-        else:
-            direction = improved + product / np.maximum(before, _TINY) * direction
+        direction = improved + product / np.maximum(before, _TINY) * direction
         changed = finest.apply(direction)
         step = product / np.maximum((direction * changed).sum((1, 2), keepdims=True), _TINY)
         solution += step * direction
@@ -101,8 +99,8 @@ class _Grid:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Computes the left side of the equations; known points are 0 before and after."""
-        result = self.diagonal * values
-        result -= _weighted_sum(values)
+        result = _weighted_sum(values)
+        np.subtract(self.diagonal * values, result, out=result)
         result *= self.unknown
         return result
 
