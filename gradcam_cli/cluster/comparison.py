@@ -169,13 +169,14 @@ def _opened_on_cluster(
             # For so few pictures, no worker needs to load the model again.
             here = replace(job, machine=replace(job.machine, address=None, workers=None))
             with opened_here(here, pictures, truth) as network:
+                facts[:] = network.facts
                 yield from network.run(asked, with_cards)
             return
         with explain_on_cluster(asked, job) as running:
             facts[:] = running.explainers
             yield from running.results
 
-    yield OpenNetwork(labels, values, doubts, facts, run)
+    yield OpenNetwork(labels, values, lambda: doubts, facts, run)
 
 
 def _paths(files: Sequence[str | Path]) -> list[Path]:
