@@ -80,8 +80,8 @@ def test_adcc_and_arcc_are_those_of_pytorch_grad_cam():
     faded = arcc_cases.explain(inputs * maps[..., None], targets)
     np.testing.assert_allclose(coherency(maps, faded), expected["coherency"], atol=1e-5)
     road = evaluation.road(arcc_cases.network, inputs, targets, maps, ARCC_PERCENTILES)
-    np.testing.assert_allclose(road, expected["road"], atol=1e-2)
-    np.testing.assert_allclose(evaluation.arcc(*ours), expected["arcc"], atol=1e-2)
+    np.testing.assert_allclose(road, expected["road"], atol=2e-3)
+    np.testing.assert_allclose(evaluation.arcc(*ours), expected["arcc"], atol=2e-3)
 
 
 def test_arcc_is_0_for_a_map_that_marks_the_wrong_pixels():

@@ -16,10 +16,10 @@ _MOST_BITS = 16
 _COARSE = 8
 _FINE = 16
 _CORRELATION = 0.95
+# By how many levels of 255 copies differ on the coarser grid, as the root of the mean square.
+_COARSE_DIFFERENCE = 6.0
 # A picture whose colours spread less has no structure that the hash could describe. Levels of 255.
 _PLAIN = 3.0
-# Plain pictures are the same if their mean colours differ by less.
-_SAME_COLOR = 1.0
 # How much brighter a copy may be.
 _MOST_GAIN = 1.3
 _MOST_OFFSET = 40.0
@@ -44,12 +44,16 @@ def find_duplicates(observations: Sequence[Observation]) -> list[Duplicates]:
     if len(observations) < 2:
         return []
     pictures = np.stack([one.picture for one in observations]).reshape(len(observations), -1)
-    sets = [
-        _described(observations, [int(number) for number in found])
-        for found in [*_find_plain(pictures), *_find_structured(pictures, observations)]
-    ]
+    hashes = np.frombuffer(b"".join(one.fingerprint for one in observations), np.uint8)
+    is_plain = _is_plain(pictures)
+    # The hashes of plain pictures say nothing.
+    plain, structured = np.flatnonzero(is_plain), np.flatnonzero(~is_plain)
+    sets = [plain[found] for found in _find_plain(pictures[plain])]
+    hashes = hashes.reshape(len(pictures), -1)[structured]
+    sets += [structured[found] for found in _find_structured(pictures[structured], hashes)]
+    duplicates = [_described(observations, [int(number) for number in found]) for found in sets]
     return sorted(
-        sets, key=lambda one: (-min(len(one.classes), 2), -len(one.pictures), one.pictures[0])
+        duplicates, key=lambda one: (-min(len(one.classes), 2), -len(one.pictures), one.pictures[0])
     )
 
 
@@ -68,58 +72,58 @@ def _is_plain(pictures: np.ndarray) -> np.ndarray:
 
 
 def _find_plain(pictures: np.ndarray) -> list[np.ndarray]:
-    """Finds sets of pictures of the same colour, by sorting: their hashes say nothing.
+    """Finds sets of pictures of the same colour.
 
     Args:
         pictures: (pictures, values) uint8.
+
+    Returns:
+        The rows of each set.
     """
-    plain = np.flatnonzero(_is_plain(pictures))
-    colours = pictures[plain].reshape(len(plain), GRID * GRID, 3).mean(1)
-    order = np.lexsort(colours.T)
-    sets = []
-    left = list(order)
-    while left:
-        first = left[0]
-        # Sorted by the last colour, so that candidates follow the first one.
-        candidates = [one for one in left if colours[one, 2] - colours[first, 2] < _SAME_COLOR]
-        same = {
-            int(one)
-            for one in candidates
-            if np.abs(colours[one] - colours[first]).max() < _SAME_COLOR
-        }
-        if len(same) > 1:
-            sets.append(np.sort(plain[list(same)]))
-        left = [one for one in left if one not in same]
-    return sets
+    colours = np.rint(pictures.reshape(len(pictures), GRID * GRID, 3).mean(1))
+    _, sets = np.unique(colours, axis=0, return_inverse=True)
+    order = np.argsort(sets.ravel(), kind="stable")
+    _, starts = np.unique(sets.ravel()[order], return_index=True)
+    return [one for one in np.split(order, starts[1:]) if len(one) > 1]
 
 
-def _find_structured(pictures: np.ndarray, observations: Sequence[Observation]) -> list[np.ndarray]:
-    """Finds sets of pictures with the same structure.
+def _find_structured(pictures: np.ndarray, hashes: np.ndarray) -> list[np.ndarray]:
+    """Finds sets of pictures that look like the first one of their set.
 
     Args:
         pictures: (pictures, values) uint8.
-        observations: The observations.
+        hashes: (pictures, 8) uint8, their perceptual hashes.
+
+    Returns:
+        The rows of each set.
     """
-    numbers = np.flatnonzero(~_is_plain(pictures))
-    hashes = np.frombuffer(b"".join(observations[int(n)].fingerprint for n in numbers), np.uint8)
     # The product of two rows is the number of bits less twice the number of those that differ.
-    signs = np.unpackbits(hashes.reshape(-1, 8), axis=1).astype(np.float32) * 2 - 1
-    shapes = _averaged(pictures[numbers], _COARSE)
+    signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
+    shapes = _averaged(pictures, _COARSE)
     shapes -= shapes.mean(1, keepdims=True)
-    shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-6)
-    fine = _averaged(pictures[numbers], _FINE)
-    sets = _Sets(len(numbers))
-    for start in range(0, len(numbers), _BLOCK):
+    norms = np.maximum(np.linalg.norm(shapes, axis=1), 1e-6)
+    shapes /= norms[:, None]
+    # What a picture of this contrast may differ in, as a correlation.
+    least = np.sqrt(np.maximum(1 - (_COARSE_DIFFERENCE / norms) ** 2 * shapes.shape[1], 0))
+    least = np.maximum(least, _CORRELATION).astype(np.float32)
+    fine = _averaged(pictures, _FINE)
+    is_taken = np.zeros(len(pictures), bool)
+    sets = []
+    for start in range(0, len(pictures), _BLOCK):
         block = slice(start, start + _BLOCK)
         close = signs[block] @ signs[start:].T >= signs.shape[1] - 2 * _MOST_BITS
-        close &= shapes[block] @ shapes[start:].T >= _CORRELATION
-        for row in map(int, np.flatnonzero(close.sum(1) > 1)):
-            candidates = start + row + 1 + np.flatnonzero(close[row, row + 1 :])
-            candidates = sets.without_joined(start + row, candidates)
-            if len(candidates):
-                same = _look_same(fine[start + row], fine[candidates])
-                sets.join(start + row, candidates[same])
-    return [numbers[found] for found in sets.found()]
+        close &= shapes[block] @ shapes[start:].T >= least[start:]
+        for row in np.flatnonzero(close.sum(1) > 1):
+            first = start + int(row)
+            candidates = first + 1 + np.flatnonzero(close[row, row + 1 :])
+            candidates = candidates[~is_taken[candidates]]
+            if is_taken[first] or not len(candidates):
+                continue
+            same = candidates[_look_same(fine[first], fine[candidates])]
+            if len(same):
+                is_taken[same] = True
+                sets.append(np.append(first, same))
+    return sets
 
 
 def _averaged(pictures: np.ndarray, side: int) -> np.ndarray:
@@ -151,26 +155,3 @@ def _look_same(one: np.ndarray, many: np.ndarray) -> np.ndarray:
         & (gain[:, 0] <= _MOST_GAIN)
         & (np.abs(middles[:, 0] - middle) <= _MOST_OFFSET)
     )
-
-
-class _Sets:
-    """Sets of numbers that grow together."""
-
-    def __init__(self, count: int) -> None:
-        self._of = np.arange(count)
-
-    def without_joined(self, number: int, candidates: np.ndarray) -> np.ndarray:
-        """Returns those candidates that aren't in the set of a number."""
-        return np.asarray(candidates[self._of[candidates] != self._of[number]])
-
-    def join(self, number: int, others: np.ndarray) -> None:
-        """Joins the set of a number with those of others."""
-        if len(others):
-            joined = np.append(self._of[others], self._of[number])
-            self._of[np.isin(self._of, joined)] = joined.min()
-
-    def found(self) -> list[np.ndarray]:
-        """Returns the sets of several numbers, each ascending."""
-        order = np.argsort(self._of, kind="stable")
-        _, starts = np.unique(self._of[order], return_index=True)
-        return [one for one in np.split(order, starts[1:]) if len(one) > 1]

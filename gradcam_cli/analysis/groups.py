@@ -8,15 +8,17 @@ import numpy as np
 
 from gradcam_cli.analysis.audit_results import MapGroup
 from gradcam_cli.analysis.observation import GRID, Observation
-from gradcam_cli.analysis.shortcuts import Pictures, find_shortcut
+from gradcam_cli.analysis.shortcuts import Pictures, Shortcut, ShortcutSearch
 from gradcam_cli.errors import UsageError
 
 # Of fewer pictures, groups say nothing.
 _FEWEST = 20
 _MOST_GROUPS = 8
 # More pictures of a class than this don't change its groups; they join the one of their neighbours.
-_MOST_CLUSTERED = 1000
+_MOST_CLUSTERED = 500
 _NEIGHBOURS = 10
+# The pictures of other classes with which those of a class are compared.
+_MOST_OTHERS = 250
 # Maps are compared on this many rows and columns: fine enough for any layer.
 _COARSE = 16
 
@@ -52,8 +54,13 @@ def find_groups(observations: Sequence[Observation]) -> list[MapGroup]:
     groups: list[MapGroup] = []
     for index, numbers in sorted(of_classes.items(), key=lambda item: (-len(item[1]), item[0])):
         if len(numbers) >= _FEWEST:
-            others = [number for each, of in of_classes.items() if each != index for number in of]
-            groups += _group_class(observations, np.array(numbers), np.array(others, np.intp))
+            others = np.array(
+                [number for each, of in of_classes.items() if each != index for number in of],
+                np.intp,
+            )
+            if len(others) > _MOST_OTHERS:
+                others = np.random.default_rng(0).choice(others, _MOST_OTHERS, replace=False)
+            groups += _group_class(observations, np.array(numbers), others)
     return groups
 
 
@@ -65,38 +72,42 @@ def _group_class(
     Args:
         observations: All observations.
         numbers: The indices of those of the class.
-        others: The indices of those of other classes.
+        others: The indices of some of other classes.
     """
-    predicted = observations[numbers[0]].predicted
-    maps = np.stack([observations[number].predicted_map for number in numbers])
-    maps /= maps.max((1, 2), keepdims=True)
-    labels = _cluster(maps)
+    predicted = observations[int(numbers[0])].predicted
+    of_class = Pictures(observations, numbers)
+    labels = _cluster(of_class.maps)
+    search = ShortcutSearch(of_class, Pictures(observations, others))
+    shortcuts: dict[int, Shortcut] = {}
+    for label in np.argsort(-np.bincount(labels), kind="stable"):
+        shortcut = search.from_group(labels == label)
+        if shortcut:
+            # The pictures with a mark make one group, whatever groups they were in.
+            labels[shortcut.has_mark] = new = int(labels.max()) + 1
+            shortcuts[new] = shortcut
     groups = []
     for label in np.argsort(-np.bincount(labels), kind="stable"):
         inside = labels == label
-        shortcut = find_shortcut(
-            Pictures(observations, numbers[inside], maps[inside]),
-            Pictures(observations, numbers[~inside], maps[~inside]),
-            Pictures(observations, others),
-        )
-        groups.append(
-            MapGroup(
-                predicted.index,
-                predicted.name,
-                [int(number) for number in numbers[inside]],
-                maps[inside].mean(0),
-                _mean_picture(observations, numbers[inside]),
-                shortcut.clause if shortcut else "",
-                shortcut.strength if shortcut else 0.0,
+        if inside.any():
+            shortcut = shortcuts.get(int(label))
+            groups.append(
+                MapGroup(
+                    predicted.index,
+                    predicted.name,
+                    [int(number) for number in numbers[inside]],
+                    of_class.maps[inside].mean(0),
+                    _mean_picture(observations, numbers[inside]),
+                    shortcut.clause if shortcut else "",
+                    shortcut.strength if shortcut else 0.0,
+                )
             )
-        )
     return groups
 
 
 def _mean_picture(observations: Sequence[Observation], numbers: np.ndarray) -> np.ndarray:
     total = np.zeros((GRID, GRID, 3))
     for number in numbers:
-        total += observations[number].picture
+        total += observations[int(number)].picture
     return np.rint(total / len(numbers)).astype(np.uint8)
 
 

@@ -88,7 +88,8 @@ def make_audit(
         findings=(),
         notes=notes,
     )
-    return replace(audit, findings=make_findings(audit))
+    ordered = sorted(make_findings(audit), key=lambda finding: -finding.weight)
+    return replace(audit, findings=ordered)
 
 
 def _calibrate(observations: Sequence[Observation], notes: list[str]) -> Calibration | None:

@@ -1,14 +1,12 @@
 """Marks at the edge of pictures, by which a network may know a class: watermarks, borders, dates.
 
-No single sign tells such a shortcut from an object. A group of pictures is suspicious if all of
-these hold:
+No single sign tells such a shortcut from an object. A mark is suspicious if all of these hold:
 
-- Its maps are hot at one place, and the place is near the edge of the picture.
-- What the pictures show there hardly differs within the group, and differs from the pictures of
-  other classes. Around it, this isn't so: a class whose whole pictures are alike has no mark.
-- Other pictures of the class that show the same there are hot there too. Otherwise the mark is in
-  the pictures, but the network doesn't need it.
-- What is there isn't under the heat of other pictures in the middle. Otherwise it is an object that
+- Pictures of the class show nearly the same at a place near the edge, and pictures of other classes
+  don't. Around it, this isn't so: where whole pictures are alike, there is no mark.
+- The maps of the pictures with the mark are hot there, and those of pictures without it aren't.
+  Otherwise the network doesn't need the mark, or looks there in any case.
+- The mark isn't under the heat in the middle of other pictures. Otherwise it is an object that
   happens to be near the edge.
 """
 
@@ -25,173 +23,231 @@ from gradcam_cli.analysis.observation import GRID, Observation
 _FEWEST = 8
 _FEWEST_OTHERS = 16
 # Medians of more pictures hardly change.
-_MOST = 500
+_MOST = 250
+_BLOCK = 256
 # Hot: at least this fraction of the map's maximum.
 _HOT = 0.5
-# A map of which a larger fraction is hot shows no place.
+# A mean map of which a larger fraction is hot shows no place.
 _LARGEST = 0.6
-# How many times as far the others must be from the group's typical content, in squared distance.
+# How many times as far the others must be from the typical content, in squared distance.
 _UNLIKE = 4.0
 # Compression and noise change the mean of a cell by about as much, of 255.
 _NOISE = 3.0
 _SMALLEST_CELLS = 3
 # How deep a mark reaches into the picture, as a fraction of its side.
 _DEEPEST = 0.25
-_SEPARATION = 0.9
-_AGREEMENT = 0.8
+# The fraction of the others that may seem to have the mark.
+_MOST_OTHERS = 0.2
+# The fraction of the maps with the mark that have to be hot there, and how much larger it has to be
+# than without the mark: in any case, and in standard errors.
+_AGREEMENT = 0.6
+_MORE_AGREEMENT = 0.3
+_DEVIATIONS = 2.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shortcut:
-    """A place by which the network may know a class.
+    """A mark by which the network may know a class.
 
     Attributes:
+        has_mark: (pictures,) bool, which pictures of the class have it.
         clause: What makes it suspicious, with numbers.
         strength: How suspicious it is, in (0, 1].
     """
 
+    has_mark: np.ndarray
     clause: str
     strength: float
 
 
 class Pictures:
-    """Some of the pictures of an audit.
+    """The pictures that the network takes for one class, or for others.
 
     Attributes:
         count: Their number.
-        maps: (pictures, `GRID`, `GRID`) float32, their maps with a maximum of 1; of other classes
-            empty.
-        numbers: The indices of a sample of at most 500.
-        content: (sample, `GRID`, `GRID`, 6) float32, the colours of the sample, and how they differ
-            from those around. Soft shadings vary less in the latter, so that faint marks stand out.
+        maps: (pictures, `GRID`, `GRID`) float32, the maps of their predicted classes with a maximum
+            of 1.
     """
 
-    def __init__(
-        self,
-        observations: Sequence[Observation],
-        numbers: np.ndarray,
-        maps: np.ndarray | None = None,
-    ) -> None:
-        """Takes a sample.
+    def __init__(self, observations: Sequence[Observation], numbers: np.ndarray) -> None:
+        """Takes those with these indices, whose maps show something."""
+        self._observations = [observations[int(number)] for number in numbers]
+        self.count = len(numbers)
+        self.maps = np.empty((self.count, GRID, GRID), np.float32)
+        for row, one in enumerate(self._observations):
+            self.maps[row] = one.predicted_map / one.predicted_map.max()
+
+    def content(self, rows: np.ndarray) -> np.ndarray:
+        """Returns what some of the pictures show in each cell.
 
         Args:
-            observations: All observations.
-            numbers: The indices of these pictures.
-            maps: Their maps.
+            rows: Their rows.
+
+        Returns:
+            (pictures, `GRID`, `GRID`, 6) float32: the colours, and how they differ from those
+            around. The latter vary less where the ground is shaded, so that faint marks stand out.
         """
         from scipy.ndimage import uniform_filter
 
-        self.count = len(numbers)
-        self.maps = np.empty((0, GRID, GRID), np.float32) if maps is None else maps
-        chosen = np.arange(len(numbers))
-        if len(chosen) > _MOST:
-            chosen = np.sort(np.random.default_rng(0).choice(chosen, _MOST, replace=False))
-        self.sampled = chosen
-        colours = np.empty((len(chosen), GRID, GRID, 3), np.float32)
-        for row, number in enumerate(numbers[chosen]):
-            colours[row] = observations[number].picture
+        colours = np.empty((len(rows), GRID, GRID, 3), np.float32)
+        for number, row in enumerate(rows):
+            colours[number] = self._observations[row].picture
         around = uniform_filter(colours, (0, 5, 5, 0), mode="nearest")
-        self.content = np.concatenate([colours, colours - around], axis=-1)
-        self.distinct = len({observations[number].picture.tobytes() for number in numbers[chosen]})
+        return np.concatenate([colours, colours - around], axis=-1)
 
-    @property
-    def sampled_maps(self) -> np.ndarray:
-        """The maps of the sample."""
-        return self.maps[self.sampled]
+    def count_distinct(self, rows: np.ndarray) -> int:
+        """Returns how many of some pictures differ."""
+        return len({self._observations[row].picture.tobytes() for row in rows})
 
 
-def find_shortcut(group: Pictures, siblings: Pictures, others: Pictures) -> Shortcut | None:
-    """Finds out whether a group of pictures is known by a mark at the edge.
+class ShortcutSearch:
+    """The search for shortcuts of one class."""
 
-    Args:
-        group: The pictures of the group.
-        siblings: The other pictures that the network says are of this class.
-        others: Pictures of other classes.
+    def __init__(self, of_class: Pictures, others: Pictures) -> None:
+        """Prepares what all searches share.
 
-    Returns:
-        The shortcut; None if nothing is suspicious.
-    """
-    if group.distinct < _FEWEST:
-        return None
-    heat = group.maps.mean(0)
-    hot = heat >= _HOT * heat.max()
-    if hot.mean() > _LARGEST:
-        return None
-    likeness = _Likeness(group, others)
-    place = _find_place(likeness, heat * hot)
-    if place is None:
-        return None
-    has_heat = _is_hot_at(group.maps, place)
-    agreement = float(has_heat.mean())
-    separation = likeness.separate(place)
-    if agreement < _AGREEMENT or separation < _SEPARATION:
-        return None
-    if _is_ignored(group, siblings, likeness, place) or _moves(group, siblings):
-        return None
-    own, of_others = likeness.spread(place)
-    clause = (
-        f"{int(has_heat.sum())} of {group.count} maps are hot at {_name(place)}, where these "
-        f"pictures hardly differ (by {own:.0f} of 255 levels; {likeness.compared} by "
-        f"{of_others:.0f})"
-    )
-    return Shortcut(clause, agreement * (2 * separation - 1))
-
-
-class _Likeness:
-    """How alike the contents of a group are in each cell, and how unlike those of others."""
-
-    def __init__(self, group: Pictures, others: Pictures) -> None:
-        self._content = group.content
-        self._typical = np.median(group.content, axis=0)
-        self._own = np.median(self._distances(group.content, self._typical), axis=0)
-        # Without enough others, the places that mirror one in the same pictures take their part.
-        self._has_others = len(others.content) >= _FEWEST_OTHERS
-        if self._has_others:
-            self.compared = "pictures of other classes"
-            self._others = others.content
-            self._other = np.median(self._distances(others.content, self._typical), axis=0)
-        else:
-            self.compared = "at the places that mirror it,"
-            own = self._own
-            self._other = np.minimum(own[::-1, ::-1], np.minimum(own[::-1], own[:, ::-1]))
-        # (`GRID`, `GRID`): the larger of the two ratios, for colours and differences of colours.
-        self.ratio = (self._other / (self._own + 3 * _NOISE**2)).max(-1)
-
-    @staticmethod
-    def _distances(content: np.ndarray, typical: np.ndarray) -> np.ndarray:
-        """Returns (pictures, `GRID`, `GRID`, 2): squared distances of both kinds of content."""
-        squared = (content - typical) ** 2
-        return np.stack([squared[..., :3].sum(-1), squared[..., 3:].sum(-1)], axis=-1)
-
-    def strangeness(
-        self, content: np.ndarray, place: np.ndarray, typical: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Returns (pictures,): how far the content at a place is from that of the group."""
-        typical = self._typical if typical is None else typical
-        distances = self._distances(content[:, place][:, None], typical[place][None])[:, 0]
-        return np.asarray((distances / (self._own[place] + 3 * _NOISE**2)).mean((1, 2)))
-
-    def separate(self, place: np.ndarray) -> float:
-        """Returns how well the content at a place tells the group from the others.
-
-        It is the fraction of pairs in which the picture of the group is more like the group. The
-        group's typical content comes from one half of it, the pairs from the other half.
+        Args:
+            of_class: The pictures that the network takes for the class.
+            others: A sample of those that it takes for other classes.
         """
-        if not self._has_others:
-            return 1.0
-        found = []
-        for half in range(2):
-            typical = np.median(self._content[half::2], axis=0)
-            own = self.strangeness(self._content[1 - half :: 2], place, typical)
-            others = np.sort(self.strangeness(self._others, place, typical))
-            further = len(others) - np.searchsorted(others, own, side="right")
-            found.append(further.mean() / len(others))
-        return float(np.mean(found))
+        self._class = of_class
+        self._others = others
+        self._other_content = others.content(np.arange(others.count))
 
-    def spread(self, place: np.ndarray) -> tuple[float, float]:
-        """Returns by how many levels the group's colours at a place differ, and the others'."""
+    def from_group(self, in_group: np.ndarray) -> Shortcut | None:
+        """Looks for a mark that most pictures of a group have in common.
+
+        Args:
+            in_group: (pictures,) bool, which pictures of the class belong to the group.
+
+        Returns:
+            The shortcut; None if nothing is suspicious.
+        """
+        found = self._find_mark(in_group)
+        # The group may have some pictures without the mark, and lack some that have it.
+        found = found and self._find_mark(found[2])
+        if not found:
+            return None
+        mark, place, has_mark = found
+        is_hot = _is_hot_at(self._class.maps, place)
+        without = is_hot[~has_mark]
+        if len(without) < _FEWEST:
+            without = _is_hot_at(self._others.maps, place)
+        if not _is_more_often(is_hot[has_mark], without) or self._moves(has_mark):
+            return None
+        own, of_others = mark.differences(place)
+        hot, count = int(is_hot[has_mark].sum()), int(has_mark.sum())
+        clause = (
+            f"{hot} of {count} maps are hot at {_name(place)}, where these pictures hardly differ "
+            f"(by {own:.0f} of 255 levels; {mark.compared} by {of_others:.0f})"
+        )
+        return Shortcut(has_mark, clause, hot / count * (1 - mark.fraction_of_others(place)))
+
+    def _find_mark(self, has_mark: np.ndarray) -> tuple[_Mark, np.ndarray, np.ndarray] | None:
+        """Finds what pictures have in common where their maps are hot.
+
+        Args:
+            has_mark: (pictures,) bool, the pictures.
+
+        Returns:
+            The mark, its place, and which pictures of the class have it; None if there is none.
+        """
+        rows = np.flatnonzero(has_mark)
+        heat = self._class.maps[rows].mean(0) if len(rows) else np.zeros((GRID, GRID))
+        hot = heat >= _HOT * heat.max()
+        if not hot[_depths() <= _DEEPEST].any() or hot.mean() > _LARGEST:
+            return None
+        if len(rows) > _MOST:
+            rows = np.sort(np.random.default_rng(0).choice(rows, _MOST, replace=False))
+        if self._class.count_distinct(rows) < _FEWEST:
+            return None
+        mark = _Mark(self._class.content(rows), self._other_content)
+        place = _find_place(mark.ratio, heat * hot)
+        if place is None or mark.fraction_of_others(place) > _MOST_OTHERS:
+            return None
+        found = np.zeros(self._class.count, bool)
+        for start in range(0, len(found), _BLOCK):
+            block = np.arange(start, min(start + _BLOCK, len(found)))
+            found[block] = mark.is_in(self._class.content(block), place)
+        return mark, place, found
+
+    def _moves(self, has_mark: np.ndarray) -> bool:
+        """Returns whether what is under the heat is also under heat elsewhere, in the middle."""
+        with_mark, _ = self._under_heat(has_mark)
+        without, depths = self._under_heat(~has_mark)
+        without = without[depths > _DEEPEST]
+        if len(without) < _FEWEST // 2:
+            return False
+        typical = np.median(with_mark, axis=0)
+        limit = np.percentile(((with_mark - typical) ** 2).sum(-1), 90)
+        return bool((((without - typical) ** 2).sum(-1) <= limit).mean() > 0.5)
+
+    def _under_heat(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (pictures, 3): the colours where maps are hottest; (pictures,): how deep."""
+        rows = np.flatnonzero(chosen)[:_MOST]
+        hottest = self._class.maps[rows].reshape(len(rows), GRID**2).argmax(1)
+        y, x = np.unravel_index(hottest, (GRID, GRID))
+        colours = self._class.content(rows)[np.arange(len(rows)), y, x, :3]
+        return colours, _depths()[y, x]
+
+
+class _Mark:
+    """What pictures have in common, and pictures of other classes don't."""
+
+    def __init__(self, content: np.ndarray, others: np.ndarray) -> None:
+        """Takes what both show: (pictures, `GRID`, `GRID`, 6) float32."""
+        self._typical = np.median(content, axis=0)
+        own = _squared(content - self._typical)
+        self._own = np.median(own, axis=0)
+        self._scale = self._own + 3 * _NOISE**2
+        self._likes = own
+        # Without enough others, the places that mirror one in the same pictures take their part.
+        self._others = None
+        self.compared = "at the places that mirror it,"
+        self._other = np.minimum.reduce(
+            [self._own[::-1, ::-1], self._own[::-1], self._own[:, ::-1]]
+        )
+        if len(others) >= _FEWEST_OTHERS:
+            self.compared = "pictures of other classes"
+            self._others = _squared(others - self._typical)
+            self._other = np.median(self._others, axis=0)
+        # (`GRID`, `GRID`): the larger one of the two kinds of content.
+        self.ratio = (self._other / self._scale).max(-1)
+
+    def _limit(self, place: np.ndarray) -> float:
+        """Returns how far a picture with the mark is at most from the typical one."""
+        usual = float(np.median(self._distances(self._likes, place)))
+        # In units of the usual difference in a cell, or of what compression changes.
+        far = _UNLIKE * max(usual, 1.0)
+        if self._others is None:
+            return far
+        nearest = float(np.percentile(self._distances(self._others, place), 5))
+        return min(far, max(nearest, 2 * usual))
+
+    def _distances(self, squared: np.ndarray, place: np.ndarray) -> np.ndarray:
+        return np.asarray((squared[:, place] / self._scale[place]).mean((1, 2)))
+
+    def is_in(self, content: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Returns (pictures,) bool: which pictures have the mark."""
+        squared = _squared(content - self._typical)
+        return np.asarray(self._distances(squared, place) <= self._limit(place))
+
+    def fraction_of_others(self, place: np.ndarray) -> float:
+        """Returns what fraction of the others seems to have the mark."""
+        if self._others is None:
+            return 0.0
+        return float((self._distances(self._others, place) <= self._limit(place)).mean())
+
+    def differences(self, place: np.ndarray) -> tuple[float, float]:
+        """Returns by how many levels colours differ at the place: these pictures', the others'."""
         own, other = (np.sqrt(one[place][:, 0].mean() / 3) for one in (self._own, self._other))
         return float(own), float(other)
+
+
+def _squared(differences: np.ndarray) -> np.ndarray:
+    """Returns (pictures, `GRID`, `GRID`, 2): the squared lengths of both kinds of content."""
+    squared = differences**2
+    return np.stack([squared[..., :3].sum(-1), squared[..., 3:].sum(-1)], axis=-1)
 
 
 def _depths() -> np.ndarray:
@@ -200,11 +256,11 @@ def _depths() -> np.ndarray:
     return np.minimum.outer(depth, depth) / GRID
 
 
-def _find_place(likeness: _Likeness, heat: np.ndarray) -> np.ndarray | None:
+def _find_place(ratio: np.ndarray, heat: np.ndarray) -> np.ndarray | None:
     """Finds the hottest mark at the edge.
 
     Args:
-        likeness: How alike the contents are.
+        ratio: (`GRID`, `GRID`), how many times as far the others are from the typical content.
         heat: (`GRID`, `GRID`), 0 where it isn't hot.
 
     Returns:
@@ -212,18 +268,17 @@ def _find_place(likeness: _Likeness, heat: np.ndarray) -> np.ndarray | None:
     """
     from scipy.ndimage import binary_dilation, label
 
-    alike = likeness.ratio >= _UNLIKE
+    alike = ratio >= _UNLIKE
     # Letters have gaps.
     labels, number = label(binary_dilation(alike, np.ones((3, 3))), np.ones((3, 3)))
     depths = _depths()
-    best, best_heat = None, 0.0
+    best, most = None, 0.0
     for one in range(1, number + 1):
         place = alike & (labels == one)
-        if place.sum() < _SMALLEST_CELLS or np.percentile(depths[place], 90) > _DEEPEST:
-            continue
-        found = float(heat[place].mean())
-        if found > best_heat:
-            best, best_heat = place, found
+        if place.sum() >= _SMALLEST_CELLS and np.percentile(depths[place], 90) <= _DEEPEST:
+            found = float(heat[place].mean())
+            if found > most:
+                best, most = place, found
     return best
 
 
@@ -232,40 +287,16 @@ def _is_hot_at(maps: np.ndarray, place: np.ndarray) -> np.ndarray:
     return np.asarray(maps[:, place].max(1) >= _HOT)
 
 
-def _is_ignored(
-    group: Pictures, siblings: Pictures, likeness: _Likeness, place: np.ndarray
-) -> bool:
-    """Returns whether many pictures of the class show the same, and aren't hot there."""
-    if not siblings.count:
+def _is_more_often(these: np.ndarray, those: np.ndarray) -> bool:
+    """Returns whether something holds for most of these, and surely more often than for those."""
+    if len(these) < _FEWEST or these.mean() < _AGREEMENT:
         return False
-    limit = np.percentile(likeness.strangeness(group.content, place), 90)
-    same = likeness.strangeness(siblings.content, place) <= limit
-    ignoring = same & ~_is_hot_at(siblings.sampled_maps, place)
-    # As many of the group would be as of the siblings if heat had nothing to do with the content.
-    scale = siblings.count / max(len(same), 1)
-    return bool(ignoring.sum() * scale > (1 - _AGREEMENT) * (group.count + same.sum() * scale))
-
-
-def _moves(group: Pictures, siblings: Pictures) -> bool:
-    """Returns whether what is under the heat is also under the heat of siblings in the middle."""
-    if not siblings.count:
-        return False
-    own, _ = _under_heat(group)
-    theirs, depths = _under_heat(siblings)
-    theirs = theirs[depths > _DEEPEST]
-    if len(theirs) < _FEWEST // 2:
-        return False
-    typical = np.median(own, axis=0)
-    limit = np.percentile(((own - typical) ** 2).sum(-1), 90)
-    return bool((((theirs - typical) ** 2).sum(-1) <= limit).mean() > 0.5)
-
-
-def _under_heat(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (pictures, 3): the colours where maps are hottest; (pictures,): the depths there."""
-    maps = pictures.sampled_maps
-    rows, columns = np.unravel_index(maps.reshape(len(maps), -1).argmax(1), (GRID, GRID))
-    pick = np.arange(len(maps))
-    return pictures.content[pick, rows, columns, :3], _depths()[rows, columns]
+    if not len(those):
+        return True
+    more = float(these.mean() - those.mean())
+    both = float(np.concatenate([these, those]).mean())
+    error = (both * (1 - both) * (1 / len(these) + 1 / len(those))) ** 0.5
+    return bool(more >= max(_MORE_AGREEMENT, _DEVIATIONS * error))
 
 
 def _name(place: np.ndarray) -> str:
@@ -278,8 +309,8 @@ def _name(place: np.ndarray) -> str:
     y, x = (one.mean() + 0.5 for one in np.nonzero(place))
     down = "top" if y < third else "bottom" if y > 2 * third else ""
     across = "left" if x < third else "right" if x > 2 * third else ""
-    if wide >= long or (down and not across):
-        return f"the {down or 'middle'} edge"
+    if wide >= long or not across:
+        return f"the {down} edge"
     if tall >= long or not down:
-        return f"the {across or 'middle'} edge"
+        return f"the {across} edge"
     return f"the {down} {across} corner"
