@@ -213,6 +213,10 @@ def test_command(photos, model):
 
     record = json.loads((out / "audit.json").read_text("utf-8"))
     assert record["accuracy"]["right"] == 3
+    assert [one["kind"] for one in record["findings"]] == ["unreadable", "empty_class"]
+    assert f"1. {record['findings'][0]['sentence']}" in done.stdout
+    page = (out / "audit.html").read_text("utf-8")
+    assert "2 of 4 pictures have no usable annotation" in page
     assert record["empty_classes"] == [NAMES[2]]
     assert [one["picture"] for one in record["confident_errors"]] == ["photos/green/mistaken.png"]
     mistaken = {(one["truth"], one["predicted"]): one["pictures"] for one in record["confusion"]}
