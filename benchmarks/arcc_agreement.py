@@ -35,8 +35,8 @@ from gradcam_cli.evaluation.composites import ARCC_PERCENTILES, coherency
 
 PICTURES = sorted((Path(__file__).parent.parent / "sample_images").glob("*.jpg"))[:6]
 SIDE = 128
-# ROAD adds noise, and ours solves its equations up to a tenth of that noise.
-TOLERANCE = {"adcc": 1e-5, "coherency": 1e-5, "road": 1e-2, "arcc": 1e-2}
+# Our ROAD keeps its noise, which changes the numbers of the small network most.
+TOLERANCE = {"adcc": 1e-5, "coherency": 1e-5, "road": 2e-3, "arcc": 2e-3}
 
 
 class SameNetwork(torch.nn.Module):

@@ -20,7 +20,7 @@ from same_results import assert_same_overlays, assert_same_predictions
 from tasks import make_job
 from upath import UPath
 
-from gradcam_cli import audit
+from gradcam_cli import audit, compare
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cluster import explain_on_cluster
 from gradcam_cli.cluster.blocks import cut
@@ -361,6 +361,23 @@ def test_an_audit_comes_back(two_workers, tmp_path, save_picture):
     assert "results" not in made
     with pytest.raises(UsageError, match="labels"):
         audit(tmp_path / "photos", **options, labels=NAMES, ray="local")
+
+
+def test_a_comparison_comes_back(two_workers, tmp_path, save_picture):
+    for number in range(2):
+        save_picture(tmp_path / "photos" / f"{number}.png", seed=number)
+    (tmp_path / "photos" / "torn.png").write_bytes(b"no picture")
+    options = {
+        "models": [save_known(tmp_path)],
+        "preprocess": "0-1",
+        "methods": ("gradcam", "ablationcam"),
+    }
+    there = compare(tmp_path / "photos", **options, ray="local", out=tmp_path / "there")
+    here = compare(tmp_path / "photos", **options)
+    assert [one.path for one in there.pictures] == [one.path for one in here.pictures]
+    assert list(there.errors) == list(here.errors)
+    assert there.correlation.mean == pytest.approx(here.correlation.mean, abs=1e-3)
+    assert (tmp_path / "there" / "most_different_1.png").exists()
 
 
 def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):

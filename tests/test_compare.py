@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -219,6 +220,17 @@ def test_models_without_common_classes_are_refused():
     assert "a has 2 classes and b has 3 classes: 1 have the same name" in some.note
 
 
+def test_models_without_common_classes_are_refused_before_the_work(place, networks, tmp_path):
+    other = save_network(tmp_path / "birds" / "birds.keras", LEFT, ("wren", "dodo", "emu"))
+    (tmp_path / "photos").mkdir()
+    for number in range(60):
+        os.link(place / "photos" / "cat" / "both.png", tmp_path / "photos" / f"{number}.png")
+    explained = []
+    with pytest.raises(UsageError, match=r"no class of left.keras \(cat, dog, owl\) is a class of"):
+        compare(tmp_path / "photos", models=[networks[0], other], progress=explained.append)
+    assert explained == []
+
+
 def test_names_that_fit_several_classes_match_none():
     imagenet = imagenet_labels()
     assert imagenet.matching(imagenet)[:3] == [0, 1, 2]
@@ -279,7 +291,7 @@ def test_the_command_goes_on_after_a_damaged_picture(place, networks, tmp_path):
     assert "bad.png" in result.stderr
     record = json.loads(result.stdout)
     assert record["pictures"] == 2
-    assert list(record["errors"]) == [f"{pictures}/bad.png"]
+    assert [error["picture"] for error in record["errors"]] == [f"{pictures}/bad.png"]
     assert record["maps"]["most_different"][0] == f"{pictures}/cat-both.png"
     folder = tmp_path / "photos_comparison"
     assert f"{folder}/comparison.csv" in record["files"]
@@ -290,7 +302,7 @@ def test_the_command_goes_on_after_a_damaged_picture(place, networks, tmp_path):
     ]
     assert [row["first"] for row in rows] == ["cat", "dog", ""]
     assert rows[1]["same_prediction"] == "false"
-    assert "bad.png" in rows[2]["note"]
+    assert "bad.png" in rows[2]["error"]
     # Its own files are replaced, and no others are.
     (folder / "mine.txt").write_text("mine")
     result = run(pictures, *models)

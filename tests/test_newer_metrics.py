@@ -80,8 +80,8 @@ def test_adcc_and_arcc_are_those_of_pytorch_grad_cam():
     faded = arcc_cases.explain(inputs * maps[..., None], targets)
     np.testing.assert_allclose(coherency(maps, faded), expected["coherency"], atol=1e-5)
     road = evaluation.road(arcc_cases.network, inputs, targets, maps, ARCC_PERCENTILES)
-    np.testing.assert_allclose(road, expected["road"], atol=1e-2)
-    np.testing.assert_allclose(evaluation.arcc(*ours), expected["arcc"], atol=1e-2)
+    np.testing.assert_allclose(road, expected["road"], atol=2e-3)
+    np.testing.assert_allclose(evaluation.arcc(*ours), expected["arcc"], atol=2e-3)
 
 
 def test_arcc_is_0_for_a_map_that_marks_the_wrong_pixels():
@@ -206,6 +206,7 @@ def test_efficient_mprt_by_hand():
     assert evaluation.efficient_mprt(four, half) == pytest.approx(-0.5)
     assert evaluation.efficient_mprt(four, 5 * four - 2) == pytest.approx(0)
     assert np.isnan(evaluation.efficient_mprt(0 * four, four)).all()
+    assert np.isnan(evaluation.efficient_mprt(four, 0 * four)).all()
 
 
 def test_compactness_by_hand():
@@ -314,11 +315,11 @@ def test_all_metrics_by_the_command(small_model, tmp_path, monkeypatch):
     result = evaluate("--model", "small.keras", "--metric", "all")
     assert result.exit_code == 0, result.output
     first, _, centre = json.loads(result.stdout)["rows"]
-    assert list(first["figures"]) == list(METRICS)
-    figures = {name: figure["mean"] for name, figure in first["figures"].items()}
-    assert 0 <= figures["adcc"] <= 1
-    assert figures["efficient_mprt"] != 0
-    assert figures["random_logit"] < 1
+    assert list(centre["figures"]) == list(METRICS)
+    # With random weights, the map may be empty.
+    assert set(METRICS) - set(first["figures"]) <= {"efficient_mprt"}
+    assert 0 <= first["figures"]["adcc"]["mean"] <= 1
+    assert first["figures"]["random_logit"]["mean"] < 1
     # A map that depends on nothing.
     assert centre["figures"]["efficient_mprt"]["mean"] == pytest.approx(0)
     assert centre["figures"]["random_logit"]["mean"] == pytest.approx(1)

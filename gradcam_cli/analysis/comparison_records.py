@@ -18,6 +18,7 @@ HEADING = (
     *("picture", "truth", "first", "first_index", "first_probability", "first_right"),
     *("second", "second_index", "second_probability", "second_right", "same_prediction"),
     *("explained", "first_explained", "second_explained", "rank_correlation", "overlap", "note"),
+    "error",
 )
 
 
@@ -57,14 +58,16 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
     }
     record["verdict"] = describe_comparison(comparison)
     record["notes"] = list(comparison.notes)
-    record["errors"] = {path: str(error) for path, error in comparison.errors.items()}
+    record["errors"] = [
+        {"picture": path, "error": error.message} for path, error in comparison.errors.items()
+    ]
     return record
 
 
 def picture_rows(comparison: Comparison) -> list[list[Any]]:
     """Converts the pictures to rows below `HEADING`, those that failed last."""
     empty = [None] * (len(HEADING) - 2)
-    failed = [[path, *empty, str(error)] for path, error in comparison.errors.items()]
+    failed = [[path, *empty, error.message] for path, error in comparison.errors.items()]
     return [*(_row(picture) for picture in comparison.pictures), *failed]
 
 
@@ -85,6 +88,7 @@ def _row(picture: ComparedPicture) -> list[Any]:
         _number(picture.correlation),
         _number(picture.overlap),
         picture.note or None,
+        None,
     ]
 
 
@@ -101,21 +105,25 @@ def _side_record(comparison: Comparison, number: int) -> dict[str, Any]:
 
 
 def _fraction_record(fraction: Fraction) -> dict[str, Any]:
+    low, high = fraction.interval
     return {
         "count": fraction.count,
         "total": fraction.total,
-        "fraction": _number(fraction.value),
-        "interval": [_number(end) for end in fraction.interval],
+        "value": _number(fraction.value),
+        "low": _number(low),
+        "high": _number(high),
     }
 
 
 def _measurement_record(measurement: Measurement | None) -> dict[str, Any] | None:
     if measurement is None:
         return None
+    low, high = measurement.interval
     return {
         "pictures": len(measurement.values),
         "mean": _number(measurement.mean),
-        "interval": [_number(end) for end in measurement.interval],
+        "low": _number(low),
+        "high": _number(high),
     }
 
 

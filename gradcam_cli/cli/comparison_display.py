@@ -15,16 +15,16 @@ _SHOWN = 3
 
 def show_comparison(comparison: Comparison) -> None:
     """Prints a table with a column for each side, and what it means in sentences."""
+    if not comparison.pictures:
+        return
     console = stdout_console()
     number = len(comparison.pictures)
     failed = f", {len(comparison.errors):,} failed" if comparison.errors else ""
     counted = f"{number:,} picture{'s' * (number != 1)}{failed}"
     head = " · ".join([*_shared_facts(comparison), counted])
     console.print(Text(visible(head), style="dim"))
-    if not comparison.pictures:
-        return
-    first, second = comparison.sides
-    table = plain_table(("", "left"), (first.name, "left"), (second.name, "left"))
+    names = [visible(side.name) for side in comparison.sides]
+    table = plain_table(("", "left"), *((name, "left") for name in names))
     rows = _rows(comparison)
     for row in rows:
         table.add_row(Text(row[0], style="dim"), *row[1:])

@@ -176,7 +176,7 @@ def _opened_on_cluster(
             facts[:] = running.explainers
             yield from running.results
 
-    yield OpenNetwork(labels, values, doubts, facts, run)
+    yield OpenNetwork(labels, values, lambda: doubts, facts, run)
 
 
 def _paths(files: Sequence[str | Path]) -> list[Path]:

@@ -82,11 +82,12 @@ def efficient_mprt(maps: np.ndarray, randomized_maps: np.ndarray, bins: int = BI
         bins: The number of bins; 100 as in Quantus.
 
     Returns:
-        (N,) float64, -1 or more; higher is better. NaN if the map is the same everywhere,
-        because nothing can be related to its complexity of 0.
+        (N,) float64, above -1; higher is better. NaN if one of the maps is the same everywhere:
+        an empty map is neither complex nor simple. Methods that show only what speaks for the
+        class often give one with random weights.
     """
     before, after = (_histogram_entropy(as_maps(some), bins) for some in (maps, randomized_maps))
-    known = before > 0
+    known = (before > 0) & (after > 0)
     return np.where(known, (after - before) / np.where(known, before, 1.0), np.nan)
 
 

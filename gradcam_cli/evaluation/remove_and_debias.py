@@ -5,22 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from gradcam_cli.evaluation.arguments import as_inputs, as_maps, class_indices
+from gradcam_cli.evaluation.filling_in import fill_in
 from gradcam_cli.evaluation.scores import scores_of
-from gradcam_cli.networks.forward import length_of
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
-# Equation 3 of the paper: the weight of a neighbour at a side and at a corner.
-_SIDE, _CORNER = 1 / 6, 1 / 12
-_NEIGHBOURS = np.array(
-    [[_CORNER, _SIDE, _CORNER], [_SIDE, 0, _SIDE], [_CORNER, _SIDE, _CORNER]], np.float32
-)
 # Relative to the range of values. The noise hides which pixels were filled in.
 _NOISE = 0.01
-_SMALLEST_SIDE = 4
-_RELAXATIONS = 16
 
 
 def road(
@@ -121,40 +113,6 @@ def _draw_noise(shape: tuple[int, ...], percentiles: tuple[float, ...], seed: in
     return np.concatenate(np.stack(drawn, axis=1))
 
 
-def fill_in(images: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Fills in unknown pixels: each becomes the weighted mean of its eight neighbours.
-
-    This is a large system of linear equations. It is solved approximately at a small size
-    and refined at each larger one. The remaining error is within the noise that is added,
-    and this is much faster than an exact solution.
-
-    Args:
-        images: (N, height, width, channels) float32.
-        known: (N, height, width) bool, true for pixels to keep.
-
-    Returns:
-        (N, height, width, channels) float32.
-    """
-    channels = images.shape[-1]
-    weights = tf.tile(tf.constant(_NEIGHBOURS)[:, :, None, None], (1, 1, channels, 1))
-    levels = [(tf.constant(images, tf.float32), tf.cast(known[..., None], tf.float32))]
-    while min(length_of(levels[-1][0], axis) for axis in (1, 2)) > _SMALLEST_SIDE:
-        levels.append(_halve(*levels[-1]))
-    image, mask = levels[-1]
-    total = tf.reduce_sum(mask, (1, 2), keepdims=True)
-    mean = tf.math.divide_no_nan(tf.reduce_sum(image * mask, (1, 2), keepdims=True), total)
-    solution = tf.broadcast_to(mean, tf.shape(image))
-    for image, mask in reversed(levels):
-        solution = tf.image.resize(solution, image.shape[1:3])
-        inside = tf.nn.depthwise_conv2d(tf.ones_like(image[:1]), weights, [1] * 4, "SAME")
-        solution = image * mask + solution * (1 - mask)
-        given, free = image * mask, (1 - mask) / inside
-        for _ in range(_RELAXATIONS):
-            around = tf.nn.depthwise_conv2d(solution, weights, [1] * 4, "SAME")
-            solution = given + around * free
-    return np.asarray(solution)
-
-
 def _kept(heat: np.ndarray, percentiles: tuple[float, ...]) -> np.ndarray:
     """Marks the pixels that remain without the most important ones: (P, rows, columns)."""
     pixels = heat.size
@@ -162,9 +120,3 @@ def _kept(heat: np.ndarray, percentiles: tuple[float, ...]) -> np.ndarray:
     rank[np.argsort(-heat.ravel(), kind="stable")] = np.arange(pixels)
     removed = np.round(np.array(percentiles) / 100 * pixels)
     return np.reshape(rank >= removed[:, None], (len(percentiles), *heat.shape))
-
-
-def _halve(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    known = tf.nn.avg_pool2d(mask, 2, 2, "SAME")
-    values = tf.nn.avg_pool2d(image * mask, 2, 2, "SAME")
-    return tf.math.divide_no_nan(values, known), tf.cast(known > 0, tf.float32)

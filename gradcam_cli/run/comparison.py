@@ -43,6 +43,8 @@ Progress = Callable[[int], None]
 
 # Twice as large as it is drawn, so that what its compression leaves isn't seen.
 DRAWN_SIDE = 720
+# Explaining so many takes longer than loading a network once more.
+_MANY = 50
 _CUTTING_FITS = ("crop", "cover")
 
 
@@ -68,14 +70,14 @@ class OpenNetwork:
     Attributes:
         labels: Its classes.
         pictures: All pictures, with the values of its other inputs.
-        doubts: Why its results may be meaningless: sentences.
+        find_doubts: Says why its results may be meaningless, in sentences; explains some pictures.
         facts: Its explainers; filled at the latest when it explains the first picture.
         run: Explains pictures, with what a report shows or without.
     """
 
     labels: Labels
     pictures: Sequence[InputPicture]
-    doubts: Sequence[str]
+    find_doubts: Callable[[], Sequence[str]]
     facts: list[ExplainerFacts]
     run: Callable[[Sequence[InputPicture], bool], Iterator[PictureResult]]
 
@@ -164,7 +166,7 @@ class _Comparer:
             for number, result in self._explain(network, dict(enumerate(network.pictures))):
                 pairs[number] = _Pair(_see(result), _see(result, 1), same_prediction=True)
             sides = self.plan.sides(network.facts)
-            comparison, numbers = self._conclude(sides, pairs, network.doubts)
+            comparison, numbers = self._conclude(sides, pairs, network.find_doubts())
             chosen = self.choose_drawn(comparison)
             asked = {place: network.pictures[numbers[place]] for place in chosen}
             shown = _show(network, asked)
@@ -177,8 +179,15 @@ class _Comparer:
         """Compares two networks, of which one at a time is in memory."""
         names = self.plan.names
         seen: dict[int, _Seen] = {}
+        second_labels = None
+        if len(self.pictures) >= _MANY:
+            # What is wrong with the second is said before the first explains them all.
+            with self._opened(1) as network:
+                second_labels = network.labels
         with self._opened(0) as network:
-            labels, notes = network.labels, network.doubts
+            labels, notes = network.labels, network.find_doubts()
+            if second_labels is not None:
+                match_classes((labels, second_labels), names)
             for number, result in self._explain(network, dict(enumerate(network.pictures))):
                 seen[number] = _see(result)
             facts = network.facts[:1]
@@ -198,7 +207,7 @@ class _Comparer:
             if not seen:
                 return self._conclude((Side(names[0], facts[0]),) * 2, {}, notes)[0], []
             sides = self.plan.sides([*facts, network.facts[0]])
-            notes = [*notes, *network.doubts, *filter(None, [match.note])]
+            notes = [*notes, *network.find_doubts(), *filter(None, [match.note])]
             comparison, numbers = self._conclude(sides, pairs, notes)
             chosen = self.choose_drawn(comparison)
             of_second = _show(network, {place: asked[numbers[place]] for place in chosen})
@@ -384,10 +393,10 @@ def opened_here(
 
     explainers = ready.explainers
     facts = [explainer.facts for explainer in explainers]
-    labels, doubts = explainers[0].classifier.labels, _doubts(ready, pictures)
+    labels = explainers[0].classifier.labels
     values = ready.pictures
     try:
-        yield OpenNetwork(labels, values, doubts, facts, run)
+        yield OpenNetwork(labels, values, lambda: _doubts(held[0], pictures), facts, run)
     finally:
         held.clear()
         del ready, explainers, classifier
