@@ -32,6 +32,8 @@ STRIP = ("bee", "red-panda", "macaw", "crab")
 WIDTH = 1280
 # Here methods differ: at the last layer of a network that ends in global pooling they hardly do.
 LAYER_OF_METHODS = "block6a_expand_activation"
+# Two look much like Score-CAM and take ten times as long; one needs several layers.
+LEFT_OUT = ("sscam", "iscam", "winsorcam")
 QUALITY = 84
 CHROMIUM_ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -68,7 +70,7 @@ def draw_methods(target: Path, columns: int = 6, label: int = 26, gap: int = 8) 
     dog = SAMPLES / "dog.jpg"
     tiles = {"original": Image.open(dog)}
     for name, method in METHODS.items():
-        if method.implementation.startswith(".attention"):
+        if method.implementation.startswith(".attention") or name in LEFT_OUT:
             continue
         layer = LAYER_OF_METHODS if method.needs_layer else None
         tiles[method.title] = explain_image(dog, method=name, layer=layer).overlay

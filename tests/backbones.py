@@ -28,7 +28,8 @@ class Architecture:
 
     Attributes:
         build: Makes the classifier for inputs of (height, width), in pixels.
-        sizes: Each (height, width) that it is tested at: two, but one where that takes long.
+        sizes: Each (height, width) that it is tested at: two for one network of each way in which
+            the size matters (patches, resized positions, padded windows, each kind of padding).
         any_size: Whether ``(None, None)`` makes one for inputs of every size.
         coarsest: How many pixels two cells of the coarsest map are apart that flows, resized, into
             finer ones; 0 if none does.
@@ -328,17 +329,17 @@ def efficientnet_lite(size):
     return network
 
 
-OBLONG = (96, 160), (128, 96)
-SQUARE = (96, 96), (128, 128)
+OBLONG = ((96, 160),)
+SQUARE = ((96, 96),)
 # Five cells in a row, also where convolutions aren't padded.
-LARGE = (160, 192), (192, 160)
-LARGER = (224, 256), (256, 224)
+LARGE = ((160, 192),)
+LARGER = ((224, 256),)
 # Also where a cell sees far.
-LARGEST = (288, 320), (320, 288)
+LARGEST = ((288, 320),)
 
 ARCHITECTURES = {
     "vit-class-token": Architecture(
-        lambda size: _hub.ViTImageClassifier(vit(size), CLASSES), OBLONG, others=2
+        lambda size: _hub.ViTImageClassifier(vit(size), CLASSES), (*OBLONG, (128, 96)), others=2
     ),
     "vit-average": Architecture(
         lambda size: _hub.ViTImageClassifier(
@@ -347,7 +348,9 @@ ARCHITECTURES = {
         OBLONG,
     ),
     "deit": Architecture(deit, OBLONG, others=2),
-    "dinov2": Architecture(lambda size: by_class_token(dinov2(size)), SQUARE, others=2),
+    "dinov2": Architecture(
+        lambda size: by_class_token(dinov2(size)), (*SQUARE, (128, 128)), others=2
+    ),
     "dinov3": Architecture(lambda size: by_class_token(dinov3(size)), OBLONG, others=2),
     "siglip": Architecture(siglip, SQUARE),
     "clip": Architecture(clip, SQUARE),
@@ -367,10 +370,10 @@ ARCHITECTURES = {
     ),
     "densenet": Architecture(densenet, OBLONG),
     "efficientnet": Architecture(efficientnet, OBLONG),
-    "hgnetv2": Architecture(hg_net, OBLONG),
+    "hgnetv2": Architecture(hg_net, (*OBLONG, (128, 96))),
     "kerashub-mobilenet": Architecture(mobilenet, OBLONG),
-    "mobilenetv5": Architecture(mobilenet_v5, OBLONG, coarsest=16, probes=8),
-    "resnet": Architecture(resnet, OBLONG),
+    "mobilenetv5": Architecture(mobilenet_v5, (*OBLONG, (128, 96)), coarsest=16, probes=8),
+    "resnet": Architecture(resnet, (*OBLONG, (128, 96))),
     "resnetv2": Architecture(
         lambda size: resnet(size, "bottleneck_block", use_pre_activation=True), OBLONG
     ),
@@ -385,14 +388,14 @@ ARCHITECTURES = {
             keras_application(name), sizes, any_size=True, others=0, amplitude=1, probes=probes
         )
         for name, sizes, probes in [
-            ("VGG16", ((128, 160), (160, 128)), 2),
-            ("ResNet50", LARGE, 2),
+            ("VGG16", ((128, 160),), 2),
+            ("ResNet50", (*LARGE, (192, 160)), 2),
             ("ResNet50V2", LARGE, 2),
-            ("InceptionV3", LARGER, 3),
-            ("InceptionResNetV2", LARGER[:1], 6),
+            ("InceptionV3", (*LARGER, (256, 224)), 3),
+            ("InceptionResNetV2", LARGER, 6),
             ("Xception", LARGER, 3),
             ("MobileNet", LARGEST, 4),
-            ("MobileNetV2", LARGER, 5),
+            ("MobileNetV2", (*LARGER, (256, 224)), 5),
             ("MobileNetV3Small", LARGER, 8),
             ("DenseNet121", LARGE, 2),
             ("EfficientNetB0", LARGEST, 2),
@@ -400,11 +403,11 @@ ARCHITECTURES = {
         ]
     },
     "convnexttiny": Architecture(convnext, OBLONG, any_size=True, amplitude=1),
-    # It pads differently for each size.
+    # It pads differently for each size, so that each is a network of its own.
     "nasnetmobile": Architecture(
-        keras_application("NASNetMobile"), LARGER[:1], others=0, amplitude=1, probes=5
+        keras_application("NASNetMobile"), LARGER, others=0, amplitude=1, probes=5
     ),
     "efficientnet-lite0": Architecture(
-        efficientnet_lite, LARGEST, any_size=True, others=0, amplitude=1
+        efficientnet_lite, (*LARGEST, (320, 288)), any_size=True, others=0, amplitude=1
     ),
 }

@@ -19,15 +19,15 @@ TABBY, LYNX = (0, "tabby"), (1, "lynx")
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202e\x1b\udcff' onclick='"
 
 
-def write_page(path, results, audit, **options):
-    with AuditPage(path, **options) as page:
+def write_page(path, results, audit):
+    with AuditPage(path) as page:
         for result in results:
             page.add(result)
         page.write(audit)
     return path
 
 
-def small_audit(name="tabby", results_of=lambda results: results, **parts):
+def small_audit(name="tabby"):
     """Two tabbies right, a tabby taken for a lynx, a lynx right."""
     tabby = (0, name)
     results = [
@@ -51,7 +51,7 @@ def small_audit(name="tabby", results_of=lambda results: results, **parts):
         ],
         "notes": [f"{name} was not examined."],
     }
-    return results, audit_of(results, classes, **given | parts)
+    return results, audit_of(results, classes, **given)
 
 
 def loaded(path):

@@ -261,7 +261,7 @@ def test_the_command(tmp_path, run_gradcam, save_picture):
     code = (
         "import keras; keras.config.set_image_data_format('channels_first');"
         "keras.utils.set_random_seed(1);"
-        "model = keras.applications.MobileNetV2((3, 64, 64), 0.35, weights=None, classes=3);"
+        "model = keras.applications.MobileNet((3, 64, 64), 0.25, weights=None, classes=3);"
         "model.save('first.keras'); model.export('first')"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)

@@ -271,6 +271,19 @@ def test_the_agreement_of_metrics_is_told(means, said):
     assert sentence.endswith("(1: the same order; 0.33: chance).")
 
 
+def test_a_metric_without_an_order_is_no_judge():
+    levels = (0.1, 0.2, 0.3)
+    rows = [
+        maps(f"layer{n}", deletion=around(level, n), insertion=around(-level, n), road=around(0, 0))
+        for n, level in enumerate(levels)
+    ]
+    ranking = evaluation(*rows).rank()
+    assert (ranking.judges, ranking.agreement) == (["deletion", "insertion"], 1)
+    assert evaluation(*rows).rank(["deletion", "road"]).agreement is None
+    sentence = evaluation(*rows).judge().sentences[-1]
+    assert sentence.startswith("The 2 metrics that differ largely agree on the order: ")
+
+
 def test_few_pictures_are_said_to_be_too_few_once():
     found = clear_winner(5)
     verdict = found.judge("block1")

@@ -26,6 +26,8 @@ _MOST_OFFSET = 40.0
 # How far copies of the same brightness differ: on average, and in the cell that differs most.
 _MEAN_DIFFERENCE = 4.0
 _LARGEST_DIFFERENCE = 24.0
+_WHITE = 250
+_NEARLY_WHITE = 200
 _BLOCK = 512
 
 
@@ -145,13 +147,17 @@ def _look_same(one: np.ndarray, many: np.ndarray) -> np.ndarray:
         one: (values,) float32.
         many: (pictures, values) float32.
     """
-    middle, middles = one.mean(), many.mean(1, keepdims=True)
-    gain = ((many - middles) @ (one - middle) / ((one - middle) ** 2).sum())[:, None]
-    difference = np.abs(many - middles - gain * (one - middle))
+    # White stays white in a brighter copy, so that nearly white places may differ.
+    counts = ~((np.maximum(one, many) >= _WHITE) & (np.minimum(one, many) >= _NEARLY_WHITE))
+    number = np.maximum(counts.sum(1, keepdims=True), 1)
+    middle, middles = ((part * counts).sum(1, keepdims=True) / number for part in (one, many))
+    ones, manys = (one - middle) * counts, (many - middles) * counts
+    gain = (ones * manys).sum(1, keepdims=True) / np.maximum((ones**2).sum(1, keepdims=True), 1e-6)
+    difference = np.abs(manys - gain * ones)
     return np.asarray(
-        (difference.mean(1) <= _MEAN_DIFFERENCE)
+        (difference.sum(1) / number[:, 0] <= _MEAN_DIFFERENCE)
         & (difference.max(1) <= _LARGEST_DIFFERENCE)
         & (gain[:, 0] >= 1 / _MOST_GAIN)
         & (gain[:, 0] <= _MOST_GAIN)
-        & (np.abs(middles[:, 0] - middle) <= _MOST_OFFSET)
+        & (np.abs(middles - middle)[:, 0] <= _MOST_OFFSET)
     )

@@ -90,6 +90,8 @@ def evaluate(
         if annotations is None
         else Annotations(Path(annotations), classifier.labels),
     )
+    if not options.changes_weights:
+        classifier = classifier.folded(layers)
     default: Sequence[str | int | None] = (None,)
     explainers = [
         Explainer(classifier, layer, name)

@@ -14,6 +14,8 @@ from gradcam_cli.errors import UsageError
 # Of fewer pictures, groups say nothing.
 _FEWEST = 20
 _MOST_GROUPS = 8
+# The eigenvalue of a group that is nearly separate from the others; at most 2.
+_SEPARATE = 0.1
 # More pictures of a class than this don't change its groups; they join the one of their neighbours.
 _MOST_CLUSTERED = 500
 _NEIGHBOURS = 10
@@ -29,7 +31,8 @@ def find_groups(observations: Sequence[Observation]) -> list[MapGroup]:
     This is spectral relevance analysis (Lapuschkin et al., "Unmasking Clever Hans predictors and
     assessing what machines really learn", Nature Communications 10:1096, 2019, arXiv 1902.10178):
     spectral clustering of the maps, where the largest gap between eigenvalues gives the number of
-    groups. `gradcam_cli.analysis.shortcuts` says what makes a group suspicious.
+    groups. `gradcam_cli.analysis.shortcuts` says what makes a group suspicious. The pictures with a
+    mark are a group of their own.
 
     Args:
         observations: The observations. Maps without heat belong to no group.
@@ -76,32 +79,35 @@ def _group_class(
     """
     predicted = observations[int(numbers[0])].predicted
     of_class = Pictures(observations, numbers)
-    labels = _cluster(of_class.maps)
+    labels, parts = _cluster(of_class.maps)
     search = ShortcutSearch(of_class, Pictures(observations, others))
     shortcuts: dict[int, Shortcut] = {}
-    for label in np.argsort(-np.bincount(labels), kind="stable"):
-        shortcut = search.from_group(labels == label)
+    for group in [*_groups_of(labels), *_groups_of(parts)]:
+        is_new = all(not known.has_mark[group].any() for known in shortcuts.values())
+        shortcut = search.from_group(group) if is_new else None
         if shortcut:
             # The pictures with a mark make one group, whatever groups they were in.
             labels[shortcut.has_mark] = new = int(labels.max()) + 1
             shortcuts[new] = shortcut
-    groups = []
-    for label in np.argsort(-np.bincount(labels), kind="stable"):
-        inside = labels == label
-        if inside.any():
-            shortcut = shortcuts.get(int(label))
-            groups.append(
-                MapGroup(
-                    predicted.index,
-                    predicted.name,
-                    [int(number) for number in numbers[inside]],
-                    of_class.maps[inside].mean(0),
-                    _mean_picture(observations, numbers[inside]),
-                    shortcut.clause if shortcut else "",
-                    shortcut.strength if shortcut else 0.0,
-                )
-            )
-    return groups
+    return [
+        MapGroup(
+            predicted.index,
+            predicted.name,
+            [int(number) for number in numbers[inside]],
+            of_class.maps[inside].mean(0),
+            _mean_picture(observations, numbers[inside]),
+            shortcut.clause if shortcut else "",
+            shortcut.strength if shortcut else 0.0,
+        )
+        for inside in _groups_of(labels)
+        for shortcut in [shortcuts.get(int(labels[inside][0]))]
+    ]
+
+
+def _groups_of(labels: np.ndarray) -> list[np.ndarray]:
+    """Returns for each group (pictures,) bool, which pictures belong to it; the largest first."""
+    counts = np.bincount(labels)
+    return [labels == label for label in np.argsort(-counts, kind="stable") if counts[label]]
 
 
 def _mean_picture(observations: Sequence[Observation], numbers: np.ndarray) -> np.ndarray:
@@ -111,8 +117,8 @@ def _mean_picture(observations: Sequence[Observation], numbers: np.ndarray) -> n
     return np.rint(total / len(numbers)).astype(np.uint8)
 
 
-def _cluster(maps: np.ndarray) -> np.ndarray:
-    """Returns the number of the group of each map.
+def _cluster(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the number of the group of each map, and of its part of a finer division.
 
     Args:
         maps: (pictures, `GRID`, `GRID`) float32, with heat in each.
@@ -127,21 +133,28 @@ def _cluster(maps: np.ndarray) -> np.ndarray:
 
     chosen = np.random.default_rng(0).choice(len(points), _MOST_CLUSTERED, replace=False)
     nearest = KNeighborsClassifier(_NEIGHBOURS // 2, algorithm="brute")
-    nearest.fit(points[chosen], _spectral_groups(points[chosen]))
-    return np.asarray(nearest.predict(points))
+    groups, parts = (
+        np.asarray(nearest.fit(points[chosen], found).predict(points))
+        for found in _spectral_groups(points[chosen])
+    )
+    return groups, parts
 
 
-def _spectral_groups(points: np.ndarray) -> np.ndarray:
+def _spectral_groups(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Clusters points by the graph of their nearest neighbours.
 
     As in Ng, Jordan and Weiss, "On Spectral Clustering", 2001, and with the gap of von Luxburg,
-    "A Tutorial on Spectral Clustering", 2007 (arXiv 0711.0189), section 8.3.
+    "A Tutorial on Spectral Clustering", 2007 (arXiv 0711.0189), section 8.3. The largest gap also
+    divides a cloud without groups into parts. Groups are nearly separate, so that their
+    eigenvalues are near 0.
 
     Args:
         points: (points, features) float32.
+
+    Returns:
+        The number of each point's group and, with the largest gap of all, of its part.
     """
     from scipy.linalg import eigh
-    from sklearn.cluster import KMeans
     from sklearn.neighbors import kneighbors_graph
 
     most = min(_MOST_GROUPS, len(points) // (_FEWEST // 2))
@@ -151,10 +164,20 @@ def _spectral_groups(points: np.ndarray) -> np.ndarray:
     laplacian = np.eye(len(points)) - scale[:, None] * joined * scale
     values, vectors = eigh(laplacian, subset_by_index=(0, most))
     gaps = np.diff(values)
-    # More separate parts than groups: there is no gap yet.
-    number = most if values[-1] < 1e-6 else int(np.argmax(gaps)) + 1
+    # As many separate parts as there may be leave no gap.
+    number = most if values[-1] < _SEPARATE / 100 else int(np.argmax(gaps)) + 1
+    separate = int(np.argmax(np.where(values[:-1] < _SEPARATE, gaps, -1))) + 1
+    parts = _divide(vectors, number)
+    groups = _divide(vectors, separate) if separate != number else parts
+    return groups, parts
+
+
+def _divide(vectors: np.ndarray, number: int) -> np.ndarray:
+    """Divides points by their values in the first eigenvectors."""
+    from sklearn.cluster import KMeans
+
     if number == 1:
-        return np.zeros(len(points), np.intp)
+        return np.zeros(len(vectors), np.intp)
     rows = vectors[:, :number]
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return np.asarray(KMeans(number, n_init=10, random_state=0).fit_predict(rows), np.intp)

@@ -88,8 +88,7 @@ def make_audit(
         findings=(),
         notes=notes,
     )
-    ordered = sorted(make_findings(audit), key=lambda finding: -finding.weight)
-    return replace(audit, findings=ordered)
+    return replace(audit, findings=make_findings(audit))
 
 
 def _calibrate(observations: Sequence[Observation], notes: list[str]) -> Calibration | None:

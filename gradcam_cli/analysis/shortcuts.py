@@ -179,8 +179,11 @@ class ShortcutSearch:
         if len(without) < _FEWEST // 2:
             return False
         typical = np.median(with_mark, axis=0)
-        limit = np.percentile(((with_mark - typical) ** 2).sum(-1), 90)
-        return bool((((without - typical) ** 2).sum(-1) <= limit).mean() > 0.5)
+        own, theirs = (((one - typical) ** 2).sum(-1) for one in (with_mark, without))
+        # Colours that differ from one another can't be recognised elsewhere.
+        anywhere = ((self._other_content[..., :3] - typical) ** 2).sum(-1)
+        near = _UNLIKE * max(float(np.median(own)), 3 * _NOISE**2)
+        return bool(near < np.median(anywhere) and (theirs <= near).mean() > 0.5)
 
     def _under_heat(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns (pictures, 3): the colours where maps are hottest; (pictures,): how deep."""
@@ -225,7 +228,8 @@ class _Mark:
         return min(far, max(nearest, 2 * usual))
 
     def _distances(self, squared: np.ndarray, place: np.ndarray) -> np.ndarray:
-        return np.asarray((squared[:, place] / self._scale[place]).mean((1, 2)))
+        # An object beside the mark changes a few cells.
+        return np.asarray(np.median((squared[:, place] / self._scale[place]).mean(2), axis=1))
 
     def is_in(self, content: np.ndarray, place: np.ndarray) -> np.ndarray:
         """Returns (pictures,) bool: which pictures have the mark."""

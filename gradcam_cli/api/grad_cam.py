@@ -382,6 +382,7 @@ class GradCAM:
                     uses_layer=info.needs_layer,
                     uses_gradients=info.uses_gradients,
                     has_sign=info.has_sign,
+                    fuses_layers=info.fuses_layers,
                 )
             diagnosis = self._diagnoses[key]
         if blank.is_constant:

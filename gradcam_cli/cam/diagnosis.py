@@ -103,6 +103,7 @@ class Diagnosis:
         uses_layer: bool = True,
         uses_gradients: bool = True,
         has_sign: bool = False,
+        fuses_layers: bool = False,
     ) -> None:
         """Prepares the pass; nothing is traced yet.
 
@@ -117,6 +118,7 @@ class Diagnosis:
             uses_layer: Whether the method explains the layers, not the whole network.
             uses_gradients: Whether the map is empty where the score has no gradient.
             has_sign: Whether negative values of the map are evidence against the class.
+            fuses_layers: Whether the method leaves out layers that it finds unimportant.
         """
         self._network = network
         self._scorer = scorer
@@ -125,6 +127,7 @@ class Diagnosis:
         self._uses_layer = uses_layer
         self._uses_gradients = uses_gradients
         self._has_sign = has_sign
+        self._fuses_layers = fuses_layers
         self._lock = Lock()
         self._paths: list[str] = []
         self._usable: list[str] = []
@@ -423,7 +426,12 @@ class Diagnosis:
         if self._is_value:
             of_what, lack = "output", "nothing raises this value"
             against = "all that the network sees lowers it"
-        if self._has_sign and layer.lowest < 0:
+        if self._fuses_layers:
+            cause = (
+                f"{lack} in any layer whose importance is positive; choose other layers, or "
+                f"another method, such as gradcam"
+            )
+        elif self._has_sign and layer.lowest < 0:
             cause = f"{lack}: {against}; show that with --signed, or try another {of_what}"
         else:
             cause = f"{lack}; try another {of_what}, layer or method"

@@ -369,6 +369,7 @@ class Explainer:
                     uses_layer=self._info.needs_layer,
                     uses_gradients=self._info.uses_gradients,
                     has_sign=self._info.has_sign,
+                    fuses_layers=self._info.fuses_layers,
                 )
             return self._diagnosis
 

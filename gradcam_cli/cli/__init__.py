@@ -36,6 +36,7 @@ def main() -> None:
     gradcam photos/ --out maps/    explain all pictures in a folder, recursively
     gradcam show photo.jpg         show the result in a window or in the terminal
     gradcam audit photos/          say where a model goes wrong, and why
+    gradcam compare photos/ ...    compare two models, methods or layers
     gradcam evaluate photos/       measure whether the maps can be trusted
     gradcam explain --help         show all options
 

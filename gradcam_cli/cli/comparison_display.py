@@ -23,8 +23,8 @@ def show_comparison(comparison: Comparison) -> None:
     counted = f"{number:,} picture{'s' * (number != 1)}{failed}"
     head = " · ".join([*_shared_facts(comparison), counted])
     console.print(Text(visible(head), style="dim"))
-    first, second = comparison.sides
-    table = plain_table(("", "left"), (first.name, "left"), (second.name, "left"))
+    names = [visible(side.name) for side in comparison.sides]
+    table = plain_table(("", "left"), *((name, "left") for name in names))
     rows = _rows(comparison)
     for row in rows:
         table.add_row(Text(row[0], style="dim"), *row[1:])

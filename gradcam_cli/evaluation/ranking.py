@@ -47,13 +47,14 @@ class Ranking:
         rows: The methods, best first, without the baselines. Empty if no metric was measured
             that can rank.
         metrics: The metrics that ranked.
-        agreement: Kendall's W: how far the metrics put the means of the methods in the same
-            order, from 0 to 1 (the same order). None for fewer than three methods or two
-            metrics, or if there is no difference at all.
+        judges: The metrics that have an order: whose means aren't equal for all methods.
+        agreement: Kendall's W: how far the judges put the means of the methods in the same
+            order, from 0 to 1 (the same order). None for fewer than three methods or two judges.
     """
 
     rows: list[RankedMaps]
     metrics: list[str]
+    judges: list[str]
     agreement: float | None
 
     @cached_property
@@ -76,10 +77,12 @@ def rank_maps(rows: Sequence[EvaluatedMaps], metrics: Sequence[str]) -> Ranking:
     ranks = _picture_ranks(rows, metrics)
     ranked = [RankedMaps(row, Measurement(own)) for row, own in zip(rows, ranks, strict=True)]
     in_order = sorted(ranked, key=lambda row: row.ranks.mean) if metrics else []
+    orders = {name: rank_means(rows, name) for name in metrics}
+    orders = {name: order for name, order in orders.items() if np.ptp(order) > 0}
     agreement = None
-    if len(metrics) >= _FEWEST_METRICS and len(rows) >= _FEWEST_ROWS:
-        agreement = kendalls_w(np.array([rank_means(rows, name) for name in metrics]))
-    return Ranking(in_order, list(metrics), agreement)
+    if len(orders) >= _FEWEST_METRICS and len(rows) >= _FEWEST_ROWS:
+        agreement = kendalls_w(np.array([*orders.values()]))
+    return Ranking(in_order, list(metrics), list(orders), agreement)
 
 
 def kendalls_w(ranks: np.ndarray) -> float | None:

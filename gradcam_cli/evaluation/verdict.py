@@ -177,7 +177,7 @@ class _Judge:
         return sentences
 
     def _agreement(self) -> list[str]:
-        agreement, judges = self._ranking.agreement, len(self._metrics)
+        agreement, judges = self._ranking.agreement, len(self._ranking.judges)
         if agreement is None:
             return []
         # The mean of Spearman's correlations between the metrics.
@@ -188,8 +188,9 @@ class _Judge:
             agree = "agree on the order only in part"
         else:
             agree = "contradict each other on the order, which a mean rank hides"
+        which = "metrics" if judges == len(self._metrics) else "metrics that differ"
         return [
-            f"The {judges} metrics {agree}: Kendall's W is {agreement:.2f} (1: the same order; "
+            f"The {judges} {which} {agree}: Kendall's W is {agreement:.2f} (1: the same order; "
             f"{1 / judges:.2f}: chance)."
         ]
 

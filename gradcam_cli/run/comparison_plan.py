@@ -10,7 +10,6 @@ from gradcam_cli.analysis.comparison import LAYERS, METHODS, MODELS, WEIGHTS, Si
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cam.methods.table import METHODS as METHOD_TABLE
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.catalogue import is_model_path
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.options import ExplainOptions, MachineOptions
@@ -53,8 +52,6 @@ class ComparisonPlan:
         """The names of two networks."""
         first, second = (job.model for job in self.jobs)
         if self.kind == WEIGHTS:
-            return _distinct(str(first.weights), str(second.weights))
-        if first.name == second.name and first.weights != second.weights:
             return _distinct(str(first.weights), str(second.weights))
         return _distinct(first.name, second.name)
 
@@ -152,9 +149,7 @@ def pair_models(
 
 def _distinct(first: str, second: str) -> tuple[str, str]:
     """Shortens two names or paths as far as they still differ."""
-    if not is_model_path(first) and not is_model_path(second) and first != second:
-        return first, second
-    parts = Path(first).parts, Path(second).parts
+    parts = Path(first).parts or (first,), Path(second).parts or (second,)
     for number in range(1, max(map(len, parts)) + 1):
         names = ["/".join(of_one[-number:]) for of_one in parts]
         if names[0] != names[1]:
