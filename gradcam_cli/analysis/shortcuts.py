@@ -280,7 +280,7 @@ def _find_place(ratio: np.ndarray, heat: np.ndarray) -> np.ndarray | None:
     for one in range(1, number + 1):
         place = alike & (labels == one)
         if place.sum() >= _SMALLEST_CELLS and np.percentile(depths[place], 90) <= _DEEPEST:
-            found = float(heat[place].mean())
+            found = float(heat[_around(place)].mean())
             if found > most:
                 best, most = place, found
     return best
@@ -288,7 +288,14 @@ def _find_place(ratio: np.ndarray, heat: np.ndarray) -> np.ndarray | None:
 
 def _is_hot_at(maps: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Returns (maps,) bool: which are hot at a place."""
-    return np.asarray(maps[:, place].max(1) >= _HOT)
+    return np.asarray(maps[:, _around(place)].max(1) >= _HOT)
+
+
+def _around(place: np.ndarray) -> np.ndarray:
+    """Adds two cells all around a place, since the cells of maps are larger than those here."""
+    from scipy.ndimage import binary_dilation
+
+    return np.asarray(binary_dilation(place, np.ones((5, 5))))
 
 
 def _is_more_often(these: np.ndarray, those: np.ndarray) -> bool:
