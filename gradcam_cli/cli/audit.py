@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,11 +17,13 @@ from gradcam_cli.cli.measuring import print_errors, progress_bar
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
     LayerName,
+    analysis_fit_option,
+    as_tuple,
     debug_option,
     filled_with,
-    fit_option,
     json_option,
     model_options,
+    truth_option,
 )
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.cli.run_options import analysis_machine_options
@@ -40,27 +43,17 @@ _FAILED = 1
 _ENDING = "_audit"
 
 
-def _as_tuple(ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[Any, ...]:
-    return () if value is None else (value,)
-
-
 _explain_options = filled_with(
     "wanted",
     ExplainOptions,
-    click.option(
-        "--truth",
-        metavar="folders|FILE.csv",
-        help="The true classes: from the names of the pictures' folders, or from a CSV file with "
-        "the picture in the first column and its class in the second. Without it, the audit tells "
-        "where the model looks, but not where it is wrong.",
-    ),
+    truth_option("Without it, the audit tells where the model looks, but not where it is wrong."),
     click.option(
         "-l",
         "--layer",
         "layers",
         metavar="NAME",
         type=LayerName(),
-        callback=_as_tuple,
+        callback=as_tuple,
         help="The layer to explain, by name or index ('gradcam layers' lists them). [default: the "
         "last layer with a spatial output]",
     ),
@@ -71,13 +64,10 @@ _explain_options = filled_with(
         type=MethodName(),
         default=DEFAULT_METHOD,
         show_default=True,
-        callback=_as_tuple,
+        callback=as_tuple,
         help="The method that computes the maps ('gradcam methods' lists them).",
     ),
-    fit_option(
-        "How to fit a picture into the network's input (see 'gradcam explain --help'). [default: "
-        "keep, or squash if the network has a fixed input size]"
-    ),
+    analysis_fit_option,
 )
 
 
@@ -178,7 +168,9 @@ def _show(audit: Audit, notes: list[str]) -> None:
     known, number = audit.accuracy, len(audit.observations)
     failed = f", {len(audit.errors):,} failed" if audit.errors else ""
     pictures = f"{number:,} picture{'s' * (number != 1)}{failed}"
-    console.print(Text(visible(f"{describe([audit.explainer])} · {pictures}"), style="dim"))
+    # Only the maps of true classes show what speaks against them, on the page.
+    subject = describe([replace(audit.explainer, ends=None)])
+    console.print(Text(visible(f"{subject} · {pictures}"), style="dim"))
     console.print()
     if known is not None:
         low, high = (f"{end:.1%}".replace("%", "") for end in known.interval)

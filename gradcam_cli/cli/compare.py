@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,12 +14,14 @@ from gradcam_cli.cli.measuring import print_errors, progress_bar
 from gradcam_cli.cli.method_names import MethodNames
 from gradcam_cli.cli.options import (
     LayerName,
+    analysis_fit_option,
+    as_tuple,
     complete_models,
     debug_option,
     filled_with,
-    fit_option,
     json_option,
     shared_model_options,
+    truth_option,
 )
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.cli.run_options import analysis_machine_options
@@ -43,10 +44,6 @@ def _all_methods(
 ) -> tuple[str, ...]:
     """Joins the methods of repeated options, with repetitions."""
     return tuple(name for names in value for name in names)
-
-
-def _as_tuple(ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[Any, ...]:
-    return () if value is None else (value,)
 
 
 _explain_options = filled_with(
@@ -74,19 +71,13 @@ _explain_options = filled_with(
         help="The layer to explain, by name or index ('gradcam layers' lists them). Give two to "
         "compare them. [default: the last layer with a spatial output]",
     ),
-    click.option(
-        "--truth",
-        metavar="folders|FILE.csv",
-        help="The true classes: from the names of the pictures' folders, or from a CSV file with "
-        "the picture in the first column and its class in the second. Without it, the comparison "
-        "doesn't tell which model is right.",
-    ),
+    truth_option("Without it, the comparison doesn't tell which model is right."),
     click.option(
         "-c",
         "--class",
         "classes",
         metavar="CLASS",
-        callback=_as_tuple,
+        callback=as_tuple,
         help="The class whose maps are compared: an index, a WordNet id or a name. [default: the "
         "true class with --truth, else the most probable class of the first model]",
     ),
@@ -95,10 +86,7 @@ _explain_options = filled_with(
         is_flag=True,
         help="Average the maps of brighter, darker and mirrored copies. Takes six times as long.",
     ),
-    fit_option(
-        "How to fit a picture into the network's input (see 'gradcam explain --help'). [default: "
-        "keep, or squash if the network has a fixed input size]"
-    ),
+    analysis_fit_option,
 )
 
 

@@ -21,7 +21,7 @@ from gradcam_cli.cli.console import (
     stdout_console,
     visible,
 )
-from gradcam_cli.cli.options import fit_option, max_download_option, model_options
+from gradcam_cli.cli.options import analysis_fit_option, max_download_option, model_options
 from gradcam_cli.cli.path_types import LocalPath
 from gradcam_cli.evaluation.table import DEFAULT_METRICS, METRICS
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
@@ -56,10 +56,7 @@ _OPTIONS = (
         help="A metric to measure ('gradcam metrics' lists them). Can be repeated; 'all' measures "
         "all that suit the model. [default: those that the list marks]",
     ),
-    fit_option(
-        "How to fit a picture into the network's input (see 'gradcam explain --help'). [default: "
-        "keep, or squash if the network has a fixed input size]"
-    ),
+    analysis_fit_option,
     max_download_option,
     click.option(
         "-o",

@@ -299,6 +299,25 @@ def fit_option(help_: str) -> Decorator:
     return click.option("--fit", type=click.Choice(FITS), help=help_)
 
 
+def truth_option(use: str) -> Decorator:
+    """Makes the option for the true classes; its help ends with what they are used for."""
+    return click.option(
+        "--truth",
+        metavar="folders|FILE.csv",
+        help="The true classes: from the names of the pictures' folders, or from a CSV file with "
+        f"the picture in the first column and its class in the second. {use}",
+    )
+
+
+def as_tuple(ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[Any, ...]:
+    """Turns the value of an option that is given once at most into a tuple."""
+    return () if value is None else (value,)
+
+
+analysis_fit_option = fit_option(
+    "How to fit a picture into the network's input (see 'gradcam explain --help'). [default: "
+    "keep, or squash if the network has a fixed input size]"
+)
 region_option = click.option(
     "--region",
     metavar="MASK|FOLDER|BOX",

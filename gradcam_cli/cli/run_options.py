@@ -20,6 +20,7 @@ from gradcam_cli.cli.options import (
     methods_option,
     region_option,
     signed_option,
+    truth_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
@@ -85,13 +86,7 @@ explain_options = filled_with(
         "(pad). [default: as stored with a KerasHub model; else keep, or squash if the network has "
         "a fixed input size]"
     ),
-    click.option(
-        "--truth",
-        metavar="folders|FILE.csv",
-        help="The true classes: from the names of the pictures' folders, or from a CSV file "
-        "with the picture in the first column and its class in the second. Marks right and wrong "
-        "predictions.",
-    ),
+    truth_option("Marks right and wrong predictions."),
     click.option(
         "--only",
         type=click.Choice([ONLY_WRONG]),

@@ -197,8 +197,7 @@ def _finite(number: float | None) -> float | None:
 
 def _describe(audit: Audit) -> str:
     facts = audit.explainer
-    signed = "Signed " if facts.ends else ""
-    parts = [f"{signed}{METHODS[facts.method].title}", f"layer {facts.layer}"]
+    parts = [METHODS[facts.method].title, f"layer {facts.layer}"]
     if facts.input:
         parts.append(f"input {facts.input}")
     if facts.contrast:
