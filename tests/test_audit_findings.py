@@ -167,6 +167,17 @@ def test_confidence_that_is_too_high_is_found():
     assert "under-confident" in calibration.sentence
 
 
+def test_few_pictures_show_a_difference_in_one_direction():
+    rng = np.random.default_rng(1)
+    observations = [
+        observed(anything(rng), 0, int(row % 8 == 0), float(confidence))
+        for row, confidence in enumerate(np.linspace(0.4, 0.93, 42))
+    ]
+    (calibration,) = audit(observations, classes=2)["calibration"]
+    assert "under-confident" in calibration.sentence
+    assert "66 % sure on average, and right about 86 % of 42 pictures" in calibration.sentence
+
+
 def test_heat_at_the_border_is_found():
     rng = np.random.default_rng(1)
     border = np.ones((GRID, GRID), np.float32)

@@ -98,15 +98,20 @@ def _on_calibration(audit: Audit) -> Iterator[Finding]:
     confidences, are_right, _ = _confidences(audit)
     if calibration is None or len(confidences) < _FEWEST:
         return
-    by_chance = _error_by_chance(calibration, confidences)
-    if calibration.error <= by_chance or calibration.interval[0] <= _SMALL_ERROR:
-        return
+    by_chance, gap_by_chance = _calibration_by_chance(calibration, confidences)
     gap = float(confidences.mean() - are_right.mean())
+    # Of few pictures, a difference in the same direction everywhere shows before that of the bins.
+    is_error, is_gap = calibration.error > by_chance, abs(gap) > gap_by_chance
+    if not (is_error or is_gap) or calibration.interval[0] <= _SMALL_ERROR:
+        return
     low, high = calibration.interval
     numbers = (
-        f"expected calibration error {calibration.error:.2f}, 95 % interval {low:.2f} to "
-        f"{high:.2f}; chance alone explains up to {by_chance:.2f}"
+        f"expected calibration error {calibration.error:.2f}, 95 % interval {low:.2f} to {high:.2f}"
     )
+    if is_error:
+        numbers += f"; chance alone explains up to {by_chance:.2f}"
+    else:
+        numbers += f"; chance alone explains a difference of up to {_percent(gap_by_chance)}"
     if abs(gap) < calibration.error / 2:
         sentence = (
             f"The network is too sure of some pictures and not sure enough of others ({numbers})"
@@ -122,16 +127,24 @@ def _on_calibration(audit: Audit) -> Iterator[Finding]:
     yield Finding("calibration", sentence, min(weight, 0.8))
 
 
-def _error_by_chance(calibration: Calibration, confidences: np.ndarray) -> float:
-    """Returns the calibration error that a calibrated network hardly exceeds on these pictures."""
+def _calibration_by_chance(
+    calibration: Calibration, confidences: np.ndarray
+) -> tuple[float, float]:
+    """Returns what a calibrated network hardly exceeds on these pictures.
+
+    Returns:
+        The calibration error, and the difference between mean confidence and accuracy.
+    """
     ends = np.array([one.high for one in calibration.bins])
     bins = np.minimum(np.searchsorted(ends, confidences), len(ends) - 1)
     generator = np.random.default_rng(0)
-    errors = []
+    errors, gaps = [], []
     for _ in range(_SIMULATIONS):
-        gaps = (generator.random(len(confidences)) < confidences) - confidences
-        errors.append(np.abs(np.bincount(bins, gaps)).sum() / len(confidences))
-    return float(np.quantile(errors, 1 - _UNLIKELY))
+        of_pictures = (generator.random(len(confidences)) < confidences) - confidences
+        errors.append(np.abs(np.bincount(bins, of_pictures)).sum() / len(confidences))
+        gaps.append(abs(of_pictures.mean()))
+    error, gap = np.quantile([errors, gaps], 1 - _UNLIKELY, axis=1)
+    return float(error), float(gap)
 
 
 def _on_confident_errors(audit: Audit) -> Iterator[Finding]:
@@ -227,10 +240,10 @@ def _on_duplicates(audit: Audit) -> Iterator[Finding]:
     if within:
         numbers = _numbers(within)
         copies = len(numbers) - len(within)
-        verb = "is a copy" if copies == 1 else "are copies"
+        verb = "looks like another" if copies == 1 else "look like others"
         yield Finding(
             "duplicates",
-            f"{_pictures(copies)} {verb} of others of the same class, so that they count twice",
+            f"{_pictures(copies)} {verb} of the same class, which then count twice",
             min(0.1 + copies / len(audit.observations), 0.4),
             numbers,
         )
@@ -271,7 +284,7 @@ def _on_empty_classes(audit: Audit) -> Iterator[Finding]:
 
 
 def _pictures(count: int) -> str:
-    return f"{count} picture" + "s" * (count != 1)
+    return f"{count:,} picture" + "s" * (count != 1)
 
 
 def _percent(fraction: float) -> str:
