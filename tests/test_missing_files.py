@@ -46,7 +46,8 @@ def gradcam(tmp_path, monkeypatch, save_picture):
 @pytest.mark.parametrize(("command", "option"), commands_with_files())
 def test_a_missing_file_is_wrong_usage_for_every_option(gradcam, tmp_path, command, option):
     pictures = [] if command in ("info", "layers") else ["photo.png"]
-    done = gradcam(command, *pictures, option, READ[option])
+    more = ["--method", "gradcam,layercam"] if command == "compare" else []
+    done = gradcam(command, *pictures, option, READ[option], *more)
     assert done.exit_code == 2
     assert done.stderr == f"Error: {option} {READ[option]}: there is no such file\n"
     assert done.stdout == ""
@@ -61,7 +62,9 @@ def test_a_missing_model_may_also_be_an_argument(gradcam, command, name):
     assert done.stderr == f"Error: --model {name}: there is no such file\n"
 
 
-@pytest.mark.parametrize("command", ["explain", "show", "evaluate", "best-layer", "info", "layers"])
+@pytest.mark.parametrize(
+    "command", ["explain", "show", "evaluate", "best-layer", "audit", "info", "layers"]
+)
 def test_code_for_a_model_is_refused_where_it_would_be_ignored(gradcam, tmp_path, command):
     for name in ("code.py", "own.keras", "graph/saved_model.pb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
