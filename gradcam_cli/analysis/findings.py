@@ -243,7 +243,7 @@ def _on_duplicates(audit: Audit) -> Iterator[Finding]:
         verb = "looks like another" if copies == 1 else "look like others"
         yield Finding(
             "duplicates",
-            f"{_pictures(copies)} {verb} of the same class, which then count twice",
+            f"{_pictures(copies)} {verb} of the same class; near-duplicates count twice",
             min(0.1 + copies / len(audit.observations), 0.4),
             numbers,
         )
