@@ -169,6 +169,14 @@ def test_a_mark_is_named_with_its_numbers():
     assert "60 of 60 maps are hot at the top right corner" in found.suspicion
 
 
+def test_other_classes_may_be_hot_everywhere():
+    def unsure(rng, row):
+        return rng.uniform(0.6, 1, (GRID, GRID)).astype(np.float32), photograph(rng)
+
+    (found,) = suspicious(pictures_of(0, 60, with_mark), pictures_of(1, 60, unsure))
+    assert found.class_index == 0
+
+
 def test_a_mark_is_found_without_other_classes():
     (found,) = suspicious(pictures_of(0, 60, with_mark))
     assert "the top right corner" in found.suspicion

@@ -27,7 +27,7 @@ _MOST = 250
 _BLOCK = 256
 # Hot: at least this fraction of the map's maximum.
 _HOT = 0.5
-# A mean map of which a larger fraction is hot shows no place.
+# A map of which a larger fraction is hot shows no place.
 _LARGEST = 0.6
 # How many times as far the others must be from the typical content, in squared distance.
 _UNLIKE = 4.0
@@ -287,8 +287,9 @@ def _find_place(ratio: np.ndarray, heat: np.ndarray) -> np.ndarray | None:
 
 
 def _is_hot_at(maps: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Returns (maps,) bool: which are hot at a place."""
-    return np.asarray(maps[:, _around(place)].max(1) >= _HOT)
+    """Returns (maps,) bool: which are hot at a place, and not nearly everywhere."""
+    is_hot = maps >= _HOT
+    return np.asarray(is_hot[:, _around(place)].any(1) & (is_hot.mean((1, 2)) <= _LARGEST))
 
 
 def _around(place: np.ndarray) -> np.ndarray:
