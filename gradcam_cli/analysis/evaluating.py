@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from gradcam_cli.cam.facts import TOP_CLASS
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD, find_method
 from gradcam_cli.evaluation.table import DEFAULT_METRICS
-from gradcam_cli.files.manifest import gather_pictures
+from gradcam_cli.files.manifest import gather_given
 from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.models.options import as_size
 
 if TYPE_CHECKING:
     import keras
 
+    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.evaluation.results import Evaluation
     from gradcam_cli.models.classifier import Classifier
 
@@ -69,13 +71,11 @@ def evaluate(
         UsageError: A metric doesn't suit the model.
         GradcamError: The model or the annotations can't be read.
     """
-    if isinstance(pictures, str) or not isinstance(pictures, Iterable):
-        pictures = [pictures]
-    found = gather_pictures([str(path) for path in pictures])
-    infos = {name: find_method(name) for name in methods}
+    found = gather_given(pictures)
+    for name in methods:
+        find_method(name)
 
     from gradcam_cli.api.loading import find_classifier
-    from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.evaluation.annotations import Annotations
     from gradcam_cli.evaluation.measuring import evaluate_pictures
     from gradcam_cli.evaluation.metric_choice import choose_metrics
@@ -85,17 +85,35 @@ def evaluate(
     options = EvaluationOptions(
         metrics=choose_metrics(classifier, metrics, DEFAULT_METRICS),
         target=TOP_CLASS if target is None else classifier.labels.find(str(target)),
-        inputs=classifier.input_for(fit, (size, size) if isinstance(size, int) else size),
+        inputs=classifier.input_for(fit, as_size(size)),
         annotations=None
         if annotations is None
         else Annotations(Path(annotations), classifier.labels),
     )
     if not options.changes_weights:
         classifier = classifier.folded(layers)
-    default: Sequence[str | int | None] = (None,)
-    explainers = [
-        Explainer(classifier, layer, name)
-        for name, info in infos.items()
-        for layer in (layers if layers and info.needs_layer else default)
-    ]
+    explainers = explainers_of(classifier, dict.fromkeys(methods), layers)
     return evaluate_pictures(found, explainers, options, progress, report)
+
+
+def explainers_of(
+    classifier: Classifier, methods: Iterable[str], layers: Sequence[str | int]
+) -> list[Explainer]:
+    """Makes an explainer for each method at each layer.
+
+    Args:
+        classifier: The classifier.
+        methods: The methods. Those that explain all layers together are there once.
+        layers: The layers; empty for the default layer.
+
+    Raises:
+        GradcamError: As for `Explainer`.
+    """
+    from gradcam_cli.cam.explainer import Explainer
+
+    default: Sequence[str | int | None] = (None,)
+    return [
+        Explainer(classifier, layer, method)
+        for method in methods
+        for layer in (layers if layers and find_method(method).needs_layer else default)
+    ]

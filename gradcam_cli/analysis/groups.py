@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradcam_cli.analysis.audit_results import MapGroup
-from gradcam_cli.analysis.observation import GRID, Observation
+from gradcam_cli.analysis.observation import GRID, Observation, mean_picture
 from gradcam_cli.analysis.shortcuts import Pictures, Shortcut, ShortcutSearch
 from gradcam_cli.errors import UsageError
 
@@ -95,7 +95,7 @@ def _group_class(
             predicted.name,
             [int(number) for number in numbers[inside]],
             of_class.maps[inside].mean(0),
-            _mean_picture(observations, numbers[inside]),
+            mean_picture([observations[int(number)] for number in numbers[inside]]),
             shortcut.clause if shortcut else "",
             shortcut.strength if shortcut else 0.0,
         )
@@ -108,13 +108,6 @@ def _groups_of(labels: np.ndarray) -> list[np.ndarray]:
     """Returns for each group (pictures,) bool, which pictures belong to it; the largest first."""
     counts = np.bincount(labels)
     return [labels == label for label in np.argsort(-counts, kind="stable") if counts[label]]
-
-
-def _mean_picture(observations: Sequence[Observation], numbers: np.ndarray) -> np.ndarray:
-    total = np.zeros((GRID, GRID, 3))
-    for number in numbers:
-        total += observations[int(number)].picture
-    return np.rint(total / len(numbers)).astype(np.uint8)
 
 
 def _cluster(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradcam_cli.analysis.audit_results import MeanMap
 from gradcam_cli.analysis.heat_places import border_fraction, corner_fraction
-from gradcam_cli.analysis.observation import Observation
+from gradcam_cli.analysis.observation import Observation, mean_picture
 
 ALL_PICTURES = "all pictures"
 
@@ -35,17 +35,15 @@ def average_maps(observations: Sequence[Observation]) -> list[MeanMap]:
 
 def _average(index: int | None, name: str, observations: Sequence[Observation]) -> MeanMap:
     heat = np.zeros_like(observations[0].predicted_map, np.float64)
-    picture = np.zeros_like(observations[0].picture, np.float64)
     for one in observations:
         heat += one.predicted_map
-        picture += one.picture
     number = len(observations)
     return MeanMap(
         index,
         name,
         number,
         (heat / number).astype(np.float32),
-        np.rint(picture / number).astype(np.uint8),
+        mean_picture(observations),
         _mean(observations, lambda one: border_fraction(one.predicted_map)) or 0.0,
         _mean(observations, lambda one: corner_fraction(one.predicted_map)) or 0.0,
         _mean(observations, lambda one: one.on_object),

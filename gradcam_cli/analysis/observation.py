@@ -57,6 +57,18 @@ class Observation:
         return None if self.truth is None else self.truth.index == self.predicted.index
 
 
+def mean_picture(observations: Sequence[Observation]) -> np.ndarray:
+    """Averages pictures, at least one.
+
+    Returns:
+        (`GRID`, `GRID`, 3) uint8.
+    """
+    total = np.zeros((GRID, GRID, 3))
+    for one in observations:
+        total += one.picture
+    return np.rint(total / len(observations)).astype(np.uint8)
+
+
 def to_grid(heat: np.ndarray) -> np.ndarray:
     """Averages a map over the cells of the grid.
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli.console import say, to_json, visible
 from gradcam_cli.cli.evaluation_display import ResultTables
 from gradcam_cli.cli.group import DEBUG
@@ -94,7 +93,7 @@ def evaluate(
         check_is_there("--annotations", annotations)
     measuring = prepare(ctx.meta[DEBUG], paths, layers, **parameters)
 
-    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.analysis.evaluating import explainers_of
     from gradcam_cli.evaluation.annotations import Annotations
     from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation, write_sanity
     from gradcam_cli.evaluation.result_records import evaluation_record, sanity_record
@@ -110,11 +109,7 @@ def evaluate(
     if not sanity and not options.changes_weights:
         # The sanity check too needs a network whose weights can be changed.
         measuring = replace(measuring, classifier=measuring.classifier.folded(layers))
-    explainers = [
-        Explainer(measuring.classifier, layer, method)
-        for method in methods
-        for layer in (layers if METHODS[method].needs_layer else ()) or [None]
-    ]
+    explainers = explainers_of(measuring.classifier, methods, layers)
     measured = evaluate_in_view(measuring, explainers, options, quiet)
     evaluation, verdict = measured.evaluation, measured.evaluation.judge()
     check = None

@@ -14,12 +14,12 @@ from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cluster.run import explain_on_cluster
 from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.manifest import gather_pictures
+from gradcam_cli.files.manifest import gather_given
 from gradcam_cli.files.storage import AnyPath, check_is_there
 from gradcam_cli.models.catalogue import is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import with_values
-from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.models.options import ModelOptions, as_size
 from gradcam_cli.networks.tasks import MULTILABEL
 from gradcam_cli.run.audit import (
     Auditor,
@@ -92,15 +92,13 @@ def audit(
         UsageError: The model doesn't predict classes of pictures, or an option is invalid.
         GradcamError: The model or the true classes can't be read.
     """
-    if isinstance(pictures, str) or not isinstance(pictures, Iterable):
-        pictures = [pictures]
-    found = gather_pictures([str(path) for path in pictures])
+    found = gather_given(pictures)
     is_named = model is None or isinstance(model, str)
     options = ModelOptions(
         model if isinstance(model, str) else None,
         preprocess=preprocess,
         task=task,
-        size=(size, size) if isinstance(size, int) else size,
+        size=as_size(size),
     )
     classifier = None
     if ray is not None:

@@ -12,15 +12,15 @@ from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cluster.run import connected, explain_on_cluster
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.manifest import gather_pictures
+from gradcam_cli.files.manifest import gather_given
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.catalogue import is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import with_values
-from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.models.options import ModelOptions, as_size
 from gradcam_cli.run.comparison import (
+    COMPARES,
     OpenNetwork,
-    check_can_compare,
     compare_pictures,
     opened_here,
 )
@@ -31,6 +31,7 @@ from gradcam_cli.run.options import ExplainOptions, MachineOptions
 from gradcam_cli.run.ready_job import labels_of, load_model_of
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.truth import TruthNames
+from gradcam_cli.run.whole_pictures import check_whole_pictures
 
 
 def compare(
@@ -87,12 +88,11 @@ def compare(
         UsageError: It isn't clear what to compare, or the models have nothing to compare.
         GradcamError: A model or the true classes can't be read.
     """
-    named = [pictures] if isinstance(pictures, (str, Path)) else list(pictures)  # type: ignore
-    found = gather_pictures([str(path) for path in named])
+    found = gather_given(pictures)
     shared = ModelOptions(
         preprocess=preprocess,
         task=task,
-        size=(size, size) if isinstance(size, int) else size,
+        size=as_size(size),
     )
     of_labels = [labels] if isinstance(labels, (str, Path)) else labels
     plan = plan_comparison(
@@ -158,7 +158,7 @@ def _opened_on_cluster(
     values = list(pictures)
     if labels is None or is_model_path(job.model.name):
         classifier = load_model_of(job)
-        check_can_compare(classifier)
+        check_whole_pictures(classifier, *COMPARES)
         values = with_values(pictures, classifier, parse_inputs(job.model.inputs).values)
         labels = labels_of(job, pictures, classifier)
         doubts = [classifier.warning] if classifier.warning else []

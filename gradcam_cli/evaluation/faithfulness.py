@@ -411,6 +411,20 @@ def scores_by_rank(
     return scorer.of_changed(replace, ends[0].shape, np.full(len(counts), target))
 
 
+def pixel_ranks(heat: np.ndarray) -> np.ndarray:
+    """Ranks pixels or segments, the most important first; equal ones in reading order.
+
+    Args:
+        heat: Their importance, of any shape.
+
+    Returns:
+        Int64 of the same shape, from 0.
+    """
+    ranks = np.empty(heat.size, np.int64)
+    ranks[np.argsort(-heat.ravel(), kind="stable")] = np.arange(heat.size)
+    return ranks.reshape(heat.shape)
+
+
 def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
     """Computes Spearman's rank correlation; 0 if either argument is constant."""
     from scipy.stats import spearmanr
@@ -444,13 +458,9 @@ def _replace_by_rank(
     counts = np.linspace(0, pixels, steps + 1).astype(np.int64)
     scores = np.empty((len(inputs), steps + 1))
     for number, heat in enumerate(as_maps(maps, inputs)):
-        order = np.argsort(-heat.ravel(), kind="stable")
-        rank = np.empty(pixels, np.int64)
-        rank[order] = np.arange(pixels)
         pair = ends[0][number], ends[1][number]
-        scores[number] = scores_by_rank(
-            scorer, pair, targets[number], rank.reshape(heat.shape), counts
-        )
+        ranks = pixel_ranks(heat)
+        scores[number] = scores_by_rank(scorer, pair, targets[number], ranks, counts)
     return scores
 
 

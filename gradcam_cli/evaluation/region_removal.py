@@ -12,6 +12,7 @@ from gradcam_cli.evaluation.faithfulness import (
     Baseline,
     area_under,
     baselines_of,
+    pixel_ranks,
     scores_by_rank,
 )
 from gradcam_cli.evaluation.scores import scores_of
@@ -77,6 +78,4 @@ def _rank_segments(segments: np.ndarray, heat: np.ndarray) -> np.ndarray:
     _, labels = np.unique(segments, return_inverse=True)
     labels = labels.reshape(-1)
     means = np.bincount(labels, heat.ravel()) / np.bincount(labels)
-    place = np.empty(len(means), np.int64)
-    place[np.argsort(-means, kind="stable")] = np.arange(len(means))
-    return np.asarray(place[labels].reshape(heat.shape))
+    return np.asarray(pixel_ranks(means)[labels].reshape(heat.shape))

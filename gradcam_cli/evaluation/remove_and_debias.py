@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradcam_cli.evaluation.arguments import as_inputs, as_maps, class_indices
+from gradcam_cli.evaluation.faithfulness import pixel_ranks
 from gradcam_cli.evaluation.filling_in import fill_in
 from gradcam_cli.evaluation.scores import scores_of
 
@@ -115,8 +116,5 @@ def _draw_noise(shape: tuple[int, ...], percentiles: tuple[float, ...], seed: in
 
 def _kept(heat: np.ndarray, percentiles: tuple[float, ...]) -> np.ndarray:
     """Marks the pixels that remain without the most important ones: (P, rows, columns)."""
-    pixels = heat.size
-    rank = np.empty(pixels, np.int64)
-    rank[np.argsort(-heat.ravel(), kind="stable")] = np.arange(pixels)
-    removed = np.round(np.array(percentiles) / 100 * pixels)
-    return np.reshape(rank >= removed[:, None], (len(percentiles), *heat.shape))
+    removed = np.round(np.array(percentiles) / 100 * heat.size)
+    return np.asarray(pixel_ranks(heat) >= removed[:, None, None])

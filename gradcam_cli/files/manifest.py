@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -45,6 +45,21 @@ def gather_pictures(
             f"(looked for {', '.join(sorted(SUFFIXES))})"
         )
     return list(named.values())
+
+
+def gather_given(pictures: str | AnyPath | Iterable[str | AnyPath]) -> list[InputPicture]:
+    """Finds the pictures that a caller in Python names.
+
+    Args:
+        pictures: Folders, files or URLs, or one of them.
+
+    Raises:
+        ImageError: There are no pictures.
+        UsageError: A file doesn't exist.
+    """
+    if isinstance(pictures, str) or not isinstance(pictures, Iterable):
+        pictures = [pictures]
+    return gather_pictures([str(path) for path in pictures])
 
 
 def read_manifest(name: str, column: str = _PATH) -> Iterator[InputPicture]:

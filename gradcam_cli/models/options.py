@@ -122,3 +122,8 @@ class ModelOptions:
         if self.model is not None or not layers:
             return self
         return replace(self, model=model_for_layer(layers[0]))
+
+
+def as_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Turns one number for both sides of the input into a pair."""
+    return (size, size) if isinstance(size, int) else size

@@ -25,6 +25,7 @@ from gradcam_cli.run.audit_page import PREVIEW_SIDE, AuditPage
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.ready_job import ReadyJob
 from gradcam_cli.run.records import PictureResult
+from gradcam_cli.run.whole_pictures import check_whole_pictures
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -80,23 +81,13 @@ def check_can_audit(classifier: Classifier) -> None:
         UsageError: It is such a model, or several of its inputs would be explained.
     """
     name, labels = classifier.name, classifier.labels
-    if classifier.segments:
-        raise UsageError(
-            f"{name} segments pictures, but an audit asks which class a whole picture shows; "
-            f"explain it with 'gradcam PATH --model {name}'"
-        )
     if labels.quantity == VALUE:
         instead = CLASSIFICATION if len(labels) > 1 else BINARY
         raise UsageError(
             f"{name} returns values, but an audit asks which class a picture shows: task "
             f"{classifier.described_task}; if it is a classifier, add --task {instead}"
         )
-    if len(classifier.explained_views) > 1:
-        inputs = ", ".join(view.explained for view in classifier.explained_views)
-        raise UsageError(
-            f"{name} takes several pictures ({inputs}), and an audit follows one; choose it with "
-            f"--input NAME, such as --input {classifier.explained}"
-        )
+    check_whole_pictures(classifier, "an audit", "which class")
 
 
 def subject_of(ready: ReadyJob, pictures: Sequence[InputPicture]) -> Subject:

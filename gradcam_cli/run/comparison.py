@@ -34,10 +34,11 @@ from gradcam_cli.run.job import Job
 from gradcam_cli.run.ready_job import ReadyJob, load_model_of, make_ready
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.truth import TruthNames
+from gradcam_cli.run.whole_pictures import check_whole_pictures
 from gradcam_cli.runtime.cores import divide_cores
 
 if TYPE_CHECKING:
-    from gradcam_cli.models.classifier import Classifier
+    pass
 
 Progress = Callable[[int], None]
 
@@ -45,6 +46,8 @@ Progress = Callable[[int], None]
 DRAWN_SIDE = 720
 # Explaining so many takes longer than loading a network once more.
 _MANY = 50
+# Who asks what of a picture; see `check_whole_pictures`.
+COMPARES = ("compare", "what")
 _CUTTING_FITS = ("crop", "cover")
 
 
@@ -382,7 +385,7 @@ def opened_here(
     machine, explain = job.machine, job.explain
     parallelism = divide_cores(len(pictures), machine.workers, explain.runs_many_times)
     classifier = load_model_of(job)
-    check_can_compare(classifier)
+    check_whole_pictures(classifier, *COMPARES)
     ready = make_ready(job, pictures, parallelism, truth, classifier)
     # The caller may refer to the network for longer than it is needed.
     held = [ready]
@@ -402,26 +405,6 @@ def opened_here(
         del ready, explainers, classifier
         # The graphs of a network refer to each other in circles.
         gc.collect()
-
-
-def check_can_compare(classifier: Classifier) -> None:
-    """Refuses models that don't return one result for a picture.
-
-    Raises:
-        UsageError: It is such a model, or several of its inputs would be explained.
-    """
-    name = classifier.name
-    if classifier.segments:
-        raise UsageError(
-            f"{name} segments pictures, but compare asks what a whole picture shows; explain it "
-            f"with 'gradcam PATH --model {name}'"
-        )
-    if len(classifier.explained_views) > 1:
-        inputs = ", ".join(view.explained for view in classifier.explained_views)
-        raise UsageError(
-            f"{name} takes several pictures ({inputs}), and compare follows one; choose it with "
-            f"--input NAME, such as --input {classifier.explained}"
-        )
 
 
 def _doubts(ready: ReadyJob, pictures: Sequence[InputPicture]) -> list[str]:
