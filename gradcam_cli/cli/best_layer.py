@@ -93,9 +93,13 @@ def best_layer(
 
     files = None if out is None else ResultFiles(out, "best-layer", paths)
     classifier = measuring.classifier
-    default = Explainer(classifier, None, method).layer
+    usual = Explainer(classifier, None, method)
+    default = usual.layer
     chosen = list(layers) or candidate_layers(classifier)
-    explainers = [Explainer(classifier, layer, method) for layer in dict.fromkeys(chosen)]
+    explainers = [
+        usual if layer == default else Explainer(classifier, layer, method)
+        for layer in dict.fromkeys(chosen)
+    ]
     measured = evaluate_in_view(measuring, explainers, measuring.options, quiet)
     evaluation, verdict = measured.evaluation, measured.evaluation.judge(default)
     record = {**evaluation_record(evaluation, verdict), "default_layer": default}
