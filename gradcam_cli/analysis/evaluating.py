@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.facts import TOP_CLASS
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, find_method
+from gradcam_cli.cam.methods.table import find_method
+from gradcam_cli.cam.usual_method import usual_method
 from gradcam_cli.evaluation.table import DEFAULT_METRICS
 from gradcam_cli.files.manifest import gather_given
 from gradcam_cli.files.storage import AnyPath
@@ -28,7 +29,7 @@ def evaluate(
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
     task: str | None = None,
-    methods: Sequence[str] = (DEFAULT_METHOD,),
+    methods: Sequence[str] = (),
     layers: Sequence[str | int] = (),
     metrics: Sequence[str] = (),
     target: int | str | None = None,
@@ -47,7 +48,7 @@ def evaluate(
         labels: The names of the classes; None for the model's own, ImageNet's or numbers.
         preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
         task: What the outputs mean, as for ``--task``; None to find it out.
-        methods: Names that ``gradcam methods`` lists.
+        methods: Names that ``gradcam methods`` lists; empty for the usual one of the model.
         layers: Names, paths or indices of layers, each of which is measured with each method;
             empty for the last one with spatial output.
         metrics: Names that ``gradcam metrics`` lists, or "all"; empty for those that the list
@@ -92,18 +93,19 @@ def evaluate(
     )
     if not options.changes_weights:
         classifier = classifier.folded(layers)
-    explainers = explainers_of(classifier, dict.fromkeys(methods), layers)
+    explainers = explainers_of(classifier, list(dict.fromkeys(methods)), layers)
     return evaluate_pictures(found, explainers, options, progress, report)
 
 
 def explainers_of(
-    classifier: Classifier, methods: Iterable[str], layers: Sequence[str | int]
+    classifier: Classifier, methods: Sequence[str], layers: Sequence[str | int]
 ) -> list[Explainer]:
     """Makes an explainer for each method at each layer.
 
     Args:
         classifier: The classifier.
-        methods: The methods. Those that explain all layers together are there once.
+        methods: The methods; empty for the usual one of the model. Those that explain all layers
+            together are there once.
         layers: The layers; empty for the default layer.
 
     Raises:
@@ -114,6 +116,6 @@ def explainers_of(
     default: Sequence[str | int | None] = (None,)
     return [
         Explainer(classifier, layer, method)
-        for method in methods
+        for method in methods or [usual_method(classifier)]
         for layer in (layers if layers and find_method(method).needs_layer else default)
     ]

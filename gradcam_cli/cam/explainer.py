@@ -144,7 +144,8 @@ class Explainer:
         is_chosen = layers != [None]
         check_fused_layers(method, layers if is_chosen else (), "layers")
         if is_chosen and not (self._info.needs_layer or self._info.fuses_layers):
-            raise UsageError(f"{method} explains all layers together; omit the layer")
+            why = "needs no layer" if self._info.is_black_box else "explains all layers together"
+            raise UsageError(f"{method} {why}; omit the layer")
         weights = weights or ScoreWeights()
         if weights.joined:
             check_combines_scores(method, "several classes together")

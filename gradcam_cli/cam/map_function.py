@@ -9,6 +9,7 @@ from threading import Lock
 import tensorflow as tf
 
 from gradcam_cli.cam.methods.base import (
+    BlackBoxMethod,
     InGraphMethod,
     Method,
     Progress,
@@ -17,6 +18,7 @@ from gradcam_cli.cam.methods.base import (
 )
 from gradcam_cli.networks.forward import Scorer
 from gradcam_cli.networks.opened import OpenedNetwork
+from gradcam_cli.networks.scored import ScoredNetwork
 
 
 class MapFunction:
@@ -37,7 +39,7 @@ class MapFunction:
         Args:
             method: The method.
             scorer: Runs the network inside a graph.
-            layer: The path of the explained layer.
+            layer: The path of the explained layer; "" for a method that needs none.
             input_shape: The shape of one input.
             target_shape: The shape of one input's targets.
             batch_size: The number of changed inputs that go through the network at once, for
@@ -53,6 +55,7 @@ class MapFunction:
         self._batch_size = batch_size
         self._lock = Lock()
         self._opened: OpenedNetwork | None = None
+        self._scored: ScoredNetwork | None = None
         self._is_ready = False
         self._function = tf.function(
             self._trace,
@@ -82,6 +85,13 @@ class MapFunction:
                 maps: tf.Tensor = self._function(inputs, targets)
                 self._is_ready = True
                 return maps
+        if isinstance(self._method, BlackBoxMethod):
+            with self._lock:
+                if self._scored is None:
+                    self._scored = ScoredNetwork(
+                        self._scorer, self._input_shape, self._target_shape, self._batch_size
+                    )
+            return self._method.explain(self._scored, inputs, targets, progress)
         with self._lock:
             if self._opened is None:
                 self._opened = OpenedNetwork(

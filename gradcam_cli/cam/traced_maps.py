@@ -105,26 +105,8 @@ class TracedMaps:
             UnusableLayerError: The layer's output isn't a feature map.
         """
         forward = self.classifier.trace(inputs, conditions)
-        network = self.classifier.network
-        multiplies = self.info.multiplies_cells
-        paths = [
-            choose_tap(network, forward, layer, after_normalization=multiplies)
-            for layer in self.layers
-        ]
-        method = self.method
-        grid_of = method.grid if isinstance(method, InGraphMethod) else feature_grid
-        grids = [grid_of(forward, path) for path in paths]
-        facts = TracedFacts(
-            paths,
-            [grid.pitch for grid in grids],
-            [grid.describe() for grid in grids],
-            [
-                why_default(forward, path) if layer is None else ""
-                for layer, path in zip(self.layers, paths, strict=True)
-            ],
-            length_of(forward.logits, -1),
-            () if forward.dense is None else forward.dense.grid.pitch,
-        )
+        facts = self._find_facts(forward)
+        paths = facts.paths
         targets = self._resolve(targets, forward)
         found = [forward.probabilities, targets]
         if forward.dense is not None:
@@ -141,6 +123,32 @@ class TracedMaps:
             ]
             maps.append(self.combine(of_layers, inputs, facts))
         return [*found, tf.stack(maps, axis=1)], facts
+
+    def _find_facts(self, forward: ForwardPass) -> TracedFacts:
+        network, method = self.classifier.network, self.method
+        classes = length_of(forward.logits, -1)
+        region_pitch = () if forward.dense is None else forward.dense.grid.pitch
+        if self.info.is_black_box:
+            one_per_pixel = (1.0,) * (len(forward.inputs.shape) - 2)
+            return TracedFacts([""], [one_per_pixel], [""], [""], classes, region_pitch)
+        multiplies = self.info.multiplies_cells
+        paths = [
+            choose_tap(network, forward, layer, after_normalization=multiplies)
+            for layer in self.layers
+        ]
+        grid_of = method.grid if isinstance(method, InGraphMethod) else feature_grid
+        grids = [grid_of(forward, path) for path in paths]
+        return TracedFacts(
+            paths,
+            [grid.pitch for grid in grids],
+            [grid.describe() for grid in grids],
+            [
+                why_default(forward, path) if layer is None else ""
+                for layer, path in zip(self.layers, paths, strict=True)
+            ],
+            classes,
+            region_pitch,
+        )
 
     @property
     def multiplies_layers(self) -> bool:

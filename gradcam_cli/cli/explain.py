@@ -297,7 +297,7 @@ def _begin(
         with explain_on_cluster(pictures, job) as run:
             yield _Run(run.explainers, run.results, pictures)
         return
-    parallelism = divide_cores(len(pictures), job.machine.workers, job.explain.runs_many_times)
+    parallelism = divide_cores(len(pictures), job.machine.workers, job.runs_many_times)
     import_tensorflow(show_messages, parallelism)
     ready = make_ready(job, pictures, parallelism, truth)
     facts = [explainer.facts for explainer in ready.explainers]

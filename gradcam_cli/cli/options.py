@@ -269,9 +269,8 @@ def methods_option(more_help: str) -> Decorator:
         type=MethodNames(),
         multiple=True,
         callback=joined,
-        default=[DEFAULT_METHOD],
-        show_default=True,
-        help=f"The method that computes the map ('gradcam methods' lists them). {more_help}",
+        help=f"The method that computes the map ('gradcam methods' lists them). {more_help} "
+        f"[default: {DEFAULT_METHOD}; rise for ONNX and TensorFlow Lite models]",
     )
 
 

@@ -110,7 +110,7 @@ def explain_on_cluster(
     with connected(address) as ray:
         if job.write.skip_existing:
             pictures = _redoing_unrecorded(pictures, job)
-        if block_size is None and job.explain.runs_many_times:
+        if block_size is None and job.runs_many_times:
             # Each picture takes seconds, so with large blocks workers would end far apart.
             block_size = _SLOW_BLOCK
         pattern = None if job.write.name is None else NamePattern(job.write.name)
@@ -217,7 +217,7 @@ def _answers(
     cores, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
     workers = min(job.machine.workers or gpus or cores, len(blocks))
     cores_each = max(1, cores // workers) if gpus else 1
-    shares = divide_cores(len(pictures), cores_each, job.explain.runs_many_times)
+    shares = divide_cores(len(pictures), cores_each, job.runs_many_times)
     threads = cores_each + _WAITING_THREADS
     parallelism = replace(shares, workers=threads)
     one_of_each = {picture.path.parent: picture for picture in reversed(pictures)}

@@ -13,6 +13,7 @@ from gradcam_cli.files.marks import RESULTS_FOLDER_MARK, is_own_result
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote, list_below, to_path
 
 if TYPE_CHECKING:
+    from PIL import Image
     from upath import UPath
 
 SUFFIXES = frozenset(
@@ -21,6 +22,21 @@ SUFFIXES = frozenset(
 # The picture's path as the user would write it, with the values of the model's other inputs if
 # there are any, and the class that is requested for it alone.
 PictureKey: TypeAlias = tuple[str, str | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A picture of a file that holds several, in memory.
+
+    Attributes:
+        number: Its place in the file, from 0.
+        title: What it is, for people: "frame 12".
+        image: The picture, as `gradcam_cli.pictures.reading.read_picture` returns one.
+    """
+
+    number: int
+    title: str
+    image: Image.Image
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,7 @@ class InputPicture:
             the model is known, all further columns of a list.
         redo: Whether to explain it even if its results exist, because something else of it is
             missing.
+        part: If the file holds several pictures, the one to explain; None for a file with one.
     """
 
     path: AnyPath
@@ -43,6 +60,12 @@ class InputPicture:
     target: str | None = None
     values: tuple[tuple[str, str], ...] = ()
     redo: bool = False
+    part: Part | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it: "clip.mp4, frame 12"."""
+        return str(self.path) if self.part is None else f"{self.path}, {self.part.title}"
 
     @property
     def key(self) -> PictureKey:

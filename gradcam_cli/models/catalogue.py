@@ -14,6 +14,8 @@ from gradcam_cli.errors import UnknownLayerError, UnknownModelError, suggestion
 DEFAULT_MODEL = "efficientnet-lite0"
 _FORMATS = (".keras", ".h5", ".hdf5")
 # Other formats in which models are saved, and why these can't be explained.
+# Files that are run by libraries of their own, which give nothing but the outputs.
+BLACK_BOX_FORMATS = (".onnx", ".tflite")
 OTHER_FORMATS = {
     ".json": "describes an architecture without weights",
     ".yaml": "describes an architecture without weights",
@@ -192,6 +194,11 @@ def is_model_path(text: str) -> bool:
         return False
     looks_like_one = Path(text).suffix.lower() in (*_FORMATS, *OTHER_FORMATS) or "/" in text
     return looks_like_one or os.sep in text or os.path.exists(text)
+
+
+def is_black_box(model: str) -> bool:
+    """Returns whether a file has, by its name, no layers and gradients that could be used."""
+    return Path(model).suffix.lower() in BLACK_BOX_FORMATS
 
 
 def find_model(name: str) -> CatalogueModel:

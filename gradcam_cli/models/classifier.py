@@ -62,6 +62,7 @@ class Classifier:
         task_doubt: What to do if the task is guessed wrong; empty if results don't depend on it.
         is_task_guess: Whether the task is a guess that names for the outputs would settle.
         damage: Which of its weights are NaN or infinite; empty if none are.
+        is_black_box: Whether it has neither layers nor gradients that could be used.
         is_mask: Whether it segments with a single channel, whose second class is the foreground.
         conditions: What it takes beside the picture, such as the values of other inputs, or the
             region to explain.
@@ -86,6 +87,7 @@ class Classifier:
     task_doubt: str = ""
     is_task_guess: bool = False
     damage: str = ""
+    is_black_box: bool = False
     is_mask: bool = False
     conditions: Conditions = field(default_factory=Conditions)
     explained: str = ""

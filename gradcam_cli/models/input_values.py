@@ -88,12 +88,12 @@ class ValueReader:
         for other in self._classifier.others:
             if other.name not in texts:
                 raise InputValueError(
-                    f"{picture.path}: has no value for the input {other.name} ({other.describe()})"
+                    f"{picture.name}: has no value for the input {other.name} ({other.describe()})"
                 )
             try:
                 found = self._read(other, texts[other.name], self._inputs_of(other, prepared))
             except GradcamError as error:
-                raise InputValueError(f"{picture.path}: {error}") from error
+                raise InputValueError(f"{picture.name}: {error}") from error
             if isinstance(found, PreparedPicture):
                 pictures[other.name] = found
                 arrays[other.name] = found.inputs.astype(np.float32)

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.storage import check_is_there, is_elsewhere
-from gradcam_cli.models.catalogue import DEFAULT_MODEL, find_model, is_model_path, model_for_layer
+from gradcam_cli.models.catalogue import (
+    DEFAULT_MODEL,
+    find_model,
+    is_black_box,
+    is_model_path,
+    model_for_layer,
+)
 from gradcam_cli.models.labels import IMAGENET_CLASSES, Labels, imagenet_labels, read_labels
 
 
@@ -51,6 +57,11 @@ class ModelOptions:
     unsafe: bool = False
     custom_objects: Path | None = None
     inputs: Sequence[str] = ()
+
+    @property
+    def is_black_box(self) -> bool:
+        """Whether the model is a file without layers and gradients that could be used."""
+        return self.model is not None and is_black_box(self.model)
 
     @property
     def name(self) -> str:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from threading import Lock
-from typing import Any
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.arranging import Arrangement
-from gradcam_cli.networks.forward import Scorer, differentiate
+from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate
 from gradcam_cli.networks.layers import feature_grid
-from gradcam_cli.networks.streams import Streams
+from gradcam_cli.networks.scored import ScoredNetwork
 
 
-class OpenedNetwork:
-    """Functions that run a network up to a layer, from it on, or all of it with gradients.
-
-    The network is traced once. Each function is a part of that graph, made when it is first
-    called.
-
-    Attributes:
-        task: What the outputs mean; see `gradcam_cli.networks.tasks`.
-    """
+class OpenedNetwork(ScoredNetwork):
+    """Functions that run a network up to a layer, from it on, or all of it with gradients."""
 
     def __init__(
         self,
@@ -42,69 +33,23 @@ class OpenedNetwork:
             classes: The shape of one input's targets.
             batch_size: The number of inputs that go through the network at once.
         """
-        self._streams = Streams.of(batch_size)
-        self._parts: dict[str, Any] = {}
+        self._layer = layer
         self._cut: UnusableLayerError | None = None
-        self._lock = Lock()
+        super().__init__(scorer, input_shape, classes, batch_size)
 
-        def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-            forward, self._scores = scorer(inputs, targets)
-            self.task = forward.task
-            self._inputs, self._targets = inputs, targets
-            self._probabilities = forward.probabilities_of(targets)
-            self._layer_output = forward.layer_outputs[layer]
-            self._arrangement = Arrangement(feature_grid(forward, layer), inputs.graph)
-            self._feature_maps = self._arrangement.to_maps(self._layer_output)
-            try:
-                gradients = differentiate(self._scores, self._layer_output, layer)
-                self._gradients = self._arrangement.to_maps(gradients)
-            # Most methods that run the network many times need no gradients.
-            except UnusableLayerError as error:
-                self._cut = error
-            dtype, shape = self._layer_output.dtype, self._feature_maps.shape
-            self._changed = tf.compat.v1.placeholder(dtype, shape)
-            self._changed_output = self._arrangement.to_output(self._changed, self._layer_output)
-            return self._scores
-
-        self._whole = tf.compat.v1.wrap_function(
-            trace,
-            [
-                tf.TensorSpec((None, *input_shape), tf.float32),
-                tf.TensorSpec((None, *classes), tf.float32),
-            ],
-        )
-
-    def run_all(
-        self,
-        run: Callable[[slice], tf.Tensor],
-        total: int,
-        progress: Callable[[int, int], None],
-        inputs: int = 1,
-    ) -> tf.Tensor:
-        """Runs the network on many changed copies of an input, several batches in parallel.
-
-        Args:
-            run: A function from a slice of the copies to (copies, ...); called from several
-                threads.
-            total: The number of copies.
-            progress: Called with the number of copies done since the last call and the total
-                for all inputs.
-            inputs: The number of inputs that are changed one after the other.
-
-        Returns:
-            (total, ...).
-        """
-        parts = []
-        for part in self._streams.run(run, self._streams.cut(total)):
-            parts.append(part)
-            progress(len(part), total * inputs)
-        return tf.concat(parts, axis=0)
-
-    def scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes y^c, (N,) float32, for inputs (N, ..., channels) and weights of scores."""
-        part = self._part("scores", [self._inputs, self._targets], self._scores)
-        scores: tf.Tensor = part(inputs, targets)
-        return scores
+    def _trace_layer(self, forward: ForwardPass) -> None:
+        self._layer_output = forward.layer_outputs[self._layer]
+        self._arrangement = Arrangement(feature_grid(forward, self._layer), self._inputs.graph)
+        self._feature_maps = self._arrangement.to_maps(self._layer_output)
+        try:
+            gradients = differentiate(self._scores, self._layer_output, self._layer)
+            self._gradients = self._arrangement.to_maps(gradients)
+        # Most methods that run the network many times need no gradients.
+        except UnusableLayerError as error:
+            self._cut = error
+        dtype, shape = self._layer_output.dtype, self._feature_maps.shape
+        self._changed = tf.compat.v1.placeholder(dtype, shape)
+        self._changed_output = self._arrangement.to_output(self._changed, self._layer_output)
 
     def feature_maps(self, inputs: tf.Tensor) -> tf.Tensor:
         """Computes A, (N, ..., K) float32."""
@@ -174,9 +119,3 @@ class OpenedNetwork:
         part = self._part(name, [self._inputs, self._targets, self._layer_output], wanted)
         found: tf.Tensor = part(tf.repeat(inputs, count, axis=0), targets, output)
         return found
-
-    def _part(self, name: str, feeds: Any, fetches: Any) -> Any:
-        with self._lock:
-            if name not in self._parts:
-                self._parts[name] = self._whole.prune(feeds, fetches)
-            return self._parts[name]

@@ -161,7 +161,7 @@ class NetworkRunner:
             ((picture, _),) = batch
             return [
                 OutOfMemoryError(
-                    f"{picture.path}: not enough memory for the network; choose a smaller --size, "
+                    f"{picture.name}: not enough memory for the network; choose a smaller --size, "
                     f"another --model, or fewer --workers"
                 )
             ]
@@ -175,7 +175,7 @@ class NetworkRunner:
     def _refuse(self, picture: InputPicture, loaded: LoadedPicture) -> PredictionError:
         inputs, conditions = _inputs_of([loaded], self._explainers[0].classifier)
         why = self._explainers[0].explain_prediction(inputs, 0, conditions)
-        return PredictionError(f"{picture.path}: the prediction has NaN or infinity: {why}")
+        return PredictionError(f"{picture.name}: the prediction has NaN or infinity: {why}")
 
     def _explain_together(self, batch: Sequence[LoadedPicture]) -> list[Explanation]:
         targets = np.array([loaded.targets for loaded in batch], np.int32)
@@ -218,6 +218,6 @@ def as_own_error(picture: InputPicture, error: BaseException) -> GradcamError:
     """Returns an error of one picture as a `GradcamError`, with the picture's path if it is new."""
     if isinstance(error, GradcamError):
         return error
-    own = GradcamError(f"{picture.path}: {reason(error)}")
+    own = GradcamError(f"{picture.name}: {reason(error)}")
     own.__cause__ = error
     return own

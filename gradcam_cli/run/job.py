@@ -16,7 +16,13 @@ from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import with_values
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.score_regions import ScoreRegion
-from gradcam_cli.run.options import DrawOptions, ExplainOptions, MachineOptions, WriteOptions
+from gradcam_cli.run.options import (
+    DrawOptions,
+    ExplainOptions,
+    MachineOptions,
+    StackOptions,
+    WriteOptions,
+)
 from gradcam_cli.run.result_names import check_names
 
 
@@ -30,6 +36,7 @@ class Job:
         draw: What to draw.
         write: Where to write.
         machine: How to run.
+        stack: What to explain in files of several pictures.
         observes: Whether results hold what an analysis of many pictures needs, and no files are
             written. Each layer is then explained on its own.
         preview_side: If results of such an analysis also hold what its page shows, the length of
@@ -41,8 +48,15 @@ class Job:
     draw: DrawOptions = field(default_factory=DrawOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
     machine: MachineOptions = field(default_factory=MachineOptions)
+    stack: StackOptions = field(default_factory=StackOptions)
     observes: bool = False
     preview_side: int | None = None
+
+    @property
+    def runs_many_times(self) -> bool:
+        """Whether the network runs many times for each picture, so that one uses all cores."""
+        is_usual = not self.explain.methods
+        return self.explain.runs_many_times or (is_usual and self.model.is_black_box)
 
     @property
     def draws_sheet(self) -> bool:

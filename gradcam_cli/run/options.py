@@ -6,10 +6,10 @@ The options of the model are in `gradcam_cli.models.options`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS
+from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
@@ -24,6 +24,7 @@ from gradcam_cli.rendering.encoding import DEFAULT_FORMAT
 DEFAULT_TOP_K = 5
 DEFAULT_EACH = 3
 ONLY_WRONG = "wrong"
+COMMON_SCALE, FRAME_SCALE = "common", "frame"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class ExplainOptions:
         layers: Names, paths or indices of layers; empty for the last with a spatial output.
         fusion: How to combine the maps of several layers, one of
             `gradcam_cli.cam.fusions.FUSIONS`; None for "mean".
-        methods: Names of methods. Several make a sheet, unless there is a figure or report.
+        methods: Names of methods; empty for the usual one of the model. Several make a sheet,
+            unless there is a figure or report.
         smooth: Whether to average the maps of brighter, darker and mirrored copies.
         classes: The classes to explain, as the user wrote them; empty for the most probable.
         join: Whether to explain the sum of the scores of all `classes` instead of each.
@@ -55,7 +57,7 @@ class ExplainOptions:
 
     layers: Sequence[str | int] = ()
     fusion: str | None = None
-    methods: Sequence[str] = (DEFAULT_METHOD,)
+    methods: Sequence[str] = ()
     smooth: bool = False
     classes: Sequence[str] = ()
     join: bool = False
@@ -76,6 +78,14 @@ class ExplainOptions:
     def runs_many_times(self) -> bool:
         """Whether a method runs the network many times, so that one picture uses all cores."""
         return any(METHODS[method].runs_many_times for method in self.methods)
+
+    def with_methods(self, usual: str) -> ExplainOptions:
+        """Returns the options with the usual method of the model, if none is chosen.
+
+        Args:
+            usual: The name of that method.
+        """
+        return self if self.methods else replace(self, methods=(usual,))
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,33 @@ class DrawOptions:
     def region_from(self) -> float:
         """The lower limit of the region, as a fraction of the map's maximum."""
         return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What to explain in files of several pictures: the frames of a video, the slices of a volume.
+
+    Attributes:
+        frames: The frames or pages to explain, as a slice of their numbers from 0; None for all.
+        every: Of these, explain one in this many.
+        scale: "common" to draw all maps of a file with one scale, from 0 to their common maximum;
+            "frame" to scale each by its own maximum.
+        first_frame: Whether to explain only the first picture of each file, as a picture.
+        slices: The slices of a volume to explain, as a slice of their numbers from 0; None for
+            all.
+        window: How to turn the values of a volume into grey, as the user wrote it; None for the
+            usual way. See `gradcam_cli.pictures.stacks`.
+        orientation: The axes of a volume as a network takes it, as three letters such as "RAS";
+            None for those of the file.
+    """
+
+    frames: slice | None = None
+    every: int = 1
+    scale: str = COMMON_SCALE
+    first_frame: bool = False
+    slices: slice | None = None
+    window: str | None = None
+    orientation: str | None = None
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,10 @@ class _Pipeline:
     def _load(self, picture: InputPicture) -> LoadedPicture:
         targets = self._task.targets
         truth = None if targets.truth is None else targets.truth.of(picture)
-        prepared = self._task.inputs.read(picture.path, self._downloads)
+        if picture.part is None:
+            prepared = self._task.inputs.read(picture.path, self._downloads)
+        else:
+            prepared = self._task.inputs.prepare(picture.part.image)
         others = self._values.read(picture, prepared)
         explained = targets.explained(picture, self._labels, truth)
         region = self._task.region
@@ -234,7 +237,7 @@ class _Pipeline:
         try:
             targets.check_predicted(loaded.targets, result.predictions[0])
         except GradcamError as error:
-            own = UsageError(f"{picture.path}: {error}")
+            own = UsageError(f"{picture.name}: {error}")
             return _done(PictureResult(picture, error=own))
         try:
             files = self._planner.plan(picture, explanations[0].targets[row], loaded.others)

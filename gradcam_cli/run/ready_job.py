@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.fusions import DEFAULT_FUSION
 from gradcam_cli.cam.methods.table import METHODS
+from gradcam_cli.cam.usual_method import usual_method
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
@@ -133,6 +134,7 @@ def make_ready(
             `gradcam_cli.errors` for the subclasses.
     """
     classifier = classifier or load_model_of(job)
+    job = replace(job, explain=job.explain.with_methods(usual_method(classifier)))
     check_segmentation(job.explain, classifier)
     if job.explain.truth is not None:
         _check_has_classes(classifier)

@@ -58,10 +58,10 @@ class Targets:
         try:
             index = labels.find(picture.target)
         except UnknownClassError as error:
-            raise UnknownClassError(f"{picture.path}: {error.message}", error.details) from error
+            raise UnknownClassError(f"{picture.name}: {error.message}", error.details) from error
         if index == self.against and index not in self.classes:
             raise UsageError(
-                f"{picture.path}: its class and --against are both {labels.name(index)}; a class "
+                f"{picture.name}: its class and --against are both {labels.name(index)}; a class "
                 f"can't be explained against itself"
             )
         return [index]

@@ -100,11 +100,11 @@ class Truth:
         """
         named = self._names.of(picture)
         if named is None:
-            raise TruthError(f"{picture.path}: not in the table of --truth")
+            raise TruthError(f"{picture.name}: not in the table of --truth")
         try:
             return self._find(named.name)
         except UnknownClassError as error:
-            raise UnknownClassError(f"{picture.path}: {error.message}", error.details) from error
+            raise UnknownClassError(f"{picture.name}: {error.message}", error.details) from error
 
     def check(self, pictures: Iterable[InputPicture]) -> None:
         """Checks that the model has the true classes of all pictures.

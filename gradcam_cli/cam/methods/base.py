@@ -21,6 +21,7 @@ from gradcam_cli.networks.layers import feature_grid
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.opened import OpenedNetwork
+    from gradcam_cli.networks.scored import ScoredNetwork
 
 Formula = Callable[..., tf.Tensor]
 # Called with the number of runs done since the last call and the total number of runs.
@@ -183,12 +184,33 @@ class PerturbationMethod(ABC):
         """
 
 
+class BlackBoxMethod(ABC):
+    """A method that changes the input and observes the scores: any network will do."""
+
+    @abstractmethod
+    def explain(
+        self, network: ScoredNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
+    ) -> tf.Tensor:
+        """Computes the maps of a batch.
+
+        Args:
+            network: The network.
+            inputs: (N, ..., channels) float32 in [0, 255], before the preprocessing.
+            targets: (N, classes) float32, the weights of the scores; one-hot for one class.
+            progress: To be called when runs are done.
+
+        Returns:
+            (N, ...) float32 of the size of the inputs, without a channel axis, before the final
+            ReLU.
+        """
+
+
 def spatial_axes(feature_maps: tf.Tensor) -> list[int]:
     """Lists the axes of (N, ..., K) between the batch and the channels."""
     return list(range(1, feature_maps.shape.rank - 1))
 
 
-Method = InGraphMethod | PerturbationMethod
+Method = InGraphMethod | PerturbationMethod | BlackBoxMethod
 
 
 def make_method(name: str, **parameters: Unpack[MethodParameters]) -> Method:

@@ -27,9 +27,11 @@ class MethodInfo:
             cells of each. A partial pass starts at the explained layer.
         implementation: "module:name" of a function of A and the gradient of y^c with respect to
             A, or of a class derived from `InGraphMethod` or, if it runs many times,
-            `PerturbationMethod` (see `gradcam_cli.cam.methods.base`). A module that begins with
-            "." is in this package.
+            `PerturbationMethod` or `BlackBoxMethod` (see `gradcam_cli.cam.methods.base`). A module
+            that begins with "." is in this package.
         needs_layer: Whether it explains a chosen layer.
+        is_black_box: Whether it needs only the scores of changed inputs, neither layers nor
+            gradients, so that it can explain any network.
         runs_many_times: Whether it runs the network on so many changed inputs or feature maps
             that a single picture keeps the machine busy. Such a method reports its progress.
         at_input_size: Whether its maps have a cell for each cell of the input, instead of one
@@ -56,6 +58,7 @@ class MethodInfo:
     cost: str
     implementation: str
     needs_layer: bool = True
+    is_black_box: bool = False
     runs_many_times: bool = False
     at_input_size: bool = False
     multiplies_cells: bool = False

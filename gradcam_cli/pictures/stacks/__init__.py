@@ -1,0 +1,1 @@
+"""Files of several pictures: videos, animations, pages and volumes."""
