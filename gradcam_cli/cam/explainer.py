@@ -429,7 +429,7 @@ class Explainer:
             times: How many such calls the reported progress includes.
 
         Returns:
-            The maps, and their peaks; with smoothing, those of the last copies.
+            The maps, and their peaks, which mean nothing with smoothing.
         """
         tensor = tf.constant(inputs)
         copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
@@ -437,19 +437,19 @@ class Explainer:
         if self._smoothing and conditions is not None:
             turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
 
-        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
-            nonlocal peaks
+        def explain(inputs: tf.Tensor, mirrored: bool = False) -> tuple[Any, Any]:
             rows = turned if mirrored else conditions
             if self._runs is None:
                 *_, maps, peaks = self._call(inputs.numpy(), targets, rows)
-                return tf.constant(maps)
+                return maps, peaks
             progress = self.progress or ignore_progress
-            maps, peaks = self._runs(inputs, targets, progress, copies, rows)
-            return maps
+            return self._runs(inputs, targets, progress, copies, rows)
 
-        peaks: np.ndarray | tf.Tensor = np.zeros(targets.shape, np.float32)
-        maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
-        return np.asarray(maps), np.asarray(peaks)
+        if not self._smoothing:
+            maps, peaks = explain(tensor)
+            return np.asarray(maps), np.asarray(peaks)
+        smoothed = smooth(lambda *changed: tf.constant(explain(*changed)[0]), tensor)
+        return np.asarray(smoothed), np.ones(targets.shape, np.float32)
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
