@@ -81,7 +81,7 @@ def read_picture(
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
     path = to_path(path)
-    with opened_picture(path, downloads) as image:
+    with reading_errors(path), open_picture(path, downloads) as image, messages_hidden(image):
         if only_one and holds_several(image):
             raise SeveralPicturesError(f"{path}: holds several pictures, not one")
         image.load()
@@ -99,9 +99,9 @@ def holds_several(image: Image.Image) -> bool:
     """
     if image.format == "MPO" or not getattr(image, "is_animated", False):
         return False
-    if image.format == "PNG" and image.default_image:
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.default_image:
         # A picture for viewers that can't show the animation comes before it.
-        return image.n_frames > 2
+        return int(image.n_frames) > 2
     if image.format == "TIFF":
         has_several = len(list(islice(pages_of(image), 2))) > 1
         image.seek(0)
@@ -131,13 +131,13 @@ def to_picture(image: Image.Image) -> Image.Image:
     """Converts what Pillow loaded to a picture as `read_picture` returns one.
 
     Args:
-        image: An open file, at the picture to convert.
+        image: The loaded picture, which is turned upright in place.
     """
     is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
     profile = image.info.get("icc_profile") if is_rgb else None
-    upright = ImageOps.exif_transpose(image)
-    rgba = upright.convert("RGBA") if upright.has_transparency_data else None
-    picture = _to_rgb(upright)
+    ImageOps.exif_transpose(image, in_place=True)
+    rgba = image.convert("RGBA") if image.has_transparency_data else None
+    picture = _to_rgb(image)
     picture.info = {} if profile is None else {"icc_profile": profile}
     if rgba is not None:
         picture.info["rgba"] = rgba
@@ -159,68 +159,86 @@ def read_mask(path: str | AnyPath) -> np.ndarray:
     Raises:
         ImageError: As for `read_picture`.
     """
-    with opened_picture(to_path(path)) as image:
+    path = to_path(path)
+    with reading_errors(path), open_picture(path) as image, messages_hidden(image):
         image.load()
         least = _HALF if image.format in ("JPEG", "MPO") else 0
-        upright = ImageOps.exif_transpose(image)
-        opaque = np.ones(upright.size[::-1], bool)
-        if upright.has_transparency_data:
-            opaque = np.asarray(upright.convert("RGBA"))[..., -1] > 0
-        if upright.mode in ("RGBA", "LA", "PA"):
-            upright = upright.convert(upright.mode[:-1])
-        values = np.asarray(upright)
+        ImageOps.exif_transpose(image, in_place=True)
+        opaque = np.ones(image.size[::-1], bool)
+        if image.has_transparency_data:
+            opaque = np.asarray(image.convert("RGBA"))[..., -1] > 0
+        has_opacity = image.mode in ("RGBA", "LA", "PA")
+        values = np.asarray(image.convert(image.mode[:-1]) if has_opacity else image)
         counts = values > least
         return (counts.any(axis=-1) if counts.ndim > 2 else counts) & opaque
 
 
-@contextlib.contextmanager
-def opened_picture(path: AnyPath, downloads: Downloads | None = None) -> Iterator[Image.Image]:
-    """Opens a picture file of one of the usual formats, and turns all errors into one line.
+def open_picture(path: AnyPath, downloads: Downloads | None = None) -> Image.Image:
+    """Opens a picture file of one of the usual formats; nothing is loaded yet.
+
+    To be called within `reading_errors`.
 
     Args:
         path: The file.
         downloads: Downloads it from a URL; None for the default limits.
 
-    Yields:
-        The open file, of which nothing has been loaded yet.
-
     Raises:
-        ImageError: As for `read_picture`; errors in the block are turned into this one too.
+        ImageError: It isn't such a file.
         StorageError: As for `read_picture`.
+        Exception: Other errors of files and of Pillow.
     """
     if is_pipe_or_device(path):
         raise ImageError(f"{path}: is a pipe or a device, not a picture")
-    content: Path | io.BytesIO = io.BytesIO()
+    content = readable(path, downloads)
     try:
-        content = readable(path, downloads)
-        with warnings.catch_warnings():
-            # Pillow warns of unusual metadata, and of large pictures well below the limit at
-            # which it refuses them.
-            warnings.simplefilter("ignore")
-            with Image.open(content, formats=_FORMATS) as image:
-                # libtiff prints messages about damage, which the errors below report too.
-                is_tiff = image.format == "TIFF"
-                with without_library_messages() if is_tiff else nullcontext():
-                    yield image
-    except FileNotFoundError:
-        raise ImageError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path}: is a folder, not a picture") from None
-    except PermissionError:
-        raise ImageError(f"{path}: no permission to read it") from None
+        return Image.open(content, formats=_FORMATS)
     except UnidentifiedImageError:
         if _is_pointer(content):
             raise ImageError(f"{path}: {LFS_POINTER}") from None
         raise ImageError(
             f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF)"
         ) from None
+
+
+@contextlib.contextmanager
+def reading_errors(path: AnyPath) -> Iterator[None]:
+    """Turns all errors of reading a picture into one line, and hides warnings.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ImageError: The file can't be read, is damaged, or has too many pixels.
+        GradcamError: Errors of this package are passed on.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of unusual metadata, and of large pictures well below the limit at
+            # which it refuses them.
+            warnings.simplefilter("ignore")
+            yield
+    except FileNotFoundError:
+        raise ImageError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path}: is a folder, not a picture") from None
+    except PermissionError:
+        raise ImageError(f"{path}: no permission to read it") from None
     except Image.DecompressionBombError:
         raise too_many_pixels(path) from None
-    except (GradcamError, GeneratorExit):
+    except GradcamError:
         raise
     # Pillow's decoders raise many kinds of errors for broken files.
     except Exception as error:
         raise ImageError(f"{path}: damaged or truncated ({error})") from error
+
+
+def messages_hidden(image: Image.Image) -> contextlib.AbstractContextManager[None]:
+    """Hides what libtiff prints about damage, which errors report too.
+
+    Args:
+        image: An open file.
+    """
+    return without_library_messages() if image.format == "TIFF" else nullcontext()
 
 
 def most_pixels() -> int:
