@@ -36,6 +36,7 @@ from gradcam_cli.files.storage import to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.pictures.stacks.opening import may_hold_several
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
@@ -192,12 +193,15 @@ def explain(
             only_wrong=wanted.only_wrong,
             results_file=results_file,
             wanted=wanted,
+            may_be_stacks=not stack.first_frame
+            and any(may_hold_several(picture.path) for picture in run.pictures),
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None
             printer.print_introduction(with_preprocessing=verbose or is_own, with_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
+            run.ready.frames.follow = printer.follow_frames
         first = run.explainers[0]
         for doubt in filter(None, (first.damage, first.task_doubt)):
             if not quiet:

@@ -201,7 +201,7 @@ stack_options = filled_with(
         metavar="A:B",
         type=NumberRange(),
         help="Explain only the pictures from number A up to B, without B, counted from 0. Either "
-        "may be left out.",
+        "may be left out; a negative number counts from the end.",
     ),
     click.option(
         "--scale",

@@ -7,6 +7,8 @@ from gradcam_cli.files.finding import VIDEO_SUFFIXES
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.pictures.stacks.stack import Stack
 
+_OF_ONE_PICTURE = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".bmp"})
+
 
 def is_stack_by_name(path: str | AnyPath) -> bool:
     """Returns whether a file can only be a stack, which its name says: a video or a volume.
@@ -18,6 +20,15 @@ def is_stack_by_name(path: str | AnyPath) -> bool:
         path: The file.
     """
     return to_path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def may_hold_several(path: str | AnyPath) -> bool:
+    """Returns whether a file with such a name may be a stack; those of photos and others can't.
+
+    Args:
+        path: The file.
+    """
+    return to_path(path).suffix.lower() not in _OF_ONE_PICTURE
 
 
 def open_stack(
