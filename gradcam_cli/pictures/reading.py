@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -81,7 +82,11 @@ def read_picture(
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
     path = to_path(path)
-    with reading_errors(path), open_picture(path, downloads) as image, messages_hidden(image):
+    with (
+        reading_errors(path),
+        open_picture(path, content_of(path, downloads)) as image,
+        messages_hidden(image),
+    ):
         if only_one and holds_several(image):
             raise SeveralPicturesError(f"{path}: holds several pictures, not one")
         image.load()
@@ -127,17 +132,19 @@ def pages_of(image: Image.Image) -> Iterator[int]:
             yield number
 
 
-def to_picture(image: Image.Image) -> Image.Image:
+def to_picture(image: Image.Image, limits: tuple[float, float] | None = None) -> Image.Image:
     """Converts what Pillow loaded to a picture as `read_picture` returns one.
 
     Args:
         image: The loaded picture, which is turned upright in place.
+        limits: The values of integer and floating-point pictures that become black and white;
+            None for the picture's minimum and maximum.
     """
     is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
     profile = image.info.get("icc_profile") if is_rgb else None
     ImageOps.exif_transpose(image, in_place=True)
     rgba = image.convert("RGBA") if image.has_transparency_data else None
-    picture = _to_rgb(image)
+    picture = _to_rgb(image, limits)
     picture.info = {} if profile is None else {"icc_profile": profile}
     if rgba is not None:
         picture.info["rgba"] = rgba
@@ -160,7 +167,11 @@ def read_mask(path: str | AnyPath) -> np.ndarray:
         ImageError: As for `read_picture`.
     """
     path = to_path(path)
-    with reading_errors(path), open_picture(path) as image, messages_hidden(image):
+    with (
+        reading_errors(path),
+        open_picture(path, content_of(path)) as image,
+        messages_hidden(image),
+    ):
         image.load()
         least = _HALF if image.format in ("JPEG", "MPO") else 0
         ImageOps.exif_transpose(image, in_place=True)
@@ -173,8 +184,8 @@ def read_mask(path: str | AnyPath) -> np.ndarray:
         return (counts.any(axis=-1) if counts.ndim > 2 else counts) & opaque
 
 
-def open_picture(path: AnyPath, downloads: Downloads | None = None) -> Image.Image:
-    """Opens a picture file of one of the usual formats; nothing is loaded yet.
+def content_of(path: AnyPath, downloads: Downloads | None = None) -> Path | io.BytesIO:
+    """Returns a local file as it is, and the content of a file in a store.
 
     To be called within `reading_errors`.
 
@@ -183,13 +194,28 @@ def open_picture(path: AnyPath, downloads: Downloads | None = None) -> Image.Ima
         downloads: Downloads it from a URL; None for the default limits.
 
     Raises:
-        ImageError: It isn't such a file.
+        ImageError: It is a pipe or a device.
         StorageError: As for `read_picture`.
-        Exception: Other errors of files and of Pillow.
+        OSError: There is no such file, or it may not be read.
     """
     if is_pipe_or_device(path):
         raise ImageError(f"{path}: is a pipe or a device, not a picture")
-    content = readable(path, downloads)
+    return readable(path, downloads)
+
+
+def open_picture(path: AnyPath, content: Path | io.BytesIO) -> Image.Image:
+    """Opens a picture file of one of the usual formats; nothing is loaded yet.
+
+    To be called within `reading_errors`.
+
+    Args:
+        path: The file, for messages.
+        content: What `content_of` returns for it.
+
+    Raises:
+        ImageError: It isn't such a file.
+        Exception: Other errors of files and of Pillow.
+    """
     try:
         return Image.open(content, formats=_FORMATS)
     except UnidentifiedImageError:
@@ -242,8 +268,8 @@ def messages_hidden(image: Image.Image) -> contextlib.AbstractContextManager[Non
 
 
 def most_pixels() -> int:
-    """Returns how many pixels a picture may have at most, as Pillow has it."""
-    return 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    """Returns how many pixels a picture may have at most, as Pillow limits them."""
+    return 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else sys.maxsize
 
 
 def too_many_pixels(path: AnyPath) -> ImageError:
@@ -279,13 +305,25 @@ def to_channels(picture: Image.Image, channels: int) -> Image.Image:
     return picture.convert("L") if channels == 1 else picture
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def value_limits(image: Image.Image) -> tuple[float, float] | None:
+    """Returns the minimum and maximum of an integer or floating-point picture; None for others.
+
+    Args:
+        image: The loaded picture.
+    """
+    if image.mode not in ("I", "F"):
+        return None
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    return float(values.min()), float(values.max())
+
+
+def _to_rgb(image: Image.Image, limits: tuple[float, float] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _grey_to_rgb(np.asarray(image, np.float32) / _MAXIMUM_16_BIT)
     if image.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(image, np.float32))
-        spread = float(values.max()) - float(values.min())
-        return _grey_to_rgb((values - values.min()) / spread if spread else values * 0)
+        low, high = limits or (float(values.min()), float(values.max()))
+        return _grey_to_rgb((values - low) / (high - low) if high > low else values * 0)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")
