@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
+from enum import Enum
 from itertools import count, islice
 from pathlib import Path
 
@@ -25,8 +26,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import FirstPictureWarning, GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import VIDEO_SUFFIXES
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
 from gradcam_cli.runtime.stderr import without_library_messages
@@ -56,8 +58,19 @@ class SeveralPicturesError(ImageError):
     """A file holds several pictures, but only one was asked for."""
 
 
+class IfSeveral(Enum):
+    """What to do with a file that holds several pictures."""
+
+    TAKE_FIRST = "take the first"
+    WARN = "take the first, and warn"
+    REFUSE = "refuse"
+
+
 def read_picture(
-    path: str | AnyPath, downloads: Downloads | None = None, *, only_one: bool = False
+    path: str | AnyPath,
+    downloads: Downloads | None = None,
+    *,
+    several: IfSeveral = IfSeveral.WARN,
 ) -> Image.Image:
     """Reads a picture, rotates it upright and converts it to RGB.
 
@@ -69,7 +82,7 @@ def read_picture(
     Args:
         path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
         downloads: Downloads it from a URL; None for the default limits.
-        only_one: Whether to refuse files of several pictures (see `holds_several`).
+        several: What to do with a file of several pictures (see `holds_several`).
 
     Returns:
         An upright picture of mode "RGB", fully loaded. ``info["icc_profile"]`` has its ICC
@@ -78,17 +91,31 @@ def read_picture(
     Raises:
         ImageError: The file can't be read, isn't such a picture, is truncated, or has more
             pixels than Pillow considers safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
-        SeveralPicturesError: It holds several pictures, and only one was asked for.
+        SeveralPicturesError: It holds several pictures, which is refused.
         StorageError: Its store can't be reached, or it exceeds a download limit.
+
+    Warns:
+        FirstPictureWarning: It holds several pictures, of which the first is read.
     """
     path = to_path(path)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a video, where pictures are expected; 'gradcam {path}' explains its frames"
+        )
     with (
         reading_errors(path),
         open_picture(path, content_of(path, downloads)) as image,
         messages_hidden(image),
     ):
-        if only_one and holds_several(image):
-            raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+        if several is not IfSeveral.TAKE_FIRST and holds_several(image):
+            if several is IfSeveral.REFUSE:
+                raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+            warnings.warn(
+                f"{path}: holds several pictures, of which only the first is used, as of all such "
+                f"files here; 'gradcam {path}' explains all",
+                FirstPictureWarning,
+                stacklevel=2,
+            )
         image.load()
         return to_picture(image)
 
