@@ -175,6 +175,11 @@ class StackOptions:
     window: str | None = None
     orientation: str | None = None
 
+    @property
+    def chooses_frames(self) -> bool:
+        """Whether it says which pictures of a file are explained, or how they are drawn together."""
+        return self.frames is not None or self.every > 1 or self.scale != COMMON_SCALE
+
 
 @dataclass(frozen=True)
 class WriteOptions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import VIDEO_SUFFIXES
 from gradcam_cli.files.storage import AnyPath, to_path
@@ -29,6 +31,11 @@ def may_hold_several(path: str | AnyPath) -> bool:
         path: The file.
     """
     return to_path(path).suffix.lower() not in _OF_ONE_PICTURE
+
+
+def can_read_videos() -> bool:
+    """Returns whether the package that reads videos is installed."""
+    return find_spec("av") is not None
 
 
 def open_stack(
