@@ -144,7 +144,8 @@ def holds_several(image: Image.Image) -> bool:
 def pages_of(image: Image.Image) -> Iterator[int]:
     """Yields the numbers of a TIFF file's pages, without smaller copies of pages and masks.
 
-    The file is then at that page. Afterwards it may be at any.
+    The file is then at that page. Afterwards it may be at any. A damaged page is the last: what
+    follows it can't be found.
 
     Args:
         image: An open TIFF file.
@@ -153,6 +154,9 @@ def pages_of(image: Image.Image) -> Iterator[int]:
         try:
             image.seek(number)
         except EOFError:
+            return
+        except Exception:
+            yield number
             return
         kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)  # type: ignore[attr-defined]
         if number == 0 or not kind & (_SMALLER_COPY | _MASK):

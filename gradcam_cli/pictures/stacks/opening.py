@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from gradcam_cli.files.downloads import Downloads
-from gradcam_cli.files.finding import VIDEO_SUFFIXES
 from gradcam_cli.files.storage import AnyPath, to_path
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.pictures.stacks.stack import Stack
 
 _OF_ONE_PICTURE = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".bmp"})
