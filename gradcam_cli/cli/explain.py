@@ -268,7 +268,8 @@ def _without_unreadable_videos(
     """Leaves out the videos that lie beside pictures in folders, if nothing can read them."""
     if can_read_videos():
         return list(pictures)
-    kept, left_out = [], []
+    kept: list[InputPicture] = []
+    left_out: list[InputPicture] = []
     for picture in pictures:
         is_video = picture.path.suffix.lower() in VIDEO_SUFFIXES
         is_found = is_video and str(picture.path) not in named

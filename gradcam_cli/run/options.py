@@ -177,7 +177,7 @@ class StackOptions:
 
     @property
     def chooses_frames(self) -> bool:
-        """Whether it says which pictures of a file are explained, or how they are drawn together."""
+        """Whether it chooses among the pictures of a file, or how they are drawn together."""
         return self.frames is not None or self.every > 1 or self.scale != COMMON_SCALE
 
 
