@@ -29,10 +29,11 @@ from gradcam_cli.cli.run_options import (
     write_options,
 )
 from gradcam_cli.errors import describe_interruption
-from gradcam_cli.files.finding import SUFFIXES, VIDEO_SUFFIXES, InputPicture, PictureKey
+from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import to_path
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions

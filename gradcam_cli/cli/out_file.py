@@ -10,10 +10,11 @@ from typing import Any
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
-from gradcam_cli.files.finding import SUFFIXES, VIDEO_SUFFIXES, InputPicture
+from gradcam_cli.files.finding import SUFFIXES, InputPicture
 from gradcam_cli.files.marks import is_marked
 from gradcam_cli.files.name_pattern import literal_pattern
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.pictures.stacks.opening import may_hold_several, open_stack
 from gradcam_cli.rendering.encoding import PICTURE_FORMATS, carries_mark, format_for
 from gradcam_cli.run.job import Job

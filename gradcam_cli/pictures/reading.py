@@ -28,9 +28,9 @@ from PIL import (
 
 from gradcam_cli.errors import FirstPictureWarning, GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
-from gradcam_cli.files.finding import VIDEO_SUFFIXES
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
