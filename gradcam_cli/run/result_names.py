@@ -304,8 +304,8 @@ def _layer_word(layer: str | int) -> str:
 def _range_word(numbers: slice | None) -> str:
     if numbers is None:
         return ""
-    ends = ["" if end is None else str(end) for end in (numbers.start, numbers.stop)]
-    return f"frames{'-'.join(ends)}"
+    start = 0 if numbers.start is None else numbers.start
+    return f"frames{start}-{'end' if numbers.stop is None else numbers.stop}"
 
 
 def _unless_default(word: str, value: object, default: object) -> tuple[str, object]:
