@@ -34,6 +34,7 @@ from gradcam_cli.pictures.stacks.stack import (
     none_chosen,
     unreadable_after,
 )
+from gradcam_cli.runtime.extras import import_extra
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -72,10 +73,7 @@ _ONE = 1 << 16
 
 def open_video(path: AnyPath, downloads: Downloads | None = None) -> VideoStack:
     """Opens a video; see `gradcam_cli.pictures.stacks.opening.open_stack`."""
-    try:
-        import av  # noqa: F401
-    except ImportError as error:
-        raise ImageError(f"{path}: videos need PyAV: pip install 'gradcam-cli[video]'") from error
+    import_extra("av", "video", str(path))
     with reading_errors(path):
         content = content_of(path, downloads)
         with _opened(content) as file:
