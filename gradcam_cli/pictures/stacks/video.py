@@ -281,7 +281,8 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
     decoder: av.VideoCodecContext = stream.codec_context
     with_opacity = _DECODERS_WITH_OPACITY.get(decoder.name)
-    if with_opacity is not None and stream.metadata.get("alpha_mode") == "1":
+    texts = {name.lower(): text for name, text in stream.metadata.items()}
+    if with_opacity is not None and texts.get("alpha_mode") == "1":
         with contextlib.suppress(ValueError, av.FFmpegError):
             decoder = av.VideoCodecContext.create(with_opacity, "r")
             decoder.options = stream.codec_context.options
