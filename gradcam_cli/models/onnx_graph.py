@@ -13,8 +13,10 @@ from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 
 # Operations that don't change which axis is which.
 _KEEPING = frozenset(
-    ("Cast", "Identity", "Sub", "Add", "Mul", "Div", "BatchNormalization", "Clip", "Pad", "Resize")
-    + ("QuantizeLinear", "DequantizeLinear", "Upsample", "CastLike", "InstanceNormalization")
+    {
+        *("Add", "BatchNormalization", "Cast", "CastLike", "Clip", "DequantizeLinear", "Div"),
+        *("Identity", "InstanceNormalization", "Mul", "Pad", "QuantizeLinear", "Resize", "Sub"),
+    }
 )
 # Operations after the last activation that leave the numbers as they are.
 _TRANSPARENT = frozenset(("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"))

@@ -58,10 +58,12 @@ class OnnxSession:
             self._session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-        self.inputs = [_port(one) for one in self._session.get_inputs()]
+        self.inputs: Sequence[Port] = [_port(one) for one in self._session.get_inputs()]
         named = named or {}
         found = [_port(one) for one in self._session.get_outputs() if _dtype(one) is not None]
-        self.outputs = [replace(one, name=named.get(one.name, one.name)) for one in found]
+        self.outputs: Sequence[Port] = [
+            replace(one, name=named.get(one.name, one.name)) for one in found
+        ]
         self._names = dict(
             zip((one.name for one in self.outputs), (one.name for one in found), strict=True)
         )
