@@ -14,6 +14,7 @@ import numpy as np
 from gradcam_cli.errors import ModelFileError
 from gradcam_cli.models.containers import read_json
 from gradcam_cli.models.hub import StoredPreparation
+from gradcam_cli.models.input_start import Arithmetic
 from gradcam_cli.models.preprocessing import Preprocessing, family_preprocessing
 
 _SET_IT = "set it with --preprocess"
@@ -35,22 +36,6 @@ _AZURE_RANGES = {
     "Normalized_0_1": "0-1",
     "Normalized_1_1": "-1-1",
 }
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """What a graph computes with its input before its first layer: x times scale plus offset.
-
-    Attributes:
-        scale: One factor, or one for each channel.
-        offset: One value to add, or one for each channel.
-        by_statistics: Whether it is a normalization by stored means and variances, of which this
-            has only the means and the deviations.
-    """
-
-    scale: np.ndarray
-    offset: np.ndarray
-    by_statistics: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, UsageError
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.architecture import admit, custom_names, needs_code
-from gradcam_cli.models.catalogue import OTHER_FORMATS
+from gradcam_cli.models.catalogue import BLACK_BOX_FORMATS, OTHER_FORMATS
 from gradcam_cli.models.containers import read_architecture
 from gradcam_cli.models.hub import (
     CONFIG_FILE,
@@ -96,12 +96,8 @@ def read_model(
             )
         # A preset stores no loss; KerasHub compiles it with one of its own.
         return _of_keras(load_preset(path, objects, unsafe), {}, output)
-    if path.suffix.lower() == ".onnx":
-        # Most users have no such files.
-        from gradcam_cli.models.onnx_file import read_onnx
-
-        network, found = read_onnx(path, output)
-        return ModelFile(network, found.stored, names=found.names)
+    if path.suffix.lower() in BLACK_BOX_FORMATS:
+        return _read_black_box(path, output)
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
@@ -109,6 +105,16 @@ def read_model(
         )
     model, training = _load_keras_model(path, objects, unsafe)
     return _of_keras(model, training, output)
+
+
+def _read_black_box(path: Path, output: str | None) -> ModelFile:
+    # Most users have no such files.
+    if path.suffix.lower() == ".onnx":
+        from gradcam_cli.models.onnx_file import read_onnx as read
+    else:
+        from gradcam_cli.models.tflite_file import read_tflite as read
+    network, found = read(path, output)
+    return ModelFile(network, found.stored, names=found.names)
 
 
 def _check_downloaded(folder: Path) -> None:

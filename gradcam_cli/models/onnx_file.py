@@ -11,7 +11,8 @@ from typing import Any
 from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, reason
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.black_box_preparation import FoundPreparation, find_preparation
-from gradcam_cli.models.onnx_graph import OnnxGraph, axes_of
+from gradcam_cli.models.input_start import axes_of
+from gradcam_cli.models.onnx_graph import OnnxGraph
 from gradcam_cli.models.optional_runtime import import_optional
 from gradcam_cli.networks.black_box import BlackBoxNetwork, BoxInput
 from gradcam_cli.networks.onnx_network import OnnxSession

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gradcam_cli.models.black_box_preparation import Arithmetic
+from gradcam_cli.models.input_start import Arithmetic, Beginning, step_with
 from gradcam_cli.networks.black_box import Port
-from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 
 # Operations that don't change which axis is which.
 _KEEPING = frozenset(
@@ -26,25 +24,6 @@ _TO_FIRST, _TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 _RANK = 4
 _LEAST_SIDE = 8
 _LEAST_VARIANCE = 1e-12
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """How a graph begins after one of its inputs.
-
-    Attributes:
-        axes: The meaning of the input's axes, as in `gradcam_cli.networks.black_box.BoxInput`; ""
-            if the operations don't tell.
-        channels: The number of channels that its first convolution takes; None if that isn't known.
-        arithmetic: What it computes first; None for nothing.
-        quantized: The (lowest, highest) value that its first quantization can hold; None if there
-            is none.
-    """
-
-    axes: str = ""
-    channels: int | None = None
-    arithmetic: Arithmetic | None = None
-    quantized: tuple[float, float] | None = None
 
 
 class OnnxGraph:
@@ -107,7 +86,6 @@ class OnnxGraph:
             port: The input.
         """
         tensor, order = port.name, list(range(len(port.shape)))
-        scale, offset = np.ones(1), np.zeros(1)
         arithmetic, quantized, is_turned = None, None, False
         passed: set[str] = set()
         while tensor not in passed:
@@ -134,12 +112,10 @@ class OnnxGraph:
                 break
             step = self._step(node, tensor)
             if step is not None:
-                factor, term = (_flat(part) for part in (step.scale, step.offset))
-                if factor is None or term is None:
+                joined = step if arithmetic is None else arithmetic.followed_by(step)
+                if joined is None:
                     break
-                scale, offset = scale * factor, offset * factor + term
-                statistics = step.by_statistics or bool(arithmetic and arithmetic.by_statistics)
-                arithmetic = Arithmetic(scale, offset, statistics)
+                arithmetic = joined
             tensor = node.output[0]
         axes = ""
         if is_turned and len(order) == _RANK:
@@ -179,24 +155,12 @@ class OnnxGraph:
                 return None
             _, _, mean, variance = (np.asarray(one, np.float64) for one in values)
             factor = 1 / np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
-            return Arithmetic(factor, -mean * factor, by_statistics=True)
+            return Arithmetic(factor.ravel(), (-mean * factor).ravel(), by_statistics=True)
         if kind not in ("Sub", "Add", "Mul", "Div"):
             return None
         is_first = node.input[0] == tensor
         other = self.constant(node.input[1 if is_first else 0])
-        if other is None:
-            return None
-        value = np.asarray(other, np.float64)
-        one, none = np.ones_like(value), np.zeros_like(value)
-        if kind == "Add":
-            return Arithmetic(one, value)
-        if kind == "Mul":
-            return Arithmetic(value, none)
-        if kind == "Sub":
-            return Arithmetic(one, -value) if is_first else Arithmetic(-one, value)
-        if is_first and value.all():
-            return Arithmetic(1 / value, none)
-        return None
+        return None if other is None else step_with(kind, other, is_first=is_first)
 
     def leave_out_activation(self, output: str) -> tuple[str, str] | None:
         """Adds an output with the scores before the final softmax or sigmoid of another output.
@@ -242,45 +206,6 @@ class OnnxGraph:
             scores = named
         self._graph.output[place].name = scores
         return scores, _ACTIVATIONS[maker.op_type]
-
-
-def axes_of(shape: Sequence[int | None], beginning: Beginning) -> str:
-    """Finds the meaning of the axes of an input.
-
-    Args:
-        shape: Its shape.
-        beginning: What the operations after it say.
-
-    Returns:
-        As in `gradcam_cli.networks.black_box.BoxInput`; "" for what can't be a picture.
-    """
-    if beginning.axes:
-        return beginning.axes
-    if len(shape) == _RANK:
-        first, last = shape[1] in PICTURE_CHANNELS, shape[3] in PICTURE_CHANNELS
-        # PyTorch, from which most files come, has the channels first.
-        return "NHWC" if last and not first else "NCHW" if first else ""
-    if len(shape) == _RANK - 1:
-        if shape[2] in PICTURE_CHANNELS and _is_side(shape[0]) and _is_side(shape[1]):
-            return "HWC"
-        if shape[0] not in (None, 1) and shape[0] in PICTURE_CHANNELS:
-            return "CHW"
-        if all(length is not None and _is_side(length) for length in shape[1:]):
-            return "NHW"
-    return ""
-
-
-def _is_side(length: int | None) -> bool:
-    return length is None or length >= _LEAST_SIDE
-
-
-def _flat(values: np.ndarray) -> np.ndarray | None:
-    """Returns one value, or one for each channel; None if values differ from place to place."""
-    if values.size == 1:
-        return values.reshape(1)
-    if values.size in PICTURE_CHANNELS and max(values.shape) == values.size:
-        return values.reshape(-1)
-    return None
 
 
 def _ints(node: Any, name: str) -> list[int]:
