@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import tensorflow as tf
 from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, UsageError
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.architecture import admit, custom_names, needs_code
-from gradcam_cli.models.catalogue import OTHER_FORMATS
+from gradcam_cli.models.catalogue import BLACK_BOX_FORMATS, OTHER_FORMATS
 from gradcam_cli.models.containers import read_architecture
 from gradcam_cli.models.hub import (
     CONFIG_FILE,
@@ -43,11 +44,13 @@ class ModelFile:
         network: The model.
         stored: The preprocessing stored with the model; None if there is none.
         evidence: What the file says about the meaning of the outputs.
+        names: The names of the classes that are stored in it.
     """
 
     network: Network
     stored: StoredPreparation | None = None
     evidence: TaskEvidence = field(default_factory=TaskEvidence)
+    names: Sequence[str] = ()
 
 
 def read_model(
@@ -93,6 +96,8 @@ def read_model(
             )
         # A preset stores no loss; KerasHub compiles it with one of its own.
         return _of_keras(load_preset(path, objects, unsafe), {}, output)
+    if path.suffix.lower() in BLACK_BOX_FORMATS:
+        return _read_black_box(path, output)
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
@@ -100,6 +105,16 @@ def read_model(
         )
     model, training = _load_keras_model(path, objects, unsafe)
     return _of_keras(model, training, output)
+
+
+def _read_black_box(path: Path, output: str | None) -> ModelFile:
+    # Most users have no such files.
+    if path.suffix.lower() == ".onnx":
+        from gradcam_cli.models.onnx_file import read_onnx as read
+    else:
+        from gradcam_cli.models.tflite_file import read_tflite as read
+    network, found = read(path, output)
+    return ModelFile(network, found.stored, names=found.names)
 
 
 def _check_downloaded(folder: Path) -> None:
