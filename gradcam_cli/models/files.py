@@ -93,6 +93,11 @@ def read_model(
             )
         # A preset stores no loss; KerasHub compiles it with one of its own.
         return _of_keras(load_preset(path, objects, unsafe), {}, output)
+    if path.suffix.lower() == ".onnx":
+        # Most users have no such files.
+        from gradcam_cli.models.onnx_file import read_onnx
+
+        return ModelFile(read_onnx(path, output)[0])
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "

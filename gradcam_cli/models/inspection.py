@@ -23,6 +23,7 @@ from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.preprocessing import OF_RGB, Preprocessing, detect_preprocessing
 from gradcam_cli.models.segmentation import REGIONS, check_scores, mask_labels, takes_any_size
 from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
+from gradcam_cli.networks.black_box import BlackBoxNetwork
 from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import Grid
@@ -220,6 +221,7 @@ def _inspect(
         # A constant may be infinite on purpose, as in the mask of an attention.
         damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
         is_mask=is_mask,
+        is_black_box=isinstance(network, BlackBoxNetwork),
         conditions=REGIONS if segments else Conditions(),
     )
 
