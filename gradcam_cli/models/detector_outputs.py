@@ -157,8 +157,9 @@ def _find_joined(
                     "the boxes of its outputs aren't decoded; export it again with decoded boxes "
                     "(YOLOX: --decode_in_inference)",
                 )
-    if columns >= _ROWS_OF_FINAL and _are_final(array[0]):
-        return _of_final_rows(number, array, facts)
+    arrangement = _arrange_final(array[0], facts) if columns >= _ROWS_OF_FINAL else None
+    if arrangement is not None:
+        return _of_final_rows(number, array, facts, arrangement)
     if facts.classes is not None and columns == _COORDINATES + facts.classes:
         return _of_queries(path, number, array, facts)
     return None
@@ -274,30 +275,39 @@ def _of_grid(
         boxes = np.asarray(values[..., :_COORDINATES], np.float32)
         return boxes, np.clip(probabilities, 0, 1)
 
-    form = "YOLOv5" if has_objectness else "YOLOv8"
-    return DetectorOutputs(f"the form of {form}", candidates, known, read, arrangement)
+    form = (
+        "objectness and class probabilities, as in YOLOv5"
+        if has_objectness
+        else "class probabilities, as in YOLOv8"
+    )
+    return DetectorOutputs(f"box, {form}", candidates, known, read, arrangement)
 
 
 def _in_unit(values: np.ndarray) -> bool:
     return bool(np.all((values >= -_ROUNDING) & (values <= 1 + _ROUNDING)))
 
 
-def _are_final(rows: np.ndarray) -> bool:
-    """Returns whether rows are the edges, the score and the class of boxes."""
-    edges, scores, classes = rows[:, :_COORDINATES], rows[:, 4], rows[:, 5]
-    return (
-        bool(np.isfinite(edges).all())
+def _arrange_final(rows: np.ndarray, facts: KnownFacts) -> str | None:
+    """Finds the arrangement of boxes that are followed by a score and a class; None for others."""
+    boxes, scores, classes = rows[:, :_COORDINATES], rows[:, 4], rows[:, 5]
+    are_final = (
+        bool(np.isfinite(boxes).all())
         and _in_unit(scores)
-        and bool(np.all(edges[:, 2:] >= edges[:, :2]))
         and bool(np.all((classes == np.round(classes)) & (classes >= 0)))
         # A network of which nothing is known might give zeros for a picture without content.
-        and bool(np.any(edges != 0))
+        and (bool(np.any(boxes != 0)) or facts.is_detector)
     )
+    if not are_final or facts.box_format is not None:
+        return facts.box_format if are_final else None
+    if np.all(boxes[:, 2:] >= boxes[:, :2] - _ROUNDING):
+        is_relative = bool(boxes.any()) and np.abs(boxes).max() <= _LARGEST_FRACTION
+        return (RELATIVE if is_relative else "") + XYXY
+    return RELATIVE + CENTRE if _in_unit(boxes) and facts.is_detector else None
 
 
-def _of_final_rows(number: int, array: np.ndarray, facts: KnownFacts) -> DetectorOutputs:
-    prefix = RELATIVE if np.abs(array[0, :, :_COORDINATES]).max() <= _LARGEST_FRACTION else ""
-    arrangement = facts.box_format or prefix + XYXY
+def _of_final_rows(
+    number: int, array: np.ndarray, facts: KnownFacts, arrangement: str
+) -> DetectorOutputs:
     classes = facts.classes or _MOST_CLASSES
     candidates = array.shape[1]
 
@@ -307,7 +317,7 @@ def _of_final_rows(number: int, array: np.ndarray, facts: KnownFacts) -> Detecto
         return boxes, spread_over_classes(values[..., 4], values[..., 5], classes)
 
     return DetectorOutputs(
-        "the form of YOLOv10 and YOLO26: box, score and class",
+        "box, score and class, as in YOLOv10 and YOLO26",
         *(candidates, classes, read, arrangement),
         has_one_class_a_box=True,
     )
@@ -353,7 +363,7 @@ def _find_rows_of_batch(array: np.ndarray, facts: KnownFacts) -> DetectorOutputs
         return _filled_up(boxes, values[..., 6], values[..., 5], classes, _MOST_DETECTIONS)
 
     return DetectorOutputs(
-        "the form of YOLOv7 with its own choice of boxes",
+        "number of the picture, box, class and score, as in YOLOv7",
         *(_MOST_DETECTIONS, classes, read, arrangement),
         has_one_class_a_box=True,
         takes_one=True,
