@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,13 @@ class ModelFile:
         network: The model.
         stored: The preprocessing stored with the model; None if there is none.
         evidence: What the file says about the meaning of the outputs.
+        names: The names of the classes that are stored in it.
     """
 
     network: Network
     stored: StoredPreparation | None = None
     evidence: TaskEvidence = field(default_factory=TaskEvidence)
+    names: Sequence[str] = ()
 
 
 def read_model(
@@ -97,7 +100,8 @@ def read_model(
         # Most users have no such files.
         from gradcam_cli.models.onnx_file import read_onnx
 
-        return ModelFile(read_onnx(path, output)[0])
+        network, found = read_onnx(path, output)
+        return ModelFile(network, found.stored, names=found.names)
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "

@@ -15,6 +15,7 @@ from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.inputs import OtherInput, arrange, check_input_name, choose_explained
 from gradcam_cli.models.labels import (
     IMAGENET_CLASSES,
+    Labels,
     imagenet_labels,
     numbered_labels,
     read_labels,
@@ -45,6 +46,7 @@ def inspect_network(
     *,
     file: Path | None = None,
     explained: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once for each picture.
 
@@ -62,6 +64,7 @@ def inspect_network(
             beside it; None if the model is in memory.
         explained: The names of the inputs whose pictures are explained, if the model has several
             inputs; empty for all that take pictures.
+        names: The names of the classes that are stored in the model; empty if none are.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
@@ -69,7 +72,9 @@ def inspect_network(
     """
 
     def inspect(network: Network) -> Classifier:
-        return _inspect(path, network, size, preprocess, labels, stored, evidence, task, file)
+        return _inspect(
+            path, network, size, preprocess, labels, stored, evidence, task, file, names
+        )
 
     if len(network.inputs) == 1:
         for name in explained:
@@ -119,6 +124,7 @@ def _inspect(
     evidence: TaskEvidence | None,
     task: str | None,
     file: Path | None,
+    stored_names: Sequence[str],
 ) -> Classifier:
     """Finds out what a model's explained input takes, and what the model returns."""
     height, width, channels = _input_shape(path, network)
@@ -198,6 +204,8 @@ def _inspect(
     elif file is not None:
         # A file beside the model is more specific than ImageNet's names.
         names = find_labels(file, classes, quantity)
+    if names is None and len(stored_names) == classes:
+        names = Labels([[name] for name in stored_names], quantity=quantity)
     has_names = names is not None or classes == IMAGENET_CLASSES
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()

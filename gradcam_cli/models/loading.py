@@ -63,6 +63,7 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             task=options.task,
             file=Path(model),
             explained=parse_inputs(options.inputs).explained,
+            names=file.names,
         )
     if options.inputs:
         raise UsageError("--input needs a model file; the named models have a single input")

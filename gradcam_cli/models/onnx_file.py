@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, reason
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
+from gradcam_cli.models.black_box_preparation import FoundPreparation, find_preparation
 from gradcam_cli.models.onnx_graph import OnnxGraph, axes_of
 from gradcam_cli.models.optional_runtime import import_optional
 from gradcam_cli.networks.black_box import BlackBoxNetwork, BoxInput
@@ -26,7 +28,7 @@ _NO_OPERATOR = re.compile(
 )
 
 
-def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, Any]:
+def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, FoundPreparation]:
     """Reads an ONNX file.
 
     Args:
@@ -34,7 +36,7 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, A
         output: The name of the output with the class scores, if there are several.
 
     Returns:
-        The network, and the model as the package ``onnx`` has it, without its weights.
+        The network, and what was found out about its input.
 
     Raises:
         ModelFileError: The file can't be read, or ONNX Runtime has not all of its operators.
@@ -53,17 +55,29 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, A
     activations = {}
     names = {}
     for one in [one.name for one in model.graph.output]:
-        found = graph.leave_out_activation(one)
-        if found is not None:
-            names[found[0]], activations[one] = one, found[1]
+        last = graph.leave_out_activation(one)
+        if last is not None:
+            names[last[0]], activations[one] = one, last[1]
     parameters = sum(values.size for _, _, values in graph.weights())
     session = _open(path, model.SerializeToString(), names)
     weights = [*graph.weights()]
-    inputs = []
-    for port in session.inputs:
-        beginning = graph.beginning(port)
-        axes = axes_of(port.shape, beginning)
-        inputs.append(BoxInput(port, axes, beginning.channels))
+    beginnings = [graph.beginning(port) for port in session.inputs]
+    inputs = [
+        BoxInput(port, axes_of(port.shape, beginning), beginning.channels)
+        for port, beginning in zip(session.inputs, beginnings, strict=True)
+    ]
+    chosen = next((number for number, one in enumerate(inputs) if one.axes), 0)
+    found = find_preparation(
+        path,
+        channels=inputs[chosen].described().shape[-1] if inputs[chosen].axes else None,
+        channels_first=inputs[chosen].axes in ("NCHW", "CHW"),
+        arithmetic=beginnings[chosen].arithmetic,
+        quantized=beginnings[chosen].quantized,
+        takes_pixels=inputs[chosen].port.is_integer,
+        metadata={one.key: one.value for one in model.metadata_props},
+        names=graph.names(),
+    )
+    inputs[chosen] = replace(inputs[chosen], is_reversed=found.is_reversed)
     network = BlackBoxNetwork(
         path.name,
         KIND,
@@ -75,7 +89,7 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, A
         weights=lambda: iter(weights),
         metadata={one.key: one.value for one in model.metadata_props},
     )
-    return network, graph
+    return network, found
 
 
 def _load(path: Path, onnx: Any) -> Any:

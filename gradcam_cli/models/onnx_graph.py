@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcam_cli.models.black_box_preparation import Arithmetic
 from gradcam_cli.networks.black_box import Port
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 
@@ -24,21 +25,7 @@ _ACTIVATIONS = {"Softmax": "Softmax", "LogSoftmax": "Softmax", "Sigmoid": "Sigmo
 _TO_FIRST, _TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 _RANK = 4
 _LEAST_SIDE = 8
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """What a graph computes with its input before its first layer: x times scale plus offset.
-
-    Attributes:
-        scale: One factor, or one for each channel.
-        offset: One value to add, or one for each channel.
-        by_statistics: Whether a normalization by stored means and variances did it.
-    """
-
-    scale: np.ndarray
-    offset: np.ndarray
-    by_statistics: bool = False
+_LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -190,10 +177,9 @@ class OnnxGraph:
             values = [self.constant(name) for name in node.input[1:5]]
             if len(values) != 4 or any(one is None for one in values):
                 return None
-            gamma, beta, mean, variance = (np.asarray(one, np.float64) for one in values)
-            epsilon = next((one.f for one in node.attribute if one.name == "epsilon"), 1e-5)
-            factor = gamma / np.sqrt(np.maximum(variance + epsilon, epsilon))
-            return Arithmetic(factor, beta - mean * factor, by_statistics=True)
+            _, _, mean, variance = (np.asarray(one, np.float64) for one in values)
+            factor = 1 / np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
+            return Arithmetic(factor, -mean * factor, by_statistics=True)
         if kind not in ("Sub", "Add", "Mul", "Div"):
             return None
         is_first = node.input[0] == tensor

@@ -83,11 +83,13 @@ class BoxInput:
         axes: A letter for each axis: "NCHW", "NHWC", "CHW" (one picture at a time, without a
             batch axis), "NHW" (grey); "" for values that aren't pictures.
         channels: The number of channels, where the shape of the input doesn't say it.
+        is_reversed: Whether the channels are blue, green, red.
     """
 
     port: Port
     axes: str = ""
     channels: int | None = None
+    is_reversed: bool = False
 
     @property
     def batch(self) -> int | None:
@@ -119,6 +121,8 @@ class BoxInput:
             return pictures
         if CHANNELS not in self.axes:
             return pictures[..., 0]
+        if self.is_reversed:
+            pictures = pictures[..., ::-1]
         sides = self.axes.replace(BATCH, "").replace(CHANNELS, "")
         order = [f"{BATCH}{sides}{CHANNELS}".index(axis) for axis in self.axes]
         if BATCH not in self.axes:
