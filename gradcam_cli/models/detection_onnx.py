@@ -2,73 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.models.detector_outputs import DetectorOutputs, KnownFacts, find_outputs
 from gradcam_cli.networks.black_box import BlackBoxNetwork, Port
 from gradcam_cli.networks.detection import DetectedBoxes, to_corners
 
 BOXES, PROBABILITIES = "boxes", "probabilities"
-# As Ultralytics and YOLOv5 store them: {0: 'person', 1: 'bicycle'}, or a list.
-_NUMBERED = re.compile(r"""(\d{1,6})\s*:\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
-_LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
-_NUMBER = re.compile(r"\d{1,5}")
-_LONGEST_TEXT = 10**6
-_LARGEST_SIDE = 8192
-_DETECT, _SEGMENT, _POSE = "detect", "segment", "pose"
-_WITH_BOXES = (_DETECT, _SEGMENT, _POSE)
+# What Ultralytics makes networks for that give boxes.
+_WITH_BOXES = ("detect", "segment", "pose")
+_TURNED_BOXES = "obb"
 # The least probability, and distance from 1, of which a logarithm is taken.
 _LEAST = 1e-7
-
-
-@dataclass(frozen=True)
-class StoredFacts:
-    """What the file of a detector says about it.
-
-    Attributes:
-        names: The names of the classes; empty if it doesn't say.
-        size: The (height, width) of its input, in pixels; None if it doesn't say.
-        task: What it is made for in the words of Ultralytics, such as "detect"; "" if unknown.
-    """
-
-    names: Sequence[str] = ()
-    size: tuple[int, int] | None = None
-    task: str = ""
-
-    @property
-    def is_detector(self) -> bool:
-        """Whether it says that it gives boxes."""
-        return self.task in _WITH_BOXES
-
-
-def read_metadata(metadata: Mapping[str, str]) -> StoredFacts:
-    """Reads the metadata of the networks of Ultralytics and YOLOv5.
-
-    Args:
-        metadata: The texts in a file by name, which may come from a stranger.
-    """
-    text = metadata.get("names", "")[:_LONGEST_TEXT]
-    numbered = {int(number): _text(name) for number, name in _NUMBERED.findall(text)}
-    names = [numbered[number] for number in sorted(numbered)]
-    if list(numbered) != list(range(len(names))):
-        names = []
-    if not numbered and text.lstrip().startswith("["):
-        names = [_text(name) for name in _LISTED.findall(text)]
-    sides = [int(number) for number in _NUMBER.findall(metadata.get("imgsz", "")[:100])]
-    sides = sides * 2 if len(sides) == 1 else sides
-    is_size = len(sides) == 2 and all(0 < side <= _LARGEST_SIDE for side in sides)
-    return StoredFacts(names, (sides[0], sides[1]) if is_size else None, metadata.get("task", ""))
-
-
-def _text(quoted: str) -> str:
-    value = ast.literal_eval(quoted)
-    return value if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True)
@@ -144,15 +94,11 @@ class BlackBoxDetector:
         network: The network, which records boxes and probabilities.
         decoder: What reads them.
         classes: The number of classes.
-        size: The (height, width) of its input.
-        facts: What its file says about it.
     """
 
     network: BlackBoxNetwork
     decoder: BlackBoxDecoder
     classes: int
-    size: tuple[int, int]
-    facts: StoredFacts
 
 
 def find_detector(
@@ -170,7 +116,7 @@ def find_detector(
         path: The path of its file, for messages.
         network: The network.
         size: The (height, width) of its input, in pixels.
-        classes: The number of its classes, if the user named them; None to find it out.
+        classes: The number of its classes, if they have names; None to find it out.
         box_format: How its boxes are arranged, if the user said it.
         is_asked: Whether the user said that it is a detector.
 
@@ -180,16 +126,15 @@ def find_detector(
     Raises:
         UnsupportedModelError: It is a detector, but of a kind that can't be read.
     """
-    facts = read_metadata(network.metadata)
-    known = KnownFacts(
-        size,
-        classes or len(facts.names) or None,
-        box_format,
-        is_asked or facts.is_detector or box_format is not None,
-    )
-    found = find_outputs(path, network.try_out(size), known)
+    task = network.metadata.get("task", "")
+    if task == _TURNED_BOXES:
+        raise UnsupportedModelError(
+            f"{path}: gives boxes that are turned (obb); only upright boxes can be explained"
+        )
+    is_known = is_asked or box_format is not None or task in _WITH_BOXES
+    facts = KnownFacts(size, classes, box_format, is_known)
+    found = find_outputs(path, network.try_out(size), facts)
     if found is None:
         return None
     detecting = network.detecting(DetectorRuntime(network, found), size)
-    decoder = BlackBoxDecoder(found, network.kind)
-    return BlackBoxDetector(detecting, decoder, found.classes, size, facts)
+    return BlackBoxDetector(detecting, BlackBoxDecoder(found, network.kind), found.classes)
