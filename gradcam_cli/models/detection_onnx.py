@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import UnsupportedModelError
+from gradcam_cli.errors import UnsupportedModelError, UsageError
+from gradcam_cli.models.detection import OPTION, FoundBoxes
 from gradcam_cli.models.detector_outputs import DetectorOutputs, KnownFacts, find_outputs
 from gradcam_cli.networks.black_box import BlackBoxNetwork, Port
 from gradcam_cli.networks.detection import DetectedBoxes, to_corners
+from gradcam_cli.networks.tasks import DETECTION
 
 BOXES, PROBABILITIES = "boxes", "probabilities"
 # What Ultralytics makes networks for that give boxes.
@@ -86,55 +88,48 @@ class DetectorRuntime:
         return [read[name] for name in outputs]
 
 
-@dataclass(frozen=True)
-class BlackBoxDetector:
-    """A detector that another library runs.
-
-    Attributes:
-        network: The network, which records boxes and probabilities.
-        decoder: What reads them.
-        classes: The number of classes.
-    """
-
-    network: BlackBoxNetwork
-    decoder: BlackBoxDecoder
-    classes: int
-
-
 def find_detector(
     path: str,
     network: BlackBoxNetwork,
-    size: tuple[int, int],
-    *,
-    classes: int | None = None,
-    box_format: str | None = None,
-    is_asked: bool = False,
-) -> BlackBoxDetector | None:
+    shape: tuple[int, int, int],
+    task: str | None,
+    box_format: str | None,
+    classes: int | None,
+) -> FoundBoxes | None:
     """Finds out whether a network detects objects, and reads its outputs.
 
     Args:
         path: The path of its file, for messages.
         network: The network.
-        size: The (height, width) of its input, in pixels.
+        shape: The (height, width, channels) of its input.
+        task: What the user says that the outputs mean; None to find it out.
+        box_format: The format of the boxes that the user chose; None to find it out.
         classes: The number of its classes, if they have names; None to find it out.
-        box_format: How its boxes are arranged, if the user said it.
-        is_asked: Whether the user said that it is a detector.
 
     Returns:
         The detector; None if nothing says that it is one.
 
     Raises:
         UnsupportedModelError: It is a detector, but of a kind that can't be read.
+        UsageError: The options don't fit the model.
     """
-    task = network.metadata.get("task", "")
-    if task == _TURNED_BOXES:
+    if task not in (None, DETECTION):
+        if box_format is not None:
+            raise UsageError(f"{OPTION} is for detectors; leave it out, or leave out --task {task}")
+        return None
+    made_for = network.metadata.get("task", "")
+    if made_for == _TURNED_BOXES:
         raise UnsupportedModelError(
             f"{path}: gives boxes that are turned (obb); only upright boxes can be explained"
         )
-    is_known = is_asked or box_format is not None or task in _WITH_BOXES
-    facts = KnownFacts(size, classes, box_format, is_known)
+    is_asked = task == DETECTION or box_format is not None
+    if network.has_chosen_output and not is_asked:
+        return None
+    size = shape[:2]
+    facts = KnownFacts(size, classes, box_format, is_asked or made_for in _WITH_BOXES)
     found = find_outputs(path, network.try_out(size), facts)
     if found is None:
         return None
     detecting = network.detecting(DetectorRuntime(network, found), size)
-    return BlackBoxDetector(detecting, BlackBoxDecoder(found, network.kind), found.classes)
+    decoder = BlackBoxDecoder(found, network.kind)
+    return FoundBoxes(detecting, decoder, decoder.description)

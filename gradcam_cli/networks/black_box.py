@@ -211,6 +211,11 @@ class BlackBoxNetwork:
         other._choose(name)
         return other
 
+    @property
+    def has_chosen_output(self) -> bool:
+        """Whether the user chose the output with the class scores."""
+        return self._output is not None
+
     def detecting(self, runtime: Runtime, size: tuple[int, int]) -> BlackBoxNetwork:
         """Returns the same network as a detector, of which all outputs are recorded.
 
