@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +11,8 @@ import tensorflow as tf
 from gradcam_cli.errors import UnsupportedModelError, UsageError
 from gradcam_cli.models.detection import OPTION, FoundBoxes
 from gradcam_cli.models.detector_outputs import DetectorOutputs, KnownFacts, find_outputs
+from gradcam_cli.models.hub import StoredPreparation
+from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.black_box import BlackBoxNetwork, Port
 from gradcam_cli.networks.detection import DetectedBoxes, to_corners
 from gradcam_cli.networks.tasks import DETECTION
@@ -52,6 +54,20 @@ class BlackBoxDecoder:
         logits = tf.math.log(limited) - tf.math.log1p(-limited)
         corners = to_corners(outputs[BOXES], self.found.box_format, inputs)
         return DetectedBoxes(corners, logits, probabilities)
+
+    def prepared(self, stored: StoredPreparation) -> StoredPreparation:
+        """Replaces a guess about what the network takes by what such networks usually take.
+
+        Args:
+            stored: The preprocessing that was found, before it was known to be a detector.
+        """
+        if not stored.preprocess.is_guess:
+            return stored
+        usual = Preprocessing(
+            self.found.mode,
+            "a guess: detectors with such outputs usually take this; set it with --preprocess",
+        )
+        return replace(stored, fit=self.found.fit, preprocess=usual)
 
 
 @dataclass
@@ -132,4 +148,10 @@ def find_detector(
         return None
     detecting = network.detecting(DetectorRuntime(network, found), size)
     decoder = BlackBoxDecoder(found, network.kind)
-    return FoundBoxes(detecting, decoder, decoder.description)
+    doubt = ""
+    if found.has_one_class_a_box and classes is None:
+        doubt = (
+            f"its outputs don't say how many classes there are, so {found.classes} are assumed; "
+            f"name them with --labels FILE"
+        )
+    return FoundBoxes(detecting, decoder, decoder.description, doubt)

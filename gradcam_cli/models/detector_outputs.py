@@ -8,7 +8,7 @@ values for a picture without content. What isn't clear is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,8 +60,9 @@ class DetectorOutputs:
         box_format: How the boxes are arranged, one of `gradcam_cli.pictures.boxes.BOX_FORMATS`.
         has_one_class_a_box: Whether only the best class of each box is known, and the number of
             classes is not in the outputs.
-        takes_one: Whether the network must get a single input at a time, because its outputs
-            have no axis for several.
+        mode: The preprocessing that networks with such outputs usually take, as in
+            `gradcam_cli.models.preprocessing.Preprocessing`.
+        fit: How they usually take pictures, one of `gradcam_cli.pictures.fitting.FITS`.
     """
 
     form: str
@@ -70,7 +71,8 @@ class DetectorOutputs:
     read: Callable[[Outputs], tuple[np.ndarray, np.ndarray]]
     box_format: str
     has_one_class_a_box: bool = False
-    takes_one: bool = False
+    mode: str = "0-1"
+    fit: str = "pad"
 
 
 @dataclass(frozen=True)
@@ -248,10 +250,9 @@ def _of_grid(
     has_objectness = copies > 1
     if not is_first and not has_objectness:
         if known is None:
-            raise _unsupported(
-                path,
-                f"each box has {scores} scores, of which the first may stand for any object; name "
-                f"the classes with --labels FILE",
+            raise UnsupportedModelError(
+                f"{path}: each box has {scores} scores, of which the first may stand for any "
+                f"object; name the classes with --labels FILE"
             )
         has_objectness = known == scores - 1
     if known is None:
@@ -259,8 +260,9 @@ def _of_grid(
     start = _COORDINATES + has_objectness
     rest = scores - has_objectness - known
     if known < 1 or rest < 0 or (rest and not (facts.is_detector or has_masks)):
-        raise _unsupported(
-            path, f"its boxes have {scores - has_objectness} scores, but there are {known} names"
+        raise UnsupportedModelError(
+            f"{path}: its boxes have the scores of {scores - has_objectness} classes, but there "
+            f"are {known} names; give the names of all with --labels FILE"
         )
     used = np.moveaxis(array, 1, 2) if is_first else array
     if not _in_unit(used[..., _COORDINATES : start + known]):
@@ -335,10 +337,9 @@ def _of_queries(
             return None
         is_corners = bool(np.all(boxes[..., 2:] >= boxes[..., :2]))
         if is_corners or not _in_unit(boxes):
-            raise _unsupported(
-                path,
-                f"the boxes of its output {array.shape} may be corners or centres; say it with "
-                f"--box-format",
+            raise UnsupportedModelError(
+                f"{path}: the boxes of its output {array.shape} may be corners or centres; say "
+                f"which with --box-format"
             )
         arrangement = RELATIVE + CENTRE
 
@@ -366,7 +367,6 @@ def _find_rows_of_batch(array: np.ndarray, facts: KnownFacts) -> DetectorOutputs
         "number of the picture, box, class and score, as in YOLOv7",
         *(_MOST_DETECTIONS, classes, read, arrangement),
         has_one_class_a_box=True,
-        takes_one=True,
     )
 
 
@@ -411,18 +411,18 @@ def _of_class_vectors(
         activate = _as_they_are
     else:
         if known is None and names[place] not in _SIGMOID_OF_DETR:
-            raise _unsupported(
-                path,
-                f"its output {names[scored]} has {columns} scores for each box, of which the last "
-                f"may stand for no object; name the classes with --labels FILE",
+            raise UnsupportedModelError(
+                f"{path}: its output {names[scored]} has {columns} scores for each box, of which "
+                f"the last may stand for no object; name the classes with --labels FILE"
             )
         is_softmax = known == columns - 1
         dropped = columns - 1 if is_softmax else None
         activate = _softmax if is_softmax else _sigmoid
     classes = columns - (dropped is not None)
     if known is not None and known not in (classes, columns):
-        raise _unsupported(
-            path, f"its output {names[scored]} has {columns} scores, but there are {known} names"
+        raise UnsupportedModelError(
+            f"{path}: its output {names[scored]} has the scores of {columns} classes, but there "
+            f"are {known} names; give the names of all with --labels FILE"
         )
     if known == columns:
         dropped, classes = None, columns
@@ -438,7 +438,8 @@ def _of_class_vectors(
     form = f"boxes in {names[place]}, scores in {names[scored]}"
     if dropped is not None:
         form += f", without its {'first' if dropped == 0 else 'last'} column, which is no object"
-    return DetectorOutputs(form, boxes.shape[1], classes, read, arrangement)
+    found = DetectorOutputs(form, boxes.shape[1], classes, read, arrangement)
+    return replace(found, mode="torch", fit="squash") if names[place] in _OF_DETR else found
 
 
 def _as_they_are(values: np.ndarray) -> np.ndarray:
@@ -540,7 +541,6 @@ def _of_single_classes(
         form,
         *(candidates, classes, read, arrangement),
         has_one_class_a_box=True,
-        takes_one=True,
     )
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsupportedModelError, UsageError
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.detection import FoundBoxes, as_detector, find_boxes, known_boxes
-from gradcam_cli.models.detection_onnx import find_detector
+from gradcam_cli.models.detection_onnx import BlackBoxDecoder, find_detector
 from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.inputs import OtherInput, arrange, check_input_name, choose_explained
 from gradcam_cli.models.labels import (
@@ -90,8 +90,11 @@ def inspect_network(
                 found = find_detector(path, network, shape, task, box_format, count)
             else:
                 found = find_boxes(path, network, shape, task, box_format)
+        kept = stored
+        if kept is not None and found is not None and isinstance(found.decoder, BlackBoxDecoder):
+            kept = found.decoder.prepared(kept)
         return _inspect(
-            path, network, size, preprocess, labels, stored, evidence, task, file, names, found
+            path, network, size, preprocess, labels, kept, evidence, task, file, names, found
         )
 
     if len(network.inputs) == 1:

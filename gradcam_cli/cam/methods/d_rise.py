@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import BlackBoxMethod, Progress
+from gradcam_cli.cam.methods.base import BlackBoxMethod, ObservedMaps, Progress
+from gradcam_cli.cam.methods.black_box import cut, differ, lengths_of
+from gradcam_cli.cam.methods.rise import RandomMasks
+from gradcam_cli.cam.methods.settling import (
+    USUAL_AGREEMENT,
+    CountedRuns,
+    SettledMap,
+    agreement_of,
+    observed,
+)
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
+
+# After each round the halves are compared. An even number gives both equally many masks.
+_ROUND = 200
+_LEAST_ROUNDS = 2
+_ADDED_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -48,22 +63,27 @@ class DRise(BlackBoxMethod):
     :math:`P_d` is the vector of probabilities of the explained candidate. If the explained class
     isn't its most probable one, it is this class alone.
 
-    As in this package's RISE, the mean similarity is subtracted (the paper's sum adds it times the
-    mean mask, which is nearly constant), and the hidden parts show the mean colour of the picture.
-    The paper takes 5000 masks of 16×16 cells. Detections of the same picture share the
-    runs of the network. Every call gets the same masks.
+    As in this package's RISE, the mean similarity is subtracted, what a mask hides takes the mean
+    colour of the input, and the masks come in rounds, until the maps of their even and odd ones
+    correlate by ``agreement``. The paper takes 5000 masks of 16×16 cells. Detections in the same
+    picture share the runs of the network. The masks are the same at each call.
 
     Attributes:
-        samples: n, the largest number of masks.
-        grid: The number of cells of a mask along each side.
+        samples: The largest number of masks, n.
+        grid: The number of cells along each axis; fewer if the input is shorter.
+        probability: p.
+        agreement: Pearson's correlation of the two halves at which the map of each detection
+            has settled; None to use all masks.
     """
 
-    samples: int = 1000
+    samples: int = 5000
     grid: int = 16
+    probability: float = 0.5
+    agreement: float | None = USUAL_AGREEMENT
 
     def explain(
         self, network: ScoredNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
-    ) -> tf.Tensor:
+    ) -> ObservedMaps:
         """Shows the detector random parts of each input.
 
         Args:
@@ -71,12 +91,118 @@ class DRise(BlackBoxMethod):
             inputs: (N, height, width, channels) float32 in [0, 255].
             targets: (N, classes + 1) float32: the explained class, one-hot, and the index of the
                 explained candidate, or a negative number for the best one of the class.
-            progress: Called when runs are done.
+            progress: Called when runs are done, or found to be unnecessary.
 
         Returns:
             (N, height, width) float32.
         """
-        raise NotImplementedError
+        groups = _same_inputs(inputs)
+        runs = CountedRuns(progress, self.samples, len(groups))
+        found: dict[int, SettledMap] = {}
+        for rows in groups:
+            one = inputs[rows[0]]
+            boxes, probabilities = network.detections(one[None])
+            objects = find_objects(
+                tf.repeat(boxes, len(rows), axis=0),
+                tf.repeat(probabilities, len(rows), axis=0),
+                tf.gather(targets, rows),
+            )
+            found |= zip(rows, self._explain_one(network, one, objects, runs), strict=True)
+        return observed([found[row] for row in range(len(inputs))], self.agreement, self.samples)
+
+    def _explain_one(
+        self, network: ScoredNetwork, one: tf.Tensor, objects: Objects, runs: CountedRuns
+    ) -> list[SettledMap]:
+        """Explains all detections in one input."""
+        lengths = lengths_of(one[None])
+        nothing = tf.reduce_mean(one, list(range(one.shape.rank - 1)), keepdims=True)
+        halves = _Sums(self.probability), _Sums(self.probability)
+        every: list[np.ndarray] = []
+        agreements: list[float] = []
+        for number, some in enumerate(cut(self.samples, _ROUND), start=1):
+            masks = RandomMasks(
+                lengths, some.stop - some.start, self.grid, self.probability, seed=number
+            )
+
+            def find_again(part: slice, masks: RandomMasks = masks) -> tf.Tensor:
+                seen = nothing + (one - nothing) * masks[part][..., np.newaxis]
+                return similarities(objects, *network.detections(seen))
+
+            scores = network.run_all(find_again, len(masks), runs.add).numpy().astype(np.float64)
+            every.append(scores)
+            for half, sums in enumerate(halves):
+                sums.add(masks, scores, slice(half, None, 2))
+            first, second = (sums.maps() for sums in halves)
+            agreements = [agreement_of(*both) for both in zip(first, second, strict=True)]
+            has_settled = self.agreement is not None and min(agreements) >= self.agreement
+            if number >= _LEAST_ROUNDS and has_settled:
+                break
+        runs.finish_input()
+        maps = halves[0].joined(halves[1]).maps()
+        similar = np.concatenate(every)
+        return [
+            SettledMap(maps[row], agreement)
+            if differ(similar[:, row])
+            else SettledMap(np.zeros(lengths), 1.0)
+            for row, agreement in enumerate(agreements)
+        ]
+
+
+@dataclass
+class _Sums:
+    """What makes the maps of some masks and of how similar the detections in them are.
+
+    Attributes:
+        probability: The probability that a cell of a mask is seen.
+        masks: The sum of the masks, (...).
+        weighted: For each detection the sum of the masks, each times its similarity, (T, ...).
+        similar: The sum of the similarities, (T,).
+        number: The number of masks.
+    """
+
+    probability: float
+    masks: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    weighted: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    similar: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    number: int = 0
+
+    def add(self, masks: RandomMasks, scores: np.ndarray, which: slice) -> None:
+        """Adds some of the masks with their similarities, (masks, T)."""
+        for some in cut(len(scores), _ADDED_AT_ONCE):
+            made, of_made = masks[some][which], scores[some][which]
+            weighted = np.tensordot(of_made.T.astype(np.float32), made, axes=1)
+            self.masks = self.masks + made.sum(axis=0, dtype=np.float64)
+            self.weighted = self.weighted + weighted
+        self.similar = self.similar + scores[which].sum(axis=0)
+        self.number += len(scores[which])
+
+    def joined(self, other: _Sums) -> _Sums:
+        """Returns the sums of both."""
+        return _Sums(
+            self.probability,
+            self.masks + other.masks,
+            self.weighted + other.weighted,
+            self.similar + other.similar,
+            self.number + other.number,
+        )
+
+    def maps(self) -> np.ndarray:
+        """Computes the map of each detection, (T, ...) float64."""
+        means = np.tensordot(self.similar / self.number, self.masks, axes=0)
+        found: np.ndarray = (self.weighted - means) / (self.probability * self.number)
+        return found
+
+
+def _same_inputs(inputs: tf.Tensor) -> list[list[int]]:
+    """Groups the rows of a batch that hold the same input."""
+    groups: list[list[int]] = []
+    for row, one in enumerate(inputs.numpy()):
+        same = [rows for rows in groups if np.array_equal(inputs[rows[0]], one)]
+        if same:
+            same[0].append(row)
+        else:
+            groups.append([row])
+    return groups
 
 
 def find_objects(boxes: tf.Tensor, probabilities: tf.Tensor, targets: tf.Tensor) -> Objects:
