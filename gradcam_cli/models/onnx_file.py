@@ -88,6 +88,7 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, F
         activations=activations,
         parameters=parameters,
         weights=lambda: iter(weights),
+        metadata={one.key: one.value for one in model.metadata_props},
     )
     return network, found
 
