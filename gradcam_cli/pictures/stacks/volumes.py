@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.pictures.stacks.slice_pictures import back_on_slice, draw_slice
 from gradcam_cli.pictures.stacks.stack import SLICE, Frame, FrameChoice
 from gradcam_cli.pictures.stacks.voxels import (
     AXIAL,
@@ -28,11 +28,6 @@ from gradcam_cli.pictures.stacks.voxels import (
     turned_to,
 )
 from gradcam_cli.pictures.stacks.windows import NAMED_WINDOWS, Window, full_window, parse_window
-
-# Thick slices that are cut across become pictures with square pixels, at most this much larger.
-_MOST_STRETCH = 16
-# Spacings that differ by less are those of square pixels.
-_LEAST_STRETCH = 1.02
 
 
 @dataclass(frozen=True)
@@ -107,14 +102,17 @@ class Volume:
 
         Pixels are square: slices with other spacings are stretched.
         """
-        chosen = range(self.count)[choice.numbers or slice(None)][:: choice.every]
+        missing = set() if self.plane != self.voxels.plane else set(self.voxels.missing)
+        numbers = range(self.count)[choice.numbers or slice(None)][:: choice.every]
+        chosen = [number for number in numbers if number not in missing]
         if not chosen:
             raise UsageError(f"{self.path}: has only {self.count} slices, numbered from 0")
         values = self.voxels.read()
         window = self._choose_window(values)
         planes = self._slices.apply(values)
         for number in chosen:
-            yield Frame(number, self._draw(planes[number], window), position=self.position(number))
+            image = draw_slice(planes[number], window, self.voxels.is_inverted, self._pixel)
+            yield Frame(number, image, position=self.position(number))
 
     def values(self) -> np.ndarray:
         """Reads the whole volume for a network that takes all of it.
@@ -156,12 +154,7 @@ class Volume:
             into: The shape of the volume, float32, on the axes of the file.
         """
         plane = self._slices.apply(into)[number]
-        rows, columns = plane.shape
-        if heat.shape != plane.shape:
-            picture = Image.fromarray(np.asarray(heat, np.float32))
-            picture = picture.resize((columns, rows), Image.Resampling.BILINEAR)
-            heat = np.asarray(picture)
-        plane[:] = heat
+        plane[:] = back_on_slice(heat, (plane.shape[0], plane.shape[1]))
 
     def _choose_window(self, values: np.ndarray) -> Window:
         """Chooses the window of the whole volume, once."""
@@ -194,18 +187,3 @@ class Volume:
 
     def _warn(self, text: str) -> None:
         warnings.warn(f"{self.path}: {text}", GradcamWarning, stacklevel=3)
-
-    def _draw(self, plane: np.ndarray, window: Window) -> Image.Image:
-        """Makes a picture with square pixels of (rows, columns) values or colours."""
-        greys = plane if plane.ndim == 3 else window.apply(plane, self.voxels.is_inverted)
-        picture = Image.fromarray(np.rint(greys).astype(np.uint8)).convert("RGB")
-        down, along = self._pixel
-        finest = min(down, along)
-        if max(down, along) < finest * _LEAST_STRETCH:
-            return picture
-        width, height = picture.size
-        size = (
-            round(width * min(along / finest, _MOST_STRETCH)),
-            round(height * min(down / finest, _MOST_STRETCH)),
-        )
-        return picture.resize(size, Image.Resampling.BICUBIC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
 PLANES = (AXIAL, CORONAL, SAGITTAL)
 # A file can declare any shape. This is a scan of 1,000 slices of 512×512.
 MOST_VOXELS = 2**28
+MOST_BYTES = 2**30
 # The axes of the world point to the right, to the front (anterior) and up (superior).
 _POSITIVE, _NEGATIVE = "RAS", "LPI"
 # The world axis across the slices of each plane, that along their columns, and that down their
@@ -30,7 +31,8 @@ class Voxels:
 
     Attributes:
         shape: The number of voxels along the three axes of the file. A series of DICOM files has
-            the axes (columns, rows, slices), with the lowest slice first.
+            the axes (columns, rows, slices), with the slices in the direction across them: from
+            the feet up, from the front to the back, or from left to right.
         affine: (4, 4) float64, from the numbers of a voxel to its centre in mm, where x grows to
             the patient's right, y to the front and z up.
         read: Reads the values: of `shape`, any real type, in the unit of the file; or colours,
@@ -41,6 +43,7 @@ class Voxels:
         window: The window that the file names; None without one.
         is_inverted: Whether low values are white.
         modality: The kind of machine in DICOM's words ("CT"); "" if unknown.
+        missing: The numbers of slices that a series of DICOM files lacks.
         nifti: The fields of the file's NIfTI header that say where it lies, to be repeated; None
             if the file isn't NIfTI.
     """
@@ -53,6 +56,7 @@ class Voxels:
     window: Window | None = None
     is_inverted: bool = False
     modality: str = ""
+    missing: Sequence[int] = ()
     nifti: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -163,9 +167,8 @@ def check_orientation(text: str) -> str:
         UsageError: It is something else.
     """
     letters = text.strip().upper()
-    worlds = {_POSITIVE.find(letter) % 4 % 3 for letter in letters if letter in _POSITIVE}
-    worlds |= {_NEGATIVE.index(letter) for letter in letters if letter in _NEGATIVE}
-    if len(letters) != 3 or worlds != {0, 1, 2}:
+    pairs = list(zip(_POSITIVE, _NEGATIVE, strict=True))
+    if len(letters) != 3 or not all(any(one in letters for one in pair) for pair in pairs):
         raise UsageError(
             f"--orientation {text}: give three letters such as RAS, one of R and L, one of A and "
             f"P, one of S and I: the directions in which the axes of the network's input run"

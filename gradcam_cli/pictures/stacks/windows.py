@@ -95,7 +95,7 @@ def full_window(values: np.ndarray) -> Window:
     Args:
         values: Any shape, real numbers; those that aren't finite don't count.
     """
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
