@@ -22,12 +22,15 @@ class Frame:
         number: Its place in the file, from 0.
         image: The picture, as `gradcam_cli.pictures.reading.read_picture` returns one.
         seconds: When it is shown; None where pictures have no time.
+        duration: For how many seconds it is shown, until the next chosen picture follows; None
+            where pictures have no time.
         position: Where it lies, for people: "z = -12.5 mm"; empty where pictures have no place.
     """
 
     number: int
     image: Image.Image
     seconds: float | None = None
+    duration: float | None = None
     position: str = ""
 
 
@@ -57,7 +60,11 @@ class Stack(Protocol):
 
     @property
     def count(self) -> int | None:
-        """The number of pictures; None if only reading them all would tell."""
+        """The number of pictures as the file states it; None if only reading them would tell."""
+
+    @property
+    def ending(self) -> str:
+        """The extension, without a dot, of a result of the same kind: "mp4", "gif", "nii.gz"."""
 
     def frames(self, choice: FrameChoice) -> Iterator[Frame]:
         """Reads the chosen pictures one after the other, with few of them in memory.
