@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ RESULTS_FOLDER_MARK = ".gradcam-report"
 _KEY = "gradcam-source"
 # In bytes. A colour profile may come before the mark.
 _SEARCHED = 65536
+_VOLUME = ".nii.gz"
 _SOFTWARE_NAME = f"gradcam {__version__}"
 # Exif 2.32, tables 4 and 7.
 _IMAGE_DESCRIPTION, _DOCUMENT_NAME, _SOFTWARE = 0x010E, 0x010D, 0x0131
@@ -75,6 +77,11 @@ class Mark:
     title: str
     source: str
     identity: str
+
+    @property
+    def line(self) -> str:
+        """A text for files that can hold a comment."""
+        return f"{_KEY} {self.identity}"
 
     @property
     def png(self) -> PngImagePlugin.PngInfo:
@@ -164,6 +171,8 @@ def _read_mark(path: AnyPath) -> list[str]:
     try:
         if is_pipe_or_device(path):
             return []
+        if path.name.lower().endswith(_VOLUME):
+            return _read_packed_mark(path)
         formats = _possible_formats(path)
         with (
             warnings.catch_warnings(action="ignore"),
@@ -177,6 +186,15 @@ def _read_mark(path: AnyPath) -> list[str]:
     # A file that can't be read counts as the user's.
     except Exception:
         return []
+
+
+def _read_packed_mark(path: AnyPath) -> list[str]:
+    """Reads the mark of a packed NIfTI file, which is in a comment after its header."""
+    content = readable(path)
+    with content.open("rb") if isinstance(content, Path) else content as file:
+        start = zlib.decompressobj(wbits=31).decompress(file.read(_SEARCHED), _SEARCHED)
+    _before, key, after = start.partition(f"{_KEY} ".encode())
+    return after.partition(b"\0")[0].decode("ascii").split() if key else []
 
 
 def _possible_formats(path: AnyPath) -> tuple[str, ...]:
@@ -209,6 +227,8 @@ def _has_key(path: Path) -> bool:
     try:
         if is_pipe_or_device(path):
             return False
+        if path.name.lower().endswith(_VOLUME):
+            return True
         with open(path, "rb", buffering=0) as file:
             found = _KEY.encode() in file.read(_SEARCHED)
             if not found and path.suffix.lower() == ".webp":

@@ -28,6 +28,12 @@ from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
+from gradcam_cli.pictures.stacks.dicom import (
+    frame_count,
+    is_dicom,
+    read_dataset,
+    read_dicom_picture,
+)
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
@@ -56,7 +62,11 @@ class SeveralPicturesError(ImageError):
 
 
 def read_picture(
-    path: str | AnyPath, downloads: Downloads | None = None, *, only_one: bool = False
+    path: str | AnyPath,
+    downloads: Downloads | None = None,
+    *,
+    only_one: bool = False,
+    window: str | None = None,
 ) -> Image.Image:
     """Reads a picture, rotates it upright and converts it to RGB.
 
@@ -66,9 +76,11 @@ def read_picture(
     scaled from their minimum to their maximum.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
+        path: A JPEG, PNG, WebP, BMP, TIFF, GIF or DICOM file, or its URL.
         downloads: Downloads it from a URL; None for the default limits.
         only_one: Whether to refuse files of several pictures (see `holds_several`).
+        window: Which values of a DICOM file are black and white; see
+            `gradcam_cli.pictures.stacks.windows.parse_window`.
 
     Returns:
         An upright picture of mode "RGB", fully loaded. ``info["icc_profile"]`` has its ICC
@@ -81,11 +93,22 @@ def read_picture(
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
     path = to_path(path)
+    if is_dicom(path):
+        return _read_dicom(path, downloads, only_one, window)
     with reading_errors(path), open_picture(path, downloads) as image, messages_hidden(image):
         if only_one and holds_several(image):
             raise SeveralPicturesError(f"{path}: holds several pictures, not one")
         image.load()
         return to_picture(image)
+
+
+def _read_dicom(
+    path: AnyPath, downloads: Downloads | None, only_one: bool, window: str | None
+) -> Image.Image:
+    dataset = read_dataset(path, downloads)
+    if only_one and frame_count(dataset) > 1:
+        raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+    return read_dicom_picture(dataset, path, window)
 
 
 def holds_several(image: Image.Image) -> bool:
@@ -196,7 +219,7 @@ def open_picture(path: AnyPath, downloads: Downloads | None = None) -> Image.Ima
         if _is_pointer(content):
             raise ImageError(f"{path}: {LFS_POINTER}") from None
         raise ImageError(
-            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF, DICOM)"
         ) from None
 
 

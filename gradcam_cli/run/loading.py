@@ -12,6 +12,7 @@ from gradcam_cli.pictures.score_regions import COLUMN as REGION_COLUMN
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.pictures.stacks.opening import is_stack_by_name, open_stack
 from gradcam_cli.pictures.stacks.stack import FrameChoice, Stack
+from gradcam_cli.pictures.stacks.volumes import VolumeOptions
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.run.task import Task
 
@@ -63,7 +64,7 @@ class PictureLoader:
         inputs = self._task.inputs
         if picture.part is not None:
             return inputs.prepare(picture.part.image)
-        if is_stack_by_name(picture.path):
+        if picture.files or is_stack_by_name(picture.path):
             if self._only_one:
                 raise SeveralPicturesError(f"{picture.path}: holds several pictures, not one")
             stack = opened(picture, self._task, self._downloads)
@@ -84,4 +85,6 @@ def opened(picture: InputPicture, task: Task, downloads: Downloads) -> Stack | N
         ImageError: It can't be read; see `gradcam_cli.pictures.stacks.opening.open_stack`.
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
-    return open_stack(picture.path, downloads, task.stack.window, task.stack.orientation)
+    options = task.stack
+    volume = VolumeOptions(options.window, options.plane, options.orientation)
+    return open_stack(picture.path, downloads, volume, picture.files)

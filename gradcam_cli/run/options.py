@@ -163,6 +163,8 @@ class StackOptions:
             all.
         window: How to turn the values of a volume into grey, as the user wrote it; None for the
             usual way. See `gradcam_cli.pictures.stacks`.
+        plane: The plane of the slices of a volume: one of
+            `gradcam_cli.pictures.stacks.voxels.PLANES`; None for the usual one.
         orientation: The axes of a volume as a network takes it, as three letters such as "RAS";
             None for those of the file.
     """
@@ -173,6 +175,7 @@ class StackOptions:
     first_frame: bool = False
     slices: slice | None = None
     window: str | None = None
+    plane: str | None = None
     orientation: str | None = None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.pictures.stacks.stack import SLICE
 from gradcam_cli.pictures.stacks.windows import Window
 
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
@@ -44,6 +45,7 @@ class Voxels:
         is_inverted: Whether low values are white.
         modality: The kind of machine in DICOM's words ("CT"); "" if unknown.
         missing: The numbers of slices that a series of DICOM files lacks.
+        noun: What one picture of it is called.
         nifti: The fields of the file's NIfTI header that say where it lies, to be repeated; None
             if the file isn't NIfTI.
     """
@@ -57,6 +59,7 @@ class Voxels:
     is_inverted: bool = False
     modality: str = ""
     missing: Sequence[int] = ()
+    noun: str = SLICE
     nifti: dict[str, Any] | None = field(default=None, repr=False)
 
 
