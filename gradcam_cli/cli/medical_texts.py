@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.pictures.medical.windows import parse_window
 from gradcam_cli.pictures.stacks.voxels import check_orientation
-from gradcam_cli.pictures.stacks.windows import parse_window
 
 
 class WindowText(click.ParamType):  # type: ignore[type-arg]  # Generic from Click 8.4 on.

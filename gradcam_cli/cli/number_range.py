@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 _NUMBER = re.compile(r"\d{1,9}")
-_RANGE = re.compile(r"(\d{1,9})?:(\d{1,9})?")
+_RANGE = re.compile(r"(-?\d{1,9})?:(-?\d{1,9})?")
 
 
 class NumberRange(click.ParamType):  # type: ignore[type-arg]  # Generic from Click 8.4 on.
@@ -32,6 +32,6 @@ class NumberRange(click.ParamType):  # type: ignore[type-arg]  # Generic from Cl
         if found is None or value.strip() == ":":
             self.fail(f"{value!r} is no range; write A:B, such as 10:20, 10: or :20", param, ctx)
         start, stop = (None if end is None else int(end) for end in found.groups())
-        if start is not None and stop is not None and start >= stop:
+        if start is not None and stop is not None and (start < 0) == (stop < 0) and start >= stop:
             self.fail(f"{value!r} is empty: {stop} isn't after {start}", param, ctx)
         return slice(start, stop)

@@ -25,9 +25,9 @@ from gradcam_cli.cli.options import (
     truth_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
+from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
 from gradcam_cli.pictures.stacks.voxels import PLANES
-from gradcam_cli.pictures.stacks.windows import NAMED_WINDOWS
 from gradcam_cli.rendering.encoding import (
     DEFAULT_FORMAT,
     FIGURE_FORMATS,
@@ -204,7 +204,7 @@ stack_options = filled_with(
         metavar="A:B",
         type=NumberRange(),
         help="Explain only the pictures from number A up to B, without B, counted from 0. Either "
-        "may be left out.",
+        "may be left out; a negative number counts from the end.",
     ),
     click.option(
         "--scale",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gradcam_cli.files.marks import RESULTS_FOLDER_MARK, is_own_result
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote, list_below, to_path
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,8 +23,8 @@ SUFFIXES = frozenset(
 )
 _PACKED = ".gz"
 VOLUME_SUFFIXES = frozenset({".nii", f".nii{_PACKED}"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi"})
-STACK_SUFFIXES = SUFFIXES | VIDEO_SUFFIXES | VOLUME_SUFFIXES
+WITH_VIDEOS = SUFFIXES | VIDEO_SUFFIXES
+STACK_SUFFIXES = WITH_VIDEOS | VOLUME_SUFFIXES
 # The picture's path as the user would write it, with the values of the model's other inputs if
 # there are any, and the class that is requested for it alone.
 PictureKey: TypeAlias = tuple[str, str | None]
@@ -112,7 +113,7 @@ def find_pictures(
     Args:
         paths: Local files and folders, or URLs of files and folders in stores.
         suffixes: The extensions of the files to find in folders, in lower case: `SUFFIXES` for
-            pictures, ``SUFFIXES | VIDEO_SUFFIXES`` for videos too.
+            pictures, `WITH_VIDEOS` for videos too.
 
     Raises:
         UsageError: No installed package can read this kind of URL.

@@ -10,7 +10,7 @@ from PIL import Image
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.fitting import Fit, fit_picture
-from gradcam_cli.pictures.reading import read_picture, to_channels
+from gradcam_cli.pictures.reading import IfSeveral, read_picture, to_channels
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,25 @@ class InputShape:
     window: str | None = None
 
     def read(
-        self, path: str | AnyPath, downloads: Downloads | None = None, *, only_one: bool = False
+        self,
+        path: str | AnyPath,
+        downloads: Downloads | None = None,
+        *,
+        several: IfSeveral = IfSeveral.WARN,
     ) -> PreparedPicture:
         """Reads a picture and prepares it.
 
         Args:
             path: A picture file or its URL.
             downloads: Downloads it from a URL; None for the default limits.
-            only_one: Whether to refuse files of several pictures.
+            several: What to do with a file of several pictures.
 
         Raises:
             ImageError: It can't be read; see `gradcam_cli.pictures.reading.read_picture`.
-            SeveralPicturesError: It holds several pictures, and only one was asked for.
+            SeveralPicturesError: It holds several pictures, which is refused.
             StorageError: Its store can't be reached, or it exceeds a download limit.
         """
-        return self.prepare(read_picture(path, downloads, only_one=only_one, window=self.window))
+        return self.prepare(read_picture(path, downloads, several=several, window=self.window))
 
     def prepare(self, image: Image.Image) -> PreparedPicture:
         """Prepares a picture in memory.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
+from enum import Enum
 from itertools import count, islice
 from pathlib import Path
 
@@ -24,11 +26,13 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import FirstPictureWarning, GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import VOLUME_SUFFIXES, ending_of
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
-from gradcam_cli.pictures.stacks.dicom import (
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
+from gradcam_cli.pictures.medical.dicom import (
     frame_count,
     is_dicom,
     read_dataset,
@@ -61,11 +65,19 @@ class SeveralPicturesError(ImageError):
     """A file holds several pictures, but only one was asked for."""
 
 
+class IfSeveral(Enum):
+    """What to do with a file that holds several pictures."""
+
+    TAKE_FIRST = "take the first"
+    WARN = "take the first, and warn"
+    REFUSE = "refuse"
+
+
 def read_picture(
     path: str | AnyPath,
     downloads: Downloads | None = None,
     *,
-    only_one: bool = False,
+    several: IfSeveral = IfSeveral.WARN,
     window: str | None = None,
 ) -> Image.Image:
     """Reads a picture, rotates it upright and converts it to RGB.
@@ -78,9 +90,9 @@ def read_picture(
     Args:
         path: A JPEG, PNG, WebP, BMP, TIFF, GIF or DICOM file, or its URL.
         downloads: Downloads it from a URL; None for the default limits.
-        only_one: Whether to refuse files of several pictures (see `holds_several`).
+        several: What to do with a file of several pictures (see `holds_several`).
         window: Which values of a DICOM file are black and white; see
-            `gradcam_cli.pictures.stacks.windows.parse_window`.
+            `gradcam_cli.pictures.medical.windows.parse_window`.
 
     Returns:
         An upright picture of mode "RGB", fully loaded. ``info["icc_profile"]`` has its ICC
@@ -89,26 +101,49 @@ def read_picture(
     Raises:
         ImageError: The file can't be read, isn't such a picture, is truncated, or has more
             pixels than Pillow considers safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
-        SeveralPicturesError: It holds several pictures, and only one was asked for.
+        SeveralPicturesError: It holds several pictures, which is refused.
         StorageError: Its store can't be reached, or it exceeds a download limit.
+
+    Warns:
+        FirstPictureWarning: It holds several pictures, of which the first is read.
     """
     path = to_path(path)
     if is_dicom(path):
-        return _read_dicom(path, downloads, only_one, window)
-    with reading_errors(path), open_picture(path, downloads) as image, messages_hidden(image):
-        if only_one and holds_several(image):
-            raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+        dataset = read_dataset(path, downloads)
+        _check_one(path, frame_count(dataset) > 1, several)
+        return read_dicom_picture(dataset, path, window)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a video, where pictures are expected; 'gradcam {path}' explains its frames"
+        )
+    if ending_of(path) in VOLUME_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a volume, where pictures are expected; 'gradcam {path}' explains its "
+            f"slices"
+        )
+    with (
+        reading_errors(path),
+        open_picture(path, content_of(path, downloads)) as image,
+        messages_hidden(image),
+    ):
+        if several is not IfSeveral.TAKE_FIRST:
+            _check_one(path, holds_several(image), several)
         image.load()
         return to_picture(image)
 
 
-def _read_dicom(
-    path: AnyPath, downloads: Downloads | None, only_one: bool, window: str | None
-) -> Image.Image:
-    dataset = read_dataset(path, downloads)
-    if only_one and frame_count(dataset) > 1:
+def _check_one(path: AnyPath, holds_more: bool, several: IfSeveral) -> None:
+    """Refuses a file of several pictures or warns of it, as asked."""
+    if not holds_more or several is IfSeveral.TAKE_FIRST:
+        return
+    if several is IfSeveral.REFUSE:
         raise SeveralPicturesError(f"{path}: holds several pictures, not one")
-    return read_dicom_picture(dataset, path, window)
+    warnings.warn(
+        f"{path}: holds several pictures, of which only the first is used, as of all such files "
+        f"here; 'gradcam {path}' explains all",
+        FirstPictureWarning,
+        stacklevel=3,
+    )
 
 
 def holds_several(image: Image.Image) -> bool:
@@ -135,7 +170,8 @@ def holds_several(image: Image.Image) -> bool:
 def pages_of(image: Image.Image) -> Iterator[int]:
     """Yields the numbers of a TIFF file's pages, without smaller copies of pages and masks.
 
-    The file is then at that page. Afterwards it may be at any.
+    The file is then at that page. Afterwards it may be at any. A damaged page is the last: what
+    follows it can't be found.
 
     Args:
         image: An open TIFF file.
@@ -145,22 +181,27 @@ def pages_of(image: Image.Image) -> Iterator[int]:
             image.seek(number)
         except EOFError:
             return
+        except Exception:
+            yield number
+            return
         kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)  # type: ignore[attr-defined]
         if number == 0 or not kind & (_SMALLER_COPY | _MASK):
             yield number
 
 
-def to_picture(image: Image.Image) -> Image.Image:
+def to_picture(image: Image.Image, limits: tuple[float, float] | None = None) -> Image.Image:
     """Converts what Pillow loaded to a picture as `read_picture` returns one.
 
     Args:
         image: The loaded picture, which is turned upright in place.
+        limits: The values of integer and floating-point pictures that become black and white;
+            None for the picture's minimum and maximum.
     """
     is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
     profile = image.info.get("icc_profile") if is_rgb else None
     ImageOps.exif_transpose(image, in_place=True)
     rgba = image.convert("RGBA") if image.has_transparency_data else None
-    picture = _to_rgb(image)
+    picture = _to_rgb(image, limits)
     picture.info = {} if profile is None else {"icc_profile": profile}
     if rgba is not None:
         picture.info["rgba"] = rgba
@@ -183,7 +224,11 @@ def read_mask(path: str | AnyPath) -> np.ndarray:
         ImageError: As for `read_picture`.
     """
     path = to_path(path)
-    with reading_errors(path), open_picture(path) as image, messages_hidden(image):
+    with (
+        reading_errors(path),
+        open_picture(path, content_of(path)) as image,
+        messages_hidden(image),
+    ):
         image.load()
         least = _HALF if image.format in ("JPEG", "MPO") else 0
         ImageOps.exif_transpose(image, in_place=True)
@@ -196,8 +241,8 @@ def read_mask(path: str | AnyPath) -> np.ndarray:
         return (counts.any(axis=-1) if counts.ndim > 2 else counts) & opaque
 
 
-def open_picture(path: AnyPath, downloads: Downloads | None = None) -> Image.Image:
-    """Opens a picture file of one of the usual formats; nothing is loaded yet.
+def content_of(path: AnyPath, downloads: Downloads | None = None) -> Path | io.BytesIO:
+    """Returns a local file as it is, and the content of a file in a store.
 
     To be called within `reading_errors`.
 
@@ -206,13 +251,28 @@ def open_picture(path: AnyPath, downloads: Downloads | None = None) -> Image.Ima
         downloads: Downloads it from a URL; None for the default limits.
 
     Raises:
-        ImageError: It isn't such a file.
+        ImageError: It is a pipe or a device.
         StorageError: As for `read_picture`.
-        Exception: Other errors of files and of Pillow.
+        OSError: There is no such file, or it may not be read.
     """
     if is_pipe_or_device(path):
         raise ImageError(f"{path}: is a pipe or a device, not a picture")
-    content = readable(path, downloads)
+    return readable(path, downloads)
+
+
+def open_picture(path: AnyPath, content: Path | io.BytesIO) -> Image.Image:
+    """Opens a picture file of one of the usual formats; nothing is loaded yet.
+
+    To be called within `reading_errors`.
+
+    Args:
+        path: The file, for messages.
+        content: What `content_of` returns for it.
+
+    Raises:
+        ImageError: It isn't such a file.
+        Exception: Other errors of files and of Pillow.
+    """
     try:
         return Image.open(content, formats=_FORMATS)
     except UnidentifiedImageError:
@@ -265,8 +325,8 @@ def messages_hidden(image: Image.Image) -> contextlib.AbstractContextManager[Non
 
 
 def most_pixels() -> int:
-    """Returns how many pixels a picture may have at most, as Pillow has it."""
-    return 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    """Returns how many pixels a picture may have at most, as Pillow limits them."""
+    return 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else sys.maxsize
 
 
 def too_many_pixels(path: AnyPath) -> ImageError:
@@ -302,13 +362,25 @@ def to_channels(picture: Image.Image, channels: int) -> Image.Image:
     return picture.convert("L") if channels == 1 else picture
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def value_limits(image: Image.Image) -> tuple[float, float] | None:
+    """Returns the minimum and maximum of an integer or floating-point picture; None for others.
+
+    Args:
+        image: The loaded picture.
+    """
+    if image.mode not in ("I", "F"):
+        return None
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    return float(values.min()), float(values.max())
+
+
+def _to_rgb(image: Image.Image, limits: tuple[float, float] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _grey_to_rgb(np.asarray(image, np.float32) / _MAXIMUM_16_BIT)
     if image.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(image, np.float32))
-        spread = float(values.max()) - float(values.min())
-        return _grey_to_rgb((values - values.min()) / spread if spread else values * 0)
+        low, high = limits or (float(values.min()), float(values.max()))
+        return _grey_to_rgb((values - low) / (high - low) if high > low else values * 0)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")

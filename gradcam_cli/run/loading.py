@@ -7,12 +7,11 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.pictures.reading import SeveralPicturesError
+from gradcam_cli.pictures.reading import IfSeveral, SeveralPicturesError
 from gradcam_cli.pictures.score_regions import COLUMN as REGION_COLUMN
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.pictures.stacks.opening import is_stack_by_name, open_stack
 from gradcam_cli.pictures.stacks.stack import FrameChoice, Stack
-from gradcam_cli.pictures.stacks.volumes import VolumeOptions
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.run.task import Task
 
@@ -21,7 +20,7 @@ class PictureLoader:
     """Loads one picture after the other. Several threads can use it at the same time."""
 
     def __init__(
-        self, classifier: Classifier, task: Task, downloads: Downloads, *, only_one: bool = False
+        self, classifier: Classifier, task: Task, downloads: Downloads, several: IfSeveral
     ) -> None:
         """Sets what is loaded.
 
@@ -29,11 +28,11 @@ class PictureLoader:
             classifier: The network.
             task: How pictures become inputs, and which classes are explained.
             downloads: Downloads pictures from URLs.
-            only_one: Whether to refuse files of several pictures. Otherwise the first is taken.
+            several: What to do with files of several pictures.
         """
         self._task = task
         self._downloads = downloads
-        self._only_one = only_one
+        self._several = several
         self._segments = classifier.segments
         self._labels = classifier.labels
         self._values = ValueReader(classifier, task.inputs, downloads)
@@ -45,7 +44,7 @@ class PictureLoader:
             picture: The picture.
 
         Raises:
-            SeveralPicturesError: The file holds several pictures, and only one was asked for.
+            SeveralPicturesError: The file holds several pictures, which is refused.
             GradcamError: It can't be read, or something that belongs to it is wrong.
         """
         targets = self._task.targets
@@ -65,12 +64,13 @@ class PictureLoader:
         if picture.part is not None:
             return inputs.prepare(picture.part.image)
         if picture.files or is_stack_by_name(picture.path):
-            if self._only_one:
+            if self._several is IfSeveral.REFUSE:
                 raise SeveralPicturesError(f"{picture.path}: holds several pictures, not one")
-            stack = opened(picture, self._task, self._downloads)
-            assert stack is not None
-            return inputs.prepare(next(stack.frames(FrameChoice(slice(0, 1)))).image)
-        return inputs.read(picture.path, self._downloads, only_one=self._only_one)
+            if self._several is IfSeveral.TAKE_FIRST:
+                stack = opened(picture, self._task, self._downloads)
+                assert stack is not None
+                return inputs.prepare(next(stack.frames(FrameChoice(slice(0, 1)))).image)
+        return inputs.read(picture.path, self._downloads, several=self._several)
 
 
 def opened(picture: InputPicture, task: Task, downloads: Downloads) -> Stack | None:
@@ -85,6 +85,4 @@ def opened(picture: InputPicture, task: Task, downloads: Downloads) -> Stack | N
         ImageError: It can't be read; see `gradcam_cli.pictures.stacks.opening.open_stack`.
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
-    options = task.stack
-    volume = VolumeOptions(options.window, options.plane, options.orientation)
-    return open_stack(picture.path, downloads, volume, picture.files)
+    return open_stack(picture.path, downloads, task.stack.volume, picture.files)

@@ -13,6 +13,7 @@ from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
+from gradcam_cli.pictures.stacks.volumes import VolumeOptions
 from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,
@@ -177,6 +178,16 @@ class StackOptions:
     window: str | None = None
     plane: str | None = None
     orientation: str | None = None
+
+    @property
+    def volume(self) -> VolumeOptions:
+        """How a volume becomes pictures."""
+        return VolumeOptions(self.window, self.plane, self.orientation)
+
+    @property
+    def chooses_frames(self) -> bool:
+        """Whether it chooses among the pictures of a file, or how they are drawn together."""
+        return self.frames is not None or self.every > 1 or self.scale != COMMON_SCALE
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.reading import SeveralPicturesError
+from gradcam_cli.pictures.reading import IfSeveral, SeveralPicturesError
+from gradcam_cli.pictures.stacks.opening import may_hold_several
 from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
 from gradcam_cli.run.loading import PictureLoader
 from gradcam_cli.run.look_ahead import LookAhead
@@ -31,10 +32,18 @@ _PIXELS_RETURNED = 10_000_000
 
 _T = TypeVar("_T")
 _Of = TypeVar("_Of")
-# Explains a file of several pictures, whatever happens.
-StackExplainer = Callable[[InputPicture], PictureResult]
 # Takes an explained picture, the explanation of its batch and its row there.
 Keeper = Callable[[InputPicture, LoadedPicture, Explanation, int], None]
+
+
+class StackExplainer(Protocol):
+    """Explains files of several pictures; see `gradcam_cli.run.stacks.running.StackRun`."""
+
+    def explain(self, picture: InputPicture) -> PictureResult:
+        """Explains a file and writes its results. Every error is in the result."""
+
+    def is_done(self, picture: InputPicture) -> bool | None:
+        """Returns whether the results of a file exist; None if it holds a single picture."""
 
 
 def explain_pictures(
@@ -42,7 +51,7 @@ def explain_pictures(
     explainers: Sequence[Explainer],
     task: Task,
     namer: OutputNamer | None = None,
-    explain_stack: StackExplainer | None = None,
+    stacks: StackExplainer | None = None,
 ) -> Iterator[PictureResult]:
     """Explains pictures and writes the results, with a bounded number of them in memory.
 
@@ -55,14 +64,14 @@ def explain_pictures(
             one. Figures, sheets and reports also show the maps of the others.
         task: What to do with each picture.
         namer: Names the files; None for a new one.
-        explain_stack: Explains files of several pictures, in this thread, while the other pictures
-            wait; None to explain the first picture of such a file.
+        stacks: Explains files of several pictures, in this thread, while the other pictures wait;
+            None to explain the first picture of such a file.
 
     Yields:
         A result for each picture, in order, once its files are complete. Results of skipped
         pictures come earlier.
     """
-    return _Pipeline(explainers, task, namer, explain_stack=explain_stack).run(pictures)
+    return _Pipeline(explainers, task, namer, stacks=stacks).run(pictures)
 
 
 def explain_parts(
@@ -108,18 +117,19 @@ class _Pipeline:
         task: Task,
         namer: OutputNamer | None = None,
         *,
-        explain_stack: StackExplainer | None = None,
+        stacks: StackExplainer | None = None,
         keep: Keeper | None = None,
     ) -> None:
         self._task = task
         self._keep = keep
-        self._explain_stack = explain_stack
+        self._stacks = stacks
         self._downloads = Downloads(task.download_limits)
         classifier = explainers[0].classifier
         self._labels = classifier.labels
-        self._loader = PictureLoader(
-            classifier, task, self._downloads, only_one=explain_stack is not None
-        )
+        several = IfSeveral.TAKE_FIRST if task.stack.first_frame else IfSeveral.WARN
+        if stacks is not None:
+            several = IfSeveral.REFUSE
+        self._loader = PictureLoader(classifier, task, self._downloads, several)
         self._planner = FilePlanner(task, self._labels, namer)
         self._writer = PictureWriter(explainers, task)
         workers = task.parallelism.workers
@@ -233,15 +243,15 @@ class _Pipeline:
 
     def _is_stack(self, held: _Held) -> bool:
         is_one = isinstance(held.outcome, SeveralPicturesError)
-        return is_one and self._explain_stack is not None
+        return is_one and self._stacks is not None
 
     def _take_stack(self) -> PictureResult | None:
         """Explains the oldest picture if it is a stack; the others wait, so that names don't."""
         held = self._held.get(self._next_drawn)
         if held is None or next(iter(self._held)) != held.place or not self._is_stack(held):
             return None
-        assert self._explain_stack is not None
-        result = self._explain_stack(held.picture)
+        assert self._stacks is not None
+        result = self._stacks.explain(held.picture)
         self._ahead.release(held.place)
         del self._held[held.place]
         self._next_drawn += 1
@@ -254,8 +264,13 @@ class _Pipeline:
 
     def _is_done(self, picture: InputPicture) -> bool:
         """Returns whether a picture's results exist and should stay."""
-        may_skip = self._task.write.skip_existing and not picture.redo
-        return may_skip and self._planner.is_done(picture)
+        if not self._task.write.skip_existing or picture.redo:
+            return False
+        if self._stacks is not None and may_hold_several(picture.path):
+            is_done = self._stacks.is_done(picture)
+            if is_done is not None:
+                return is_done
+        return self._planner.is_done(picture)
 
     def _draw(
         self, picture: InputPicture, loaded: LoadedPicture | None, outcome: Outcome

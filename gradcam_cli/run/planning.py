@@ -174,6 +174,8 @@ class FilePlanner:
                 if of_stack is not None:
                     of_kinds = {"overlay": shown.overlay, "heatmap": shown.heatmap}
                     for kind, own_ending in of_stack.items():
+                        if kind == "overlay":
+                            own_ending = self._task.write.ending or own_ending
                         name = f"{of_kinds[kind](of_one)}.{own_ending}"
                         files[kind, number, view] = name
                     continue

@@ -74,7 +74,7 @@ class ReadyJob:
         namer = namer or OutputNamer(task.write.out, variant=task.names.identity)
         planner = FilePlanner(task, self.explainers[0].classifier.labels, namer)
         stacks = StackRun(self.explainers, task, planner.for_stacks(), self.frames)
-        return explain_pictures(pictures, self.explainers, task, namer, stacks.explain)
+        return explain_pictures(pictures, self.explainers, task, namer, stacks)
 
     def describe_collapse(self, pictures: Sequence[InputPicture]) -> str | None:
         """Returns a warning if the network hardly recognizes the pictures at the chosen size.

@@ -14,7 +14,7 @@ import numpy as np
 from gradcam_cli.errors import GradcamWarning, ImageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.stacks.dicom import (
+from gradcam_cli.pictures.medical.dicom import (
     decoded_frames,
     frame_count,
     is_inverted,
@@ -23,10 +23,10 @@ from gradcam_cli.pictures.stacks.dicom import (
     read_dataset,
     window_in,
 )
-from gradcam_cli.pictures.stacks.medical_files import need_package
+from gradcam_cli.pictures.medical.opened_files import MOST_VOXELS, need_package
 from gradcam_cli.pictures.stacks.slice_places import place_slices
 from gradcam_cli.pictures.stacks.stack import FRAME, SLICE
-from gradcam_cli.pictures.stacks.voxels import AXIAL, MOST_VOXELS, Voxels, is_usable, plane_across
+from gradcam_cli.pictures.stacks.voxels import AXIAL, Voxels, is_usable, plane_across
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -17,9 +17,14 @@ import numpy as np
 from gradcam_cli.errors import ImageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.stacks.medical_files import need_package, opened_file
-from gradcam_cli.pictures.stacks.voxels import MOST_BYTES, MOST_VOXELS, Voxels, is_usable
-from gradcam_cli.pictures.stacks.windows import Window
+from gradcam_cli.pictures.medical.opened_files import (
+    MOST_BYTES,
+    MOST_VOXELS,
+    need_package,
+    opened_file,
+)
+from gradcam_cli.pictures.medical.windows import Window
+from gradcam_cli.pictures.stacks.voxels import Voxels, is_usable
 
 # The fields that say where a volume lies; a heat map repeats them.
 PLACE_FIELDS = (

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from gradcam_cli.files.downloads import Downloads
-from gradcam_cli.files.finding import VIDEO_SUFFIXES, VOLUME_SUFFIXES, ending_of
+from gradcam_cli.files.finding import VOLUME_SUFFIXES, ending_of
 from gradcam_cli.files.storage import AnyPath, to_path
-from gradcam_cli.pictures.stacks.dicom import frame_count, is_dicom, read_dataset
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
+from gradcam_cli.pictures.medical.dicom import frame_count, is_dicom, read_dataset
 from gradcam_cli.pictures.stacks.stack import Stack
 from gradcam_cli.pictures.stacks.volumes import Volume, VolumeOptions
 
 _USUAL = VolumeOptions()
+
+_OF_ONE_PICTURE = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".bmp"})
 
 
 def is_stack_by_name(path: str | AnyPath) -> bool:
@@ -24,6 +28,20 @@ def is_stack_by_name(path: str | AnyPath) -> bool:
         path: The file.
     """
     return ending_of(to_path(path)) in VIDEO_SUFFIXES | VOLUME_SUFFIXES
+
+
+def may_hold_several(path: str | AnyPath) -> bool:
+    """Returns whether a file with such a name may be a stack; those of photos and others can't.
+
+    Args:
+        path: The file.
+    """
+    return to_path(path).suffix.lower() not in _OF_ONE_PICTURE
+
+
+def can_read_videos() -> bool:
+    """Returns whether the package that reads videos is installed."""
+    return find_spec("av") is not None
 
 
 def open_stack(

@@ -11,7 +11,7 @@ from pathlib import Path
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import is_remote
-from gradcam_cli.pictures.stacks.dicom import frame_count, is_dicom, numbers_of, read_dataset
+from gradcam_cli.pictures.medical.dicom import frame_count, is_dicom, numbers_of, read_dataset
 
 # What distinguishes a series: its number, the size of its slices and their direction.
 _Series = tuple[str, int, int, tuple[float, ...]]

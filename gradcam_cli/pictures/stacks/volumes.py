@@ -15,7 +15,8 @@ import numpy as np
 
 from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.stacks.slice_pictures import back_on_slice, draw_slice
+from gradcam_cli.pictures.medical.slice_pictures import back_on_slice, draw_slice
+from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS, Window, full_window, parse_window
 from gradcam_cli.pictures.stacks.stack import Frame, FrameChoice
 from gradcam_cli.pictures.stacks.voxels import (
     AXIAL,
@@ -27,7 +28,6 @@ from gradcam_cli.pictures.stacks.voxels import (
     spacing_of,
     turned_to,
 )
-from gradcam_cli.pictures.stacks.windows import NAMED_WINDOWS, Window, full_window, parse_window
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.pictures.medical.windows import Window
 from gradcam_cli.pictures.stacks.stack import SLICE
-from gradcam_cli.pictures.stacks.windows import Window
 
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
 PLANES = (AXIAL, CORONAL, SAGITTAL)
-# A file can declare any shape. This is a scan of 1,000 slices of 512×512.
-MOST_VOXELS = 2**28
-MOST_BYTES = 2**30
 # The axes of the world point to the right, to the front (anterior) and up (superior).
 _POSITIVE, _NEGATIVE = "RAS", "LPI"
 # The world axis across the slices of each plane, that along their columns, and that down their

@@ -61,7 +61,7 @@ class HeatVolumeWriter:
         np.rint(self._heat, out=self._heat)
         np.divide(self._heat, _STEPS, out=self._heat)
         image = kind(self._heat, None, header)
-        image.header.extensions.append(Nifti1Extension("comment", self._mark.line.encode()))
+        image.header.extensions.append(Nifti1Extension("comment", self._mark.comment.encode()))
         # Without a time and a name, the same heat gives the same file.
         with gzip.GzipFile("", "wb", _COMPRESSION, self._file, mtime=0) as packed:
             image.to_stream(packed)

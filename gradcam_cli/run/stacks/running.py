@@ -10,12 +10,13 @@ import numpy as np
 
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.errors import ImageError, UsageError
+from gradcam_cli.errors import GradcamError, ImageError, UsageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.input_texts import identity_of
 from gradcam_cli.files.marks import mark
-from gradcam_cli.files.storage import AnyPath
+from gradcam_cli.files.storage import AnyPath, is_remote
+from gradcam_cli.pictures.stacks.opening import is_stack_by_name
 from gradcam_cli.pictures.stacks.stack import SLICE, FrameChoice, Stack
 from gradcam_cli.rendering.stacks.writer import StackWriter
 from gradcam_cli.run.batching import as_own_error
@@ -77,6 +78,25 @@ class StackRun:
         # No error of one file may stop the others.
         except Exception as error:
             return PictureResult(picture, error=as_own_error(picture, error))
+
+    def is_done(self, picture: InputPicture) -> bool | None:
+        """Returns whether an earlier run has written all results of a file.
+
+        Args:
+            picture: The file.
+
+        Returns:
+            None if it isn't known to hold several pictures. A file in a store is only opened if its
+            name says so: that would take a download.
+        """
+        if is_remote(picture.path) and not is_stack_by_name(picture.path):
+            return None
+        try:
+            stack = opened(picture, self._task, Downloads(self._task.download_limits))
+        except GradcamError:
+            # It is reported when the picture is explained.
+            return False
+        return None if stack is None else self._planner.is_stack_done(picture, endings_of(stack))
 
     def _explain(self, picture: InputPicture) -> PictureResult:
         self._check(picture)
