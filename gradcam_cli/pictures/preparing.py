@@ -38,12 +38,14 @@ class InputShape:
             the shape is that of each picture.
         stride: The sides of the shapes that "keep" chooses are multiples of this.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+        window: Which values of a DICOM file are black and white; None for the usual way.
     """
 
     fit: str = "keep"
     size: tuple[int, int] = (256, 256)
     stride: int = 32
     channels: int = 3
+    window: str | None = None
 
     def read(
         self,
@@ -64,7 +66,7 @@ class InputShape:
             SeveralPicturesError: It holds several pictures, which is refused.
             StorageError: Its store can't be reached, or it exceeds a download limit.
         """
-        return self.prepare(read_picture(path, downloads, several=several))
+        return self.prepare(read_picture(path, downloads, several=several, window=self.window))
 
     def prepare(self, image: Image.Image) -> PreparedPicture:
         """Prepares a picture in memory.

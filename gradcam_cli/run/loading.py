@@ -63,7 +63,7 @@ class PictureLoader:
         inputs = self._task.inputs
         if picture.part is not None:
             return inputs.prepare(picture.part.image)
-        if is_stack_by_name(picture.path):
+        if picture.files or is_stack_by_name(picture.path):
             if self._several is IfSeveral.REFUSE:
                 raise SeveralPicturesError(f"{picture.path}: holds several pictures, not one")
             if self._several is IfSeveral.TAKE_FIRST:
@@ -85,4 +85,4 @@ def opened(picture: InputPicture, task: Task, downloads: Downloads) -> Stack | N
         ImageError: It can't be read; see `gradcam_cli.pictures.stacks.opening.open_stack`.
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
-    return open_stack(picture.path, downloads, task.stack.window, task.stack.orientation)
+    return open_stack(picture.path, downloads, task.stack.volume, picture.files)
