@@ -203,6 +203,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             if target.blank is not None:
                 where = f"input {visible(target.input)}: " if target.input else ""
                 lines.append(Text(f"  {where}{visible(target.blank.note)}", style="yellow"))
+    if result.shown:
+        lines.append(Text(f"  {visible(result.shown)}", style="dim"))
     lines += [Text(f"  {line}", style="dim") for line in _about_frames(result)]
     if result.note:
         lines.append(Text(f"  {visible(result.note)}", style="yellow"))
@@ -288,6 +290,8 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
     if result.frames:
         record["unit"] = result.noun
         record["scale"] = result.scale
+        if result.shown:
+            record["shown"] = result.shown
         if result.note:
             record["note"] = result.note
         record["frames"] = [_frame_record(frame) for frame in result.frames]

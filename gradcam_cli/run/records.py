@@ -110,6 +110,8 @@ class PictureResult:
         noun: What one of them is called: "frame".
         scale: The scale with which their maps are drawn, one of
             `gradcam_cli.run.options.COMMON_SCALE` and `FRAME_SCALE`.
+        shown: How it was turned into pictures, for people: "axial slices, window 40,80 (brain)";
+            empty if there is only one way.
         note: What the user should know about them; empty for nothing.
     """
 
@@ -128,6 +130,7 @@ class PictureResult:
     frames: Sequence[FrameResult] = ()
     noun: str = ""
     scale: str = ""
+    shown: str = ""
     note: str = ""
 
     @property

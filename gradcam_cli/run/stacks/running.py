@@ -18,6 +18,7 @@ from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.pictures.stacks.opening import is_stack_by_name
 from gradcam_cli.pictures.stacks.stack import SLICE, FrameChoice, Stack
+from gradcam_cli.pictures.stacks.volumes import Volume
 from gradcam_cli.rendering.stacks.writer import StackWriter
 from gradcam_cli.run.batching import as_own_error
 from gradcam_cli.run.loading import opened
@@ -238,7 +239,13 @@ class StackRun:
             if number not in _repeated(indices, files)
         ]
         return replace(
-            result, targets=targets, frames=frames, noun=stack.noun, scale=scale, note=note
+            result,
+            targets=targets,
+            frames=frames,
+            noun=stack.noun,
+            scale=scale,
+            shown=stack.title if isinstance(stack, Volume) else "",
+            note=note,
         )
 
     def _caption(self, probabilities: np.ndarray) -> str:
