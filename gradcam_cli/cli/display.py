@@ -95,13 +95,13 @@ def info_table(classifier: Classifier) -> Table:
     layers = classifier.layers()
     default = next((layer for layer in layers if layer.default), None)
     height, width = classifier.input_size
-    colors = {1: "grey", 3: "RGB", 4: "RGB and opacity"}[classifier.channels]
     labels = classifier.labels
     names = ", ".join(labels.name(index) for index in range(min(3, len(labels))))
     parameters = classifier.network.parameters
     rows = {
         "model": classifier.name,
-        "input": f"{height}×{width} px (height×width), {colors}"
+        "input": f"{_describe_length(classifier)}{height}×{width} px (height×width), "
+        + name_channels(classifier.channels)
         + (", or any other size" if classifier.any_size else ""),
         **_input_rows(classifier),
         "preprocessing": classifier.preprocess.description,
@@ -120,6 +120,14 @@ def info_table(classifier: Classifier) -> Table:
     for key, value in rows.items():
         table.add_row(Text(key, style="dim"), visible(value))
     return table
+
+
+def _describe_length(classifier: Classifier) -> str:
+    if not classifier.takes_stacks:
+        return ""
+    if classifier.length is None:
+        return "any number of frames or slices of "
+    return f"{classifier.length} frames or slices of "
 
 
 def _input_rows(classifier: Classifier) -> dict[str, str]:
