@@ -135,6 +135,10 @@ def unreadable(what: str, error: Exception) -> UsageError:
     return UsageError(f"{what}: cannot be read ({reason(error)})")
 
 
+class MissingExtraError(GradcamError):
+    """A package that only some users need isn't installed."""
+
+
 class ImageError(GradcamError):
     """A picture can't be read: it is missing, truncated, far too large or not a picture."""
 

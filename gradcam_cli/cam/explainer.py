@@ -61,6 +61,9 @@ class Explanation:
             the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
         blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
+        peaks: (N, M) float32, what each map was divided by, so that the maps of different inputs
+            can be compared: 0 for a map of zeros. None if the maps have no common scale: those of
+            several layers, of smoothed inputs and of segmentations.
     """
 
     probabilities: np.ndarray
@@ -69,6 +72,7 @@ class Explanation:
     regions: np.ndarray | None = None
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
+    peaks: np.ndarray | None = None
 
 
 class Explainer:
@@ -290,10 +294,11 @@ class Explainer:
         probabilities, resolved, *others = self._call(inputs, targets, conditions)
         regions = others.pop(0) if self._facts.region_pitch else None
         if others and not self._smoothing:
-            return _without_broken(probabilities, resolved, others[0], regions)
+            maps, peaks = others
+            return self._finish(probabilities, resolved, maps, peaks, regions)
         if regions is None or conditions is None:
-            maps = self._maps_of_copies(inputs, resolved, conditions)
-            return _without_broken(probabilities, resolved, maps)
+            maps, peaks = self._maps_of_copies(inputs, resolved, conditions)
+            return self._finish(probabilities, resolved, maps, peaks)
         # The region is that of the input itself, not of its changed copies.
         of_targets = []
         for number in range(resolved.shape[1]):
@@ -301,8 +306,21 @@ class Explainer:
             fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
             chosen = resolved[:, [number]]
             of_targets.append(self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1]))
-        maps = np.concatenate(of_targets, axis=1)
-        return _without_broken(probabilities, resolved, maps, regions)
+        maps, peaks = (np.concatenate(of_one, axis=1) for of_one in zip(*of_targets, strict=True))
+        return self._finish(probabilities, resolved, maps, peaks, regions)
+
+    def _finish(
+        self,
+        probabilities: np.ndarray,
+        targets: np.ndarray,
+        maps: np.ndarray,
+        peaks: np.ndarray,
+        regions: np.ndarray | None = None,
+    ) -> Explanation:
+        """Makes an explanation; its maps have no peaks if these can't be compared."""
+        has_common_scale = self._maps.has_common_scale and not self._smoothing
+        comparable = peaks if has_common_scale else None
+        return _without_broken(probabilities, targets, maps, comparable, regions)
 
     def find_blanks(
         self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
@@ -412,7 +430,7 @@ class Explainer:
         targets: np.ndarray,
         conditions: np.ndarray | None,
         times: int = 1,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Explains inputs, or changed copies of them, for resolved targets.
 
         Args:
@@ -420,6 +438,9 @@ class Explainer:
             targets: (N, M) int32.
             conditions: As for `explain`.
             times: How many such calls the reported progress includes.
+
+        Returns:
+            The maps, and their peaks, which mean nothing with smoothing.
         """
         tensor = tf.constant(inputs)
         copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
@@ -427,15 +448,19 @@ class Explainer:
         if self._smoothing and conditions is not None:
             turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
 
-        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+        def explain(inputs: tf.Tensor, mirrored: bool = False) -> tuple[Any, Any]:
             rows = turned if mirrored else conditions
             if self._runs is None:
-                return tf.constant(self._call(inputs.numpy(), targets, rows)[-1])
+                *_, maps, peaks = self._call(inputs.numpy(), targets, rows)
+                return maps, peaks
             progress = self.progress or ignore_progress
             return self._runs(inputs, targets, progress, copies, rows)
 
-        maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
-        return np.asarray(maps)
+        if not self._smoothing:
+            maps, peaks = explain(tensor)
+            return np.asarray(maps), np.asarray(peaks)
+        smoothed = smooth(lambda *changed: tf.constant(explain(*changed)[0]), tensor)
+        return np.asarray(smoothed), np.ones(targets.shape, np.float32)
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
@@ -477,14 +502,18 @@ def _without_broken(
     probabilities: np.ndarray,
     targets: np.ndarray,
     maps: np.ndarray,
-    regions: np.ndarray | None = None,
+    peaks: np.ndarray | None,
+    regions: np.ndarray | None,
 ) -> Explanation:
     """Makes an explanation in which maps with NaN or infinity are all zeros."""
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
-        return Explanation(probabilities, targets, maps, regions)
-    is_whole = np.isfinite(maps).all(axis=tuple(range(2, maps.ndim)), keepdims=True)
-    maps = np.where(is_whole, maps, np.float32(0))
-    broken = zip(*np.nonzero(~is_whole.reshape(is_whole.shape[:2])), strict=True)
+        return Explanation(probabilities, targets, maps, regions, peaks=peaks)
+    cells = tuple(range(2, maps.ndim))
+    is_whole = np.isfinite(maps).all(axis=cells)
+    broken = zip(*np.nonzero(~is_whole), strict=True)
+    maps = np.where(np.expand_dims(is_whole, cells), maps, np.float32(0))
     places = frozenset((int(row), int(number)) for row, number in broken)
-    return Explanation(probabilities, targets, maps, regions, places)
+    if peaks is not None:
+        peaks = np.where(is_whole, peaks, np.float32(0))
+    return Explanation(probabilities, targets, maps, regions, places, peaks=peaks)

@@ -25,16 +25,18 @@ from gradcam_cli.cli.run_options import (
     draw_options,
     explain_options,
     machine_options,
+    stack_options,
     write_options,
 )
 from gradcam_cli.errors import describe_interruption
-from gradcam_cli.files.finding import InputPicture, PictureKey
+from gradcam_cli.files.finding import SUFFIXES, VIDEO_SUFFIXES, InputPicture, PictureKey
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import to_path
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.pictures.stacks.opening import may_hold_several
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
@@ -46,6 +48,7 @@ from gradcam_cli.run.options import (
     DrawOptions,
     ExplainOptions,
     MachineOptions,
+    StackOptions,
     WriteOptions,
 )
 from gradcam_cli.run.ready_job import ReadyJob, make_ready
@@ -85,6 +88,7 @@ class _ExplainCommand(click.Command):
 @model_options
 @explain_options
 @draw_options
+@stack_options
 @write_options
 @machine_options
 @click.option(
@@ -123,6 +127,7 @@ def explain(
     model: ModelOptions,
     wanted: ExplainOptions,
     draw: DrawOptions,
+    stack: StackOptions,
     write: WriteOptions,
     machine: MachineOptions,
     json: Path | None,
@@ -154,7 +159,7 @@ def explain(
     (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
-    job = Job(model, wanted, draw, write, machine)
+    job = Job(model, wanted, draw, write, machine, stack)
     job.check()
     model.check_files()
     table_for(draw.colors, draw.signed)
@@ -164,7 +169,7 @@ def explain(
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     truth = None if wanted.truth is None else TruthNames(wanted.truth)
     explained = parse_inputs(model.inputs).explained
-    pictures = gather_pictures(paths, manifests, *explained[:1])
+    pictures = gather_pictures(paths, manifests, *explained[:1], suffixes=SUFFIXES | VIDEO_SUFFIXES)
     job, pictures = take_out_file(job, pictures, ctx.meta[GIVEN])
     job.check_names(pictures)
     job = replace(job, model=_choose_model(model, wanted.layers))
@@ -172,12 +177,12 @@ def explain(
     if job.writes_files:
         check_places(pictures, job.write.out)
     as_json = json == Path(_STANDARD_OUTPUT)
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as opened:
         results_file = None
         if json is not None and not as_json:
-            results_file = stack.enter_context(ResultsFile(json))
+            results_file = opened.enter_context(ResultsFile(json))
         done = None if results_file is None else results_file.done
-        run = stack.enter_context(_begin(job, pictures, truth, ctx.meta[DEBUG], done))
+        run = opened.enter_context(_begin(job, pictures, truth, ctx.meta[DEBUG], done))
         loaded = time.perf_counter()
         printer = ResultPrinter(
             run.explainers,
@@ -188,12 +193,15 @@ def explain(
             only_wrong=wanted.only_wrong,
             results_file=results_file,
             wanted=wanted,
+            may_be_stacks=not stack.first_frame
+            and any(may_hold_several(picture.path) for picture in run.pictures),
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None
             printer.print_introduction(with_preprocessing=verbose or is_own, with_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
+            run.ready.frames.follow = printer.follow_frames
         first = run.explainers[0]
         for doubt in filter(None, (first.damage, first.task_doubt)):
             if not quiet:
@@ -227,7 +235,7 @@ def explain(
                 hot_from=draw.region_from if draw.hot_only else None,
                 assets=write.report_assets,
             )
-            report = stack.enter_context(ReportWriter(write.report, options))
+            report = opened.enter_context(ReportWriter(write.report, options))
         interrupt = None
         try:
             with printer.progress():

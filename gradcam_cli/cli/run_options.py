@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cam.fusions import DEFAULT_FUSION, FUSIONS
+from gradcam_cli.cli.number_range import NumberRange
 from gradcam_cli.cli.options import (
     Decorator,
     against_option,
@@ -31,12 +32,15 @@ from gradcam_cli.rendering.encoding import (
     PICTURE_FORMATS,
 )
 from gradcam_cli.run.options import (
+    COMMON_SCALE,
     DEFAULT_EACH,
     DEFAULT_TOP_K,
+    FRAME_SCALE,
     ONLY_WRONG,
     DrawOptions,
     ExplainOptions,
     MachineOptions,
+    StackOptions,
     WriteOptions,
 )
 
@@ -179,6 +183,38 @@ write_options = filled_with(
         is_flag=True,
         help="Resume an earlier run with the same options: skip pictures that already have their "
         "results.",
+    ),
+)
+
+stack_options = filled_with(
+    "stack",
+    StackOptions,
+    click.option(
+        "--every",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=1,
+        help="In files of several pictures (videos, animations, pages): explain one picture in N.",
+    ),
+    click.option(
+        "--frames",
+        metavar="A:B",
+        type=NumberRange(),
+        help="Explain only the pictures from number A up to B, without B, counted from 0. Either "
+        "may be left out; a negative number counts from the end.",
+    ),
+    click.option(
+        "--scale",
+        type=click.Choice([COMMON_SCALE, FRAME_SCALE]),
+        default=COMMON_SCALE,
+        show_default=True,
+        help="The scale of colours: one for all pictures of a file, so that a picture without the "
+        "class stays dark, or the maximum of each picture (frame).",
+    ),
+    click.option(
+        "--first-frame",
+        is_flag=True,
+        help="Explain only the first picture of such files, as a picture.",
     ),
 )
 

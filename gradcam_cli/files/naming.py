@@ -53,6 +53,16 @@ class OutputNamer:
         self._given: set[str] = set()
         self._taken: dict[str, Set[str]] = dict(taken or {})
 
+    def with_variant(self, variant: str) -> OutputNamer:
+        """Returns a namer for results of further options, which gives no name that this one gave.
+
+        Args:
+            variant: These options, as stored in the marks of files.
+        """
+        other = OutputNamer(self._out, variant=self._variant + variant)
+        other._given, other._taken = self._given, self._taken
+        return other
+
     def name(self, picture: InputPicture, patterns: Sequence[str]) -> list[AnyPath]:
         """Chooses the names of one picture's results.
 

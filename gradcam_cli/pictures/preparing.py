@@ -45,18 +45,22 @@ class InputShape:
     stride: int = 32
     channels: int = 3
 
-    def read(self, path: str | AnyPath, downloads: Downloads | None = None) -> PreparedPicture:
+    def read(
+        self, path: str | AnyPath, downloads: Downloads | None = None, *, only_one: bool = False
+    ) -> PreparedPicture:
         """Reads a picture and prepares it.
 
         Args:
             path: A picture file or its URL.
             downloads: Downloads it from a URL; None for the default limits.
+            only_one: Whether to refuse files of several pictures.
 
         Raises:
             ImageError: It can't be read; see `gradcam_cli.pictures.reading.read_picture`.
+            SeveralPicturesError: It holds several pictures, and only one was asked for.
             StorageError: Its store can't be reached, or it exceeds a download limit.
         """
-        return self.prepare(read_picture(path, downloads))
+        return self.prepare(read_picture(path, downloads, only_one=only_one))
 
     def prepare(self, image: Image.Image) -> PreparedPicture:
         """Prepares a picture in memory.

@@ -34,7 +34,14 @@ from gradcam_cli.models.catalogue import (
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.score_regions import ScoreRegion
-from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
+from gradcam_cli.run.options import (
+    COMMON_SCALE,
+    DEFAULT_EACH,
+    DrawOptions,
+    ExplainOptions,
+    StackOptions,
+    WriteOptions,
+)
 
 # In bytes. With the class and the extension, this leaves space for the picture's name.
 _LONGEST_VARIANT = 90
@@ -74,6 +81,24 @@ class ResultNames:
             words: The values, in the form for file names; "" if there are none.
         """
         return replace(self, variant=_joined(self.variant, words)[1:]) if words else self
+
+    def of_stacks(self, options: StackOptions) -> ResultNames:
+        """Returns the names for files of several pictures.
+
+        Args:
+            options: What is explained in such files.
+        """
+        choices: list[tuple[str, object]] = [
+            (_range_word(options.frames), options.frames),
+            _unless_default("every", options.every, 1),
+            _unless_default("scale-", options.scale, COMMON_SCALE),
+        ]
+        words = name_part("_".join(word for word, _ in choices if word))
+        return replace(
+            self,
+            variant=_joined(self.variant, words)[1:],
+            identity=self.identity + repr(("stack", [value for _, value in choices])),
+        )
 
     def showing(self, view: str, *, is_first: bool) -> ResultNames:
         """Returns the names for an explained input.
@@ -274,6 +299,13 @@ def _stem(path: Path | None) -> str:
 
 def _layer_word(layer: str | int) -> str:
     return f"layer{layer}" if isinstance(layer, int) else layer
+
+
+def _range_word(numbers: slice | None) -> str:
+    if numbers is None:
+        return ""
+    ends = ["" if end is None else str(end) for end in (numbers.start, numbers.stop)]
+    return f"frames{'-'.join(ends)}"
 
 
 def _unless_default(word: str, value: object, default: object) -> tuple[str, object]:

@@ -1,0 +1,1 @@
+"""Writes animations (GIF, WebP, PNG) and TIFF files of pages."""

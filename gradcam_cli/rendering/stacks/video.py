@@ -1,0 +1,1 @@
+"""Writes videos with PyAV."""
