@@ -97,15 +97,12 @@ def info_table(classifier: Classifier) -> Table:
     """Makes the table of a model's input, outputs and defaults, with the reasons for these."""
     layers = classifier.layers()
     default = next((layer for layer in layers if layer.default), None)
-    height, width = classifier.input_size
     labels = classifier.labels
     names = ", ".join(labels.name(index) for index in range(min(3, len(labels))))
     parameters = classifier.network.parameters
     rows = {
         "model": classifier.name,
-        "input": f"{_describe_length(classifier)}{height}×{width} px (height×width), "
-        + name_channels(classifier.channels)
-        + (", or any other size" if classifier.any_size else ""),
+        "input": classifier.describe_input(),
         **_input_rows(classifier),
         "preprocessing": classifier.preprocess.description,
         "task": classifier.described_task,
@@ -123,14 +120,6 @@ def info_table(classifier: Classifier) -> Table:
     for key, value in rows.items():
         table.add_row(Text(key, style="dim"), visible(value))
     return table
-
-
-def _describe_length(classifier: Classifier) -> str:
-    if not classifier.takes_stacks:
-        return ""
-    if classifier.length is None:
-        return "any number of frames or slices of "
-    return f"{classifier.length} frames or slices of "
 
 
 def _input_rows(classifier: Classifier) -> dict[str, str]:

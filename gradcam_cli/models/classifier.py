@@ -23,7 +23,7 @@ from gradcam_cli.networks.bound import BoundNetwork
 from gradcam_cli.networks.conditions import NO_REGION, REGION, Conditions
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
-from gradcam_cli.networks.inputs import PICTURE_CHANNELS
+from gradcam_cli.networks.inputs import PICTURE_CHANNELS, name_channels
 from gradcam_cli.networks.layers import LayerInfo, choose_tap, list_layers
 from gradcam_cli.networks.tasks import CLASSIFICATION, SEGMENTATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
@@ -223,6 +223,21 @@ class Classifier:
         """The size of an input without its channels, also where the network takes any."""
         lengths = (self.length or USUAL_STACK,) if self.takes_stacks else ()
         return (*lengths, *self.input_size)
+
+    def describe_length(self) -> str:
+        """Says how many pictures an input has: "16 frames or slices"; "" for one."""
+        if not self.takes_stacks:
+            return ""
+        return f"{self.length or 'any number of'} frames or slices"
+
+    def describe_input(self) -> str:
+        """Says what an input is: "16 frames or slices of 112×112 px (height×width), RGB"."""
+        height, width = self.input_size
+        return (
+            f"{self.describe_length()}{' of ' * self.takes_stacks}{height}×{width} px "
+            f"(height×width), {name_channels(self.channels)}"
+            f"{', or any other size' * self.any_size}"
+        )
 
     def input_for(self, fit: str | None = None, size: tuple[int, int] | None = None) -> InputShape:
         """Describes how pictures become inputs of the network.

@@ -1,9 +1,9 @@
 """Calls layers that go through time steps so that the steps can be traced.
 
-Keras 3 runs ``TimeDistributed`` as one call for each step, or as a loop, and ``ConvLSTM`` as a loop.
-No rule could follow rows and columns through a loop. So a layer is applied to all steps at once, as
-inputs of one batch, which gives the same result in less time. The result of a loop is tied to a
-convolution of the loop's input, which has the same places.
+Keras 3 runs ``TimeDistributed`` as one call for each step, or as a loop, and ``ConvLSTM`` as a
+loop. No rule could follow rows and columns through a loop. So an inner layer is applied to all steps
+at once, as inputs of one batch, which gives the same result in less time. The result of a loop is
+tied to a convolution of the loop's input, which has the same places.
 """
 
 from __future__ import annotations
@@ -64,9 +64,8 @@ def _at_once(layer: Any) -> Interceptor:
     """Applies the inner layer of a ``TimeDistributed`` to all steps in one call."""
 
     def called(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        inputs = args[0] if args else None
-        is_plain = isinstance(inputs, tf.Tensor) and len(args) == 1
-        if not is_plain or kwargs.get("mask") is not None:
+        inputs = args[0] if len(args) == 1 else None
+        if not isinstance(inputs, tf.Tensor) or kwargs.get("mask") is not None:
             return call(*args, **kwargs)
         steps = tf.shape(inputs)[:2]
         flat = tf.reshape(inputs, tf.concat([[-1], _shape_after(inputs, 2)], 0))
@@ -84,8 +83,9 @@ def _at_once(layer: Any) -> Interceptor:
 
 
 def _shape_after(tensor: tf.Tensor, axis: int) -> tf.Tensor:
-    rest = tensor.shape[axis:]
-    return tf.constant(rest.as_list()) if rest.is_fully_defined() else tf.shape(tensor)[axis:]
+    rest = [length for length in tensor.shape.as_list()[axis:] if length is not None]
+    is_known = len(rest) == tensor.shape.rank - axis
+    return tf.constant(rest, tf.int32) if is_known else tf.shape(tensor)[axis:]
 
 
 def _tied(cell: Any) -> Interceptor:
@@ -95,8 +95,9 @@ def _tied(cell: Any) -> Interceptor:
         result = call(*args, **kwargs)
         output = result[0] if isinstance(result, (list, tuple)) else result
         inputs = args[0] if args else None
-        is_known = isinstance(inputs, tf.Tensor) and isinstance(output, tf.Tensor)
-        if not is_known or cell.data_format != "channels_last":
+        if not isinstance(inputs, tf.Tensor) or not isinstance(output, tf.Tensor):
+            return result
+        if cell.data_format != "channels_last":
             return result
         alike = tf.stop_gradient(_convolved(inputs[..., :1], cell))
         # Its values are never used. TensorFlow doesn't even compute them.
@@ -121,7 +122,7 @@ def _convolved(inputs: tf.Tensor, cell: Any) -> tf.Tensor:
 
 def _sized_like(output: tf.Tensor, alike: tf.Tensor) -> tf.Tensor:
     """Says again what the shape of a loop's output is, because the loop doesn't."""
-    shape = tf.concat([tf.shape(alike)[:-1], [output.shape[-1]]], 0)
+    shape = tf.concat([tf.shape(alike)[:-1], _shape_after(output, output.shape.rank - 1)], 0)
     sized = tf.reshape(output, shape)
     sized.set_shape([*alike.shape[:-1], output.shape[-1]])
     return sized
