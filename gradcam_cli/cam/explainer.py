@@ -54,8 +54,8 @@ class Explanation:
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32, or (N, M, length, rows, columns) of stacks, each scaled to a maximum magnitude of 1: in [0, 1],
-            or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+        maps: (N, M, rows, columns) float32, or (N, M, length, rows, columns) of stacks, each
+            scaled to a maximum magnitude of 1: in [0, 1], or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
             for the class (or against it, if it is signed), or if it came out as NaN or infinity.
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.

@@ -1,9 +1,9 @@
 """Calls layers that go through time steps so that the steps can be traced.
 
 Keras 3 runs ``TimeDistributed`` as one call for each step, or as a loop, and ``ConvLSTM`` as a
-loop. No rule could follow rows and columns through a loop. So an inner layer is applied to all steps
-at once, as inputs of one batch, which gives the same result in less time. The result of a loop is
-tied to a convolution of the loop's input, which has the same places.
+loop. No rule could follow rows and columns through a loop. So an inner layer is applied to all
+steps at once, as inputs of one batch, which gives the same result in less time. The result of a
+loop is tied to a convolution of the loop's input, which has the same places.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _tied(cell: Any) -> Interceptor:
             return result
         if cell.data_format != "channels_last":
             return result
-        alike = tf.stop_gradient(_convolved(inputs[..., :1], cell))
+        alike = tf.stop_gradient(_convolved(tf.reduce_max(inputs, -1, keepdims=True), cell))
         # Its values are never used. TensorFlow doesn't even compute them.
         tied = tf.where(tf.constant(value=True), _sized_like(output, alike), alike)
         return [tied, *result[1:]] if isinstance(result, (list, tuple)) else tied
