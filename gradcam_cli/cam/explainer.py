@@ -32,7 +32,7 @@ from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.errors import UsageError
-from gradcam_cli.networks.conditions import NO_REGION, REGION
+from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
 from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
@@ -55,7 +55,8 @@ class Explanation:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
         maps: (N, M, rows, columns) float32, or (N, M, length, rows, columns) of stacks, each
-            scaled to a maximum magnitude of 1: in [0, 1], or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+            scaled to a maximum magnitude of 1: in [0, 1], or in [-1, 1] if they are signed. A map
+            is all zeros if nothing in the input speaks
             for the class (or against it, if it is signed), or if it came out as NaN or infinity.
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.
@@ -418,11 +419,14 @@ class Explainer:
         return self._call(inputs, top, self._complete(inputs, conditions))[0]
 
     def _complete(self, inputs: np.ndarray, conditions: np.ndarray | None) -> np.ndarray | None:
-        """Adds to inputs without conditions that none has a region, if the network segments."""
+        """Adds to inputs without conditions that no region and no box is chosen in any of them."""
         arranged = self.classifier.conditions
-        if conditions is not None or [part.name for part in arranged.parts] != [REGION]:
-            return conditions
-        return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+        names = [part.name for part in arranged.parts]
+        if conditions is None and names == [REGION]:
+            return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+        if conditions is None and names == [CANDIDATE]:
+            return np.full((len(inputs), 1), BEST_CANDIDATE, np.float32)
+        return conditions
 
     def _maps_of_copies(
         self,
@@ -489,7 +493,7 @@ class Explainer:
         if code is not None:
             classifier, maps = self.classifier, self._maps
             asked = (
-                *(classifier.preprocess, classifier.task),
+                *(classifier.preprocess, classifier.task, classifier.decoder),
                 *(maps.layers, maps.fusion, maps.weights, maps.signed),
             )
             description = repr((code, self._parameters, asked))

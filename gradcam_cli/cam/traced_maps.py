@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.grids import Pitch
-from gradcam_cli.networks.layers import choose_tap, feature_grid, why_default
+from gradcam_cli.networks.layers import choose_tap, detector_taps, feature_grid, why_default
 from gradcam_cli.networks.tasks import REGRESSION
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TracedFacts:
         reasons: Why each layer was chosen; empty if the user chose it.
         classes: The number of classes.
         region_pitch: For segmentation, the distance between the positions of the output.
+        are_levels: Whether the layers are the levels of a detector, whose maps are summed.
     """
 
     paths: Sequence[str]
@@ -45,6 +47,7 @@ class TracedFacts:
     reasons: Sequence[str]
     classes: int
     region_pitch: Pitch = ()
+    are_levels: bool = False
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
@@ -56,6 +59,7 @@ class TracedFacts:
             facts["reasons"],
             facts["classes"],
             tuple(facts["region_pitch"]),
+            facts["are_levels"],
         )
 
 
@@ -135,22 +139,24 @@ class TracedMaps:
             one_per_pixel = (1.0,) * (len(forward.inputs.shape) - 2)
             return TracedFacts([""], [one_per_pixel], [""], [""], classes, region_pitch)
         multiplies = self.info.multiplies_cells
-        paths = [
-            choose_tap(network, forward, layer, after_normalization=multiplies)
-            for layer in self.layers
-        ]
+        is_default = list(self.layers) == [None]
+        if is_default and forward.detected is not None:
+            paths = detector_taps(network, forward)
+        else:
+            paths = [
+                choose_tap(network, forward, layer, after_normalization=multiplies)
+                for layer in self.layers
+            ]
         grid_of = method.grid if isinstance(method, InGraphMethod) else feature_grid
         grids = [grid_of(forward, path) for path in paths]
         return TracedFacts(
             paths,
             [grid.pitch for grid in grids],
             [grid.describe() for grid in grids],
-            [
-                why_default(forward, path) if layer is None else ""
-                for layer, path in zip(self.layers, paths, strict=True)
-            ],
+            [why_default(forward, paths[0])] if is_default else [""] * len(paths),
             classes,
             region_pitch,
+            is_default and len(paths) > 1,
         )
 
     @property
@@ -256,7 +262,11 @@ class TracedMaps:
         is_sparse = self.info.is_sparse
         scale, limits = (scale_sparse, sparse_limits) if is_sparse else (scale_by_maximum, maxima)
         rank = len(inputs.shape) - 2
+        axes = list(range(1, rank + 1))
+        is_whole = [tf.reduce_all(tf.math.is_finite(maps), axes, True) for maps in of_layers]
         seen = [maps if self.signed else tf.nn.relu(maps) for maps in of_layers]
+        if facts.are_levels:
+            seen = [self._sum_levels(seen, inputs, facts)]
         scaled = [scale(maps, rank) for maps in seen]
         peaks = tf.reshape(limits(seen[-1], rank), [-1])
         if len(scaled) == 1:
@@ -270,9 +280,19 @@ class TracedMaps:
                 ]
             combined = fuse(scaled, self.fusion, rank)
         # ReLU, minimum and maximum may turn NaN into a number.
-        axes = list(range(1, rank + 1))
-        is_whole = [tf.reduce_all(tf.math.is_finite(maps), axes, True) for maps in of_layers]
         return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan)), peaks
+
+    def _sum_levels(
+        self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
+    ) -> tf.Tensor:
+        """Adds up what each level contributes to the score at each pixel of the input."""
+        total = tf.constant(0.0)
+        for cells, pitch in zip(of_layers, facts.pitches, strict=True):
+            if not self.info.at_input_size:
+                # A cell spreads its contribution over its pixels.
+                cells = upsample_at_pitch(cells / math.prod(pitch), tf.shape(inputs)[1:3], pitch)
+            total += cells
+        return total
 
     def _resolve(self, targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         # Ranked like the predictions: the outputs of a regression by their index.

@@ -175,8 +175,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
         else:
             title.append("  ✓", style="green")
     if result.frames:
-        explained = _counted(len(result.frames), result.noun)
-        title.append(f"  {explained} explained; classes on average", style="dim")
+        many = _counted(len(result.frames), result.noun)
+        title.append(f"  {many} explained; classes on average", style="dim")
     lines = [title]
     for prediction in shown:
         is_explained = prediction.numbers in explained

@@ -29,14 +29,16 @@ from gradcam_cli.cli.run_options import (
     write_options,
 )
 from gradcam_cli.errors import describe_interruption
-from gradcam_cli.files.finding import SUFFIXES, VIDEO_SUFFIXES, InputPicture, PictureKey
+from gradcam_cli.files.finding import STACK_SUFFIXES, InputPicture, PictureKey
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import to_path
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
-from gradcam_cli.pictures.stacks.opening import may_hold_several
+from gradcam_cli.pictures.stacks.opening import can_read_videos, may_hold_several
+from gradcam_cli.pictures.stacks.series import group_series
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
@@ -136,10 +138,10 @@ def explain(
 ) -> None:
     """Explains pictures: prints the most probable classes and writes an overlay of each.
 
-    PATH is a picture, a folder (searched recursively), or the URL of either, such as
-    s3://bucket/photos. The overlay of photo.jpg is photo_gradcam.png. Options that change the
-    result are part of its name, such as photo_layercam_281-tabby.png. Your own files are never
-    overwritten.
+    PATH is a picture, a video, a folder (searched recursively), or the URL of one, such as
+    s3://bucket/photos. The overlay of photo.jpg is photo_gradcam.png, and that of clip.mp4 is the
+    video clip_gradcam.mp4. Options that change the result are part of its name, such as
+    photo_layercam_281-tabby.png. Your own files are never overwritten.
 
     \b
     Examples:
@@ -152,6 +154,7 @@ def explain(
       gradcam photos/ --out heatmaps/ --json results.jsonl --skip-existing
       gradcam photos/ --model my_model.keras --truth folders --only wrong
       gradcam photo.jpg --each --contour --figure pdf
+      gradcam clip.mp4 --every 5 --class tabby
       gradcam photos/ --report out/report.html
       gradcam s3://bucket/photos --out s3://bucket/heatmaps --ray local
 
@@ -169,7 +172,8 @@ def explain(
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     truth = None if wanted.truth is None else TruthNames(wanted.truth)
     explained = parse_inputs(model.inputs).explained
-    pictures = gather_pictures(paths, manifests, *explained[:1], suffixes=SUFFIXES | VIDEO_SUFFIXES)
+    pictures = gather_pictures(paths, manifests, *explained[:1], suffixes=STACK_SUFFIXES)
+    pictures = list(group_series(_without_unreadable_videos(pictures, paths, quiet)))
     job, pictures = take_out_file(job, pictures, ctx.meta[GIVEN])
     job.check_names(pictures)
     job = replace(job, model=_choose_model(model, wanted.layers))
@@ -257,6 +261,29 @@ def explain(
         printer.summarize()
     if printer.failed:
         ctx.exit(_FAILED)
+
+
+def _without_unreadable_videos(
+    pictures: Sequence[InputPicture], named: Sequence[str], quiet: bool
+) -> list[InputPicture]:
+    """Leaves out the videos that lie beside pictures in folders, if nothing can read them."""
+    if can_read_videos():
+        return list(pictures)
+    kept: list[InputPicture] = []
+    left_out: list[InputPicture] = []
+    for picture in pictures:
+        is_video = picture.path.suffix.lower() in VIDEO_SUFFIXES
+        is_found = is_video and str(picture.path) not in named
+        (left_out if is_found else kept).append(picture)
+    if not kept or not left_out:
+        return list(pictures)
+    if not quiet:
+        videos = "video is" if len(left_out) == 1 else "videos are"
+        say_warning(
+            f"{len(left_out)} {videos} left out, such as {left_out[0].path}: videos need PyAV: "
+            f"pip install 'gradcam-cli[video]'"
+        )
+    return kept
 
 
 @dataclass(frozen=True)

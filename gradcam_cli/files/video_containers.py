@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import IO
 
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi"})
 MP4, MATROSKA, AVI = "mp4", "matroska", "avi"
 # The kinds of the first box of a file.
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})

@@ -13,7 +13,13 @@ from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.pictures.arrays import ARRAY_SUFFIX, check_values, show_bands, to_bands
 from gradcam_cli.pictures.bands import read_bands
 from gradcam_cli.pictures.fitting import Fit, fit_picture
-from gradcam_cli.pictures.reading import most_pixels, read_picture, to_channels, too_many_pixels
+from gradcam_cli.pictures.reading import (
+    IfSeveral,
+    most_pixels,
+    read_picture,
+    to_channels,
+    too_many_pixels,
+)
 
 # Grey, RGB, RGB and opacity.
 _OF_PICTURES = (1, 3, 4)
@@ -45,6 +51,7 @@ class InputShape:
             the shape is that of each picture.
         stride: The sides of the shapes that "keep" chooses are multiples of this.
         channels: 1 (grey), 3 (RGB), 4 (RGB and opacity), or any other number of bands.
+        window: Which values of a DICOM file are black and white; None for the usual way.
         takes_any_values: Whether the network takes the values of arrays as they are, instead of
             values from 0 to 255.
     """
@@ -53,26 +60,31 @@ class InputShape:
     size: tuple[int, int] = (256, 256)
     stride: int = 32
     channels: int = 3
+    window: str | None = None
     takes_any_values: bool = False
 
     def read(
-        self, path: str | AnyPath, downloads: Downloads | None = None, *, only_one: bool = False
+        self,
+        path: str | AnyPath,
+        downloads: Downloads | None = None,
+        *,
+        several: IfSeveral = IfSeveral.WARN,
     ) -> PreparedPicture:
         """Reads a picture and prepares it.
 
         Args:
             path: A picture file or its URL.
             downloads: Downloads it from a URL; None for the default limits.
-            only_one: Whether to refuse files of several pictures.
+            several: What to do with a file of several pictures.
 
         Raises:
             ImageError: It can't be read; see `gradcam_cli.pictures.reading.read_picture`.
-            SeveralPicturesError: It holds several pictures, and only one was asked for.
+            SeveralPicturesError: It holds several pictures, which is refused.
             StorageError: Its store can't be reached, or it exceeds a download limit.
         """
         path = to_path(path)
         if self.channels in _OF_PICTURES and path.suffix.lower() != ARRAY_SUFFIX:
-            return self.prepare(read_picture(path, downloads, only_one=only_one))
+            return self.prepare(read_picture(path, downloads, several=several, window=self.window))
         return self._prepare_bands(path, read_bands(path, self.channels, downloads))
 
     def _prepare_bands(self, path: AnyPath, array: np.ndarray) -> PreparedPicture:

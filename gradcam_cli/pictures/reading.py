@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
+from enum import Enum
 from itertools import count, islice
 from pathlib import Path
 
@@ -25,10 +26,18 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import FirstPictureWarning, GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import VOLUME_SUFFIXES, ending_of
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
+from gradcam_cli.pictures.medical.dicom import (
+    frame_count,
+    is_dicom,
+    read_dataset,
+    read_dicom_picture,
+)
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
@@ -56,8 +65,20 @@ class SeveralPicturesError(ImageError):
     """A file holds several pictures, but only one was asked for."""
 
 
+class IfSeveral(Enum):
+    """What to do with a file that holds several pictures."""
+
+    TAKE_FIRST = "take the first"
+    WARN = "take the first, and warn"
+    REFUSE = "refuse"
+
+
 def read_picture(
-    path: str | AnyPath, downloads: Downloads | None = None, *, only_one: bool = False
+    path: str | AnyPath,
+    downloads: Downloads | None = None,
+    *,
+    several: IfSeveral = IfSeveral.WARN,
+    window: str | None = None,
 ) -> Image.Image:
     """Reads a picture, rotates it upright and converts it to RGB.
 
@@ -67,9 +88,11 @@ def read_picture(
     scaled from their minimum to their maximum.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
+        path: A JPEG, PNG, WebP, BMP, TIFF, GIF or DICOM file, or its URL.
         downloads: Downloads it from a URL; None for the default limits.
-        only_one: Whether to refuse files of several pictures (see `holds_several`).
+        several: What to do with a file of several pictures (see `holds_several`).
+        window: Which values of a DICOM file are black and white; see
+            `gradcam_cli.pictures.medical.windows.parse_window`.
 
     Returns:
         An upright picture of mode "RGB", fully loaded. ``info["icc_profile"]`` has its ICC
@@ -78,19 +101,49 @@ def read_picture(
     Raises:
         ImageError: The file can't be read, isn't such a picture, is truncated, or has more
             pixels than Pillow considers safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
-        SeveralPicturesError: It holds several pictures, and only one was asked for.
+        SeveralPicturesError: It holds several pictures, which is refused.
         StorageError: Its store can't be reached, or it exceeds a download limit.
+
+    Warns:
+        FirstPictureWarning: It holds several pictures, of which the first is read.
     """
     path = to_path(path)
+    if is_dicom(path):
+        dataset = read_dataset(path, downloads)
+        _check_one(path, frame_count(dataset) > 1, several)
+        return read_dicom_picture(dataset, path, window)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a video, where pictures are expected; 'gradcam {path}' explains its frames"
+        )
+    if ending_of(path) in VOLUME_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a volume, where pictures are expected; 'gradcam {path}' explains its "
+            f"slices"
+        )
     with (
         reading_errors(path),
         open_picture(path, content_of(path, downloads)) as image,
         messages_hidden(image),
     ):
-        if only_one and holds_several(image):
-            raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+        if several is not IfSeveral.TAKE_FIRST:
+            _check_one(path, holds_several(image), several)
         image.load()
         return to_picture(image)
+
+
+def _check_one(path: AnyPath, holds_more: bool, several: IfSeveral) -> None:
+    """Refuses a file of several pictures or warns of it, as asked."""
+    if not holds_more or several is IfSeveral.TAKE_FIRST:
+        return
+    if several is IfSeveral.REFUSE:
+        raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+    warnings.warn(
+        f"{path}: holds several pictures, of which only the first is used, as of all such files "
+        f"here; 'gradcam {path}' explains all",
+        FirstPictureWarning,
+        stacklevel=3,
+    )
 
 
 def holds_several(image: Image.Image) -> bool:
@@ -117,7 +170,8 @@ def holds_several(image: Image.Image) -> bool:
 def pages_of(image: Image.Image) -> Iterator[int]:
     """Yields the numbers of a TIFF file's pages, without smaller copies of pages and masks.
 
-    The file is then at that page. Afterwards it may be at any.
+    The file is then at that page. Afterwards it may be at any. A damaged page is the last: what
+    follows it can't be found.
 
     Args:
         image: An open TIFF file.
@@ -126,6 +180,9 @@ def pages_of(image: Image.Image) -> Iterator[int]:
         try:
             image.seek(number)
         except EOFError:
+            return
+        except Exception:
+            yield number
             return
         kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)  # type: ignore[attr-defined]
         if number == 0 or not kind & (_SMALLER_COPY | _MASK):
@@ -222,7 +279,7 @@ def open_picture(path: AnyPath, content: Path | io.BytesIO) -> Image.Image:
         if _is_pointer(content):
             raise ImageError(f"{path}: {LFS_POINTER}") from None
         raise ImageError(
-            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF, DICOM)"
         ) from None
 
 

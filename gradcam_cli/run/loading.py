@@ -8,7 +8,7 @@ from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.pictures.arrays import ARRAY_SUFFIX
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.pictures.reading import SeveralPicturesError
+from gradcam_cli.pictures.reading import IfSeveral, SeveralPicturesError
 from gradcam_cli.pictures.score_regions import COLUMN as REGION_COLUMN
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.pictures.stacks.array import open_array
@@ -22,7 +22,7 @@ class PictureLoader:
     """Loads one picture after the other. Several threads can use it at the same time."""
 
     def __init__(
-        self, classifier: Classifier, task: Task, downloads: Downloads, *, only_one: bool = False
+        self, classifier: Classifier, task: Task, downloads: Downloads, several: IfSeveral
     ) -> None:
         """Sets what is loaded.
 
@@ -30,11 +30,11 @@ class PictureLoader:
             classifier: The network.
             task: How pictures become inputs, and which classes are explained.
             downloads: Downloads pictures from URLs.
-            only_one: Whether to refuse files of several pictures. Otherwise the first is taken.
+            several: What to do with files of several pictures.
         """
         self._task = task
         self._downloads = downloads
-        self._only_one = only_one
+        self._several = several
         self._classifier = classifier
         self._stacks = classifier.describe_length()
         self._segments = classifier.segments
@@ -48,7 +48,7 @@ class PictureLoader:
             picture: The picture.
 
         Raises:
-            SeveralPicturesError: The file holds several pictures, and only one was asked for.
+            SeveralPicturesError: The file holds several pictures, which is refused.
             GradcamError: It can't be read, or something that belongs to it is wrong.
         """
         targets = self._task.targets
@@ -72,13 +72,14 @@ class PictureLoader:
             )
         if picture.part is not None:
             return inputs.prepare(picture.part.image)
-        if is_stack_by_name(picture.path):
-            if self._only_one:
+        if picture.files or is_stack_by_name(picture.path):
+            if self._several is IfSeveral.REFUSE:
                 raise SeveralPicturesError(f"{picture.path}: holds several pictures, not one")
-            stack = opened(picture, self._task, self._downloads, self._classifier)
-            assert stack is not None
-            return inputs.prepare(next(stack.frames(FrameChoice(slice(0, 1)))).image)
-        return inputs.read(picture.path, self._downloads, only_one=self._only_one)
+            if self._several is IfSeveral.TAKE_FIRST:
+                stack = opened(picture, self._task, self._downloads, self._classifier)
+                assert stack is not None
+                return inputs.prepare(next(stack.frames(FrameChoice(slice(0, 1)))).image)
+        return inputs.read(picture.path, self._downloads, several=self._several)
 
 
 def opened(
@@ -100,4 +101,4 @@ def opened(
         if not classifier.takes_stacks:
             return None
         return open_array(picture.path, classifier.channels, downloads)
-    return open_stack(picture.path, downloads, task.stack.window, task.stack.orientation)
+    return open_stack(picture.path, downloads, task.stack.volume, picture.files)

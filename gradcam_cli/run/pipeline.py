@@ -16,7 +16,7 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.reading import SeveralPicturesError
+from gradcam_cli.pictures.reading import IfSeveral, SeveralPicturesError
 from gradcam_cli.pictures.stacks.opening import may_hold_several
 from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
 from gradcam_cli.run.loading import PictureLoader
@@ -126,7 +126,10 @@ class _Pipeline:
         self._downloads = Downloads(task.download_limits)
         classifier = explainers[0].classifier
         self._labels = classifier.labels
-        self._loader = PictureLoader(classifier, task, self._downloads, only_one=stacks is not None)
+        several = IfSeveral.TAKE_FIRST if task.stack.first_frame else IfSeveral.WARN
+        if stacks is not None:
+            several = IfSeveral.REFUSE
+        self._loader = PictureLoader(classifier, task, self._downloads, several)
         self._planner = FilePlanner(task, self._labels, namer)
         self._writer = PictureWriter(explainers, task)
         workers = task.parallelism.workers

@@ -156,6 +156,7 @@ def make_ready(
         known.check(pictures)
     targets = choose_targets(job, classifier, known)
     inputs = classifier.input_for(job.explain.fit, job.model.size)
+    inputs = replace(inputs, window=job.stack.window)
     choice = parse_inputs(job.model.inputs)
     pictures = with_values(pictures, classifier, choice.values)
     if classifier.others:
@@ -191,6 +192,7 @@ def make_ready(
             job.write,
             explainers[0].facts.layer,
             explainers[0].facts.against,
+            job.stack.window,
         ),
         composite=job.explain.each,
         sheet=job.draws_sheet,

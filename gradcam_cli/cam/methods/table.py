@@ -333,6 +333,19 @@ METHODS = MethodTable(
             needs_layer=False,
             not_for_segmentation=_CLASSIFIES,
         ),
+        "rise": MethodInfo(
+            "RISE",
+            "scores of the picture seen through random masks; for any network",
+            "Petsiuk et al. 2018, arXiv 1806.07421",
+            "1000",
+            ".black_box:Rise",
+            needs_layer=False,
+            is_black_box=True,
+            runs_many_times=True,
+            at_input_size=True,
+            uses_gradients=False,
+            has_sign=True,
+        ),
     }
 )
 

@@ -14,7 +14,7 @@ import numpy as np
 from gradcam_cli.errors import GradcamWarning, ImageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.stacks.dicom import (
+from gradcam_cli.pictures.medical.dicom import (
     decoded_frames,
     frame_count,
     is_inverted,
@@ -23,9 +23,10 @@ from gradcam_cli.pictures.stacks.dicom import (
     read_dataset,
     window_in,
 )
-from gradcam_cli.pictures.stacks.medical_files import need_package
+from gradcam_cli.pictures.medical.opened_files import MOST_VOXELS, need_package
 from gradcam_cli.pictures.stacks.slice_places import place_slices
-from gradcam_cli.pictures.stacks.voxels import AXIAL, MOST_VOXELS, Voxels, is_usable, plane_across
+from gradcam_cli.pictures.stacks.stack import FRAME, SLICE
+from gradcam_cli.pictures.stacks.voxels import AXIAL, Voxels, is_usable, plane_across
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -111,6 +112,9 @@ def _volume_of(
     numbers, count, missing = list(range(len(slices))), len(slices), list[int]()
     affine = np.diag([-spacing[1], -spacing[0], thickness, 1.0])
     is_oriented = len(positions) == len(orientations) == len(slices)
+    if len(slices) > 1 and slices[0][0] is slices[1][0] and positions[1:] == positions[:-1]:
+        # What the file says about all its frames, such as those of a film.
+        is_oriented = False
     if is_oriented:
         try:
             places = place_slices(positions, orientations, (spacing[0], spacing[1]), thickness)
@@ -141,6 +145,7 @@ def _volume_of(
         is_inverted=is_inverted(dataset),
         modality=str(dataset.get("Modality") or ""),
         missing=missing,
+        noun=SLICE if is_oriented else FRAME,
     )
 
 

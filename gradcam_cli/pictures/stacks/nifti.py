@@ -17,11 +17,15 @@ import numpy as np
 from gradcam_cli.errors import ImageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.stacks.medical_files import need_package, opened_file
-from gradcam_cli.pictures.stacks.voxels import MOST_BYTES, MOST_VOXELS, Voxels, is_usable
-from gradcam_cli.pictures.stacks.windows import Window
+from gradcam_cli.pictures.medical.opened_files import (
+    MOST_BYTES,
+    MOST_VOXELS,
+    need_package,
+    opened_file,
+)
+from gradcam_cli.pictures.medical.windows import Window
+from gradcam_cli.pictures.stacks.voxels import Voxels, is_usable
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 # The fields that say where a volume lies; a heat map repeats them.
 PLACE_FIELDS = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
@@ -36,11 +40,6 @@ _MOST_BEFORE = 2**24
 _UNITS_OF_SPACE = 7
 _MILLIMETRES = {1: 1000.0, 3: 0.001}
 _COLORS = ("R", "G", "B")
-
-
-def is_nifti_name(path: AnyPath) -> bool:
-    """Returns whether a file has the name of a NIfTI file."""
-    return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
 def open_nifti(path: AnyPath, downloads: Downloads | None = None) -> Voxels:

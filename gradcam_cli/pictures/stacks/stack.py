@@ -29,6 +29,7 @@ class Frame:
         seconds: When it is shown; None where pictures have no time.
         duration: For how many seconds it is shown, until the next chosen picture follows; None
             where pictures have no time.
+        caption: What the network says about it, for people; empty until that is known.
         position: Where it lies, for people: "z = -12.5 mm"; empty where pictures have no place.
     """
 
@@ -37,6 +38,7 @@ class Frame:
     seconds: float | None = None
     duration: float | None = None
     position: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import numpy as np
 
 from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.pictures.stacks.slice_pictures import back_on_slice, draw_slice
-from gradcam_cli.pictures.stacks.stack import SLICE, Frame, FrameChoice
+from gradcam_cli.pictures.medical.slice_pictures import back_on_slice, draw_slice
+from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS, Window, full_window, parse_window
+from gradcam_cli.pictures.stacks.stack import Frame, FrameChoice
 from gradcam_cli.pictures.stacks.voxels import (
     AXIAL,
     Arrangement,
@@ -27,7 +28,6 @@ from gradcam_cli.pictures.stacks.voxels import (
     spacing_of,
     turned_to,
 )
-from gradcam_cli.pictures.stacks.windows import NAMED_WINDOWS, Window, full_window, parse_window
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,6 @@ class VolumeOptions:
 class Volume:
     """A volume as a stack of slices (see `gradcam_cli.pictures.stacks.stack.Stack`)."""
 
-    noun = SLICE
-
     def __init__(self, path: AnyPath, voxels: Voxels, options: VolumeOptions) -> None:
         """Takes what a reader knows about a file.
 
@@ -75,6 +73,16 @@ class Volume:
         self.window: Window | None = None
 
     @property
+    def noun(self) -> str:
+        """What one picture is called."""
+        return self.voxels.noun
+
+    @property
+    def ending(self) -> str:
+        """The extension of its heat."""
+        return "nii.gz"
+
+    @property
     def count(self) -> int:
         """The number of slices."""
         return self.voxels.shape[self._slices.order[0]]
@@ -82,7 +90,8 @@ class Volume:
     @property
     def title(self) -> str:
         """What is shown, for people, once values were read: "axial slices, window 40,80 (…)"."""
-        plane = f"{self.plane} slices" if self.voxels.is_oriented else "slices"
+        noun = f"{self.noun}s"
+        plane = f"{self.plane} {noun}" if self.voxels.is_oriented else noun
         return plane if self.window is None else f"{plane}, {self.window.title}"
 
     @property
@@ -106,7 +115,7 @@ class Volume:
         numbers = range(self.count)[choice.numbers or slice(None)][:: choice.every]
         chosen = [number for number in numbers if number not in missing]
         if not chosen:
-            raise UsageError(f"{self.path}: has only {self.count} slices, numbered from 0")
+            raise UsageError(f"{self.path}: has only {self.count} {self.noun}s, numbered from 0")
         values = self.voxels.read()
         window = self._choose_window(values)
         planes = self._slices.apply(values)

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.pictures.stacks.windows import Window
+from gradcam_cli.pictures.medical.windows import Window
+from gradcam_cli.pictures.stacks.stack import SLICE
 
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
 PLANES = (AXIAL, CORONAL, SAGITTAL)
-# A file can declare any shape. This is a scan of 1,000 slices of 512×512.
-MOST_VOXELS = 2**28
-MOST_BYTES = 2**30
 # The axes of the world point to the right, to the front (anterior) and up (superior).
 _POSITIVE, _NEGATIVE = "RAS", "LPI"
 # The world axis across the slices of each plane, that along their columns, and that down their
@@ -44,6 +42,7 @@ class Voxels:
         is_inverted: Whether low values are white.
         modality: The kind of machine in DICOM's words ("CT"); "" if unknown.
         missing: The numbers of slices that a series of DICOM files lacks.
+        noun: What one picture of it is called.
         nifti: The fields of the file's NIfTI header that say where it lies, to be repeated; None
             if the file isn't NIfTI.
     """
@@ -57,6 +56,7 @@ class Voxels:
     is_inverted: bool = False
     modality: str = ""
     missing: Sequence[int] = ()
+    noun: str = SLICE
     nifti: dict[str, Any] | None = field(default=None, repr=False)
 
 

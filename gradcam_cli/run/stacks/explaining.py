@@ -13,6 +13,7 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture, Part
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.networks.tasks import REGRESSION
+from gradcam_cli.pictures.reading import IfSeveral
 from gradcam_cli.pictures.stacks.stack import Frame
 from gradcam_cli.run.batching import inputs_of
 from gradcam_cli.run.loading import PictureLoader
@@ -132,9 +133,8 @@ class FrameExplainer:
 
     def _classify(self) -> np.ndarray:
         task = replace(self._task, targets=Targets())
-        loader = PictureLoader(
-            self._explainer.classifier, task, Downloads(self._task.download_limits)
-        )
+        downloads = Downloads(self._task.download_limits)
+        loader = PictureLoader(self._explainer.classifier, task, downloads, IfSeveral.REFUSE)
         parts = self._parts(self._frames())
         total, number = np.zeros(0), 0
         while batch := [loader.load(part) for part in islice(parts, _CLASSIFIED)]:

@@ -227,8 +227,9 @@ class StackRun:
             wanted = set(seen)
             chosen = (frame for frame in stack.frames(choice) if frame.number in wanted)
             for frame, own, drawing in drawer.draw(chosen, explained()):
+                shown = replace(frame, caption=self._caption(own.probabilities))
                 for (_, number), writer in writers.items():
-                    writer.add(frame, *drawing[number])
+                    writer.add(shown, *drawing[number])
                 frames.add(frame, own.probabilities, drawer.heights(own))
                 for number, blank in own.blanks.items():
                     blanks.setdefault(number, []).append((frame.number, blank))
@@ -246,6 +247,10 @@ class StackRun:
         return replace(
             result, targets=targets, frames=frames, noun=stack.noun, scale=scale, note=note
         )
+
+    def _caption(self, probabilities: np.ndarray) -> str:
+        (first,) = self._labels.most_probable(probabilities, 1)
+        return f"{first.name} {first.text}"
 
     def _writer(
         self,

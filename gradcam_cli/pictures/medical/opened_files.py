@@ -15,6 +15,9 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer
 
+# A file can declare any shape. This is a scan of 1,000 slices of 512×512.
+MOST_VOXELS = 2**28
+MOST_BYTES = 2**30
 # What Git LFS leaves is recognized by this many bytes.
 _START = 40
 

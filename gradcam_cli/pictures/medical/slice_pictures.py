@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.pictures.stacks.windows import Window
+from gradcam_cli.pictures.medical.windows import Window
 
 # Slices of thick voxels are stretched at most by this.
 _MOST_STRETCH = 16

@@ -22,10 +22,14 @@ from PIL import Image
 from gradcam_cli.errors import ImageError, reason
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_remote
-from gradcam_cli.pictures.stacks.medical_files import need_package, opened_file
-from gradcam_cli.pictures.stacks.slice_pictures import draw_slice
-from gradcam_cli.pictures.stacks.voxels import MOST_BYTES, MOST_VOXELS
-from gradcam_cli.pictures.stacks.windows import Window, full_window, parse_window, window_of
+from gradcam_cli.pictures.medical.opened_files import (
+    MOST_BYTES,
+    MOST_VOXELS,
+    need_package,
+    opened_file,
+)
+from gradcam_cli.pictures.medical.slice_pictures import draw_slice
+from gradcam_cli.pictures.medical.windows import Window, full_window, parse_window, window_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
