@@ -97,15 +97,12 @@ def info_table(classifier: Classifier) -> Table:
     """Makes the table of a model's input, outputs and defaults, with the reasons for these."""
     layers = classifier.layers()
     default = next((layer for layer in layers if layer.default), None)
-    height, width = classifier.input_size
-    colors = {1: "grey", 3: "RGB", 4: "RGB and opacity"}[classifier.channels]
     labels = classifier.labels
     names = ", ".join(labels.name(index) for index in range(min(3, len(labels))))
     parameters = classifier.network.parameters
     rows = {
         "model": classifier.name,
-        "input": f"{height}×{width} px (height×width), {colors}"
-        + (", or any other size" if classifier.any_size else ""),
+        "input": classifier.describe_input(),
         **_input_rows(classifier),
         "preprocessing": classifier.preprocess.description,
         "task": classifier.described_task,
