@@ -31,6 +31,7 @@ from gradcam_cli.cam.scaling import smooth, smoothing_runs
 from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
+from gradcam_cli.cam.usual_method import check_suits
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
@@ -132,6 +133,7 @@ class Explainer:
                 explain sums or differences of scores, or has no sign.
             TypeError: The method has no such parameter.
         """
+        check_suits(method, classifier, is_layer_chosen=layer is not None)
         check_segments(method, classifier)
         self.classifier = classifier
         self.method = method

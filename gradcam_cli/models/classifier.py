@@ -19,7 +19,8 @@ from gradcam_cli.models.inputs import (
 )
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
-from gradcam_cli.networks.bound import BoundNetwork
+from gradcam_cli.networks.black_box import BlackBoxNetwork
+from gradcam_cli.networks.bound import BoundNetwork, without_values
 from gradcam_cli.networks.conditions import CANDIDATE, NO_REGION, REGION, Conditions
 from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.folding import fold
@@ -296,13 +297,21 @@ class Classifier:
 
     def describe_score(self) -> str:
         """Describes in a few words which score is explained."""
+        network = without_values(self.network)
+        if isinstance(network, BlackBoxNetwork) and network.takes_logarithms:
+            return "the logarithm of the probability (its final softmax can't be left out)"
         if self.segments:
             what = _SCORES[self._activation()]
             return f"the sum of {what} over the region where the class is predicted"
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:
-        """Lists the layers, for an input of the size that the network was trained for."""
+        """Lists the layers, for an input of the size that the network was trained for.
+
+        A black box has none.
+        """
+        if self.is_black_box:
+            return []
         return self._look(lambda forward: list_layers(self.network, forward))
 
     def describe_inputs(self) -> list[DescribedInput]:
