@@ -29,7 +29,12 @@ from gradcam_cli.cam.methods.table import (
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import smooth, smoothing_runs
 from gradcam_cli.cam.score_weights import ScoreWeights
-from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
+from gradcam_cli.cam.segmentation import (
+    PREDICTED_NOWHERE,
+    check_detects,
+    check_segments,
+    spread,
+)
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.cam.usual_method import check_suits
 from gradcam_cli.errors import UsageError
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.blank_maps import BlankMap
     from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.pictures.boxes import Detection
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -66,6 +72,8 @@ class Explanation:
         peaks: (N, M) float32, what each map was divided by, so that the maps of different inputs
             can be compared: 0 for a map of zeros. None if the maps have no common scale: those of
             several layers, of smoothed inputs and of segmentations.
+        objects: For a picture of a detector, the object of each target; otherwise empty.
+        missed: If there are none, the best candidate, whose score is too low; None for none.
     """
 
     probabilities: np.ndarray
@@ -75,6 +83,8 @@ class Explanation:
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
     peaks: np.ndarray | None = None
+    objects: Sequence[Detection] = ()
+    missed: Detection | None = None
 
 
 class Explainer:
@@ -135,6 +145,7 @@ class Explainer:
         """
         check_suits(method, classifier, is_layer_chosen=layer is not None)
         check_segments(method, classifier)
+        check_detects(method, classifier)
         self.classifier = classifier
         self.method = method
         self.progress: Progress | None = None
@@ -244,6 +255,7 @@ class Explainer:
             self.classifier.picture_input,
             ends=self.ends,
             against=self._contrast(),
+            detects=self.classifier.detects,
         )
 
     @property

@@ -300,6 +300,8 @@ class Classifier:
         network = without_values(self.network)
         if isinstance(network, BlackBoxNetwork) and network.takes_logarithms:
             return "the logarithm of the probability (its final softmax can't be left out)"
+        if self.detects:
+            return "the logit of the class in the box of one object"
         if self.segments:
             what = _SCORES[self._activation()]
             return f"the sum of {what} over the region where the class is predicted"

@@ -26,6 +26,8 @@ _ACTIVATIONS: dict[str | None, Callable[[tf.Tensor], tf.Tensor]] = {
 _TOLERANCE = 1e-2
 # The sum of probabilities, also of those that are stored as whole numbers of 256ths.
 _ROUNDING = 1e-2
+# An even picture.
+_GREY = 0.5
 _LEAST = np.finfo(np.float32).tiny
 
 
@@ -260,9 +262,7 @@ class BlackBoxNetwork:
         """
         activations = [self._activations.get(name) for name in names]
         return [
-            np.asarray(_ACTIVATIONS[kind](tf.constant(array)))
-            if kind and not self.logarithms
-            else array
+            np.asarray(_ACTIVATIONS[kind](tf.constant(array))) if kind else array
             for kind, array in zip(activations, outputs, strict=True)
         ]
 
