@@ -29,7 +29,12 @@ from gradcam_cli.cam.methods.table import (
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import smooth, smoothing_runs
 from gradcam_cli.cam.score_weights import ScoreWeights
-from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
+from gradcam_cli.cam.segmentation import (
+    PREDICTED_NOWHERE,
+    check_detects,
+    check_segments,
+    spread,
+)
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.blank_maps import BlankMap
     from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.pictures.boxes import Detection
 
 DEFAULT_BATCH_SIZE = 32
 _INPUT_PITCH = (1.0, 1.0)
@@ -61,6 +67,8 @@ class Explanation:
             the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
         blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
+        objects: For a picture of a detector, the object of each target; otherwise empty.
+        missed: If there are none, the best candidate, whose score is too low; None for none.
     """
 
     probabilities: np.ndarray
@@ -69,6 +77,8 @@ class Explanation:
     regions: np.ndarray | None = None
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
+    objects: Sequence[Detection] = ()
+    missed: Detection | None = None
 
 
 class Explainer:
@@ -128,6 +138,7 @@ class Explainer:
             TypeError: The method has no such parameter.
         """
         check_segments(method, classifier)
+        check_detects(method, classifier)
         self.classifier = classifier
         self.method = method
         self.progress: Progress | None = None
@@ -227,6 +238,7 @@ class Explainer:
             self.classifier.picture_input,
             ends=self.ends,
             against=self._contrast(),
+            detects=self.classifier.detects,
         )
 
     @property

@@ -119,6 +119,7 @@ def info_record(classifier: Classifier) -> dict[str, Any]:
         "task": classifier.task,
         "task_reason": classifier.task_reason,
         "class_names": labels.origin or None,
+        **({} if classifier.decoder is None else {"boxes": classifier.decoder.description}),
         "class_score": classifier.describe_score(),
         "default_layer": None
         if default is None

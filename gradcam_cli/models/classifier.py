@@ -256,6 +256,8 @@ class Classifier:
 
     def describe_score(self) -> str:
         """Describes in a few words which score is explained."""
+        if self.detects:
+            return "the logit of the class in the box of one object"
         if self.segments:
             what = _SCORES[self._activation()]
             return f"the sum of {what} over the region where the class is predicted"

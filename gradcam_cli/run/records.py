@@ -14,6 +14,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.boxes import Detection
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
 from gradcam_cli.rendering.figure import Panel
@@ -55,6 +56,7 @@ class ExplainedTarget:
         mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
         input: The input that the map explains; "" if the network has only one for pictures.
+        detected: The object of a detector; None for other networks.
     """
 
     prediction: Prediction
@@ -64,6 +66,7 @@ class ExplainedTarget:
     region: Region | None = None
     mask: AnyPath | None = None
     input: str = ""
+    detected: Detection | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class PictureResult:
         panels: The rows of its figure, if they were requested: the original and the overlays of
             the first explainer, then a row for each of the others.
         cards: What a report shows for it: one for each explained input; empty without a report.
+        note: Why there is nothing to draw; empty if there is.
         observation: What an analysis of many pictures keeps of it; None without one.
     """
 
@@ -99,6 +103,7 @@ class PictureResult:
     panels: Sequence[Sequence[Panel | None]] = ()
     cards: Sequence[ReportPicture] = ()
     observation: Observation | None = None
+    note: str = ""
 
     @property
     def composite(self) -> AnyPath | None:
