@@ -52,6 +52,11 @@ def check_detects(method: str, classifier: Classifier) -> None:
         UsageError: The method can't explain it.
     """
     info = find_method(method)
+    if info.only_for_detection and not classifier.detects:
+        raise UsageError(
+            f"--method {method} can't explain {classifier.name}: {info.only_for_detection}; choose "
+            f"another, such as rise"
+        )
     if not classifier.detects:
         return
     if info.not_for_detection:
