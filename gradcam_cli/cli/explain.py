@@ -29,7 +29,7 @@ from gradcam_cli.cli.run_options import (
     write_options,
 )
 from gradcam_cli.errors import describe_interruption
-from gradcam_cli.files.finding import SUFFIXES, InputPicture, PictureKey
+from gradcam_cli.files.finding import STACK_SUFFIXES, InputPicture, PictureKey
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import to_path
@@ -38,6 +38,7 @@ from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.stacks.opening import can_read_videos, may_hold_several
+from gradcam_cli.pictures.stacks.series import group_series
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
@@ -171,9 +172,8 @@ def explain(
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     truth = None if wanted.truth is None else TruthNames(wanted.truth)
     explained = parse_inputs(model.inputs).explained
-    suffixes = SUFFIXES | VIDEO_SUFFIXES
-    pictures = gather_pictures(paths, manifests, *explained[:1], suffixes=suffixes)
-    pictures = _without_unreadable_videos(pictures, paths, quiet)
+    pictures = gather_pictures(paths, manifests, *explained[:1], suffixes=STACK_SUFFIXES)
+    pictures = list(group_series(_without_unreadable_videos(pictures, paths, quiet)))
     job, pictures = take_out_file(job, pictures, ctx.meta[GIVEN])
     job.check_names(pictures)
     job = replace(job, model=_choose_model(model, wanted.layers))

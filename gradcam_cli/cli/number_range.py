@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+_NUMBER = re.compile(r"\d{1,9}")
 _RANGE = re.compile(r"(-?\d{1,9})?:(-?\d{1,9})?")
 
 
@@ -15,12 +16,18 @@ class NumberRange(click.ParamType):  # type: ignore[type-arg]  # Generic from Cl
 
     name = "range"
 
+    def __init__(self, *, takes_one: bool = False) -> None:
+        """Sets whether a single number, "K", is a range too."""
+        self._takes_one = takes_one
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> slice:
         """Reads a range."""
         if isinstance(value, slice):
             return value
+        if self._takes_one and _NUMBER.fullmatch(value.strip()):
+            return slice(int(value), int(value) + 1)
         found = _RANGE.fullmatch(value.strip())
         if found is None or value.strip() == ":":
             self.fail(f"{value!r} is no range; write A:B, such as 10:20, 10: or :20", param, ctx)

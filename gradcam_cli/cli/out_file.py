@@ -10,17 +10,16 @@ from typing import Any
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
-from gradcam_cli.files.finding import SUFFIXES, InputPicture
+from gradcam_cli.files.finding import SUFFIXES, WITH_VIDEOS, InputPicture
 from gradcam_cli.files.marks import is_marked
 from gradcam_cli.files.name_pattern import literal_pattern
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote
-from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.pictures.stacks.opening import may_hold_several, open_stack
 from gradcam_cli.rendering.encoding import PICTURE_FORMATS, carries_mark, format_for
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.stacks.files import endings_of
 
-_FILE_SUFFIXES = SUFFIXES | VIDEO_SUFFIXES
+_FILE_SUFFIXES = WITH_VIDEOS
 _SHORT_ENDINGS = {"tiff": "tif", "m4v": "mp4"}
 
 
@@ -91,12 +90,11 @@ def _ending_of_stack(job: Job, pictures: Sequence[InputPicture]) -> str:
     """Returns the extension of the overlays of the only file, if it holds several pictures."""
     if len(pictures) > 1 or job.stack.first_frame or not may_hold_several(pictures[0].path):
         return ""
-    options = job.stack
     stack = open_stack(
         pictures[0].path,
         Downloads(DownloadLimits(job.machine.max_download)),
-        options.window,
-        options.orientation,
+        job.stack.volume,
+        pictures[0].files,
     )
     return "" if stack is None else endings_of(stack)["overlay"]
 

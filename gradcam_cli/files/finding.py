@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
 from gradcam_cli.files.marks import RESULTS_FOLDER_MARK, is_own_result
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+    | {".dcm", ".dicom"}
 )
+_PACKED = ".gz"
+VOLUME_SUFFIXES = frozenset({".nii", f".nii{_PACKED}"})
 WITH_VIDEOS = SUFFIXES | VIDEO_SUFFIXES
+STACK_SUFFIXES = WITH_VIDEOS | VOLUME_SUFFIXES
 # The picture's path as the user would write it, with the values of the model's other inputs if
 # there are any, and the class that is requested for it alone.
 PictureKey: TypeAlias = tuple[str, str | None]
@@ -54,6 +58,8 @@ class InputPicture:
             the model is known, all further columns of a list.
         redo: Whether to explain it even if its results exist, because something else of it is
             missing.
+        files: If it is a series of DICOM files, these; `path` is then their folder, or the first
+            of them if the folder holds others too.
         part: If the file holds several pictures, the one to explain; None for a file with one.
     """
 
@@ -62,6 +68,7 @@ class InputPicture:
     target: str | None = None
     values: tuple[tuple[str, str], ...] = ()
     redo: bool = False
+    files: tuple[AnyPath, ...] = ()
     part: Part | None = None
 
     @property
@@ -73,6 +80,12 @@ class InputPicture:
     def key(self) -> PictureKey:
         """What distinguishes it from the other pictures of a run."""
         return make_key(str(self.path), self.target, dict(self.values))
+
+
+def ending_of(path: PurePath | UPath) -> str:
+    """Returns the extension of a file in lower case; of a packed file both: ".nii.gz"."""
+    ending = path.suffix.lower()
+    return path.with_suffix("").suffix.lower() + ending if ending == _PACKED else ending
 
 
 def make_key(path: str, target: str | None, values: Mapping[str, str]) -> PictureKey:
@@ -119,7 +132,7 @@ def find_pictures(
 def _find(root: AnyPath, suffixes: frozenset[str]) -> Iterable[InputPicture]:
     if is_remote(root):
         # A request to the store is needed only for names that don't look like pictures.
-        if root.suffix.lower() not in suffixes and is_folder(root):
+        if ending_of(root) not in suffixes and is_folder(root):
             return _find_in_store(root, suffixes)
     # Path.is_dir raises an error for names that are too long for the system.
     elif os.path.isdir(root):
@@ -136,7 +149,7 @@ def _find_in_store(root: UPath, suffixes: frozenset[str]) -> Iterator[InputPictu
         if any(parts[:depth] in results for depth in range(len(parts))):
             continue
         path = root.joinpath(*parts)
-        if path.suffix.lower() in suffixes and not is_own_result(path):
+        if ending_of(path) in suffixes and not is_own_result(path):
             yield InputPicture(path, Path(*parts[:-1]))
 
 
@@ -149,7 +162,7 @@ def _find_below(root: Path, suffixes: frozenset[str]) -> Iterator[InputPicture]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
-            if name.startswith(".") or path.suffix.lower() not in suffixes:
+            if name.startswith(".") or ending_of(path) not in suffixes:
                 continue
             if not is_own_result(path):
                 yield InputPicture(path, Path(folder).relative_to(root))

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ RESULTS_FOLDER_MARK = ".gradcam-report"
 _KEY = "gradcam-source"
 # In bytes. A colour profile may come before the mark.
 _SEARCHED = 65536
+_VOLUME = ".nii.gz"
 # How the tool's own TIFF files begin.
 _TIFF_START = b"II*\0"
 _SOFTWARE_NAME = f"gradcam {__version__}"
@@ -40,10 +42,14 @@ _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
 # TIFF 6.0, section 2: from here on, tags have no public meaning.
 _PRIVATE_TAG = 65000
 _IDENTITY = rb"(?P<identity>[0-9a-f]{16}(?: [0-9a-f]{16})*)"
-# The comment as it is stored in the texts of an MP4 file, a QuickTime film, a Matroska and an AVI
-# file: after the name of the field, its length and its language.
+# The comment as FFmpeg stores it in the texts of an MP4 file, a QuickTime film, a Matroska file and
+# an AVI file: after the name of the field, lengths, and the text's kind or language.
 _VIDEO_COMMENT = re.compile(
-    rb"(?:\xa9cmt|COMMENT|ICMT).{2,24}?" + _KEY.encode() + rb" " + _IDENTITY, re.DOTALL
+    rb"(?:\xa9cmt(?:.{4}data.{8}|.{4})|COMMENT\x44\x87(?:[\x80-\xff]|[\x40-\x7f].)|ICMT.{4})"
+    + _KEY.encode()
+    + rb" "
+    + _IDENTITY,
+    re.DOTALL,
 )
 # The extensions of the files whose mark may be near their end.
 _MARKED_AT_END = frozenset({".webp", ".mp4", ".m4v", ".mov"})
@@ -102,7 +108,7 @@ class Mark:
 
     @property
     def comment(self) -> str:
-        """The comment in a file of a kind that has comments: a video, an animation."""
+        """The comment in a file that has comments: a video, an animation, a volume."""
         return f"{_KEY} {self.identity}"
 
     @property
@@ -193,6 +199,8 @@ def _read_mark(path: AnyPath) -> list[str]:
     try:
         if is_pipe_or_device(path):
             return []
+        if path.name.lower().endswith(_VOLUME):
+            return _read_mark_of_volume(path)
         if path.suffix.lower() in VIDEO_SUFFIXES:
             return _read_mark_of_video(path)
         formats = _possible_formats(path)
@@ -216,6 +224,15 @@ def _read_mark(path: AnyPath) -> list[str]:
 def _identity_in(comment: str) -> list[str]:
     name, *identity = comment.rstrip("\0").split() or [""]
     return identity if name == _KEY else []
+
+
+def _read_mark_of_volume(path: AnyPath) -> list[str]:
+    """Reads the mark of a packed NIfTI file, which is in a comment after its header."""
+    content = readable(path)
+    with content if isinstance(content, io.BytesIO) else open(content, "rb") as file:
+        start = zlib.decompressobj(wbits=31).decompress(file.read(_SEARCHED), _SEARCHED)
+    _before, key, after = start.partition(f"{_KEY} ".encode())
+    return _identity_in((key + after.partition(b"\0")[0]).decode("ascii"))
 
 
 def _read_mark_of_video(path: AnyPath) -> list[str]:
@@ -255,6 +272,8 @@ def _has_key(path: Path) -> bool:
     try:
         if is_pipe_or_device(path):
             return False
+        if path.name.lower().endswith(_VOLUME):
+            return True
         with open(path, "rb", buffering=0) as file:
             start = file.read(_SEARCHED)
             found = _KEY.encode() in start

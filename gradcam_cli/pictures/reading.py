@@ -28,9 +28,16 @@ from PIL import (
 
 from gradcam_cli.errors import FirstPictureWarning, GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import VOLUME_SUFFIXES, ending_of
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
 from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
+from gradcam_cli.pictures.medical.dicom import (
+    frame_count,
+    is_dicom,
+    read_dataset,
+    read_dicom_picture,
+)
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
@@ -71,6 +78,7 @@ def read_picture(
     downloads: Downloads | None = None,
     *,
     several: IfSeveral = IfSeveral.WARN,
+    window: str | None = None,
 ) -> Image.Image:
     """Reads a picture, rotates it upright and converts it to RGB.
 
@@ -80,9 +88,11 @@ def read_picture(
     scaled from their minimum to their maximum.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
+        path: A JPEG, PNG, WebP, BMP, TIFF, GIF or DICOM file, or its URL.
         downloads: Downloads it from a URL; None for the default limits.
         several: What to do with a file of several pictures (see `holds_several`).
+        window: Which values of a DICOM file are black and white; see
+            `gradcam_cli.pictures.medical.windows.parse_window`.
 
     Returns:
         An upright picture of mode "RGB", fully loaded. ``info["icc_profile"]`` has its ICC
@@ -98,26 +108,42 @@ def read_picture(
         FirstPictureWarning: It holds several pictures, of which the first is read.
     """
     path = to_path(path)
+    if is_dicom(path):
+        dataset = read_dataset(path, downloads)
+        _check_one(path, frame_count(dataset) > 1, several)
+        return read_dicom_picture(dataset, path, window)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise ImageError(
             f"{path}: is a video, where pictures are expected; 'gradcam {path}' explains its frames"
+        )
+    if ending_of(path) in VOLUME_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a volume, where pictures are expected; 'gradcam {path}' explains its "
+            f"slices"
         )
     with (
         reading_errors(path),
         open_picture(path, content_of(path, downloads)) as image,
         messages_hidden(image),
     ):
-        if several is not IfSeveral.TAKE_FIRST and holds_several(image):
-            if several is IfSeveral.REFUSE:
-                raise SeveralPicturesError(f"{path}: holds several pictures, not one")
-            warnings.warn(
-                f"{path}: holds several pictures, of which only the first is used, as of all such "
-                f"files here; 'gradcam {path}' explains all",
-                FirstPictureWarning,
-                stacklevel=2,
-            )
+        if several is not IfSeveral.TAKE_FIRST:
+            _check_one(path, holds_several(image), several)
         image.load()
         return to_picture(image)
+
+
+def _check_one(path: AnyPath, holds_more: bool, several: IfSeveral) -> None:
+    """Refuses a file of several pictures or warns of it, as asked."""
+    if not holds_more or several is IfSeveral.TAKE_FIRST:
+        return
+    if several is IfSeveral.REFUSE:
+        raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+    warnings.warn(
+        f"{path}: holds several pictures, of which only the first is used, as of all such files "
+        f"here; 'gradcam {path}' explains all",
+        FirstPictureWarning,
+        stacklevel=3,
+    )
 
 
 def holds_several(image: Image.Image) -> bool:
@@ -253,7 +279,7 @@ def open_picture(path: AnyPath, content: Path | io.BytesIO) -> Image.Image:
         if _is_pointer(content):
             raise ImageError(f"{path}: {LFS_POINTER}") from None
         raise ImageError(
-            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF, DICOM)"
         ) from None
 
 

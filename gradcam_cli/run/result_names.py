@@ -93,6 +93,11 @@ class ResultNames:
             _unless_default("every", options.every, 1),
             _unless_default("scale-", options.scale, COMMON_SCALE),
         ]
+        # As above: given options only.
+        if options.slices is not None:
+            choices.append((_range_word(options.slices, "slices"), ("slices", options.slices)))
+        turns = (options.plane, options.orientation)
+        choices += [(word, word) for word in turns if word is not None]
         words = name_part("_".join(word for word, _ in choices if word))
         return replace(
             self,
@@ -157,6 +162,7 @@ def result_names(
     write: WriteOptions,
     layer: str,
     against: tuple[int, str] | None = None,
+    window: str | None = None,
 ) -> ResultNames:
     """Derives what the names of a run's results have in common.
 
@@ -167,6 +173,7 @@ def result_names(
         write: Where to write.
         layer: The layer that is explained.
         against: The index and the name of the class whose score is subtracted; None for none.
+        window: The window of medical pictures; None for that of each file.
     """
     drawn = DrawOptions(signed=draw.signed)
     size = model.size or ()
@@ -200,6 +207,12 @@ def result_names(
         choices.append(("join", "join"))
     if against is not None:
         choices.append((f"against_{class_word(*against)}", ("against", against[0])))
+    if window is not None:
+        choices.append((f"window-{window.replace(',', '-')}", ("window", window)))
+    if explain.min_score is not None:
+        choices.append((f"score{explain.min_score:g}", ("min-score", explain.min_score)))
+    if model.box_format is not None:
+        choices.append((model.box_format, ("box-format", model.box_format)))
     return ResultNames(
         pattern=None if write.name is None else NamePattern(write.name),
         methods=explain.methods,
@@ -301,11 +314,11 @@ def _layer_word(layer: str | int) -> str:
     return f"layer{layer}" if isinstance(layer, int) else layer
 
 
-def _range_word(numbers: slice | None) -> str:
+def _range_word(numbers: slice | None, of: str = "frames") -> str:
     if numbers is None:
         return ""
     start = 0 if numbers.start is None else numbers.start
-    return f"frames{start}-{'end' if numbers.stop is None else numbers.stop}"
+    return f"{of}{start}-{'end' if numbers.stop is None else numbers.stop}"
 
 
 def _unless_default(word: str, value: object, default: object) -> tuple[str, object]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 from PIL import Image
 
 from gradcam_cli.errors import ImageError, UsageError
@@ -28,6 +29,7 @@ class Frame:
         seconds: When it is shown; None where pictures have no time.
         duration: For how many seconds it is shown, until the next chosen picture follows; None
             where pictures have no time.
+        caption: What the network says about it, for people; empty until that is known.
         position: Where it lies, for people: "z = -12.5 mm"; empty where pictures have no place.
     """
 
@@ -36,6 +38,7 @@ class Frame:
     seconds: float | None = None
     duration: float | None = None
     position: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,14 @@ def unreadable_after(path: AnyPath, noun: str, number: int, why: str) -> ImageEr
     """
     last = f" after {noun} {number - 1}" if number else ""
     return ImageError(f"{path}: damaged or truncated{last} ({why})")
+
+
+@runtime_checkable
+class VolumeStack(Stack, Protocol):
+    """A stack whose pictures are the slices of a volume."""
+
+    def values(self) -> np.ndarray:
+        """Reads the whole volume, (A, B, C) or (A, B, C, channels)."""
+
+    def as_slices(self, maps: np.ndarray) -> np.ndarray:
+        """Arranges (A, B, C), on the axes of `values`, as (slices, rows, columns)."""

@@ -44,6 +44,7 @@ _WRITERS = {
     "gif": f"{_ANIMATION}:GifWriter",
     "mkv": _VIDEO,
     "mov": _VIDEO,
+    "nii.gz": "gradcam_cli.rendering.stacks.heat_volume:HeatVolumeWriter",
     "mp4": _VIDEO,
     "png": f"{_ANIMATION}:PngWriter",
     "tif": f"{_ANIMATION}:TiffWriter",

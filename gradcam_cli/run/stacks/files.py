@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from gradcam_cli.files.marks import Mark
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.stacks.stack import Stack
+from gradcam_cli.pictures.stacks.volumes import Volume
+from gradcam_cli.rendering.stacks.slice_sheet import written_sheet
 from gradcam_cli.rendering.stacks.writer import StackWriter, written_stack
+
+# Slices are shown on one picture.
+_SHEET = "png"
 
 
 def endings_of(stack: Stack) -> dict[str, str]:
@@ -20,6 +25,8 @@ def endings_of(stack: Stack) -> dict[str, str]:
     Args:
         stack: The file that is explained.
     """
+    if isinstance(stack, Volume):
+        return {"overlay": _SHEET, "heatmap": stack.ending}
     return {"overlay": stack.ending}
 
 
@@ -37,5 +44,9 @@ def written_for(stack: Stack, kind: str, path: AnyPath, mark: Mark) -> Iterator[
         OutputError: It can't be written.
     """
     assert kind in endings_of(stack)
+    if isinstance(stack, Volume) and kind == "overlay":
+        with written_sheet(stack, path, mark) as sheet:
+            yield sheet
+        return
     with written_stack(stack, path, mark) as writer:
         yield writer

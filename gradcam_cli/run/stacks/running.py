@@ -18,6 +18,7 @@ from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.pictures.stacks.opening import is_stack_by_name
 from gradcam_cli.pictures.stacks.stack import SLICE, Frame, FrameChoice, Stack
+from gradcam_cli.pictures.stacks.volumes import Volume
 from gradcam_cli.rendering.stacks.writer import StackWriter
 from gradcam_cli.run.batching import as_own_error
 from gradcam_cli.run.loading import opened
@@ -92,7 +93,8 @@ class StackRun:
         if is_remote(picture.path) and not is_stack_by_name(picture.path):
             return None
         try:
-            stack = opened(picture, self._task, Downloads(self._task.download_limits))
+            downloads = Downloads(self._task.download_limits)
+            stack = opened(picture, self._task, downloads, self._explainer.classifier)
         except GradcamError:
             # It is reported when the picture is explained.
             return False
@@ -102,7 +104,13 @@ class StackRun:
         self._check(picture)
         task, targets = self._task, self._task.targets
         downloads = Downloads(task.download_limits)
-        stack = opened(picture, task, downloads)
+        classifier = self._explainer.classifier
+        stack = opened(picture, task, downloads, classifier)
+        if stack is None and takes_whole_stacks(classifier):
+            raise ImageError(
+                f"{picture.path}: is a single picture, but the model takes "
+                f"{classifier.describe_length()}: give it a video, an animation or a volume"
+            )
         if stack is None:
             raise ImageError(f"{picture.path}: changed while it was read; try again")
         choice = self._choice(picture, stack)
@@ -224,8 +232,9 @@ class StackRun:
             wanted = set(seen)
             chosen = (frame for frame in stack.frames(choice) if frame.number in wanted)
             for frame, own, drawing in drawer.draw(chosen, explained()):
+                shown = replace(frame, caption=self._caption(own.probabilities))
                 for (_, number), writer in writers.items():
-                    writer.add(frame, *drawing[number])
+                    writer.add(shown, *drawing[number])
                 frames.add(frame, own.probabilities, drawer.heights(own))
                 for number, blank in own.blanks.items():
                     blanks.setdefault(number, []).append((frame.number, blank))
@@ -241,8 +250,18 @@ class StackRun:
             if number not in _repeated(indices, files)
         ]
         return replace(
-            result, targets=targets, frames=frames, noun=stack.noun, scale=scale, note=note
+            result,
+            targets=targets,
+            frames=frames,
+            noun=stack.noun,
+            scale=scale,
+            shown=stack.title if isinstance(stack, Volume) else "",
+            note=note,
         )
+
+    def _caption(self, probabilities: np.ndarray) -> str:
+        (first,) = self._labels.most_probable(probabilities, 1)
+        return f"{first.name} {first.text}"
 
     def _writer(
         self,
@@ -311,9 +330,6 @@ def _summarized(blanks: Sequence[tuple[int, BlankMap]], number: int, noun: str) 
     first, blank = blanks[0]
     if len(blanks) == number:
         return blank
-    return replace(
-        blank,
-        note=f"{len(blanks)} of {number} {noun}s {'has' if len(blanks) == 1 else 'have'} a map that "
-        f"shows nothing; "
-        f"{noun} {first}: {blank.note}",
-    )
+    have = "has" if len(blanks) == 1 else "have"
+    counted = f"{len(blanks)} of {number} {noun}s {have} a map that shows nothing"
+    return replace(blank, note=f"{counted}; {noun} {first}: {blank.note}")
