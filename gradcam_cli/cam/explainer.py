@@ -32,7 +32,7 @@ from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.errors import UsageError
-from gradcam_cli.networks.conditions import NO_REGION, REGION
+from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
 from gradcam_cli.networks.tasks import REGRESSION
@@ -62,6 +62,9 @@ class Explanation:
         broken: The maps that came out as NaN or infinity, each by its input and class.
         blanks: Why maps show nothing, or aren't final, by input and class: what the method itself
             knows; all of them, if `Explainer.find_blanks` was asked.
+        peaks: (N, M) float32, what each map was divided by, so that the maps of different inputs
+            can be compared: 0 for a map of zeros. None if the maps have no common scale: those of
+            several layers, of smoothed inputs and of segmentations.
     """
 
     probabilities: np.ndarray
@@ -70,6 +73,7 @@ class Explanation:
     regions: np.ndarray | None = None
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
+    peaks: np.ndarray | None = None
 
 
 class Explainer:
@@ -281,22 +285,37 @@ class Explainer:
         probabilities, resolved, *others = self._call(inputs, targets, conditions)
         regions = others.pop(0) if self._facts.region_pitch else None
         if others and not self._smoothing:
-            return _without_broken(probabilities, resolved, others[0], regions)
+            maps, peaks = others
+            return self._finish(probabilities, resolved, maps, peaks, regions)
         if regions is None or conditions is None:
-            maps, blanks = self._maps_of_copies(inputs, resolved, conditions)
-            return _without_broken(probabilities, resolved, maps, blanks=blanks)
+            maps, peaks, notes = self._maps_of_copies(inputs, resolved, conditions)
+            return self._finish(probabilities, resolved, maps, peaks, notes=notes)
         # The region is that of the input itself, not of its changed copies.
         of_targets = []
-        blanks = {}
+        blanks: dict[tuple[int, int], BlankMap] = {}
         for number in range(resolved.shape[1]):
             covered = spread(regions[:, number], inputs.shape[1:3], self.region_pitch)
             fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
             chosen = resolved[:, [number]]
-            maps, notes = self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1])
-            of_targets.append(maps)
+            *found, notes = self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1])
+            of_targets.append(found)
             blanks |= {(row, number): why for (row, _), why in notes.items()}
-        maps = np.concatenate(of_targets, axis=1)
-        return _without_broken(probabilities, resolved, maps, regions, blanks)
+        maps, peaks = (np.concatenate(of_one, axis=1) for of_one in zip(*of_targets, strict=True))
+        return self._finish(probabilities, resolved, maps, peaks, regions, blanks)
+
+    def _finish(
+        self,
+        probabilities: np.ndarray,
+        targets: np.ndarray,
+        maps: np.ndarray,
+        peaks: np.ndarray,
+        regions: np.ndarray | None = None,
+        notes: Mapping[tuple[int, int], BlankMap] | None = None,
+    ) -> Explanation:
+        """Makes an explanation; its maps have no peaks if these can't be compared."""
+        has_common_scale = self._maps.has_common_scale and not self._smoothing
+        comparable = peaks if has_common_scale else None
+        return _without_broken(probabilities, targets, maps, comparable, regions, notes or {})
 
     def find_blanks(
         self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
@@ -404,11 +423,14 @@ class Explainer:
         return self._call(inputs, top, self._complete(inputs, conditions))[0]
 
     def _complete(self, inputs: np.ndarray, conditions: np.ndarray | None) -> np.ndarray | None:
-        """Adds to inputs without conditions that none has a region, if the network segments."""
+        """Adds to inputs without conditions that no region and no box is chosen in any of them."""
         arranged = self.classifier.conditions
-        if conditions is not None or [part.name for part in arranged.parts] != [REGION]:
-            return conditions
-        return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+        names = [part.name for part in arranged.parts]
+        if conditions is None and names == [REGION]:
+            return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+        if conditions is None and names == [CANDIDATE]:
+            return np.full((len(inputs), 1), BEST_CANDIDATE, np.float32)
+        return conditions
 
     def _maps_of_copies(
         self,
@@ -416,7 +438,7 @@ class Explainer:
         targets: np.ndarray,
         conditions: np.ndarray | None,
         times: int = 1,
-    ) -> tuple[np.ndarray, dict[tuple[int, int], BlankMap]]:
+    ) -> tuple[np.ndarray, np.ndarray, dict[tuple[int, int], BlankMap]]:
         """Explains inputs, or changed copies of them, for resolved targets.
 
         Args:
@@ -426,7 +448,8 @@ class Explainer:
             times: How many such calls the reported progress includes.
 
         Returns:
-            The maps, and what the method says about them.
+            The maps, their peaks, which mean nothing with smoothing, and what the method says
+            about them.
         """
         tensor = tf.constant(inputs)
         copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
@@ -435,17 +458,21 @@ class Explainer:
         if self._smoothing and conditions is not None:
             turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
 
-        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+        def explain(inputs: tf.Tensor, mirrored: bool = False) -> tuple[Any, Any]:
             rows = turned if mirrored else conditions
             if self._runs is None:
-                return tf.constant(self._call(inputs.numpy(), targets, rows)[-1])
+                *_, maps, peaks = self._call(inputs.numpy(), targets, rows)
+                return maps, peaks
             progress = self.progress or ignore_progress
-            maps, found = self._runs(inputs, targets, progress, copies, rows)
+            *explained, found = self._runs(inputs, targets, progress, copies, rows)
             notes.update(found)
-            return maps
+            return explained[0], explained[1]
 
-        maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
-        return np.asarray(maps), notes
+        if not self._smoothing:
+            maps, peaks = explain(tensor)
+            return np.asarray(maps), np.asarray(peaks), notes
+        smoothed = smooth(lambda *changed: tf.constant(explain(*changed)[0]), tensor)
+        return np.asarray(smoothed), np.ones(targets.shape, np.float32), notes
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
@@ -474,7 +501,7 @@ class Explainer:
         if code is not None:
             classifier, maps = self.classifier, self._maps
             asked = (
-                *(classifier.preprocess, classifier.task),
+                *(classifier.preprocess, classifier.task, classifier.decoder),
                 *(maps.layers, maps.fusion, maps.weights, maps.signed),
             )
             description = repr((code, self._parameters, asked))
@@ -487,16 +514,18 @@ def _without_broken(
     probabilities: np.ndarray,
     targets: np.ndarray,
     maps: np.ndarray,
-    regions: np.ndarray | None = None,
-    blanks: Mapping[tuple[int, int], BlankMap] | None = None,
+    peaks: np.ndarray | None,
+    regions: np.ndarray | None,
+    blanks: Mapping[tuple[int, int], BlankMap],
 ) -> Explanation:
     """Makes an explanation in which maps with NaN or infinity are all zeros."""
-    blanks = blanks or {}
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
-        return Explanation(probabilities, targets, maps, regions, blanks=blanks)
+        return Explanation(probabilities, targets, maps, regions, blanks=blanks, peaks=peaks)
     is_whole = np.isfinite(maps).all(axis=(2, 3))
     broken = zip(*np.nonzero(~is_whole), strict=True)
     maps = np.where(is_whole[:, :, None, None], maps, np.float32(0))
     places = frozenset((int(row), int(number)) for row, number in broken)
-    return Explanation(probabilities, targets, maps, regions, places, blanks)
+    if peaks is not None:
+        peaks = np.where(is_whole, peaks, np.float32(0))
+    return Explanation(probabilities, targets, maps, regions, places, blanks, peaks)

@@ -25,8 +25,20 @@ def scale_by_maximum(maps: tf.Tensor, spatial_rank: int = 2) -> tf.Tensor:
     Returns:
         The same shape and dtype, in [-1, 1]; in [0, 1] if nothing is negative.
     """
-    axes = list(range(-spatial_rank, 0))
-    return tf.math.divide_no_nan(maps, tf.reduce_max(tf.abs(maps), axes, keepdims=True))
+    return tf.math.divide_no_nan(maps, maxima(maps, spatial_rank))
+
+
+def maxima(maps: tf.Tensor, spatial_rank: int = 2) -> tf.Tensor:
+    """Returns the maximum magnitude of each map.
+
+    Args:
+        maps: As for `scale_by_maximum`.
+        spatial_rank: The number of spatial axes, which are the last ones.
+
+    Returns:
+        The shape of the maps with spatial axes of length 1.
+    """
+    return tf.reduce_max(tf.abs(maps), list(range(-spatial_rank, 0)), keepdims=True)
 
 
 def scale_sparse(maps: tf.Tensor) -> tf.Tensor:
@@ -38,12 +50,16 @@ def scale_sparse(maps: tf.Tensor) -> tf.Tensor:
     Returns:
         The same shape and dtype, in [0, 1]; values above the percentile become 1.
     """
+    return tf.minimum(tf.math.divide_no_nan(maps, sparse_limits(maps)), 1.0)
+
+
+def sparse_limits(maps: tf.Tensor) -> tf.Tensor:
+    """Returns the value that becomes 1 in `scale_sparse`, (..., 1, 1), for each of its maps."""
     shape = tf.shape(maps)
     cells = tf.reshape(maps, tf.concat((shape[:-2], [-1]), axis=0))
     brightest = tf.math.top_k(cells, 1 + tf.shape(cells)[-1] // _BRIGHTEST).values
     low, high = brightest[..., -1], brightest[..., 0]
-    limits = tf.expand_dims(tf.expand_dims(tf.where(low > 0, low, high), -1), -1)
-    return tf.minimum(tf.math.divide_no_nan(maps, limits), 1.0)
+    return tf.expand_dims(tf.expand_dims(tf.where(low > 0, low, high), -1), -1)
 
 
 def fuse(maps: Sequence[tf.Tensor], fusion: str) -> tf.Tensor:

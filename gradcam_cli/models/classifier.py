@@ -20,11 +20,12 @@ from gradcam_cli.models.inputs import (
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.bound import BoundNetwork
-from gradcam_cli.networks.conditions import NO_REGION, REGION, Conditions
+from gradcam_cli.networks.conditions import CANDIDATE, NO_REGION, REGION, Conditions
+from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.layers import LayerInfo, choose_tap, list_layers
-from gradcam_cli.networks.tasks import CLASSIFICATION, SEGMENTATION
+from gradcam_cli.networks.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
 from gradcam_cli.pictures.preparing import InputShape
 
@@ -64,6 +65,9 @@ class Classifier:
         damage: Which of its weights are NaN or infinite; empty if none are.
         is_black_box: Whether it has neither layers nor gradients that could be used.
         is_mask: Whether it segments with a single channel, whose second class is the foreground.
+        decoder: For a detector, what reads its boxes and scores; None otherwise.
+        likely_background: For a detector, the classes that probably stand for no object, if none
+            has such a name.
         conditions: What it takes beside the picture, such as the values of other inputs, or the
             region to explain.
         explained: The name of the explained input, if the network has several; "" if it has one.
@@ -89,6 +93,8 @@ class Classifier:
     damage: str = ""
     is_black_box: bool = False
     is_mask: bool = False
+    decoder: BoxDecoder | None = None
+    likely_background: tuple[int, ...] = ()
     conditions: Conditions = field(default_factory=Conditions)
     explained: str = ""
     others: tuple[OtherInput, ...] = ()
@@ -177,10 +183,17 @@ class Classifier:
         return self.task == SEGMENTATION
 
     @property
+    def detects(self) -> bool:
+        """Whether the network gives boxes, each with the scores of all classes."""
+        return self.task == DETECTION
+
+    @property
     def background(self) -> list[int]:
         """The classes that stand for the rest of a picture, which nobody looks for."""
         if self.is_mask:
             return [0]
+        if self.likely_background:
+            return list(self.likely_background)
         names = [self.labels.name(index) for index in range(len(self.labels))]
         return [index for index, name in enumerate(names) if name.casefold() in _BACKGROUND]
 
@@ -330,6 +343,8 @@ class Classifier:
                 if other.name in values
             },
             region=values.get(REGION),
+            decoder=self.decoder,
+            candidates=values.get(CANDIDATE),
         )
 
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import tensorflow as tf
 from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, UsageError
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.architecture import admit, custom_names, needs_code
-from gradcam_cli.models.catalogue import OTHER_FORMATS
+from gradcam_cli.models.catalogue import BLACK_BOX_FORMATS, OTHER_FORMATS
 from gradcam_cli.models.containers import read_architecture
 from gradcam_cli.models.hub import (
     CONFIG_FILE,
@@ -26,8 +27,10 @@ from gradcam_cli.models.hub import (
     load_preset,
     without_preprocessor,
 )
+from gradcam_cli.models.hub_detection import find_decoder
 from gradcam_cli.models.saved_model_file import GRAPH_FILE, check_saved_model
 from gradcam_cli.models.task_detection import TaskEvidence, task_evidence
+from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
@@ -43,11 +46,15 @@ class ModelFile:
         network: The model.
         stored: The preprocessing stored with the model; None if there is none.
         evidence: What the file says about the meaning of the outputs.
+        names: The names of the classes that are stored in it.
+        decoder: For a detector of a known kind, what reads its boxes; None for other models.
     """
 
     network: Network
     stored: StoredPreparation | None = None
     evidence: TaskEvidence = field(default_factory=TaskEvidence)
+    names: Sequence[str] = ()
+    decoder: BoxDecoder | None = None
 
 
 def read_model(
@@ -93,6 +100,8 @@ def read_model(
             )
         # A preset stores no loss; KerasHub compiles it with one of its own.
         return _of_keras(load_preset(path, objects, unsafe), {}, output)
+    if path.suffix.lower() in BLACK_BOX_FORMATS:
+        return _read_black_box(path, output)
     if path.suffix.lower() in OTHER_FORMATS:
         raise ModelFileError(
             f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
@@ -100,6 +109,16 @@ def read_model(
         )
     model, training = _load_keras_model(path, objects, unsafe)
     return _of_keras(model, training, output)
+
+
+def _read_black_box(path: Path, output: str | None) -> ModelFile:
+    # Most users have no such files.
+    if path.suffix.lower() == ".onnx":
+        from gradcam_cli.models.onnx_file import read_onnx as read
+    else:
+        from gradcam_cli.models.tflite_file import read_tflite as read
+    network, found = read(path, output)
+    return ModelFile(network, found.stored, names=found.names)
 
 
 def _check_downloaded(folder: Path) -> None:
@@ -112,10 +131,11 @@ def _check_downloaded(folder: Path) -> None:
 
 def _of_keras(model: keras.Model, training: Any, output: str | None) -> ModelFile:
     evidence = task_evidence(model, training, output)
-    stored = find_preparation(model)
-    if stored is not None:
+    stored, decoder = find_preparation(model), find_decoder(model)
+    if stored is not None or decoder is not None:
         model = without_preprocessor(model)
-    return ModelFile(KerasNetwork(model, output), stored, evidence)
+    network = KerasNetwork(model, output, is_detector=decoder is not None)
+    return ModelFile(network, stored, evidence, decoder=decoder)
 
 
 def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> tuple[keras.Model, Any]:

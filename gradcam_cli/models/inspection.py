@@ -11,10 +11,13 @@ import tensorflow as tf
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsupportedModelError, UsageError
 from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.detection import FoundBoxes, as_detector, find_boxes, known_boxes
+from gradcam_cli.models.detection_onnx import BlackBoxDecoder, find_detector
 from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.inputs import OtherInput, arrange, check_input_name, choose_explained
 from gradcam_cli.models.labels import (
     IMAGENET_CLASSES,
+    Labels,
     imagenet_labels,
     numbered_labels,
     read_labels,
@@ -23,11 +26,13 @@ from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.preprocessing import OF_RGB, Preprocessing, detect_preprocessing
 from gradcam_cli.models.segmentation import REGIONS, check_scores, mask_labels, takes_any_size
 from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
+from gradcam_cli.networks.black_box import BlackBoxNetwork
 from gradcam_cli.networks.conditions import Conditions
+from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
-from gradcam_cli.networks.tasks import BINARY, PROBABILITY, SEGMENTATION, quantity_of
+from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
 
@@ -42,8 +47,11 @@ def inspect_network(
     evidence: TaskEvidence | None = None,
     task: str | None = None,
     *,
+    box_format: str | None = None,
+    decoder: BoxDecoder | None = None,
     file: Path | None = None,
     explained: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once for each picture.
 
@@ -57,10 +65,14 @@ def inspect_network(
         stored: The preprocessing stored with the model.
         evidence: What is known about the meaning of its outputs.
         task: What they mean; None to find it out.
+        box_format: For a detector, the format of its boxes, one of
+            `gradcam_cli.pictures.boxes.BOX_FORMATS`; None to find it out.
+        decoder: For a detector of a known kind, what reads its boxes; None to find that out.
         file: The model's file or folder, to look for a file with the names of the classes
             beside it; None if the model is in memory.
         explained: The names of the inputs whose pictures are explained, if the model has several
             inputs; empty for all that take pictures.
+        names: The names of the classes that are stored in the model; empty if none are.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
@@ -68,7 +80,22 @@ def inspect_network(
     """
 
     def inspect(network: Network) -> Classifier:
-        return _inspect(path, network, size, preprocess, labels, stored, evidence, task, file)
+        found: FoundBoxes | None
+        if decoder is not None:
+            found = known_boxes(path, network, decoder, task, box_format)
+        else:
+            shape = _usual_size(path, network, size, stored)
+            if isinstance(network, BlackBoxNetwork):
+                count = len(names if labels is None else read_labels(labels, None)) or None
+                found = find_detector(path, network, shape, task, box_format, count)
+            else:
+                found = find_boxes(path, network, shape, task, box_format)
+        kept = stored
+        if kept is not None and found is not None and isinstance(found.decoder, BlackBoxDecoder):
+            kept = found.decoder.prepared(kept)
+        return _inspect(
+            path, network, size, preprocess, labels, kept, evidence, task, file, names, found
+        )
 
     if len(network.inputs) == 1:
         for name in explained:
@@ -118,8 +145,11 @@ def _inspect(
     evidence: TaskEvidence | None,
     task: str | None,
     file: Path | None,
+    stored_names: Sequence[str],
+    boxes: FoundBoxes | None,
 ) -> Classifier:
     """Finds out what a model's explained input takes, and what the model returns."""
+    network = network if boxes is None else boxes.network
     height, width, channels = _input_shape(path, network)
     any_size = height is None or width is None
     stored_size = None if stored is None else stored.input_size
@@ -137,7 +167,9 @@ def _inspect(
 
     def trace(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
         others = {one.name: value for one, value in zip(other_inputs, values, strict=True)}
-        forward = trace_forward(network, inputs, others=others)
+        forward = trace_forward(
+            network, inputs, others=others, decoder=None if boxes is None else boxes.decoder
+        )
         nodes = network.nodes
         if others:
             # Other branches of the network may be of another family.
@@ -146,7 +178,10 @@ def _inspect(
         has_lambda = any(node.kind == "Lambda" for node in nodes)
         if len(network.input_shape) == 2:
             _check_rows(path, network, forward)
-        choice = choose_task(path, forward, evidence or TaskEvidence(), task)
+        if boxes is None:
+            choice = choose_task(path, forward, evidence or TaskEvidence(), task)
+        else:
+            choice = TaskChoice(DETECTION, boxes.reason, boxes.doubt, is_sure=True)
         is_mask = choice.task == SEGMENTATION and forward.units == 1
         if choice.task == SEGMENTATION:
             check_scores(path, forward, is_sure=choice.is_sure)
@@ -184,8 +219,9 @@ def _inspect(
         ) from error
     ((choice, classes, is_mask, detected),) = found
     segments = choice.task == SEGMENTATION
-    if any_size and segments:
-        any_size = not other_inputs and takes_any_size(network, channels)
+    if any_size and (segments or boxes is not None):
+        decoder = None if boxes is None else boxes.decoder
+        any_size = not other_inputs and takes_any_size(network, channels, decoder)
     if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
@@ -197,12 +233,14 @@ def _inspect(
     elif file is not None:
         # A file beside the model is more specific than ImageNet's names.
         names = find_labels(file, classes, quantity)
+    if names is None and len(stored_names) == classes:
+        names = Labels([[name] for name in stored_names], quantity=quantity)
     has_names = names is not None or classes == IMAGENET_CLASSES
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()
     if names is None:
         names = mask_labels() if is_mask else numbered_labels(classes, quantity)
-    return Classifier(
+    classifier = Classifier(
         name=Path(path).name,
         network=network,
         input_size=input_size,
@@ -220,8 +258,22 @@ def _inspect(
         # A constant may be infinite on purpose, as in the mask of an attention.
         damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
         is_mask=is_mask,
+        is_black_box=isinstance(network, BlackBoxNetwork),
         conditions=REGIONS if segments else Conditions(),
     )
+    return classifier if boxes is None else as_detector(classifier, boxes)
+
+
+def _usual_size(
+    path: str,
+    network: Network,
+    size: tuple[int, int] | None,
+    stored: StoredPreparation | None,
+) -> tuple[int, int, int]:
+    """Returns the (height, width, channels) of an input for a first look at a network."""
+    height, width, channels = _input_shape(path, network)
+    usual = size or (None if stored is None else stored.input_size) or (USUAL_LENGTH, USUAL_LENGTH)
+    return height or usual[0], width or usual[1], channels
 
 
 def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None:

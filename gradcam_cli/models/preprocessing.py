@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -138,9 +138,21 @@ def detect_preprocessing(
         )
     if rescales_input(inputs):
         return Preprocessing("none", "the model rescales its input itself")
-    if channels == 3:
-        names = set(layer_names)
-        for family, telling, mode in _FAMILIES:
-            if telling <= names:
-                return Preprocessing(mode, f"its layers are those of {family}")
-    return Preprocessing("0-1", "a guess: the model gives no hint; set it with --preprocess")
+    found = family_preprocessing(set(layer_names)) if channels == 3 else None
+    guess = Preprocessing("0-1", "a guess: the model gives no hint; set it with --preprocess")
+    return found or guess
+
+
+def family_preprocessing(layer_names: Set[str]) -> Preprocessing | None:
+    """Finds the preprocessing of the family in ``keras.applications`` that layers belong to.
+
+    Args:
+        layer_names: The names of a network's layers, without the names of enclosing layers.
+
+    Returns:
+        The preprocessing; None if the names identify no family.
+    """
+    for family, telling, mode in _FAMILIES:
+        if telling <= layer_names:
+            return Preprocessing(mode, f"its layers are those of {family}")
+    return None

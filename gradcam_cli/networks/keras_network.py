@@ -63,6 +63,7 @@ class KerasNetwork:
         output: The name of the output with the class scores; None if there is only one.
         explained: The name of the input whose pictures are explained, as the caller gave it.
         classes_only: Whether outputs that aren't one score for each class are refused.
+        is_detector: Whether all outputs are recorded, whatever they are.
         is_constant: Always false: its weights are variables.
     """
 
@@ -75,6 +76,7 @@ class KerasNetwork:
         *,
         explained: str | None = None,
         classes_only: bool = True,
+        is_detector: bool = False,
     ) -> None:
         """Takes a model.
 
@@ -84,11 +86,13 @@ class KerasNetwork:
             explained: The name of the input whose pictures are explained; None for the first
                 that takes pictures.
             classes_only: Whether to refuse outputs that aren't one score for each class.
+            is_detector: Whether to record all outputs, whatever they are.
         """
         self.model = model
         self.output = output
         self.explained = explained
         self.classes_only = classes_only
+        self.is_detector = is_detector
 
     @property
     def name(self) -> str:
@@ -144,7 +148,13 @@ class KerasNetwork:
 
     def explaining(self, name: str) -> KerasNetwork:
         """Returns the same network with another explained input."""
-        return KerasNetwork(self.model, self.output, explained=name, classes_only=self.classes_only)
+        return KerasNetwork(
+            self.model,
+            self.output,
+            explained=name,
+            classes_only=self.classes_only,
+            is_detector=self.is_detector,
+        )
 
     def _channels_last(self, whole: tuple[int | None, ...]) -> tuple[int | None, ...]:
         if self.channels_first and len(whole) == _RANK_OF_BATCHES:
@@ -223,6 +233,8 @@ class KerasNetwork:
             )
         named = self._named(outputs)
         layer_outputs = _last_calls(calls, inputs if others else None)
+        if self.is_detector:
+            return Recording(next(iter(named.values())), layer_outputs, named)
         if self.classes_only:
             return Recording(choose_output(named, self.output), layer_outputs)
         return Recording(next(iter(named.values())), layer_outputs)
