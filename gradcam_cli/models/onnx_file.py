@@ -13,12 +13,13 @@ from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.black_box_preparation import FoundPreparation, find_preparation
 from gradcam_cli.models.input_start import axes_of
 from gradcam_cli.models.onnx_graph import OnnxGraph
-from gradcam_cli.models.optional_runtime import import_optional
 from gradcam_cli.networks.black_box import BlackBoxNetwork, BoxInput
 from gradcam_cli.networks.onnx_network import OnnxSession
+from gradcam_cli.runtime.extras import how_to_install, import_extra
+from gradcam_cli.runtime.stderr import without_library_messages
 
-KIND = "an ONNX file"
-INSTALL = "pip install 'gradcam-cli[onnx]'"
+_KIND = "an ONNX file"
+_EXTRA = "onnx"
 # Protobuf, in which ONNX files are written, can't hold more.
 _MOST_BYTES = 2 * 10**9
 # The domains of the operators that ONNX Runtime brings along.
@@ -40,12 +41,14 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, F
         The network, and what was found out about its input.
 
     Raises:
+        MissingExtraError: ONNX Runtime isn't installed.
         ModelFileError: The file can't be read, or ONNX Runtime has not all of its operators.
         UnsafeModelError: It refers to files elsewhere.
         UnsupportedModelError: It takes something else than numbers.
     """
-    onnx = import_optional("onnx", f"{path}: reading ONNX files", INSTALL)
-    import_optional("onnxruntime", f"{path}: running ONNX files", INSTALL)
+    with without_library_messages():
+        import_extra("onnxruntime", _EXTRA, str(path))
+        onnx = import_extra("onnx", _EXTRA, str(path))
     model = _load(path, onnx)
     try:
         onnx.checker.check_model(model)
@@ -81,7 +84,7 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, F
     inputs[chosen] = replace(inputs[chosen], is_reversed=found.is_reversed)
     network = BlackBoxNetwork(
         path.name,
-        KIND,
+        _KIND,
         session,
         inputs,
         output=output,
@@ -216,6 +219,7 @@ def _open(path: Path, content: bytes, names: dict[str, str]) -> OnnxSession:
         if unknown is not None:
             raise ModelFileError(
                 f"{path}: uses the operator {unknown[1]}, which this ONNX Runtime doesn't have; "
-                f"export the model with a usual opset, such as 17, or update: {INSTALL}"
+                f"export the model with a usual opset, such as 17, or update it: "
+                f"{how_to_install(_EXTRA)} --upgrade"
             ) from error
         raise ModelFileError(f"{path}: ONNX Runtime can't load it ({text})") from error

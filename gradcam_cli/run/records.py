@@ -14,6 +14,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.boxes import Detection
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
 from gradcam_cli.rendering.figure import Panel
@@ -55,6 +56,7 @@ class ExplainedTarget:
         mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
         input: The input that the map explains; "" if the network has only one for pictures.
+        detected: The object of a detector; None for other networks.
     """
 
     prediction: Prediction
@@ -64,6 +66,7 @@ class ExplainedTarget:
     region: Region | None = None
     mask: AnyPath | None = None
     input: str = ""
+    detected: Detection | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ class PictureResult:
             `gradcam_cli.run.options.COMMON_SCALE` and `FRAME_SCALE`.
         shown: How it was turned into pictures, for people: "axial slices, window 40,80 (brain)";
             empty if there is only one way.
-        note: What the user should know about them; empty for nothing.
+        note: Why there is nothing to draw, or what the user should know about the frames; empty
+            for nothing.
     """
 
     picture: InputPicture

@@ -209,6 +209,10 @@ def result_names(
         choices.append((f"against_{class_word(*against)}", ("against", against[0])))
     if window is not None:
         choices.append((f"window-{window.replace(',', '-')}", ("window", window)))
+    if explain.min_score is not None:
+        choices.append((f"score{explain.min_score:g}", ("min-score", explain.min_score)))
+    if model.box_format is not None:
+        choices.append((model.box_format, ("box-format", model.box_format)))
     return ResultNames(
         pattern=None if write.name is None else NamePattern(write.name),
         methods=explain.methods,

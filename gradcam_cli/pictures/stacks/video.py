@@ -34,6 +34,7 @@ from gradcam_cli.pictures.stacks.stack import (
     none_chosen,
     unreadable_after,
 )
+from gradcam_cli.runtime.extras import import_extra
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -72,10 +73,7 @@ _ONE = 1 << 16
 
 def open_video(path: AnyPath, downloads: Downloads | None = None) -> VideoStack:
     """Opens a video; see `gradcam_cli.pictures.stacks.opening.open_stack`."""
-    try:
-        import av  # noqa: F401
-    except ImportError as error:
-        raise ImageError(f"{path}: videos need PyAV: pip install 'gradcam-cli[video]'") from error
+    import_extra("av", "video", str(path))
     with reading_errors(path):
         content = content_of(path, downloads)
         with _opened(content) as file:
@@ -283,7 +281,8 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
     decoder: av.VideoCodecContext = stream.codec_context
     with_opacity = _DECODERS_WITH_OPACITY.get(decoder.name)
-    if with_opacity is not None and stream.metadata.get("alpha_mode") == "1":
+    texts = {name.lower(): text for name, text in stream.metadata.items()}
+    if with_opacity is not None and texts.get("alpha_mode") == "1":
         with contextlib.suppress(ValueError, av.FFmpegError):
             decoder = av.VideoCodecContext.create(with_opacity, "r")
             decoder.options = stream.codec_context.options

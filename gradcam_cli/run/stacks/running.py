@@ -93,7 +93,8 @@ class StackRun:
         if is_remote(picture.path) and not is_stack_by_name(picture.path):
             return None
         try:
-            stack = opened(picture, self._task, Downloads(self._task.download_limits))
+            downloads = Downloads(self._task.download_limits)
+            stack = opened(picture, self._task, downloads, self._explainer.classifier)
         except GradcamError:
             # It is reported when the picture is explained.
             return False
@@ -103,7 +104,13 @@ class StackRun:
         self._check(picture)
         task, targets = self._task, self._task.targets
         downloads = Downloads(task.download_limits)
-        stack = opened(picture, task, downloads)
+        classifier = self._explainer.classifier
+        stack = opened(picture, task, downloads, classifier)
+        if stack is None and takes_whole_stacks(classifier):
+            raise ImageError(
+                f"{picture.path}: is a single picture, but the model takes "
+                f"{classifier.describe_length()}: give it a video, an animation or a volume"
+            )
         if stack is None:
             raise ImageError(f"{picture.path}: changed while it was read; try again")
         choice = self._choice(picture, stack)
