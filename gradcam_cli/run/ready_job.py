@@ -116,10 +116,16 @@ class ReadyJob:
             A sentence for each reason.
         """
         truth = self.task.targets.truth
+        classifier = self.explainers[0].classifier
+        # These read files as single pictures.
+        others = (
+            ()
+            if classifier.takes_stacks
+            else (self.describe_collapse(pictures), self.describe_indecision(pictures))
+        )
         doubts = (
-            self.explainers[0].classifier.warning,
-            self.describe_collapse(pictures),
-            self.describe_indecision(pictures),
+            classifier.warning,
+            *others,
             None if truth is None else truth.describe_guesses(),
         )
         return [doubt for doubt in doubts if doubt]
@@ -157,6 +163,11 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
+    if classifier.takes_stacks and job.stack.first_frame:
+        raise UsageError(
+            f"--first-frame explains single pictures, but {classifier.name} takes "
+            f"{classifier.describe_length()}; leave it out"
+        )
     targets = choose_targets(job, classifier, known)
     inputs = classifier.input_for(job.explain.fit, job.model.size)
     inputs = replace(inputs, window=job.stack.window)
