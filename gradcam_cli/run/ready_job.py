@@ -116,16 +116,10 @@ class ReadyJob:
             A sentence for each reason.
         """
         truth = self.task.targets.truth
-        classifier = self.explainers[0].classifier
-        # These read files as single pictures.
-        others = (
-            ()
-            if classifier.takes_stacks
-            else (self.describe_collapse(pictures), self.describe_indecision(pictures))
-        )
         doubts = (
-            classifier.warning,
-            *others,
+            self.explainers[0].classifier.warning,
+            self.describe_collapse(pictures),
+            self.describe_indecision(pictures),
             None if truth is None else truth.describe_guesses(),
         )
         return [doubt for doubt in doubts if doubt]
