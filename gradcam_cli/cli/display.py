@@ -182,7 +182,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     if result.frames:
         many = _counted(len(result.frames), result.noun)
-        title.append(f"  {many} explained; classes on average", style="dim")
+        of_which = "of all together" if result.is_whole else "on average"
+        title.append(f"  {many} explained; classes {of_which}", style="dim")
     lines = [title]
     for prediction in shown:
         is_explained = prediction.numbers in explained
