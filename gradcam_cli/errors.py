@@ -114,6 +114,10 @@ class GradcamWarning(UserWarning):
     """
 
 
+class FirstPictureWarning(GradcamWarning):
+    """A file holds several pictures, of which only the first is used."""
+
+
 class UsageError(GradcamError):
     """An option or argument is invalid (exit code 2)."""
 

@@ -68,6 +68,8 @@ class ImageExplanation:
         score_lines: For a network that segments, the outlines of the region whose scores are
             explained: each (points, 2), x and y in pixels of the picture.
         blank: Why the map shows nothing; None if it shows something.
+        number: The place of the picture in a file of several, from 0; None for a file of one.
+        seconds: When it is shown, in a file of several; None where pictures have no time.
     """
 
     picture: Image.Image
@@ -83,6 +85,8 @@ class ImageExplanation:
     ends: tuple[str, str] | None = None
     score_lines: Sequence[np.ndarray] = ()
     blank: BlankMap | None = None
+    number: int | None = None
+    seconds: float | None = None
 
     @property
     def overlay(self) -> Image.Image:
@@ -257,6 +261,11 @@ def explain_image(
 
     explainer = explainer_for(model)
     classifier, weights = explainer.classifier, explainer.weights
+    if classifier.detects:
+        raise UsageError(
+            f"{classifier.name} detects objects, and explain_image explains whole pictures; "
+            f"explain it with 'gradcam PATH --model {classifier.name}'"
+        )
     if classifier.warning:
         warnings.warn(classifier.warning, stacklevel=2)
     (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]

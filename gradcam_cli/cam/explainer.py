@@ -29,12 +29,18 @@ from gradcam_cli.cam.methods.table import (
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import smooth, smoothing_runs
 from gradcam_cli.cam.score_weights import ScoreWeights
-from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
+from gradcam_cli.cam.segmentation import (
+    PREDICTED_NOWHERE,
+    check_detects,
+    check_segments,
+    spread,
+)
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.cam.usual_method import check_suits
 from gradcam_cli.errors import UsageError
-from gradcam_cli.networks.conditions import NO_REGION, REGION
+from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
+from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
 from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
@@ -43,9 +49,9 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.blank_maps import BlankMap
     from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.pictures.boxes import Detection
 
 DEFAULT_BATCH_SIZE = 32
-_INPUT_PITCH = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,19 @@ class Explanation:
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32, each scaled to a maximum magnitude of 1: in [0, 1],
-            or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+        maps: (N, M, rows, columns) float32, or (N, M, length, rows, columns) of stacks, each
+            scaled to a maximum magnitude of 1: in [0, 1], or in [-1, 1] if they are signed. A map
+            is all zeros if nothing in the input speaks
             for the class (or against it, if it is signed), or if it came out as NaN or infinity.
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
         blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
+        peaks: (N, M) float32, what each map was divided by, so that the maps of different inputs
+            can be compared: 0 for a map of zeros. None if the maps have no common scale: those of
+            several layers, of smoothed inputs and of segmentations.
+        objects: For a picture of a detector, the object of each target; otherwise empty.
+        missed: If there are none, the best candidate, whose score is too low; None for none.
     """
 
     probabilities: np.ndarray
@@ -70,6 +82,9 @@ class Explanation:
     regions: np.ndarray | None = None
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
+    peaks: np.ndarray | None = None
+    objects: Sequence[Detection] = ()
+    missed: Detection | None = None
 
 
 class Explainer:
@@ -130,6 +145,7 @@ class Explainer:
         """
         check_suits(method, classifier, is_layer_chosen=layer is not None)
         check_segments(method, classifier)
+        check_detects(method, classifier)
         self.classifier = classifier
         self.method = method
         self.progress: Progress | None = None
@@ -182,11 +198,21 @@ class Explainer:
     @property
     def pitch(self) -> tuple[float, float]:
         """The vertical and horizontal distance between two cells of a map, in input pixels."""
+        vertical, horizontal = self._whole_pitch[-2:]
+        return vertical, horizontal
+
+    @property
+    def step_pitch(self) -> float:
+        """The distance between two steps of the maps of stacks, in pictures of the stack."""
+        return self._whole_pitch[0]
+
+    @property
+    def _whole_pitch(self) -> Pitch:
+        """The distance between two cells along each axis of a map."""
         several = len(self._facts.pitches) > 1
         if self._info.at_input_size or several:
-            return _INPUT_PITCH
-        vertical, horizontal = self._facts.pitches[0]
-        return vertical, horizontal
+            return (1.0,) * (len(self.classifier.input_shape) - 1)
+        return self._facts.pitches[0]
 
     @property
     def region_pitch(self) -> tuple[float, float]:
@@ -229,6 +255,7 @@ class Explainer:
             self.classifier.picture_input,
             ends=self.ends,
             against=self._contrast(),
+            detects=self.classifier.detects,
         )
 
     @property
@@ -266,7 +293,7 @@ class Explainer:
 
         Args:
             inputs: (N, height, width, channels) uint8 or float32 in [0, 255], before the
-                network's own preprocessing.
+                network's own preprocessing; for a network of stacks, with their length after N.
             targets: (N, M) int, M classes for each input: an index, or -1 for the most
                 probable class, -2 for the second, and so on.
             conditions: (N, values) float32, a row for each input as `Classifier.conditions`
@@ -282,10 +309,11 @@ class Explainer:
         probabilities, resolved, *others = self._call(inputs, targets, conditions)
         regions = others.pop(0) if self._facts.region_pitch else None
         if others and not self._smoothing:
-            return _without_broken(probabilities, resolved, others[0], regions)
+            maps, peaks = others
+            return self._finish(probabilities, resolved, maps, peaks, regions)
         if regions is None or conditions is None:
-            maps = self._maps_of_copies(inputs, resolved, conditions)
-            return _without_broken(probabilities, resolved, maps)
+            maps, peaks = self._maps_of_copies(inputs, resolved, conditions)
+            return self._finish(probabilities, resolved, maps, peaks)
         # The region is that of the input itself, not of its changed copies.
         of_targets = []
         for number in range(resolved.shape[1]):
@@ -293,8 +321,21 @@ class Explainer:
             fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
             chosen = resolved[:, [number]]
             of_targets.append(self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1]))
-        maps = np.concatenate(of_targets, axis=1)
-        return _without_broken(probabilities, resolved, maps, regions)
+        maps, peaks = (np.concatenate(of_one, axis=1) for of_one in zip(*of_targets, strict=True))
+        return self._finish(probabilities, resolved, maps, peaks, regions)
+
+    def _finish(
+        self,
+        probabilities: np.ndarray,
+        targets: np.ndarray,
+        maps: np.ndarray,
+        peaks: np.ndarray,
+        regions: np.ndarray | None = None,
+    ) -> Explanation:
+        """Makes an explanation; its maps have no peaks if these can't be compared."""
+        has_common_scale = self._maps.has_common_scale and not self._smoothing
+        comparable = peaks if has_common_scale else None
+        return _without_broken(probabilities, targets, maps, comparable, regions)
 
     def find_blanks(
         self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
@@ -314,8 +355,9 @@ class Explainer:
         """
         maps = explanation.maps
         conditions = self._complete(inputs, conditions)
-        highest = maps.max(axis=(2, 3))
-        is_even = highest - maps.min(axis=(2, 3)) <= EVEN * np.abs(highest)
+        cells = tuple(range(2, maps.ndim))
+        highest = maps.max(axis=cells)
+        is_even = highest - maps.min(axis=cells) <= EVEN * np.abs(highest)
         found = {}
         for row, number in zip(*np.nonzero(is_even), strict=True):
             place = int(row), int(number)
@@ -391,11 +433,14 @@ class Explainer:
         return self._call(inputs, top, self._complete(inputs, conditions))[0]
 
     def _complete(self, inputs: np.ndarray, conditions: np.ndarray | None) -> np.ndarray | None:
-        """Adds to inputs without conditions that none has a region, if the network segments."""
+        """Adds to inputs without conditions that no region and no box is chosen in any of them."""
         arranged = self.classifier.conditions
-        if conditions is not None or [part.name for part in arranged.parts] != [REGION]:
-            return conditions
-        return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+        names = [part.name for part in arranged.parts]
+        if conditions is None and names == [REGION]:
+            return arranged.with_regions(None, NO_REGION, inputs.shape[:3])
+        if conditions is None and names == [CANDIDATE]:
+            return np.full((len(inputs), 1), BEST_CANDIDATE, np.float32)
+        return conditions
 
     def _maps_of_copies(
         self,
@@ -403,7 +448,7 @@ class Explainer:
         targets: np.ndarray,
         conditions: np.ndarray | None,
         times: int = 1,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Explains inputs, or changed copies of them, for resolved targets.
 
         Args:
@@ -411,6 +456,9 @@ class Explainer:
             targets: (N, M) int32.
             conditions: As for `explain`.
             times: How many such calls the reported progress includes.
+
+        Returns:
+            The maps, and their peaks, which mean nothing with smoothing.
         """
         tensor = tf.constant(inputs)
         copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
@@ -418,15 +466,19 @@ class Explainer:
         if self._smoothing and conditions is not None:
             turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
 
-        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+        def explain(inputs: tf.Tensor, mirrored: bool = False) -> tuple[Any, Any]:
             rows = turned if mirrored else conditions
             if self._runs is None:
-                return tf.constant(self._call(inputs.numpy(), targets, rows)[-1])
+                *_, maps, peaks = self._call(inputs.numpy(), targets, rows)
+                return maps, peaks
             progress = self.progress or ignore_progress
             return self._runs(inputs, targets, progress, copies, rows)
 
-        maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
-        return np.asarray(maps)
+        if not self._smoothing:
+            maps, peaks = explain(tensor)
+            return np.asarray(maps), np.asarray(peaks)
+        smoothed = smooth(lambda *changed: tf.constant(explain(*changed)[0]), tensor)
+        return np.asarray(smoothed), np.ones(targets.shape, np.float32)
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
@@ -455,7 +507,7 @@ class Explainer:
         if code is not None:
             classifier, maps = self.classifier, self._maps
             asked = (
-                *(classifier.preprocess, classifier.task),
+                *(classifier.preprocess, classifier.task, classifier.decoder),
                 *(maps.layers, maps.fusion, maps.weights, maps.signed),
             )
             description = repr((code, self._parameters, asked))
@@ -468,14 +520,18 @@ def _without_broken(
     probabilities: np.ndarray,
     targets: np.ndarray,
     maps: np.ndarray,
-    regions: np.ndarray | None = None,
+    peaks: np.ndarray | None,
+    regions: np.ndarray | None,
 ) -> Explanation:
     """Makes an explanation in which maps with NaN or infinity are all zeros."""
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
-        return Explanation(probabilities, targets, maps, regions)
-    is_whole = np.isfinite(maps).all(axis=(2, 3))
+        return Explanation(probabilities, targets, maps, regions, peaks=peaks)
+    cells = tuple(range(2, maps.ndim))
+    is_whole = np.isfinite(maps).all(axis=cells)
     broken = zip(*np.nonzero(~is_whole), strict=True)
-    maps = np.where(is_whole[:, :, None, None], maps, np.float32(0))
+    maps = np.where(np.expand_dims(is_whole, cells), maps, np.float32(0))
     places = frozenset((int(row), int(number)) for row, number in broken)
-    return Explanation(probabilities, targets, maps, regions, places)
+    if peaks is not None:
+        peaks = np.where(is_whole, peaks, np.float32(0))
+    return Explanation(probabilities, targets, maps, regions, places, peaks=peaks)

@@ -39,7 +39,7 @@ class RepeatedRuns:
         progress: Progress,
         copies: int = 1,
         conditions: np.ndarray | None = None,
-    ) -> tf.Tensor:
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes the maps of a batch.
 
         Args:
@@ -52,7 +52,8 @@ class RepeatedRuns:
                 it takes nothing else.
 
         Returns:
-            (N, M, rows, columns) float32 in [0, 1].
+            (N, M, rows, columns) float32 in [0, 1], and their peaks, (N, M) float32; see
+            `gradcam_cli.cam.traced_maps.TracedMaps.combine`.
 
         Raises:
             CancelledError: `interrupt` was called.
@@ -66,13 +67,15 @@ class RepeatedRuns:
                 raise CancelledError
             progress(done, total * calls)
 
-        maps = []
+        maps, peaks = [], []
         for number in range(targets.shape[1]):
             one_hot = tf.one_hot(targets[:, number], facts.classes)
             complete = with_conditions(self._maps.weights.weigh(one_hot), rows)
             of_layers = [self._function(path)(inputs, complete, count) for path in facts.paths]
-            maps.append(self._maps.combine(of_layers, inputs, facts))
-        return tf.stack(maps, axis=1)
+            combined, peak = self._maps.combine(of_layers, inputs, facts)
+            maps.append(combined)
+            peaks.append(peak)
+        return tf.stack(maps, axis=1), tf.stack(peaks, axis=1)
 
     def interrupt(self) -> None:
         """Stops all calls for good, after the current run of each."""

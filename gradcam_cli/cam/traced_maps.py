@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,12 @@ import tensorflow as tf
 from gradcam_cli.cam.fusions import PRODUCT
 from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
 from gradcam_cli.cam.methods.table import MethodInfo
-from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
+from gradcam_cli.cam.scaling import fuse, maxima, scale_by_maximum, scale_sparse, sparse_limits
 from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
 from gradcam_cli.networks.grids import Pitch
-from gradcam_cli.networks.layers import choose_tap, feature_grid, why_default
+from gradcam_cli.networks.layers import choose_tap, detector_taps, feature_grid, why_default
 from gradcam_cli.networks.tasks import REGRESSION
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TracedFacts:
         reasons: Why each layer was chosen; empty if the user chose it.
         classes: The number of classes.
         region_pitch: For segmentation, the distance between the positions of the output.
+        are_levels: Whether the layers are the levels of a detector, whose maps are summed.
     """
 
     paths: Sequence[str]
@@ -45,18 +47,19 @@ class TracedFacts:
     reasons: Sequence[str]
     classes: int
     region_pitch: Pitch = ()
+    are_levels: bool = False
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
         """Restores an object from `dataclasses.asdict`, also after a round trip through JSON."""
-        pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
         return cls(
             facts["paths"],
-            pitches,
+            [tuple(pitch) for pitch in facts["pitches"]],
             facts["cells"],
             facts["reasons"],
             facts["classes"],
             tuple(facts["region_pitch"]),
+            facts["are_levels"],
         )
 
 
@@ -88,7 +91,8 @@ class TracedMaps:
         """Adds the network and its maps to the graph that is being traced.
 
         Args:
-            inputs: (N, height, width, channels) float32 in [0, 255].
+            inputs: (N, height, width, channels) float32 in [0, 255]; for stacks, with their length
+                after N. Maps then have it too.
             targets: (N, M) int32, class indices; -1 for the most probable class, -2 for the
                 second, and so on.
             conditions: (N, values) float32, what the network takes beside the pictures; None if
@@ -98,7 +102,8 @@ class TracedMaps:
             Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
             resolved. For segmentation, also the region of each target, (N, M, rows, columns)
             float32 in [0, 1]. For methods that don't run the network many times, also maps
-            (N, M, rows, columns) float32 in [0, 1], or in [-1, 1] if they are signed.
+            (N, M, rows, columns) float32 in [0, 1], or in [-1, 1] if they are signed, and their
+            peaks (N, M) float32; see `combine`.
 
         Raises:
             UnknownLayerError: The network has no such layer.
@@ -113,7 +118,7 @@ class TracedMaps:
             found.append(forward.dense.regions_of(targets))
         if not isinstance(self.method, InGraphMethod):
             return found, facts
-        maps = []
+        maps, peaks = [], []
         for number in range(length_of(targets, 1)):
             weights = self.weights.weigh(tf.one_hot(targets[:, number], facts.classes))
             scores = _class_scores(forward, weights)
@@ -121,8 +126,10 @@ class TracedMaps:
                 self._maps_of_layer(inputs, weights, conditions, forward, scores, path)
                 for path in (paths[-1:] if self.info.fuses_layers else paths)
             ]
-            maps.append(self.combine(of_layers, inputs, facts))
-        return [*found, tf.stack(maps, axis=1)], facts
+            combined, peak = self.combine(of_layers, inputs, facts)
+            maps.append(combined)
+            peaks.append(peak)
+        return [*found, tf.stack(maps, axis=1), tf.stack(peaks, axis=1)], facts
 
     def _find_facts(self, forward: ForwardPass) -> TracedFacts:
         network, method = self.classifier.network, self.method
@@ -132,23 +139,35 @@ class TracedMaps:
             one_per_pixel = (1.0,) * (len(forward.inputs.shape) - 2)
             return TracedFacts([""], [one_per_pixel], [""], [""], classes, region_pitch)
         multiplies = self.info.multiplies_cells
-        paths = [
-            choose_tap(network, forward, layer, after_normalization=multiplies)
-            for layer in self.layers
-        ]
+        is_default = list(self.layers) == [None]
+        if is_default and forward.detected is not None:
+            paths = detector_taps(network, forward)
+        else:
+            paths = [
+                choose_tap(network, forward, layer, after_normalization=multiplies)
+                for layer in self.layers
+            ]
         grid_of = method.grid if isinstance(method, InGraphMethod) else feature_grid
         grids = [grid_of(forward, path) for path in paths]
         return TracedFacts(
             paths,
             [grid.pitch for grid in grids],
             [grid.describe() for grid in grids],
-            [
-                why_default(forward, path) if layer is None else ""
-                for layer, path in zip(self.layers, paths, strict=True)
-            ],
+            [why_default(forward, paths[0])] if is_default else [""] * len(paths),
             classes,
             region_pitch,
+            is_default and len(paths) > 1,
         )
+
+    @property
+    def has_common_scale(self) -> bool:
+        """Whether the peaks of different inputs can be compared.
+
+        The maps of several layers are scaled before they are fused, and the scores of a
+        segmentation grow with the region over which they are summed.
+        """
+        is_one = len(self.layers) == 1 and not self.info.fuses_layers
+        return is_one and not self.classifier.segments
 
     @property
     def multiplies_layers(self) -> bool:
@@ -226,7 +245,7 @@ class TracedMaps:
 
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
-    ) -> tf.Tensor:
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Combines the maps of all layers into one map for each input.
 
         Args:
@@ -235,25 +254,45 @@ class TracedMaps:
             facts: The facts about the layers.
 
         Returns:
-            (N, rows, columns) float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps are
-            signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
-            several layers have the size of the input.
+            The shape of the maps, float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps
+            are signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
+            several layers have the size of the input. Also the value of the last layer's map that
+            became 1, (N,) float32; see `has_common_scale`.
         """
-        scale = scale_sparse if self.info.is_sparse else scale_by_maximum
-        scaled = [scale(maps if self.signed else tf.nn.relu(maps)) for maps in of_layers]
+        is_sparse = self.info.is_sparse
+        scale, limits = (scale_sparse, sparse_limits) if is_sparse else (scale_by_maximum, maxima)
+        rank = len(inputs.shape) - 2
+        axes = list(range(1, rank + 1))
+        is_whole = [tf.reduce_all(tf.math.is_finite(maps), axes, True) for maps in of_layers]
+        seen = [maps if self.signed else tf.nn.relu(maps) for maps in of_layers]
+        if facts.are_levels:
+            seen = [self._sum_levels(seen, inputs, facts)]
+        scaled = [scale(maps, rank) for maps in seen]
+        peaks = tf.reshape(limits(seen[-1], rank), [-1])
         if len(scaled) == 1:
             combined = scaled[0]
         else:
             if not self.info.at_input_size:
-                size = tf.shape(inputs)[1:3]
+                size = tf.shape(inputs)[1:-1]
                 scaled = [
                     upsample_at_pitch(maps, size, pitch)
                     for maps, pitch in zip(scaled, facts.pitches, strict=True)
                 ]
-            combined = fuse(scaled, self.fusion)
+            combined = fuse(scaled, self.fusion, rank)
         # ReLU, minimum and maximum may turn NaN into a number.
-        is_whole = [tf.reduce_all(tf.math.is_finite(maps), [1, 2], True) for maps in of_layers]
-        return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan))
+        return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan)), peaks
+
+    def _sum_levels(
+        self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
+    ) -> tf.Tensor:
+        """Adds up what each level contributes to the score at each pixel of the input."""
+        total = tf.constant(0.0)
+        for cells, pitch in zip(of_layers, facts.pitches, strict=True):
+            if not self.info.at_input_size:
+                # A cell spreads its contribution over its pixels.
+                cells = upsample_at_pitch(cells / math.prod(pitch), tf.shape(inputs)[1:3], pitch)
+            total += cells
+        return total
 
     def _resolve(self, targets: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         # Ranked like the predictions: the outputs of a regression by their index.

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
 
 _OF_BLACK_BOXES = "rise"
+# Grad-CAM averages gradients over the picture, so that the map of one object shows all objects of
+# its class.
+_OF_DETECTORS = "layercam"
+_OF_DETECTORS_WITHOUT_GRADIENT = "drise"
 
 
 def usual_method(classifier: Classifier) -> str:
@@ -19,6 +23,9 @@ def usual_method(classifier: Classifier) -> str:
     Args:
         classifier: The model.
     """
+    if classifier.decoder is not None:
+        has_gradient = not (classifier.is_black_box or classifier.decoder.no_gradient)
+        return _OF_DETECTORS if has_gradient else _OF_DETECTORS_WITHOUT_GRADIENT
     return _OF_BLACK_BOXES if classifier.is_black_box else DEFAULT_METHOD
 
 

@@ -24,6 +24,7 @@ from gradcam_cli.files.finding import SUFFIXES
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import TASKS
+from gradcam_cli.pictures.boxes import BOX_FORMATS
 from gradcam_cli.pictures.fitting import FITS
 from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
@@ -176,6 +177,13 @@ _SHARED_OPTIONS = (
         metavar=f"[{'|'.join(TASKS)}]",
         help="What the outputs of your model mean. [default: read from the loss in the file, else "
         "guessed from the final activation]",
+    ),
+    click.option(
+        "--box-format",
+        type=click.Choice(BOX_FORMATS),
+        metavar="FORMAT",
+        help="How your detector gives its boxes, in the names of Keras: "
+        f"{', '.join(BOX_FORMATS)}. [default: as stored, or as the name of the output says]",
     ),
     click.option(
         "--size",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ _HALF = 0.5
 _PIXEL = 2.0
 _PROCESSOR, _CONFIG = "preprocessor_config.json", "config.json"
 _PIXELS = 255.0
+# What Ultralytics makes networks for that take the whole picture with borders.
+_LETTERBOXED = ("detect", "segment", "pose", "obb")
+_SIZE = re.compile(r"\[(\d{1,4}), (\d{1,4})\]")
 _LONGEST = 10_000_000
 _AZURE_RANGES = {
     "NominalRange_0_255": "none",
@@ -92,7 +96,10 @@ def find_preparation(
             or _by_names(names, channels)
             or _guess(channels, channels_first)
         )
-        preparation = StoredPreparation(None, "squash", Preprocessing(mode, reason))
+        fit = "pad" if metadata.get("task") in _LETTERBOXED or _is_yolov5(metadata) else "squash"
+        preparation = StoredPreparation(
+            _size_in(metadata.get("imgsz", "")), fit, Preprocessing(mode, reason)
+        )
     return FoundPreparation(
         preparation, is_reversed, of_classes or (beside.names if beside is not None else ())
     )
@@ -101,8 +108,23 @@ def find_preparation(
 def _by_metadata(metadata: Mapping[str, str]) -> tuple[str, str] | None:
     if "ultralytics" in metadata.get("author", "").casefold():
         return "0-1", "as Ultralytics exports models"
+    if _is_yolov5(metadata):
+        return "0-1", "as YOLOv5 exports models"
     mode = _AZURE_RANGES.get(metadata.get("Image.NominalPixelRange", ""))
     return None if mode is None else (mode, "its metadata says so")
+
+
+def _is_yolov5(metadata: Mapping[str, str]) -> bool:
+    return {"stride", "names"} <= metadata.keys() and "task" not in metadata
+
+
+def _size_in(text: str) -> tuple[int, int] | None:
+    """Reads the (height, width) of inputs as Ultralytics writes it: "[640, 640]"."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        return None
+    height, width = (int(side) for side in found.groups())
+    return (height, width) if min(height, width) > 0 else None
 
 
 def _by_arithmetic(arithmetic: Arithmetic | None) -> tuple[str, str] | None:

@@ -27,8 +27,10 @@ from gradcam_cli.models.hub import (
     load_preset,
     without_preprocessor,
 )
+from gradcam_cli.models.hub_detection import find_decoder
 from gradcam_cli.models.saved_model_file import GRAPH_FILE, check_saved_model
 from gradcam_cli.models.task_detection import TaskEvidence, task_evidence
+from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.forward import Network
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
@@ -46,12 +48,14 @@ class ModelFile:
         stored: The preprocessing stored with the model; None if there is none.
         evidence: What the file says about the meaning of the outputs.
         names: The names of the classes that are stored in it.
+        decoder: For a detector of a known kind, what reads its boxes; None for other models.
     """
 
     network: Network
     stored: StoredPreparation | None = None
     evidence: TaskEvidence = field(default_factory=TaskEvidence)
     names: Sequence[str] = ()
+    decoder: BoxDecoder | None = None
 
 
 def read_model(
@@ -136,10 +140,11 @@ def _check_downloaded(folder: Path) -> None:
 
 def _of_keras(model: keras.Model, training: Any, output: str | None) -> ModelFile:
     evidence = task_evidence(model, training, output)
-    stored = find_preparation(model)
-    if stored is not None:
+    stored, decoder = find_preparation(model), find_decoder(model)
+    if stored is not None or decoder is not None:
         model = without_preprocessor(model)
-    return ModelFile(KerasNetwork(model, output), stored, evidence)
+    network = KerasNetwork(model, output, is_detector=decoder is not None)
+    return ModelFile(network, stored, evidence, decoder=decoder)
 
 
 def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> tuple[keras.Model, Any]:

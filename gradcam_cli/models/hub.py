@@ -52,13 +52,18 @@ def find_preparation(model: keras.Model) -> StoredPreparation | None:
         The preprocessing; None if the model isn't such a task or has no preprocessor.
     """
     hub = sys.modules.get(KERAS_HUB.module)
-    if not (is_classifier(model) or (hub and isinstance(model, hub.models.ImageSegmenter))):
+    if hub is None or not isinstance(
+        model, (hub.models.ImageClassifier, hub.models.ImageSegmenter, hub.models.ObjectDetector)
+    ):
         return None
-    hub = sys.modules[KERAS_HUB.module]
     preprocessor = model.preprocessor
     if preprocessor is None:
         return None
-    usual = hub.models.ImageClassifierPreprocessor, hub.models.ImageSegmenterPreprocessor
+    usual = (
+        hub.models.ImageClassifierPreprocessor,
+        hub.models.ImageSegmenterPreprocessor,
+        hub.models.ObjectDetectorPreprocessor,
+    )
     converter = getattr(preprocessor, "image_converter", None)
     is_usual = any(
         isinstance(preprocessor, kind) and type(preprocessor).call is kind.call for kind in usual
@@ -118,12 +123,13 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
         unsafe: Whether it may contain code and name any class.
 
     Returns:
-        The ``ImageClassifier`` or ``ImageSegmenter`` of KerasHub, with its preprocessor.
+        The ``ImageClassifier``, ``ImageSegmenter`` or ``ObjectDetector`` of KerasHub, with its
+        preprocessor.
 
     Raises:
         ModelFileError: The preset is incomplete, or KerasHub isn't installed.
         UnsafeModelError: The preset contains code, and `unsafe` isn't set.
-        UnsupportedModelError: The preset neither classifies nor segments pictures.
+        UnsupportedModelError: The preset isn't one of these.
     """
     backbone = read_json(folder / CONFIG_FILE)
     if not isinstance(backbone, dict) or "registered_name" not in backbone:
@@ -139,7 +145,8 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
         )
         raise UnsupportedModelError(
             f"{folder}: contains a {backbone.get('class_name')} of KerasHub, {why} (no "
-            f"{_TASK_FILE}); only an ImageClassifier or an ImageSegmenter can be explained"
+            f"{_TASK_FILE}); only an ImageClassifier, an ImageSegmenter or an ObjectDetector can "
+            f"be explained"
         )
     task = read_json(folder / _TASK_FILE)
     if not is_of_kerashub(task):

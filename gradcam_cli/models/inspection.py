@@ -10,7 +10,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsupportedModelError, UsageError
-from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.classifier import USUAL_STACK, Classifier
+from gradcam_cli.models.detection import FoundBoxes, as_detector, find_boxes, known_boxes
+from gradcam_cli.models.detection_onnx import BlackBoxDecoder, find_detector
 from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.inputs import OtherInput, arrange, check_input_name, choose_explained
 from gradcam_cli.models.labels import (
@@ -26,12 +28,16 @@ from gradcam_cli.models.segmentation import REGIONS, check_scores, mask_labels, 
 from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
 from gradcam_cli.networks.black_box import BlackBoxNetwork
 from gradcam_cli.networks.conditions import Conditions
+from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
-from gradcam_cli.networks.tasks import BINARY, PROBABILITY, SEGMENTATION, quantity_of
+from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
+
+# (height, width, channels), and the same with time or depth.
+_RANKS = (3, 4)
 
 
 def inspect_network(
@@ -44,6 +50,8 @@ def inspect_network(
     evidence: TaskEvidence | None = None,
     task: str | None = None,
     *,
+    box_format: str | None = None,
+    decoder: BoxDecoder | None = None,
     file: Path | None = None,
     explained: Sequence[str] = (),
     names: Sequence[str] = (),
@@ -60,6 +68,9 @@ def inspect_network(
         stored: The preprocessing stored with the model.
         evidence: What is known about the meaning of its outputs.
         task: What they mean; None to find it out.
+        box_format: For a detector, the format of its boxes, one of
+            `gradcam_cli.pictures.boxes.BOX_FORMATS`; None to find it out.
+        decoder: For a detector of a known kind, what reads its boxes; None to find that out.
         file: The model's file or folder, to look for a file with the names of the classes
             beside it; None if the model is in memory.
         explained: The names of the inputs whose pictures are explained, if the model has several
@@ -72,8 +83,21 @@ def inspect_network(
     """
 
     def inspect(network: Network) -> Classifier:
+        found: FoundBoxes | None
+        if decoder is not None:
+            found = known_boxes(path, network, decoder, task, box_format)
+        else:
+            shape = _usual_size(path, network, size, stored)
+            if isinstance(network, BlackBoxNetwork):
+                count = len(names if labels is None else read_labels(labels, None)) or None
+                found = find_detector(path, network, shape, task, box_format, count)
+            else:
+                found = find_boxes(path, network, shape, task, box_format)
+        kept = stored
+        if kept is not None and found is not None and isinstance(found.decoder, BlackBoxDecoder):
+            kept = found.decoder.prepared(kept)
         return _inspect(
-            path, network, size, preprocess, labels, stored, evidence, task, file, names
+            path, network, size, preprocess, labels, kept, evidence, task, file, names, found
         )
 
     if len(network.inputs) == 1:
@@ -125,9 +149,11 @@ def _inspect(
     task: str | None,
     file: Path | None,
     stored_names: Sequence[str],
+    boxes: FoundBoxes | None,
 ) -> Classifier:
     """Finds out what a model's explained input takes, and what the model returns."""
-    height, width, channels = _input_shape(path, network)
+    network = network if boxes is None else boxes.network
+    lengths, (height, width, channels) = _input_shape(path, network)
     any_size = height is None or width is None
     stored_size = None if stored is None else stored.input_size
     usual_height, usual_width = stored_size or (USUAL_LENGTH, USUAL_LENGTH)
@@ -144,7 +170,9 @@ def _inspect(
 
     def trace(inputs: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
         others = {one.name: value for one, value in zip(other_inputs, values, strict=True)}
-        forward = trace_forward(network, inputs, others=others)
+        forward = trace_forward(
+            network, inputs, others=others, decoder=None if boxes is None else boxes.decoder
+        )
         nodes = network.nodes
         if others:
             # Other branches of the network may be of another family.
@@ -153,7 +181,10 @@ def _inspect(
         has_lambda = any(node.kind == "Lambda" for node in nodes)
         if len(network.input_shape) == 2:
             _check_rows(path, network, forward)
-        choice = choose_task(path, forward, evidence or TaskEvidence(), task)
+        if boxes is None:
+            choice = choose_task(path, forward, evidence or TaskEvidence(), task)
+        else:
+            choice = TaskChoice(DETECTION, boxes.reason, boxes.doubt, is_sure=True)
         is_mask = choice.task == SEGMENTATION and forward.units == 1
         if choice.task == SEGMENTATION:
             check_scores(path, forward, is_sure=choice.is_sure)
@@ -167,7 +198,8 @@ def _inspect(
         )
         return forward.logits
 
-    signature = [tf.TensorSpec((None, *input_size, channels), tf.float32)]
+    usual_lengths = [length or USUAL_STACK for length in lengths]
+    signature = [tf.TensorSpec((None, *usual_lengths, *input_size, channels), tf.float32)]
     signature += [
         tf.TensorSpec((None, *OtherInput(one).condition(any_size=False).shape), tf.float32)
         if not one.takes_picture
@@ -191,8 +223,14 @@ def _inspect(
         ) from error
     ((choice, classes, is_mask, detected),) = found
     segments = choice.task == SEGMENTATION
-    if any_size and segments:
-        any_size = not other_inputs and takes_any_size(network, channels)
+    if segments and lengths:
+        raise UnsupportedModelError(
+            f"{path}: returns scores at each position of a clip or volume; of models of clips and "
+            f"volumes, only those that return one score for each class can be explained"
+        )
+    if any_size and (segments or boxes is not None):
+        decoder = None if boxes is None else boxes.decoder
+        any_size = not other_inputs and takes_any_size(network, channels, decoder)
     if channels != 3 and preprocess is not None and preprocess.mode in OF_RGB:
         raise UsageError(
             f"--preprocess {preprocess.mode}: needs RGB, but the model takes {channels} channels"
@@ -211,7 +249,7 @@ def _inspect(
         names = imagenet_labels()
     if names is None:
         names = mask_labels() if is_mask else numbered_labels(classes, quantity)
-    return Classifier(
+    classifier = Classifier(
         name=Path(path).name,
         network=network,
         input_size=input_size,
@@ -231,7 +269,22 @@ def _inspect(
         is_mask=is_mask,
         is_black_box=isinstance(network, BlackBoxNetwork),
         conditions=REGIONS if segments else Conditions(),
+        takes_stacks=bool(lengths),
+        length=lengths[0] if lengths else None,
     )
+    return classifier if boxes is None else as_detector(classifier, boxes)
+
+
+def _usual_size(
+    path: str,
+    network: Network,
+    size: tuple[int, int] | None,
+    stored: StoredPreparation | None,
+) -> tuple[int, int, int]:
+    """Returns the (height, width, channels) of an input for a first look at a network."""
+    _, (height, width, channels) = _input_shape(path, network)
+    usual = size or (None if stored is None else stored.input_size) or (USUAL_LENGTH, USUAL_LENGTH)
+    return height or usual[0], width or usual[1], channels
 
 
 def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None:
@@ -243,20 +296,24 @@ def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None
             )
 
 
-def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
-    """Returns the (height, width, channels) of the pictures that a model takes."""
+def _input_shape(
+    path: str, network: Network
+) -> tuple[tuple[int | None, ...], tuple[int | None, int | None, int]]:
+    """Returns what a model takes: its (length,) if it takes stacks, (height, width, channels)."""
     shape = network.input_shape
     if len(shape) == 2 and None not in shape:
-        return shape[0], shape[1], 1
-    channels = shape[-1] if len(shape) == 3 else None
-    if channels is None or channels not in PICTURE_CHANNELS:
+        return (), (shape[0], shape[1], 1)
+    channels = shape[-1] if len(shape) in _RANKS else None
+    if channels is None:
         if len(shape) == 1:
             raise UnsupportedModelError(f"{path}: {_describe_flat(network)}")
         raise UnsupportedModelError(
-            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
-            f"1, 3 or 4 channels, (None, height, width, channels), can be explained"
+            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures, "
+            f"(None, height, width, channels), and of clips and volumes, (None, time or depth, "
+            f"height, width, channels), can be explained"
         )
-    return shape[0], shape[1], channels
+    *lengths, height, width, _ = shape
+    return tuple(lengths), (height, width, channels)
 
 
 def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:

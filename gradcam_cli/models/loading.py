@@ -61,10 +61,14 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             file.stored,
             evidence=file.evidence,
             task=options.task,
+            box_format=options.box_format,
+            decoder=file.decoder,
             file=Path(model),
             explained=parse_inputs(options.inputs).explained,
             names=file.names,
         )
+    if options.box_format is not None:
+        raise UsageError("--box-format needs the file of a detector; the named models classify")
     if options.inputs:
         raise UsageError("--input needs a model file; the named models have a single input")
     if options.output is not None:

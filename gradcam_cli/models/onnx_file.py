@@ -103,6 +103,7 @@ def _read(path: Path, output: str | None, onnx: Any) -> tuple[BlackBoxNetwork, F
         activations=activations,
         parameters=parameters,
         weights=lambda: iter(weights),
+        metadata={one.key: one.value for one in model.metadata_props},
     )
     return network, found
 

@@ -38,6 +38,8 @@ class ModelOptions:
         output: The name of the output with the class scores, for a user's model with several.
         task: What the outputs mean: one of `gradcam_cli.networks.tasks.TASKS`; None to read it
             from the file, or to guess it from the final activation.
+        box_format: For a detector, the format of its boxes, one of
+            `gradcam_cli.pictures.boxes.BOX_FORMATS`; None to find it out.
         size: (height, width) of the input in pixels, for networks that accept any; None for
             the best known.
         unsafe: Whether to read a model file even if it contains code.
@@ -53,6 +55,7 @@ class ModelOptions:
     preprocess: str | None = None
     output: str | None = None
     task: str | None = None
+    box_format: str | None = None
     size: tuple[int, int] | None = None
     unsafe: bool = False
     custom_objects: Path | None = None

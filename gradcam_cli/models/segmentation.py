@@ -7,6 +7,7 @@ import tensorflow as tf
 from gradcam_cli.errors import UnsupportedModelError
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.networks.conditions import REGION, Condition, Conditions
+from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import NoGrid
 from gradcam_cli.networks.operations import operation_names
@@ -53,16 +54,17 @@ def check_scores(path: str, forward: ForwardPass, *, is_sure: bool) -> None:
         raise UnsupportedModelError(f"{path}: the model {what}; {_ADVICE}")
 
 
-def takes_any_size(network: Network, channels: int) -> bool:
+def takes_any_size(network: Network, channels: int, decoder: BoxDecoder | None = None) -> bool:
     """Returns whether a network can be traced for pictures of an unknown size.
 
     Args:
         network: A network whose input shape has no height and width.
         channels: The number of its channels.
+        decoder: For a detector, what reads its boxes.
     """
 
     def trace(inputs: tf.Tensor) -> tf.Tensor:
-        return trace_forward(network, inputs).logits
+        return trace_forward(network, inputs, decoder=decoder).logits
 
     signature = tf.TensorSpec((None, None, None, channels), tf.float32)
     try:

@@ -26,6 +26,8 @@ _ACTIVATIONS: dict[str | None, Callable[[tf.Tensor], tf.Tensor]] = {
 _TOLERANCE = 1e-2
 # The sum of probabilities, also of those that are stored as whole numbers of 256ths.
 _ROUNDING = 1e-2
+# An even picture.
+_GREY = 0.5
 _LEAST = np.finfo(np.float32).tiny
 
 
@@ -145,6 +147,8 @@ class BlackBoxNetwork:
         parameters: The number of values in its weights.
         is_constant: Always true.
         nodes: Always empty: what happens inside isn't known.
+        runtime: The library that runs it.
+        metadata: What the file says about itself, by name.
     """
 
     is_constant = True
@@ -161,6 +165,7 @@ class BlackBoxNetwork:
         activations: Mapping[str, str] | None = None,
         parameters: int = 0,
         weights: Callable[[], Iterator[tuple[str, str, np.ndarray]]] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Takes a model that a library has loaded.
 
@@ -174,11 +179,13 @@ class BlackBoxNetwork:
                 by the names of the outputs.
             parameters: The number of values in its weights.
             weights: Yields them as `Network.weights` does; None if they can't be read.
+            metadata: What the file says about itself, by name.
         """
         self.name = name
         self.kind = kind
         self.runtime = runtime
         self.parameters = parameters
+        self.metadata = dict(metadata or {})
         self._probabilities: set[str] = set()
         self._output = output
         self._activations = dict(activations or {})
@@ -189,6 +196,7 @@ class BlackBoxNetwork:
         batches = {one.batch for one in self._boxes} - {None}
         # Inputs that want different numbers of rows get one picture at a time.
         self._batch = batches.pop() if len(batches) == 1 else 1 if batches else None
+        self._is_detector = False
         self._lock = Lock()
         # TensorFlow only keeps weak references to these functions.
         self._functions: dict[tuple[str, ...], Callable[..., list[np.ndarray]]] = {}
@@ -203,6 +211,60 @@ class BlackBoxNetwork:
         other = copy(self)
         other._choose(name)
         return other
+
+    @property
+    def has_chosen_output(self) -> bool:
+        """Whether the user chose the output with the class scores."""
+        return self._output is not None
+
+    def detecting(self, runtime: Runtime, size: tuple[int, int]) -> BlackBoxNetwork:
+        """Returns the same network as a detector, of which all outputs are recorded.
+
+        Args:
+            runtime: Runs it, and gives boxes and scores.
+            size: The (height, width) of its input.
+        """
+        other = copy(self)
+        other.runtime = runtime
+        other._is_detector = True
+        other._lock, other._shapes, other._functions = Lock(), {}, {}
+        other.input_shape = (*size, self.input_shape[-1])
+        return other
+
+    def try_out(self, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        """Runs the network on one even grey picture.
+
+        Args:
+            size: The (height, width) of the picture.
+
+        Returns:
+            All outputs by name, as the runtime gives them, with activations that were left out.
+
+        Raises:
+            UnsupportedModelError: The library can't run the model.
+        """
+        names = [one.name for one in self.runtime.outputs]
+        values = [
+            np.full((1, *(size if one.takes_picture else ()), *one.shape[2:]), _GREY, np.float32)
+            for one in self.inputs
+        ]
+        rows = [_filled(value, self._batch or 1) for value in values]
+        arranged = [box.arranged(row) for box, row in zip(self._boxes, rows, strict=True)]
+        found = self._checked(values, lambda: self.runtime.run(arranged, names))
+        return dict(zip(names, self.activated(names, found), strict=True))
+
+    def activated(self, names: Sequence[str], outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Applies the activations that were left out before outputs.
+
+        Args:
+            names: The names of the outputs.
+            outputs: Their values.
+        """
+        activations = [self._activations.get(name) for name in names]
+        return [
+            np.asarray(_ACTIVATIONS[kind](tf.constant(array))) if kind else array
+            for kind, array in zip(activations, outputs, strict=True)
+        ]
 
     def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
         """Yields its weights, floating-point ones only: the layer, the name, the values."""
@@ -250,6 +312,10 @@ class BlackBoxNetwork:
             UnsupportedModelError: The output isn't a score for each class, or the library can't
                 run the model.
         """
+        if self._is_detector:
+            every = [one.name for one in self.runtime.outputs]
+            tensors = self.record_outputs(inputs, every, others)
+            return Recording(tensors[0], {}, dict(zip(every, tensors, strict=True)))
         port = self.output
         if port.is_integer and port.dtype not in ("uint8", "int8"):
             raise UnsupportedModelError(
@@ -362,8 +428,13 @@ class BlackBoxNetwork:
         )
 
     def _try(self, values: Sequence[np.ndarray], names: tuple[str, ...]) -> list[np.ndarray]:
+        return self._checked(values, lambda: self._run(values, names))
+
+    def _checked(
+        self, values: Sequence[np.ndarray], run: Callable[[], list[np.ndarray]]
+    ) -> list[np.ndarray]:
         try:
-            return self._run(values, names)
+            return run()
         except MemoryError:
             raise
         # Each library has its own errors.

@@ -19,6 +19,10 @@ import tensorflow as tf
 REGION = ":region"
 NO_REGION = -1.0
 OUTSIDE = -2.0
+# The name of the condition that says which candidate of a detector is explained: its index, or
+# `BEST_CANDIDATE` for the best one of each class.
+CANDIDATE = ":candidate"
+BEST_CANDIDATE = -1.0
 
 
 @dataclass(frozen=True)

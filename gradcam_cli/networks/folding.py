@@ -48,6 +48,7 @@ def fold(network: Network, taps: Sequence[str | int] | None = None) -> Network:
         explained=network.explained,
         taps=names,
         classes_only=network.classes_only,
+        is_detector=network.is_detector,
         # TensorFlow adds constants itself, and FullGrad shows the contribution of each bias.
         merges_biases=False,
     )

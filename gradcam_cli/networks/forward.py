@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -18,11 +18,19 @@ from gradcam_cli.networks.dense import (
     dense_scores,
     may_be_dense,
 )
+from gradcam_cli.networks.detection import BoxDecoder, DetectedBoxes
 from gradcam_cli.networks.grids import Grid, GridTrace, NoGrid
 from gradcam_cli.networks.inputs import NetworkInput
 from gradcam_cli.networks.normalizations import is_only_normalized
 from gradcam_cli.networks.operations import operation_names
-from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, MULTILABEL, REGRESSION, SEGMENTATION
+from gradcam_cli.networks.tasks import (
+    BINARY,
+    CLASSIFICATION,
+    DETECTION,
+    MULTILABEL,
+    REGRESSION,
+    SEGMENTATION,
+)
 
 # Operations between a network's last activation and its output that don't change which number
 # belongs to which class.
@@ -64,10 +72,13 @@ class Recording:
             in which the calls ended. Pictures are (N, rows, columns, channels), also in
             channels-first networks. For a layer that was called several times, it is the
             last output.
+        named: All outputs of the network by name, as the network returns them; empty if the
+            network has only one, or isn't a detector.
     """
 
     outputs: tf.Tensor
     layer_outputs: dict[str, tf.Tensor]
+    named: Mapping[str, tf.Tensor] = field(default_factory=dict)
 
 
 class Network(Protocol):
@@ -147,6 +158,8 @@ class ForwardPass:
             the shares of the positions at which each class is predicted.
         traced: The positions of all tensors, if they are known already.
         nodes: The layers of the network.
+        detected: For a detector, all candidates. `logits` and `probabilities` are then those of
+            one candidate, or those of the best candidate of each class.
     """
 
     inputs: tf.Tensor
@@ -161,6 +174,7 @@ class ForwardPass:
     found_dense: DenseScores | NoGrid | None = None
     traced: GridTrace | None = None
     nodes: Sequence[LayerNode] = ()
+    detected: DetectedBoxes | None = None
 
     @property
     def dense(self) -> DenseScores | None:
@@ -190,6 +204,8 @@ class ForwardPass:
     @property
     def is_independent(self) -> bool:
         """Whether each logit determines its own probability, as sigmoid does."""
+        if self.detected is not None:
+            return self.detected.is_independent
         is_sigmoid = self.activation == "Sigmoid" or self.task in (BINARY, MULTILABEL)
         return is_sigmoid or self.logits.shape[-1] == 1
 
@@ -260,6 +276,8 @@ def trace_forward(
     *,
     others: Mapping[str, tf.Tensor] | None = None,
     region: tf.Tensor | None = None,
+    decoder: BoxDecoder | None = None,
+    candidates: tf.Tensor | None = None,
 ) -> ForwardPass:
     """Runs a network for inference inside a graph, and finds its logits.
 
@@ -273,12 +291,31 @@ def trace_forward(
         region: For segmentation, (N, height, width) float32, the region whose scores are summed in
             each input (see `gradcam_cli.networks.conditions.REGION`); None to sum each class where
             it is predicted.
+        decoder: For a detector, what reads its outputs; None for other networks.
+        candidates: For a detector, (N,) float32, the candidate to explain in each input (see
+            `gradcam_cli.networks.conditions.CANDIDATE`); None for the best one of each class.
 
     Returns:
         The tensors of this pass. The network isn't changed.
     """
     recording = network.record(inputs, others) if others else network.record(inputs)
     usual_size = usual_size or (USUAL_LENGTH,) * (len(inputs.shape) - 2)
+    if decoder is not None:
+        detected = decoder.decode(recording.named, inputs)
+        logits, probabilities = detected.of_candidates(candidates)
+        return ForwardPass(
+            inputs,
+            logits,
+            probabilities,
+            "Sigmoid" if detected.is_independent else "Softmax",
+            logits.op.type,
+            logits.shape[-1],
+            DETECTION,
+            recording.layer_outputs,
+            usual_size,
+            nodes=network.nodes,
+            detected=detected,
+        )
     if may_be_dense(inputs, recording.outputs):
         return replace(_segmented(inputs, recording, usual_size, region), nodes=network.nodes)
     outputs, activation = recording.outputs, None

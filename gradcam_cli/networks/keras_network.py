@@ -27,6 +27,7 @@ from gradcam_cli.networks.layout import (
     without_channel,
 )
 from gradcam_cli.networks.operations import SIZE_OPERATIONS, operations_between
+from gradcam_cli.networks.time_steps import calls_of_steps, innermost
 
 if TYPE_CHECKING:
     import keras
@@ -37,17 +38,22 @@ _TRANSPARENT_KINDS = frozenset(
     {
         "AlphaDropout",
         "AveragePooling2D",
+        "AveragePooling3D",
         "Cropping2D",
+        "Cropping3D",
         "Dropout",
         "Flatten",
         "GaussianDropout",
         "GaussianNoise",
         "Identity",
         "MaxPooling2D",
+        "MaxPooling3D",
         "Permute",
         "Reshape",
         "SpatialDropout2D",
+        "SpatialDropout3D",
         "ZeroPadding2D",
+        "ZeroPadding3D",
     }
 )
 
@@ -63,6 +69,7 @@ class KerasNetwork:
         output: The name of the output with the class scores; None if there is only one.
         explained: The name of the input whose pictures are explained, as the caller gave it.
         classes_only: Whether outputs that aren't one score for each class are refused.
+        is_detector: Whether all outputs are recorded, whatever they are.
         is_constant: Always false: its weights are variables.
     """
 
@@ -75,6 +82,7 @@ class KerasNetwork:
         *,
         explained: str | None = None,
         classes_only: bool = True,
+        is_detector: bool = False,
     ) -> None:
         """Takes a model.
 
@@ -84,11 +92,13 @@ class KerasNetwork:
             explained: The name of the input whose pictures are explained; None for the first
                 that takes pictures.
             classes_only: Whether to refuse outputs that aren't one score for each class.
+            is_detector: Whether to record all outputs, whatever they are.
         """
         self.model = model
         self.output = output
         self.explained = explained
         self.classes_only = classes_only
+        self.is_detector = is_detector
 
     @property
     def name(self) -> str:
@@ -144,7 +154,13 @@ class KerasNetwork:
 
     def explaining(self, name: str) -> KerasNetwork:
         """Returns the same network with another explained input."""
-        return KerasNetwork(self.model, self.output, explained=name, classes_only=self.classes_only)
+        return KerasNetwork(
+            self.model,
+            self.output,
+            explained=name,
+            classes_only=self.classes_only,
+            is_detector=self.is_detector,
+        )
 
     def _channels_last(self, whole: tuple[int | None, ...]) -> tuple[int | None, ...]:
         if self.channels_first and len(whole) == _RANK_OF_BATCHES:
@@ -174,7 +190,7 @@ class KerasNetwork:
                 top_level.get(id(layer)),
                 type(layer).__name__,
                 layer.count_params() if layer.built else 0,
-                type(layer).__name__ in _TRANSPARENT_KINDS,
+                type(innermost(layer)).__name__ in _TRANSPARENT_KINDS,
             )
             for path, layer in walk_layers(self.model)
         ]
@@ -211,9 +227,10 @@ class KerasNetwork:
             called.append(self.model)
             return call(*args, **kwargs)
 
+        of_steps = calls_of_steps(layer for _, layer in walk_layers(self.model))
         with (
             channels_last_operations(),
-            intercepted_calls([(self.model, noted), *self._recorders(calls)]),
+            intercepted_calls([(self.model, noted), *of_steps, *self._recorders(calls)]),
         ):
             outputs = self.model(self._packed(inputs, others or {}), training=False)
         if not called:
@@ -223,6 +240,8 @@ class KerasNetwork:
             )
         named = self._named(outputs)
         layer_outputs = _last_calls(calls, inputs if others else None)
+        if self.is_detector:
+            return Recording(next(iter(named.values())), layer_outputs, named)
         if self.classes_only:
             return Recording(choose_output(named, self.output), layer_outputs)
         return Recording(next(iter(named.values())), layer_outputs)

@@ -15,6 +15,7 @@ from gradcam_cli.networks.dense import own_scores
 from gradcam_cli.networks.forward import ForwardPass, LayerNode, Network
 from gradcam_cli.networks.grids import INDEPENDENT, Grid, NoGrid
 from gradcam_cli.networks.operations import operation_names
+from gradcam_cli.networks.shared_features import last_shared
 
 _ATTENTION = "attention"
 # Layers that bring all tokens to the same length, including those of the background.
@@ -67,14 +68,16 @@ def list_layers(network: Network, forward: ForwardPass) -> list[LayerInfo]:
         network: The network.
         forward: A pass through it, in the graph that is being traced.
     """
-    default = next(_default_taps(network, forward), None)
+    defaults = [next(_default_taps(network, forward), None)]
+    if forward.detected is not None and defaults != [None]:
+        defaults = [*detector_taps(network, forward)]
     innermost = _innermost(forward)
     infos = []
     for node in network.nodes:
         output = forward.layer_outputs.get(node.path)
         shape = None if output is None else tuple(output.shape[1:])
         grid = None if output is None else _usable_grid(forward, node.path)
-        is_default = node.path == default
+        is_default = node.path in defaults
         reason = why_default(forward, node.path) if is_default else ""
         is_sum = (
             output is not None
@@ -154,6 +157,33 @@ def default_tap(
     return path
 
 
+def detector_taps(network: Network, forward: ForwardPass) -> list[str]:
+    """Finds the default layers of a detector: the last ones that boxes and scores share.
+
+    A detector has one for each level of its pyramid. Only the level that made a box has a gradient
+    of its score. Layers after which each cell is scored alone are passed over: their maps would be
+    a single cell.
+
+    Args:
+        network: The traced network.
+        forward: A pass through it.
+
+    Returns:
+        The paths of the layers, in the order of their calls.
+
+    Raises:
+        UnusableLayerError: The network has no layer with a spatial output.
+    """
+    first = default_tap(network, forward)
+    assert forward.detected is not None
+    features = {
+        forward.layer_outputs[path].name: path
+        for path in _last_features(network, forward, False, [])
+    }
+    found = last_shared(forward.detected, forward.inputs, features)
+    return [path for path in forward.layer_outputs if path in found] or [first]
+
+
 def convolution_taps(forward: ForwardPass) -> list[str]:
     """Finds all convolutions whose feature maps the score depends on.
 
@@ -188,6 +218,8 @@ def why_default(forward: ForwardPass, path: str) -> str:
         path: The path that `default_tap` returned.
     """
     grid = forward.grid(path)
+    if forward.detected is not None:
+        return "the last that boxes and scores share"
     if forward.dense is not None:
         return "the end of the bottleneck: the last with the coarsest cells"
     if not isinstance(grid, Grid) or not grid.are_tokens:

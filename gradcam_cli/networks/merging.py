@@ -35,6 +35,7 @@ class MergedNetwork(KerasNetwork):
         explained: str | None = None,
         taps: Collection[str] | None,
         classes_only: bool = True,
+        is_detector: bool = False,
         merges_biases: bool = True,
     ) -> None:
         """Takes a model.
@@ -47,10 +48,13 @@ class MergedNetwork(KerasNetwork):
                 outputs of others may no longer lead to the scores. None if it may be any layer;
                 then nothing is merged.
             classes_only: As for `KerasNetwork`.
+            is_detector: As for `KerasNetwork`.
             merges_biases: Whether to also merge into convolutions with biases of their own,
                 which makes one bias of two.
         """
-        super().__init__(model, output, explained=explained, classes_only=classes_only)
+        super().__init__(
+            model, output, explained=explained, classes_only=classes_only, is_detector=is_detector
+        )
         self._taps = None if taps is None else {tap.rpartition("/")[2] for tap in taps}
         self._merges_biases = merges_biases
 

@@ -46,6 +46,7 @@ class ScoredNetwork:
             self.task = forward.task
             self._inputs, self._targets = inputs, targets
             self._probabilities = forward.probabilities_of(targets)
+            self._detected = forward.detected
             self._trace_layer(forward)
             return self._scores
 
@@ -105,6 +106,21 @@ class ScoredNetwork:
         part = self._part("probabilities", [self._inputs, self._targets], self._probabilities)
         probabilities: tf.Tensor = part(inputs, targets)
         return probabilities
+
+    def detections(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Finds all candidates of a detector; see `gradcam_cli.networks.detection.DetectedBoxes`.
+
+        Args:
+            inputs: (N, ..., channels) float32.
+
+        Returns:
+            Boxes (N, candidates, 4) float32 in input pixels, and probabilities
+            (N, candidates, classes) float32.
+        """
+        assert self._detected is not None
+        fetches = [self._detected.boxes, self._detected.probabilities]
+        boxes, probabilities = self._part("detections", [self._inputs], fetches)(inputs)
+        return boxes, probabilities
 
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:
         with self._lock:

@@ -12,7 +12,9 @@ REGRESSION = "regression"
 MULTILABEL = "multilabel"
 # A class for each position: the result is the share of the picture that it covers.
 SEGMENTATION = "segmentation"
-TASKS = (CLASSIFICATION, BINARY, REGRESSION, MULTILABEL, SEGMENTATION)
+# Boxes, each with the scores of all classes.
+DETECTION = "detection"
+TASKS = (CLASSIFICATION, BINARY, REGRESSION, MULTILABEL, SEGMENTATION, DETECTION)
 
 # What the number of a class or output is, as JSON calls it.
 PROBABILITY, VALUE, SHARE = "probability", "value", "share"

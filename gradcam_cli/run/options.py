@@ -13,6 +13,7 @@ from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
+from gradcam_cli.pictures.stacks.volumes import VolumeOptions
 from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,
@@ -45,6 +46,7 @@ class ExplainOptions:
         region: For segmentation, the region whose scores are summed, as the user wrote it; None
             for where each class is predicted. See `gradcam_cli.pictures.score_regions`.
         top_k: The number of most probable classes in each result; None for 5.
+        min_score: For a detector, the lowest probability of an object; None for the usual one.
         each: Whether to explain each of the `top_k` most probable classes (3 if that is None),
             and to draw a composite of all of them, each in its own hue.
         fit: How to fit a picture into the input: one of `gradcam_cli.pictures.fitting.FITS`;
@@ -64,6 +66,7 @@ class ExplainOptions:
     against: str | None = None
     region: str | None = None
     top_k: int | None = None
+    min_score: float | None = None
     each: bool = False
     fit: str | None = None
     truth: str | None = None
@@ -163,6 +166,8 @@ class StackOptions:
             all.
         window: How to turn the values of a volume into grey, as the user wrote it; None for the
             usual way. See `gradcam_cli.pictures.stacks`.
+        plane: The plane of the slices of a volume: one of
+            `gradcam_cli.pictures.stacks.voxels.PLANES`; None for the usual one.
         orientation: The axes of a volume as a network takes it, as three letters such as "RAS";
             None for those of the file.
     """
@@ -173,7 +178,18 @@ class StackOptions:
     first_frame: bool = False
     slices: slice | None = None
     window: str | None = None
+    plane: str | None = None
     orientation: str | None = None
+
+    @property
+    def volume(self) -> VolumeOptions:
+        """How a volume becomes pictures."""
+        return VolumeOptions(self.window, self.plane, self.orientation)
+
+    @property
+    def chooses_frames(self) -> bool:
+        """Whether it chooses among the pictures of a file, or how they are drawn together."""
+        return self.frames is not None or self.every > 1 or self.scale != COMMON_SCALE
 
 
 @dataclass(frozen=True)

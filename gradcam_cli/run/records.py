@@ -14,6 +14,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.boxes import Detection
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
 from gradcam_cli.rendering.figure import Panel
@@ -55,6 +56,7 @@ class ExplainedTarget:
         mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
         input: The input that the map explains; "" if the network has only one for pictures.
+        detected: The object of a detector; None for other networks.
     """
 
     prediction: Prediction
@@ -64,6 +66,27 @@ class ExplainedTarget:
     region: Region | None = None
     mask: AnyPath | None = None
     input: str = ""
+    detected: Detection | None = None
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """The result of one picture of a stack.
+
+    Attributes:
+        number: Its place in the file, from 0.
+        predictions: Its most probable classes, in descending order.
+        heat: For each explained class, how high its map reaches on the scale with which it is
+            drawn, in [0, 1].
+        seconds: When it is shown; None where pictures have no time.
+        position: Where it lies, for people; empty where pictures have no place.
+    """
+
+    number: int
+    predictions: list[Prediction]
+    heat: Sequence[float]
+    seconds: float | None = None
+    position: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,15 @@ class PictureResult:
             the first explainer, then a row for each of the others.
         cards: What a report shows for it: one for each explained input; empty without a report.
         observation: What an analysis of many pictures keeps of it; None without one.
+        frames: For a file of several pictures, the result of each of them that was explained; the
+            predictions are then means over these. Empty for a file with one picture.
+        noun: What one of them is called: "frame".
+        scale: The scale with which their maps are drawn, one of
+            `gradcam_cli.run.options.COMMON_SCALE` and `FRAME_SCALE`.
+        shown: How it was turned into pictures, for people: "axial slices, window 40,80 (brain)";
+            empty if there is only one way.
+        note: Why there is nothing to draw, or what the user should know about the frames; empty
+            for nothing.
     """
 
     picture: InputPicture
@@ -99,6 +131,11 @@ class PictureResult:
     panels: Sequence[Sequence[Panel | None]] = ()
     cards: Sequence[ReportPicture] = ()
     observation: Observation | None = None
+    frames: Sequence[FrameResult] = ()
+    noun: str = ""
+    scale: str = ""
+    shown: str = ""
+    note: str = ""
 
     @property
     def composite(self) -> AnyPath | None:

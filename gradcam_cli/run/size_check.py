@@ -14,7 +14,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.networks.tasks import PROBABILITY
 from gradcam_cli.pictures.preparing import InputShape
-from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.pictures.reading import IfSeveral, read_picture
 
 _FIRST = 4
 # Networks are often tested at sizes that differ less than this.
@@ -52,7 +52,7 @@ def describe_collapse(
     probabilities = []
     for picture in pictures[:_FIRST]:
         try:
-            image = read_picture(picture.path, downloads)
+            image = read_picture(picture.path, downloads, several=IfSeveral.TAKE_FIRST)
             pair = []
             for shape, reader in readers:
                 prepared = shape.prepare(image)

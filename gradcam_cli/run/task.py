@@ -6,13 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradcam_cli.files.downloads import DownloadLimits
+from gradcam_cli.pictures.boxes import DEFAULT_SCORE
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
-from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, WriteOptions
+from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, StackOptions, WriteOptions
 from gradcam_cli.run.result_names import ResultNames
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.runtime.cores import Parallelism, usable_cores
+
+
+@dataclass(frozen=True)
+class DetectionChoice:
+    """Which detected objects are explained.
+
+    Attributes:
+        min_score: The lowest probability of an object, in [0, 1].
+        most: The largest number of objects in a picture.
+        without: The classes that aren't objects, such as the background.
+    """
+
+    min_score: float = DEFAULT_SCORE
+    most: int = DEFAULT_TOP_K
+    without: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -26,8 +42,10 @@ class Task:
         top_k: The number of most probable classes in each result.
         draw: What to draw.
         write: Where to write.
+        stack: What to explain in files of several pictures.
         names: What the names of all files have in common.
         region: The region whose scores are explained; None for where each class is predicted.
+        detection: For a detector, the objects to explain; None for other networks.
         composite: Whether to also write one picture of all classes, each in its own hue.
         sheet: Whether to write a sheet with an overlay by each explainer, instead of overlays.
         keeps_panels: Whether to keep the overlays in memory, labelled for a figure.
@@ -47,8 +65,10 @@ class Task:
     top_k: int = DEFAULT_TOP_K
     draw: DrawOptions = field(default_factory=DrawOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
+    stack: StackOptions = field(default_factory=StackOptions)
     names: ResultNames = field(default_factory=ResultNames)
     region: ScoreRegion | None = None
+    detection: DetectionChoice | None = None
     composite: bool = False
     sheet: bool = False
     keeps_panels: bool = False
