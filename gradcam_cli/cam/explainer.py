@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.blank_maps import EVEN
+from gradcam_cli.cam.blank_maps import EVEN, BlankMap
 from gradcam_cli.cam.facts import (
     AGAINST_AND_FOR,
     LOWERS_AND_RAISES,
@@ -44,7 +44,7 @@ from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
 
 if TYPE_CHECKING:
-    from gradcam_cli.cam.blank_maps import BlankMap
+    from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
     from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
     from gradcam_cli.pictures.boxes import Detection
@@ -66,7 +66,8 @@ class Explanation:
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
-        blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
+        blanks: Why maps show nothing, or aren't final, by input and class: what the method itself
+            knows; all of them, if `Explainer.find_blanks` was asked.
         objects: For a picture of a detector, the object of each target; otherwise empty.
         missed: If there are none, the best candidate, whose score is too low; None for none.
     """
@@ -169,7 +170,7 @@ class Explainer:
         made = make_method(method, **parameters)
         self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
-        self._diagnosis: Diagnosis | None = None
+        self._diagnosis: Diagnosis | BlackBoxDiagnosis | None = None
         # By the number of target classes.
         self._functions: dict[int, TracedFunction] = {}
         self._functions[1], self._facts = self._trace(1)
@@ -294,17 +295,20 @@ class Explainer:
         if others and not self._smoothing:
             return _without_broken(probabilities, resolved, others[0], regions)
         if regions is None or conditions is None:
-            maps = self._maps_of_copies(inputs, resolved, conditions)
-            return _without_broken(probabilities, resolved, maps)
+            maps, blanks = self._maps_of_copies(inputs, resolved, conditions)
+            return _without_broken(probabilities, resolved, maps, blanks=blanks)
         # The region is that of the input itself, not of its changed copies.
         of_targets = []
+        blanks = {}
         for number in range(resolved.shape[1]):
             covered = spread(regions[:, number], inputs.shape[1:3], self.region_pitch)
             fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
             chosen = resolved[:, [number]]
-            of_targets.append(self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1]))
+            maps, notes = self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1])
+            of_targets.append(maps)
+            blanks |= {(row, number): why for (row, _), why in notes.items()}
         maps = np.concatenate(of_targets, axis=1)
-        return _without_broken(probabilities, resolved, maps, regions)
+        return _without_broken(probabilities, resolved, maps, regions, blanks)
 
     def find_blanks(
         self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
@@ -326,9 +330,11 @@ class Explainer:
         conditions = self._complete(inputs, conditions)
         highest = maps.max(axis=(2, 3))
         is_even = highest - maps.min(axis=(2, 3)) <= EVEN * np.abs(highest)
-        found = {}
+        found = dict(explanation.blanks)
         for row, number in zip(*np.nonzero(is_even), strict=True):
             place = int(row), int(number)
+            if place in found and found[place].is_blank:
+                continue
             if explanation.regions is not None and not explanation.regions[place].any():
                 found[place] = PREDICTED_NOWHERE
                 continue
@@ -365,19 +371,28 @@ class Explainer:
         own = None if conditions is None else tf.constant(conditions[row : row + 1])
         return with_conditions(weights, own)
 
-    def _make_diagnosis(self) -> Diagnosis:
+    def _make_diagnosis(self) -> Diagnosis | BlackBoxDiagnosis:
         # Most runs don't need it.
+        from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
         from gradcam_cli.cam.diagnosis import Diagnosis
 
         with self._lock:
-            if self._diagnosis is None:
-                further = self.classifier.conditions.length
+            if self._diagnosis is not None:
+                return self._diagnosis
+            further = self.classifier.conditions.length
+            network, scorer = self.classifier.network, self._maps.score
+            shapes = (
+                self.classifier.input_shape,
+                (None if further is None else self._facts.classes + further,),
+            )
+            if self._info.is_black_box:
+                self._diagnosis = BlackBoxDiagnosis(network, scorer, *shapes)
+            else:
                 self._diagnosis = Diagnosis(
-                    self.classifier.network,
-                    self._maps.score,
+                    network,
+                    scorer,
                     self._facts.paths,
-                    self.classifier.input_shape,
-                    (None if further is None else self._facts.classes + further,),
+                    *shapes,
                     maps=None if self._info.runs_many_times else self._maps.raw_maps,
                     uses_layer=self._info.needs_layer,
                     uses_gradients=self._info.uses_gradients,
@@ -416,7 +431,7 @@ class Explainer:
         targets: np.ndarray,
         conditions: np.ndarray | None,
         times: int = 1,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, dict[tuple[int, int], BlankMap]]:
         """Explains inputs, or changed copies of them, for resolved targets.
 
         Args:
@@ -424,10 +439,14 @@ class Explainer:
             targets: (N, M) int32.
             conditions: As for `explain`.
             times: How many such calls the reported progress includes.
+
+        Returns:
+            The maps, and what the method says about them.
         """
         tensor = tf.constant(inputs)
         copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
         turned = conditions
+        notes: dict[tuple[int, int], BlankMap] = {}
         if self._smoothing and conditions is not None:
             turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
 
@@ -436,10 +455,12 @@ class Explainer:
             if self._runs is None:
                 return tf.constant(self._call(inputs.numpy(), targets, rows)[-1])
             progress = self.progress or ignore_progress
-            return self._runs(inputs, targets, progress, copies, rows)
+            maps, found = self._runs(inputs, targets, progress, copies, rows)
+            notes.update(found)
+            return maps
 
         maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
-        return np.asarray(maps)
+        return np.asarray(maps), notes
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
@@ -482,13 +503,15 @@ def _without_broken(
     targets: np.ndarray,
     maps: np.ndarray,
     regions: np.ndarray | None = None,
+    blanks: Mapping[tuple[int, int], BlankMap] | None = None,
 ) -> Explanation:
     """Makes an explanation in which maps with NaN or infinity are all zeros."""
+    blanks = blanks or {}
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
-        return Explanation(probabilities, targets, maps, regions)
+        return Explanation(probabilities, targets, maps, regions, blanks=blanks)
     is_whole = np.isfinite(maps).all(axis=(2, 3))
     broken = zip(*np.nonzero(~is_whole), strict=True)
     maps = np.where(is_whole[:, :, None, None], maps, np.float32(0))
     places = frozenset((int(row), int(number)) for row, number in broken)
-    return Explanation(probabilities, targets, maps, regions, places)
+    return Explanation(probabilities, targets, maps, regions, places, blanks)

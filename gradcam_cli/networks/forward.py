@@ -160,6 +160,7 @@ class ForwardPass:
         nodes: The layers of the network.
         detected: For a detector, all candidates. `logits` and `probabilities` are then those of
             one candidate, or those of the best candidate of each class.
+        has_own_scores: Whether the explained scores are made of something else than `logits`.
     """
 
     inputs: tf.Tensor
@@ -175,6 +176,7 @@ class ForwardPass:
     traced: GridTrace | None = None
     nodes: Sequence[LayerNode] = ()
     detected: DetectedBoxes | None = None
+    has_own_scores: bool = False
 
     @property
     def dense(self) -> DenseScores | None:
@@ -200,6 +202,11 @@ class ForwardPass:
             targets = targets[:, : length_of(self.logits, -1)]
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether `probabilities_of` says something about the explained scores."""
+        return self.dense is None and not self.has_own_scores
 
     @property
     def is_independent(self) -> bool:
