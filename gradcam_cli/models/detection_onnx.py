@@ -50,7 +50,7 @@ class BlackBoxDecoder:
     @property
     def moving(self) -> str:
         """Why a candidate is another box in each picture; empty if it keeps its place."""
-        return "" if self.found.keeps_places else "it lists its boxes by their scores"
+        return "" if self.found.keeps_places else "the network lists its boxes by their scores"
 
     def decode(self, outputs: Mapping[str, tf.Tensor], inputs: tf.Tensor) -> DetectedBoxes:
         """Reads the outputs; see `gradcam_cli.networks.detection.BoxDecoder`."""

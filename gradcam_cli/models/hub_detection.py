@@ -44,7 +44,7 @@ class HubBoxes:
     @property
     def moving(self) -> str:
         """Why a candidate is another box in each picture; empty if it keeps its place."""
-        return "" if self.anchors else "it chooses its candidates anew in each picture"
+        return "" if self.anchors else "the network chooses its candidates anew in each picture"
 
     @property
     def needs_size(self) -> bool:
