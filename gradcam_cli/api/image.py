@@ -261,6 +261,11 @@ def explain_image(
 
     explainer = explainer_for(model)
     classifier, weights = explainer.classifier, explainer.weights
+    if classifier.detects:
+        raise UsageError(
+            f"{classifier.name} detects objects, and explain_image explains whole pictures; "
+            f"explain it with 'gradcam PATH --model {classifier.name}'"
+        )
     if classifier.warning:
         warnings.warn(classifier.warning, stacklevel=2)
     (index, *_) = [*_find_classes(named, classifier.labels), TOP_CLASS]

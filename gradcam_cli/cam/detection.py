@@ -101,4 +101,5 @@ def explain_boxes(
             for first, part in parts
             for (row, _), blank in part.blanks.items()
         },
+        objects=tuple(detections),
     )

@@ -167,8 +167,10 @@ class Diagnosis:
         if broken is not None:
             return _blank(*broken)
         if not multiplied:
-            # The maps of all layers are blank. The first one tells why.
-            return self._find_blank(found, 0, layers[0])
+            # The maps of all layers are blank. The first one tells why, unless it doesn't count, as
+            # the levels of a detector that haven't made the explained box.
+            number = next((n for n, layer in enumerate(layers) if layer.gradient), 0)
+            return self._find_blank(found, number, layers[number])
         for number, layer in enumerate(layers):
             # It is NaN if the map isn't known.
             if layer.highest <= 0:

@@ -29,11 +29,18 @@ from gradcam_cli.cam.methods.table import (
 from gradcam_cli.cam.repeated_runs import RepeatedRuns
 from gradcam_cli.cam.scaling import smooth, smoothing_runs
 from gradcam_cli.cam.score_weights import ScoreWeights
-from gradcam_cli.cam.segmentation import PREDICTED_NOWHERE, check_segments, spread
+from gradcam_cli.cam.segmentation import (
+    PREDICTED_NOWHERE,
+    check_detects,
+    check_segments,
+    spread,
+)
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
+from gradcam_cli.cam.usual_method import check_suits
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
+from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
 from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
@@ -42,9 +49,9 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
     from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.pictures.boxes import Detection
 
 DEFAULT_BATCH_SIZE = 32
-_INPUT_PITCH = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,9 @@ class Explanation:
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32, each scaled to a maximum magnitude of 1: in [0, 1],
-            or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+        maps: (N, M, rows, columns) float32, or (N, M, length, rows, columns) of stacks, each
+            scaled to a maximum magnitude of 1: in [0, 1], or in [-1, 1] if they are signed. A map
+            is all zeros if nothing in the input speaks
             for the class (or against it, if it is signed), or if it came out as NaN or infinity.
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.
@@ -65,6 +73,8 @@ class Explanation:
         peaks: (N, M) float32, what each map was divided by, so that the maps of different inputs
             can be compared: 0 for a map of zeros. None if the maps have no common scale: those of
             several layers, of smoothed inputs and of segmentations.
+        objects: For a picture of a detector, the object of each target; otherwise empty.
+        missed: If there are none, the best candidate, whose score is too low; None for none.
     """
 
     probabilities: np.ndarray
@@ -74,6 +84,8 @@ class Explanation:
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
     peaks: np.ndarray | None = None
+    objects: Sequence[Detection] = ()
+    missed: Detection | None = None
 
 
 class Explainer:
@@ -132,7 +144,9 @@ class Explainer:
                 explain sums or differences of scores, or has no sign.
             TypeError: The method has no such parameter.
         """
+        check_suits(method, classifier, is_layer_chosen=layer is not None)
         check_segments(method, classifier)
+        check_detects(method, classifier)
         self.classifier = classifier
         self.method = method
         self.progress: Progress | None = None
@@ -185,11 +199,21 @@ class Explainer:
     @property
     def pitch(self) -> tuple[float, float]:
         """The vertical and horizontal distance between two cells of a map, in input pixels."""
+        vertical, horizontal = self._whole_pitch[-2:]
+        return vertical, horizontal
+
+    @property
+    def step_pitch(self) -> float:
+        """The distance between two steps of the maps of stacks, in pictures of the stack."""
+        return self._whole_pitch[0]
+
+    @property
+    def _whole_pitch(self) -> Pitch:
+        """The distance between two cells along each axis of a map."""
         several = len(self._facts.pitches) > 1
         if self._info.at_input_size or several:
-            return _INPUT_PITCH
-        vertical, horizontal = self._facts.pitches[0]
-        return vertical, horizontal
+            return (1.0,) * (len(self.classifier.input_shape) - 1)
+        return self._facts.pitches[0]
 
     @property
     def region_pitch(self) -> tuple[float, float]:
@@ -232,6 +256,7 @@ class Explainer:
             self.classifier.picture_input,
             ends=self.ends,
             against=self._contrast(),
+            detects=self.classifier.detects,
         )
 
     @property
@@ -269,7 +294,7 @@ class Explainer:
 
         Args:
             inputs: (N, height, width, channels) uint8 or float32 in [0, 255], before the
-                network's own preprocessing.
+                network's own preprocessing; for a network of stacks, with their length after N.
             targets: (N, M) int, M classes for each input: an index, or -1 for the most
                 probable class, -2 for the second, and so on.
             conditions: (N, values) float32, a row for each input as `Classifier.conditions`
@@ -335,8 +360,9 @@ class Explainer:
         """
         maps = explanation.maps
         conditions = self._complete(inputs, conditions)
-        highest = maps.max(axis=(2, 3))
-        is_even = highest - maps.min(axis=(2, 3)) <= EVEN * np.abs(highest)
+        cells = tuple(range(2, maps.ndim))
+        highest = maps.max(axis=cells)
+        is_even = highest - maps.min(axis=cells) <= EVEN * np.abs(highest)
         found = dict(explanation.blanks)
         for row, number in zip(*np.nonzero(is_even), strict=True):
             place = int(row), int(number)
@@ -522,9 +548,10 @@ def _without_broken(
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
         return Explanation(probabilities, targets, maps, regions, blanks=blanks, peaks=peaks)
-    is_whole = np.isfinite(maps).all(axis=(2, 3))
+    cells = tuple(range(2, maps.ndim))
+    is_whole = np.isfinite(maps).all(axis=cells)
     broken = zip(*np.nonzero(~is_whole), strict=True)
-    maps = np.where(is_whole[:, :, None, None], maps, np.float32(0))
+    maps = np.where(np.expand_dims(is_whole, cells), maps, np.float32(0))
     places = frozenset((int(row), int(number)) for row, number in broken)
     if peaks is not None:
         peaks = np.where(is_whole, peaks, np.float32(0))

@@ -36,6 +36,7 @@ class ExplainerFacts:
         segments: Whether the model gives scores at each position of a picture.
         class_names: The file of the class names, if the user should be told; else empty.
         input: The explained input; "" if the network has only one for pictures.
+        detects: Whether the model gives boxes, each with the scores of all classes.
         ends: What negative and positive values of its maps mean in a word; None if the maps
             aren't signed.
         against: The index and the name of the class whose score is subtracted; None for none.
@@ -57,6 +58,7 @@ class ExplainerFacts:
     input: str = ""
     ends: tuple[str, str] | None = None
     against: tuple[int, str] | None = None
+    detects: bool = False
 
     @property
     def contrast(self) -> str:

@@ -41,6 +41,43 @@ def check_segments(method: str, classifier: Classifier) -> None:
         )
 
 
+def check_detects(method: str, classifier: Classifier) -> None:
+    """Refuses a method that is meaningless for a network that detects objects.
+
+    Args:
+        method: A key of `gradcam_cli.cam.methods.table.METHODS`.
+        classifier: The network.
+
+    Raises:
+        UsageError: The method can't explain it.
+    """
+    info = find_method(method)
+    if info.only_for_detection and not classifier.detects:
+        raise UsageError(
+            f"--method {method} can't explain {classifier.name}: {info.only_for_detection}; choose "
+            f"another, such as rise"
+        )
+    if not classifier.detects:
+        return
+    if info.not_for_detection:
+        raise UsageError(
+            f"--method {method} can't explain a detector: {info.not_for_detection}; choose "
+            f"another, such as layercam or hirescam"
+        )
+    no_gradient = "" if classifier.decoder is None else classifier.decoder.no_gradient
+    moving = "" if classifier.decoder is None else classifier.decoder.moving
+    if moving and info.runs_many_times and not info.only_for_detection:
+        raise UsageError(
+            f"--method {method} can't explain {classifier.name}: the method changes the picture, "
+            f"and {moving}, so the same object can't be followed; "
+            f"choose drise"
+        )
+    if no_gradient and not info.is_black_box:
+        raise UsageError(
+            f"--method {method} can't explain {classifier.name}: {no_gradient}; choose drise"
+        )
+
+
 def check_one_region(joined: Sequence[int], against: int | None, option: str) -> None:
     """Refuses sums and differences of scores that are summed over different regions.
 

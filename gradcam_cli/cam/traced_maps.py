@@ -52,10 +52,9 @@ class TracedFacts:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
         """Restores an object from `dataclasses.asdict`, also after a round trip through JSON."""
-        pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
         return cls(
             facts["paths"],
-            pitches,
+            [tuple(pitch) for pitch in facts["pitches"]],
             facts["cells"],
             facts["reasons"],
             facts["classes"],
@@ -92,7 +91,8 @@ class TracedMaps:
         """Adds the network and its maps to the graph that is being traced.
 
         Args:
-            inputs: (N, height, width, channels) float32 in [0, 255].
+            inputs: (N, height, width, channels) float32 in [0, 255]; for stacks, with their length
+                after N. Maps then have it too.
             targets: (N, M) int32, class indices; -1 for the most probable class, -2 for the
                 second, and so on.
             conditions: (N, values) float32, what the network takes beside the pictures; None if
@@ -254,29 +254,31 @@ class TracedMaps:
             facts: The facts about the layers.
 
         Returns:
-            (N, rows, columns) float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps are
-            signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
+            The shape of the maps, float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps
+            are signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
             several layers have the size of the input. Also the value of the last layer's map that
             became 1, (N,) float32; see `has_common_scale`.
         """
         is_sparse = self.info.is_sparse
         scale, limits = (scale_sparse, sparse_limits) if is_sparse else (scale_by_maximum, maxima)
-        is_whole = [tf.reduce_all(tf.math.is_finite(maps), [1, 2], True) for maps in of_layers]
+        rank = len(inputs.shape) - 2
+        axes = list(range(1, rank + 1))
+        is_whole = [tf.reduce_all(tf.math.is_finite(maps), axes, True) for maps in of_layers]
         seen = [maps if self.signed else tf.nn.relu(maps) for maps in of_layers]
         if facts.are_levels:
             seen = [self._sum_levels(seen, inputs, facts)]
-        scaled = [scale(maps) for maps in seen]
-        peaks = tf.reshape(limits(seen[-1]), [-1])
+        scaled = [scale(maps, rank) for maps in seen]
+        peaks = tf.reshape(limits(seen[-1], rank), [-1])
         if len(scaled) == 1:
             combined = scaled[0]
         else:
             if not self.info.at_input_size:
-                size = tf.shape(inputs)[1:3]
+                size = tf.shape(inputs)[1:-1]
                 scaled = [
                     upsample_at_pitch(maps, size, pitch)
                     for maps, pitch in zip(scaled, facts.pitches, strict=True)
                 ]
-            combined = fuse(scaled, self.fusion)
+            combined = fuse(scaled, self.fusion, rank)
         # ReLU, minimum and maximum may turn NaN into a number.
         return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan)), peaks
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gradcam_cli.cam.facts import ExplainerFacts
 from gradcam_cli.cli.console import plain_table, to_json, visible
+from gradcam_cli.cli.detection_display import object_lines, object_record
 from gradcam_cli.pictures.regions import simplify_outline
 
 if TYPE_CHECKING:
@@ -96,26 +97,26 @@ def _format_shape(shape: tuple[int | None, ...]) -> str:
 def info_table(classifier: Classifier) -> Table:
     """Makes the table of a model's input, outputs and defaults, with the reasons for these."""
     layers = classifier.layers()
-    default = next((layer for layer in layers if layer.default), None)
-    height, width = classifier.input_size
-    colors = {1: "grey", 3: "RGB", 4: "RGB and opacity"}[classifier.channels]
+    defaults = [layer for layer in layers if layer.default]
+    default = defaults[0] if defaults else None
     labels = classifier.labels
     names = ", ".join(labels.name(index) for index in range(min(3, len(labels))))
     parameters = classifier.network.parameters
     rows = {
         "model": classifier.name,
-        "input": f"{height}×{width} px (height×width), {colors}"
-        + (", or any other size" if classifier.any_size else ""),
+        "input": classifier.describe_input(),
         **_input_rows(classifier),
         "preprocessing": classifier.preprocess.description,
         "task": classifier.described_task,
         "outputs": f"{len(labels)} {labels.noun if len(labels) == 1 else labels.plural}: {names}"
         + (", …" if len(labels) > 3 else ""),
         **({"class names": f"from {labels.origin}"} if labels.origin else {}),
+        **({} if classifier.decoder is None else {"boxes": classifier.decoder.description}),
         "class score": classifier.describe_score(),
-        "default layer": "none"
+        "default layer" + "s" * (len(defaults) > 1): "none"
         if default is None or default.output_shape is None
-        else f"{default.node.path}, {_describe_output(default)} ({default.reason})",
+        else ", ".join(f"{one.node.path}, {_describe_output(one)}" for one in defaults)
+        + f" ({default.reason})",
         "parameters": f"{parameters:,}",
     }
     table = plain_table(("", "left"), ("", "left"))
@@ -148,6 +149,9 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
         width: The number of characters in a line. If a file's name doesn't fit beside its class,
             all files are listed below the classes.
     """
+    title = Text(visible(str(result.picture.path)), style="bold")
+    if result.note or any(target.detected is not None for target in result.targets):
+        return object_lines(result, title, _bar, width)
     are_values = bool(result.predictions) and result.predictions[0].is_value
     if are_values:
         # None of them is more probable than the others.
@@ -169,7 +173,6 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
     room = width - width_of_class
     beside = all(cell_len(line.plain) <= room for lines in written.values() for line in lines)
 
-    title = Text(visible(str(result.picture.path)), style="bold")
     for input_name, value in result.picture.values:
         title.append(visible(f"  {input_name} {value}"), style="dim")
     if result.truth is not None:
@@ -179,7 +182,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     if result.frames:
         many = _counted(len(result.frames), result.noun)
-        title.append(f"  {many} explained; classes on average", style="dim")
+        of_which = "of all together" if result.is_whole else "on average"
+        title.append(f"  {many} explained; classes {of_which}", style="dim")
     lines = [title]
     for prediction in shown:
         is_explained = prediction.numbers in explained
@@ -203,6 +207,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             if target.blank is not None:
                 where = f"input {visible(target.input)}: " if target.input else ""
                 lines.append(Text(f"  {where}{visible(target.blank.note)}", style="yellow"))
+    if result.shown:
+        lines.append(Text(f"  {visible(result.shown)}", style="dim"))
     lines += [Text(f"  {line}", style="dim") for line in _about_frames(result)]
     if result.note:
         lines.append(Text(f"  {visible(result.note)}", style="yellow"))
@@ -266,9 +272,16 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
         "model": explainers[0].model,
         "layer": explainers[0].layer,
         "method": methods[0] if len(methods) == 1 else methods,
-        "predictions": [_prediction_record(prediction) for prediction in result.predictions],
-        "targets": [_target_record(target, layers) for target in result.targets],
     }
+    targets = [_target_record(target, layers) for target in result.targets]
+    if explainers[0].detects:
+        pairs = zip(targets, result.targets, strict=True)
+        record["detections"] = [object_record(*pair) for pair in pairs]
+        if result.note:
+            record["note"] = result.note
+    else:
+        record["predictions"] = [_prediction_record(one) for one in result.predictions]
+        record["targets"] = targets
     if explainers[0].against is not None:
         index, name = explainers[0].against
         record["against"] = {"index": index, "name": name}
@@ -288,6 +301,8 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
     if result.frames:
         record["unit"] = result.noun
         record["scale"] = result.scale
+        if result.shown:
+            record["shown"] = result.shown
         if result.note:
             record["note"] = result.note
         record["frames"] = [_frame_record(frame) for frame in result.frames]

@@ -115,10 +115,12 @@ def info_record(classifier: Classifier) -> dict[str, Any]:
         "input_size": list(classifier.input_size),
         "any_size": classifier.any_size,
         "channels": classifier.channels,
+        **({"length": classifier.length} if classifier.takes_stacks else {}),
         "preprocessing": classifier.preprocess.description,
         "task": classifier.task,
         "task_reason": classifier.task_reason,
         "class_names": labels.origin or None,
+        **({} if classifier.decoder is None else {"boxes": classifier.decoder.description}),
         "class_score": classifier.describe_score(),
         "default_layer": None
         if default is None

@@ -24,6 +24,7 @@ from gradcam_cli.files.finding import SUFFIXES
 from gradcam_cli.models.catalogue import CATALOGUE, DEFAULT_MODEL
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.networks.tasks import TASKS
+from gradcam_cli.pictures.boxes import BOX_FORMATS
 from gradcam_cli.pictures.fitting import FITS
 from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
@@ -178,6 +179,13 @@ _SHARED_OPTIONS = (
         "guessed from the final activation]",
     ),
     click.option(
+        "--box-format",
+        type=click.Choice(BOX_FORMATS),
+        metavar="FORMAT",
+        help="How your detector gives its boxes, in the names of Keras: "
+        f"{', '.join(BOX_FORMATS)}. [default: as stored, or as the name of the output says]",
+    ),
+    click.option(
         "--size",
         metavar="PIXELS|HxW",
         type=_Size(),
@@ -206,8 +214,8 @@ model_options = filled_with(
         metavar="NAME|FILE",
         shell_complete=complete_models,
         help="The classifier: a name ('gradcam models' lists them), or your own model: a .keras "
-        f"or .h5 file or a SavedModel folder. [default: {DEFAULT_MODEL}; with --layer, the named "
-        "model to which this layer belongs]",
+        "or .h5 file, a SavedModel folder, or an .onnx or .tflite file. [default: "
+        f"{DEFAULT_MODEL}; with --layer, the named model to which this layer belongs]",
     ),
     click.option(
         "-w",

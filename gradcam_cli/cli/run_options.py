@@ -25,6 +25,7 @@ from gradcam_cli.cli.options import (
     truth_option,
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
+from gradcam_cli.pictures.boxes import DEFAULT_SCORE
 from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
 from gradcam_cli.pictures.stacks.voxels import PLANES
@@ -80,6 +81,13 @@ explain_options = filled_with(
         type=click.IntRange(min=1),
         help=f"Print the K most probable classes. [default: {DEFAULT_TOP_K}; 1 for several "
         f"pictures]",
+    ),
+    click.option(
+        "--min-score",
+        metavar="SCORE",
+        type=click.FloatRange(0, 1),
+        help="For a detector: explain the objects with at least this score, at most --top-k of "
+        f"them. [default: {DEFAULT_SCORE}]",
     ),
     click.option(
         "--each",

@@ -25,11 +25,12 @@ def choose_metrics(
 
     Raises:
         UsageError: There is no such metric, it doesn't suit the network, or the network
-            segments pictures.
+            segments pictures or detects objects.
     """
-    if classifier.segments:
+    if classifier.segments or classifier.detects:
+        does = "segments pictures" if classifier.segments else "detects objects"
         raise UsageError(
-            f"{classifier.name} segments pictures, but the metrics measure the score of a whole "
+            f"{classifier.name} {does}, but the metrics measure the score of a whole "
             f"picture; explain it with 'gradcam PATH --model {classifier.name}'"
         )
     can_change = changeable(classifier.network) is not None

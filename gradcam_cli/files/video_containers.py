@@ -92,9 +92,11 @@ def _first(parts: Iterator[tuple[object, int, int]], name: object) -> tuple[int,
 def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[object, int, int]]:
     """Yields the kinds of MP4 boxes, where their content starts, and where they end."""
     for _ in range(_MOST_BOXES):
+        if start >= end:
+            return
         file.seek(start)
         header = file.read(8)
-        if start >= end or len(header) < 8:
+        if len(header) < 8:
             return
         length, kind = struct.unpack(">I4s", header)
         inside = start + 8
@@ -112,9 +114,11 @@ def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[object, int,
 def _chunks(file: IO[bytes], start: int, end: int) -> Iterator[tuple[object, int, int]]:
     """Yields the kinds of AVI chunks before the frames, where they start, and where they end."""
     for _ in range(_MOST_BOXES):
+        if start >= end:
+            return
         file.seek(start)
         header = file.read(12)
-        if start >= end or len(header) < 12:
+        if len(header) < 12:
             return
         kind, length, kind_of_list = struct.unpack("<4sI4s", header)
         if kind_of_list == b"movi":
@@ -128,9 +132,11 @@ def _chunks(file: IO[bytes], start: int, end: int) -> Iterator[tuple[object, int
 def _elements(file: IO[bytes], start: int, end: int) -> Iterator[tuple[object, int, int]]:
     """Yields the ids of Matroska elements before the frames, their starts, and their ends."""
     for _ in range(_MOST_BOXES):
+        if start >= end:
+            return
         file.seek(start)
         header = file.read(12)
-        if start >= end or not header:
+        if not header:
             return
         id_length = _number_length(header[0])
         if id_length > 4 or len(header) <= id_length:

@@ -36,6 +36,7 @@ from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
 
 _DEFAULT_SIGNATURE = "serving_default"
+_OF_PYTORCH = (".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ def read_model(
     unsafe: bool = False,
     custom_objects: Path | None = None,
 ) -> ModelFile:
-    """Reads a model: a .keras or .h5 file of Keras 3 or 2, a SavedModel or a KerasHub preset.
+    """Reads a model: a .keras or .h5 file, a SavedModel, a KerasHub preset, ONNX or TFLite.
 
-    Files of Keras 2 are read by Keras 2 (the package tf-keras), which wrote them.
+    Files of Keras 2 are read by Keras 2 (the package tf-keras), which wrote them. ONNX and
+    TensorFlow Lite files are run by libraries of their own, and are black boxes.
 
     Args:
         path: The file or folder.
@@ -76,6 +78,7 @@ def read_model(
             It is executed, so it needs `unsafe`.
 
     Raises:
+        MissingExtraError: The library that runs the file isn't installed.
         ModelFileError: The file isn't a complete model, or can't be read.
         UnsafeModelError: The file contains code, and `unsafe` isn't set.
         UnsupportedModelError: The model has no input.
@@ -87,6 +90,11 @@ def read_model(
         raise UsageError(
             f"--custom-objects {custom_objects}: a SavedModel is a graph, which needs no code; "
             f"leave it out"
+        )
+    if custom_objects is not None and path.suffix.lower() in BLACK_BOX_FORMATS:
+        raise UsageError(
+            f"--custom-objects {custom_objects}: an {path.suffix} file is a graph, which needs no "
+            f"code; leave it out"
         )
     objects = {} if custom_objects is None else _load_objects(custom_objects)
     if path.is_dir():
@@ -103,10 +111,11 @@ def read_model(
     if path.suffix.lower() in BLACK_BOX_FORMATS:
         return _read_black_box(path, output)
     if path.suffix.lower() in OTHER_FORMATS:
-        raise ModelFileError(
-            f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
-            f"model.save('model.keras')"
-        )
+        suffix = path.suffix.lower()
+        remedy = "save the whole model in Keras with model.save('model.keras')"
+        if suffix in _OF_PYTORCH:
+            remedy = "export it with torch.onnx.export(model, pictures, 'model.onnx')"
+        raise ModelFileError(f"{path}: {OTHER_FORMATS[suffix]}; {remedy}")
     model, training = _load_keras_model(path, objects, unsafe)
     return _of_keras(model, training, output)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsupportedModelError, UsageError
-from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.classifier import USUAL_STACK, Classifier
 from gradcam_cli.models.detection import FoundBoxes, as_detector, find_boxes, known_boxes
 from gradcam_cli.models.detection_onnx import BlackBoxDecoder, find_detector
 from gradcam_cli.models.hub import StoredPreparation
@@ -35,6 +35,9 @@ from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
+
+# (height, width, channels), and the same with time or depth.
+_RANKS = (3, 4)
 
 
 def inspect_network(
@@ -81,7 +84,10 @@ def inspect_network(
 
     def inspect(network: Network) -> Classifier:
         found: FoundBoxes | None
-        if decoder is not None:
+        if len(network.input_shape) == max(_RANKS):
+            # No detector of clips or volumes is known.
+            found = None
+        elif decoder is not None:
             found = known_boxes(path, network, decoder, task, box_format)
         else:
             shape = _usual_size(path, network, size, stored)
@@ -150,7 +156,7 @@ def _inspect(
 ) -> Classifier:
     """Finds out what a model's explained input takes, and what the model returns."""
     network = network if boxes is None else boxes.network
-    height, width, channels = _input_shape(path, network)
+    lengths, (height, width, channels) = _input_shape(path, network)
     any_size = height is None or width is None
     stored_size = None if stored is None else stored.input_size
     usual_height, usual_width = stored_size or (USUAL_LENGTH, USUAL_LENGTH)
@@ -195,7 +201,8 @@ def _inspect(
         )
         return forward.logits
 
-    signature = [tf.TensorSpec((None, *input_size, channels), tf.float32)]
+    usual_lengths = [length or USUAL_STACK for length in lengths]
+    signature = [tf.TensorSpec((None, *usual_lengths, *input_size, channels), tf.float32)]
     signature += [
         tf.TensorSpec((None, *OtherInput(one).condition(any_size=False).shape), tf.float32)
         if not one.takes_picture
@@ -219,6 +226,11 @@ def _inspect(
         ) from error
     ((choice, classes, is_mask, detected),) = found
     segments = choice.task == SEGMENTATION
+    if segments and lengths:
+        raise UnsupportedModelError(
+            f"{path}: returns scores at each position of a clip or volume; of models of clips and "
+            f"volumes, only those that return one score for each class can be explained"
+        )
     if any_size and (segments or boxes is not None):
         decoder = None if boxes is None else boxes.decoder
         any_size = not other_inputs and takes_any_size(network, channels, decoder)
@@ -260,6 +272,8 @@ def _inspect(
         is_mask=is_mask,
         is_black_box=isinstance(network, BlackBoxNetwork),
         conditions=REGIONS if segments else Conditions(),
+        takes_stacks=bool(lengths),
+        length=lengths[0] if lengths else None,
     )
     return classifier if boxes is None else as_detector(classifier, boxes)
 
@@ -271,7 +285,7 @@ def _usual_size(
     stored: StoredPreparation | None,
 ) -> tuple[int, int, int]:
     """Returns the (height, width, channels) of an input for a first look at a network."""
-    height, width, channels = _input_shape(path, network)
+    _, (height, width, channels) = _input_shape(path, network)
     usual = size or (None if stored is None else stored.input_size) or (USUAL_LENGTH, USUAL_LENGTH)
     return height or usual[0], width or usual[1], channels
 
@@ -285,20 +299,24 @@ def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None
             )
 
 
-def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
-    """Returns the (height, width, channels) of the pictures that a model takes."""
+def _input_shape(
+    path: str, network: Network
+) -> tuple[tuple[int | None, ...], tuple[int | None, int | None, int]]:
+    """Returns what a model takes: its (length,) if it takes stacks, (height, width, channels)."""
     shape = network.input_shape
     if len(shape) == 2 and None not in shape:
-        return shape[0], shape[1], 1
-    channels = shape[-1] if len(shape) == 3 else None
-    if channels is None or channels not in PICTURE_CHANNELS:
+        return (), (shape[0], shape[1], 1)
+    channels = shape[-1] if len(shape) in _RANKS else None
+    if channels is None:
         if len(shape) == 1:
             raise UnsupportedModelError(f"{path}: {_describe_flat(network)}")
         raise UnsupportedModelError(
-            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
-            f"1, 3 or 4 channels, (None, height, width, channels), can be explained"
+            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures, "
+            f"(None, height, width, channels), and of clips and volumes, (None, time or depth, "
+            f"height, width, channels), can be explained"
         )
-    return shape[0], shape[1], channels
+    *lengths, height, width, _ = shape
+    return tuple(lengths), (height, width, channels)
 
 
 def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:

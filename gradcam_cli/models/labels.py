@@ -188,6 +188,15 @@ class Labels:
         number = float(probabilities[index])
         return Prediction(int(index), self.name(index), self.wnid(index), number, self.quantity)
 
+    def detected(self, index: int, score: float) -> Prediction:
+        """Combines the class of a detected object with its score.
+
+        Args:
+            index: The index of the class.
+            score: The probability of the object, in [0, 1].
+        """
+        return Prediction(int(index), self.name(index), self.wnid(index), score, self.quantity)
+
     def together(self, indices: Sequence[int], probabilities: np.ndarray) -> Prediction:
         """Combines several classes into one.
 

@@ -8,17 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, reason
+from gradcam_cli.errors import (
+    GradcamError,
+    ModelFileError,
+    UnsafeModelError,
+    UnsupportedModelError,
+    reason,
+)
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.black_box_preparation import FoundPreparation, find_preparation
 from gradcam_cli.models.input_start import axes_of
 from gradcam_cli.models.onnx_graph import OnnxGraph
-from gradcam_cli.models.optional_runtime import import_optional
 from gradcam_cli.networks.black_box import BlackBoxNetwork, BoxInput
 from gradcam_cli.networks.onnx_network import OnnxSession
+from gradcam_cli.runtime.extras import how_to_install, import_extra
+from gradcam_cli.runtime.stderr import without_library_messages
 
-KIND = "an ONNX file"
-INSTALL = "pip install 'gradcam-cli[onnx]'"
+_KIND = "an ONNX file"
+_EXTRA = "onnx"
 # Protobuf, in which ONNX files are written, can't hold more.
 _MOST_BYTES = 2 * 10**9
 # The domains of the operators that ONNX Runtime brings along.
@@ -40,18 +47,26 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, F
         The network, and what was found out about its input.
 
     Raises:
+        MissingExtraError: ONNX Runtime isn't installed.
         ModelFileError: The file can't be read, or ONNX Runtime has not all of its operators.
         UnsafeModelError: It refers to files elsewhere.
         UnsupportedModelError: It takes something else than numbers.
     """
-    onnx = import_optional("onnx", f"{path}: reading ONNX files", INSTALL)
-    import_optional("onnxruntime", f"{path}: running ONNX files", INSTALL)
-    model = _load(path, onnx)
+    with without_library_messages():
+        import_extra("onnxruntime", _EXTRA, str(path))
+        onnx = import_extra("onnx", _EXTRA, str(path))
     try:
-        onnx.checker.check_model(model)
-    # The checker has an error of its own, and protobuf's for what is too large.
+        return _read(path, output, onnx)
+    except (GradcamError, MemoryError):
+        raise
+    # A damaged file may hold anything anywhere, such as a name that isn't text.
     except Exception as error:
         raise ModelFileError(f"{path}: damaged, or not valid ONNX ({reason(error)})") from error
+
+
+def _read(path: Path, output: str | None, onnx: Any) -> tuple[BlackBoxNetwork, FoundPreparation]:
+    model = _load(path, onnx)
+    onnx.checker.check_model(model)
     graph = OnnxGraph(model)
     activations = {}
     names = {}
@@ -81,7 +96,7 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, F
     inputs[chosen] = replace(inputs[chosen], is_reversed=found.is_reversed)
     network = BlackBoxNetwork(
         path.name,
-        KIND,
+        _KIND,
         session,
         inputs,
         output=output,
@@ -106,11 +121,6 @@ def _load(path: Path, onnx: Any) -> Any:
         model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:
         raise ModelFileError(f"{path}: can't be read ({reason(error)})") from error
-    # Protobuf has several kinds of errors.
-    except Exception as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path}: damaged, or not an ONNX file ({reason(error)})") from error
     if not model.HasField("graph") or not model.graph.output:
         raise ModelFileError(f"{path}: damaged, or not an ONNX file (it has no graph)")
     _check_operators(path, model)
@@ -216,6 +226,7 @@ def _open(path: Path, content: bytes, names: dict[str, str]) -> OnnxSession:
         if unknown is not None:
             raise ModelFileError(
                 f"{path}: uses the operator {unknown[1]}, which this ONNX Runtime doesn't have; "
-                f"export the model with a usual opset, such as 17, or update: {INSTALL}"
+                f"export the model with a usual opset, such as 17, or update it: "
+                f"{how_to_install(_EXTRA)} --upgrade"
             ) from error
         raise ModelFileError(f"{path}: ONNX Runtime can't load it ({text})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,15 +15,17 @@ from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedMode
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.black_box_preparation import FoundPreparation, find_preparation
 from gradcam_cli.models.input_start import Arithmetic, axes_of, step_with
-from gradcam_cli.models.optional_runtime import import_optional
 from gradcam_cli.networks.black_box import BlackBoxNetwork, BoxInput
 from gradcam_cli.networks.tflite_network import TfliteInterpreters
+from gradcam_cli.runtime.extras import import_extra
+from gradcam_cli.runtime.stderr import without_library_messages
 
-KIND = "a TensorFlow Lite file"
-INSTALL = "pip install 'gradcam-cli[tflite]'"
+_KIND = "a TensorFlow Lite file"
 _IDENTIFIER = b"TFL3"
 # Flatbuffers, in which these files are written, can't hold more.
 _MOST_BYTES = 2**31 - 1
+# One gigabyte of float32. Networks of pictures have no larger tensors.
+_MOST_VALUES = 2**28
 _FLEX = "Flex"
 _ACTIVATIONS = {"SOFTMAX": "Softmax", "LOG_SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}
 # Operations after the last activation that leave the numbers as they are.
@@ -76,11 +79,13 @@ def read_tflite(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork,
         The network, and what was found out about its input.
 
     Raises:
+        MissingExtraError: LiteRT isn't installed.
         ModelFileError: The file can't be read, or LiteRT has not all of its operations.
         UnsafeModelError: It refers to other files.
         UnsupportedModelError: It takes something else than numbers.
     """
-    import_optional("ai_edge_litert.interpreter", f"{path}: running TensorFlow Lite files", INSTALL)
+    with without_library_messages():
+        import_extra("ai_edge_litert.interpreter", "tflite", str(path))
     content = _read(path)
     try:
         structure = _look(path, content)
@@ -104,7 +109,7 @@ def read_tflite(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork,
     inputs[chosen] = replace(inputs[chosen], is_reversed=found.is_reversed)
     network = BlackBoxNetwork(
         path.name,
-        KIND,
+        _KIND,
         interpreters,
         inputs,
         output=output,
@@ -171,9 +176,12 @@ def _look(path: Path, content: bytearray) -> _Structure:
     parameters = 0
     for number in range(graph.TensorsLength()):
         tensor = graph.Tensors(number)
+        values = math.prod(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
+        if not 0 <= values <= _MOST_VALUES:
+            # LiteRT would reserve the memory and compute for hours.
+            raise ValueError(f"one of its tensors has {values:,} values")
         if model.Buffers(tensor.Buffer()).DataLength():
-            shape = [tensor.Shape(axis) for axis in range(tensor.ShapeLength())]
-            parameters += int(np.prod(shape, dtype=np.int64))
+            parameters += values
     makers = {index: one for one in operations for index in one.outputs}
     activations = {}
     outputs = graph.OutputsAsNumpy()

@@ -22,9 +22,13 @@ _ACTIVATIONS: dict[str | None, Callable[[tf.Tensor], tf.Tensor]] = {
     "Sigmoid": tf.sigmoid,
     None: tf.identity,
 }
-_GREY = 0.5
 # Rounding differs between batches of different sizes.
 _TOLERANCE = 1e-2
+# The sum of probabilities, also of those that are stored as whole numbers of 256ths.
+_ROUNDING = 1e-2
+# An even picture.
+_GREY = 0.5
+_LEAST = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,6 @@ class BlackBoxNetwork:
         *,
         output: str | None = None,
         activations: Mapping[str, str] | None = None,
-        logarithms: bool = False,
         parameters: int = 0,
         weights: Callable[[], Iterator[tuple[str, str, np.ndarray]]] | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -174,8 +177,6 @@ class BlackBoxNetwork:
             output: The name of the output with the class scores, if there are several.
             activations: The operations, "Softmax" or "Sigmoid", that were left out before outputs,
                 by the names of the outputs.
-            logarithms: Whether outputs of `activations` are probabilities after all, of which the
-                scores are found by logarithms.
             parameters: The number of values in its weights.
             weights: Yields them as `Network.weights` does; None if they can't be read.
             metadata: What the file says about itself, by name.
@@ -184,8 +185,8 @@ class BlackBoxNetwork:
         self.kind = kind
         self.runtime = runtime
         self.parameters = parameters
-        self.logarithms = logarithms
         self.metadata = dict(metadata or {})
+        self._probabilities: set[str] = set()
         self._output = output
         self._activations = dict(activations or {})
         self._weights = weights
@@ -261,9 +262,7 @@ class BlackBoxNetwork:
         """
         activations = [self._activations.get(name) for name in names]
         return [
-            np.asarray(_ACTIVATIONS[kind](tf.constant(array)))
-            if kind and not self.logarithms
-            else array
+            np.asarray(_ACTIVATIONS[kind](tf.constant(array))) if kind else array
             for kind, array in zip(activations, outputs, strict=True)
         ]
 
@@ -271,6 +270,15 @@ class BlackBoxNetwork:
         """Yields its weights, floating-point ones only: the layer, the name, the values."""
         if self._weights is not None:
             yield from self._weights()
+
+    @property
+    def takes_logarithms(self) -> bool:
+        """Whether its scores are logarithms of the probabilities that it returns.
+
+        It is known once the network was recorded.
+        """
+        output = self.output.name
+        return output in self._probabilities and output not in self._activations
 
     @property
     def output(self) -> Port:
@@ -324,8 +332,9 @@ class BlackBoxNetwork:
         classes = lengths[0] if lengths else 1
         scores = tf.reshape(values, [-1, classes])
         activation = self._activations.get(port.name)
-        if self.logarithms and activation is not None:
-            scores = _score_of(scores, activation)
+        if activation is None and port.name in self._probabilities:
+            # Its softmax consists of several operations, or a library hides it.
+            scores, activation = tf.math.log(tf.maximum(scores, _LEAST)), "Softmax"
         return Recording(_ACTIVATIONS[activation](scores), {})
 
     def record_outputs(
@@ -375,31 +384,38 @@ class BlackBoxNetwork:
     def _find_shapes(
         self, sizes: Sequence[tuple[int | None, ...]], names: tuple[str, ...]
     ) -> dict[str, tuple[int, ...]]:
-        """Finds the shapes of outputs, without the batch, by running the network once."""
+        """Finds the shapes of outputs, without the batch, by running the network on noise."""
         with self._lock:
             if all(name in self._shapes for name in names):
                 return self._shapes
-            values = [
-                np.full((1, *(length or USUAL_LENGTH for length in size)), _GREY, np.float32)
-                for size in sizes
-            ]
-            alone = self._try(values, names)
-            if self._batch is None and not self._takes_two(values, alone, names):
-                self._batch = 1
-            self._shapes.update(
-                (name, array.shape[1:]) for name, array in zip(names, alone, strict=True)
+            noise = np.random.default_rng(0)
+            shapes = [(1, *(length or USUAL_LENGTH for length in size)) for size in sizes]
+            first, second = (
+                [noise.random(shape, np.float32) for shape in shapes] for _ in range(2)
             )
+            alone = self._try(first, names)
+            others = self._try(second, names)
+            if self._batch is None and not self._takes_two(first, second, alone, names):
+                self._batch = 1
+            for name, one, other in zip(names, alone, others, strict=True):
+                self._shapes[name] = one.shape[1:]
+                if _are_probabilities(one) and _are_probabilities(other):
+                    self._probabilities.add(name)
             return self._shapes
 
     def _takes_two(
-        self, values: Sequence[np.ndarray], alone: Sequence[np.ndarray], names: tuple[str, ...]
+        self,
+        first: Sequence[np.ndarray],
+        second: Sequence[np.ndarray],
+        alone: Sequence[np.ndarray],
+        names: tuple[str, ...],
     ) -> bool:
         """Returns whether the rows of a batch really are computed each on its own.
 
         A file may say that it takes any number of pictures and still mix them, because a shape
         inside was fixed when it was exported.
         """
-        pair = [np.concatenate([one, one * _GREY]) for one in values]
+        pair = [np.concatenate(both) for both in zip(first, second, strict=True)]
         try:
             both = self._run(pair, names)
         # Whatever goes wrong, one at a time does work.
@@ -467,10 +483,11 @@ def _by_picture(output: Any, size: int) -> np.ndarray:
     raise ValueError(f"returns {len(array) if array.ndim else 1} results for {size} pictures")
 
 
-def _score_of(probabilities: tf.Tensor, activation: str) -> tf.Tensor:
-    """Inverts an activation: for softmax up to a number that is the same for all classes."""
-    tiny = np.finfo(np.float32).tiny
-    scores = tf.math.log(tf.maximum(probabilities, tiny))
-    if activation == "Sigmoid":
-        scores -= tf.math.log(tf.maximum(1 - probabilities, tiny))
-    return scores
+def _are_probabilities(rows: np.ndarray) -> bool:
+    """Returns whether an output must come from a softmax over classes."""
+    flat = rows.reshape(len(rows), -1)
+    return bool(
+        flat.shape[1] > 1
+        and (flat >= 0).all()
+        and np.abs(flat.sum(axis=1, dtype=np.float64) - 1).max() < _ROUNDING
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from gradcam_cli.networks.black_box import Port
 from gradcam_cli.runtime.cores import MOST_STREAMS, usable_cores
@@ -26,6 +27,7 @@ _DTYPES = {
     "bool": "bool",
 }
 _FATAL = 4
+_NO_MEMORY = "Failed to allocate memory"
 
 
 class OnnxSession:
@@ -51,7 +53,7 @@ class OnnxSession:
 
         options = onnxruntime.SessionOptions()
         # Several batches run in parallel, each in its own thread.
-        options.intra_op_num_threads = usable_cores() // min(usable_cores(), MOST_STREAMS)
+        options.intra_op_num_threads = _threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL
         with without_library_messages():
@@ -74,8 +76,21 @@ class OnnxSession:
             port.name: _converted(value, port.dtype)
             for port, value in zip(self.inputs, values, strict=True)
         }
-        found: list[np.ndarray] = self._session.run([self._names[one] for one in outputs], fed)
+        wanted = [self._names[one] for one in outputs]
+        try:
+            found: list[np.ndarray] = self._session.run(wanted, fed)
+        # Its errors have no common class.
+        except Exception as error:
+            if _NO_MEMORY in str(error):
+                raise MemoryError(str(error)) from error
+            raise
         return found
+
+
+def _threads() -> int:
+    """Returns the number of threads for one batch; see `gradcam_cli.networks.streams`."""
+    cores = usable_cores()
+    return cores if tf.config.list_physical_devices("GPU") else cores // min(cores, MOST_STREAMS)
 
 
 def _dtype(node: Any) -> str | None:

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.boxes import Detection
 from gradcam_cli.rendering.fonts import load_font
 from gradcam_cli.rendering.palette import BAND, MUTED_TEXT, TEXT
+from gradcam_cli.rendering.regions import box_line, draw_lines
 
 Color = tuple[int, int, int]
 
@@ -70,6 +72,26 @@ def draw_composite(
     )
     faded.paste(Image.fromarray(np.rint(colors).astype(np.uint8)), position, cover)
     return _with_legend(faded, [prediction for prediction, _ in classes])
+
+
+def draw_boxes(
+    composite: Image.Image, size: tuple[int, int], boxes: Sequence[Detection]
+) -> Image.Image:
+    """Draws the box of each object in the hue of its map.
+
+    Args:
+        composite: What `draw_composite` returned for the objects.
+        size: (width, height) of the picture in it.
+        boxes: The objects, in the same order.
+    """
+    if not boxes:
+        return composite
+    picture = composite.crop((0, 0, *size))
+    # The best object comes last, on top of the others.
+    for number, one in reversed(list(enumerate(boxes))):
+        picture = draw_lines(picture, [box_line(one.box)], color=_hue(number))
+    composite.paste(picture)
+    return composite
 
 
 def _shares(classes: Sequence[Prediction]) -> list[float]:

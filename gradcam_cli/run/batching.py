@@ -17,7 +17,9 @@ from gradcam_cli.cam.region_values import region_values
 from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError, reason
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.run.detections import ObjectExplainer
 from gradcam_cli.run.records import LoadedPicture
+from gradcam_cli.run.task import DetectionChoice
 from gradcam_cli.runtime.cores import Parallelism
 
 # The explanations of a whole batch, one by each explainer, and the picture's row in the batch.
@@ -85,6 +87,7 @@ class NetworkRunner:
         pool: ThreadPoolExecutor,
         parallelism: Parallelism,
         batch_size: int | None = None,
+        detection: DetectionChoice | None = None,
     ) -> None:
         """Finds the GPUs and prepares the threads.
 
@@ -94,6 +97,7 @@ class NetworkRunner:
             parallelism: The number of these threads, and the number of batches in parallel if
                 there is no GPU.
             batch_size: The size that the user chose; None for an automatic size.
+            detection: For a detector, the objects to explain; None for other networks.
         """
         self._explainers = explainers
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
@@ -110,6 +114,7 @@ class NetworkRunner:
         self._places: SimpleQueue[str | None] = SimpleQueue()
         for place in places:
             self._places.put(place)
+        self._objects = None if detection is None else ObjectExplainer(explainers, detection)
         self._own = threading.local()
         if gpus or self.streams < parallelism.workers:
             pool = ThreadPoolExecutor(self.streams, initializer=self._take_place)
@@ -150,6 +155,8 @@ class NetworkRunner:
             parts = [batch[first : first + most] for first in range(0, len(batch), most)]
             return [outcome for part in parts for outcome in self._explain_parts(part)]
         try:
+            if self._objects is not None:
+                return [self._explain_objects(self._objects, *one) for one in batch]
             explanations = self._explain_together([loaded for _, loaded in batch])
         except tf.errors.ResourceExhaustedError:
             # The sum asks every explainer; any() would stop at the first that can.
@@ -171,6 +178,12 @@ class NetworkRunner:
             else self._refuse(picture, loaded)
             for row, (picture, loaded) in enumerate(batch)
         ]
+
+    def _explain_objects(
+        self, objects: ObjectExplainer, picture: InputPicture, loaded: LoadedPicture
+    ) -> Outcome:
+        explanations = objects.explain(loaded)
+        return self._refuse(picture, loaded) if explanations is None else (explanations, 0)
 
     def _refuse(self, picture: InputPicture, loaded: LoadedPicture) -> PredictionError:
         inputs, conditions = inputs_of([loaded], self._explainers[0].classifier)

@@ -85,7 +85,7 @@ def choose_targets(job: Job, classifier: Classifier, truth: Truth | None) -> Tar
         number = min(explain.top_k or DEFAULT_EACH, most) if several else 1
         classes = [TOP_CLASS - rank for rank in range(number)]
         # A report can switch between classes, but the files are the same as without a report.
-        if not explain.each and not explain.only_wrong:
+        if not (explain.each or explain.only_wrong or classifier.detects):
             with_files = 1
     if not job.writes_files:
         with_files = 0
@@ -98,6 +98,7 @@ def choose_targets(job: Job, classifier: Classifier, truth: Truth | None) -> Tar
         joined=joined,
         against=against,
         skips_against=explain.each or classifier.segments,
+        are_objects=classifier.detects,
     )
 
 

@@ -46,6 +46,7 @@ class ExplainOptions:
         region: For segmentation, the region whose scores are summed, as the user wrote it; None
             for where each class is predicted. See `gradcam_cli.pictures.score_regions`.
         top_k: The number of most probable classes in each result; None for 5.
+        min_score: For a detector, the lowest probability of an object; None for the usual one.
         each: Whether to explain each of the `top_k` most probable classes (3 if that is None),
             and to draw a composite of all of them, each in its own hue.
         fit: How to fit a picture into the input: one of `gradcam_cli.pictures.fitting.FITS`;
@@ -65,6 +66,7 @@ class ExplainOptions:
     against: str | None = None
     region: str | None = None
     top_k: int | None = None
+    min_score: float | None = None
     each: bool = False
     fit: str | None = None
     truth: str | None = None

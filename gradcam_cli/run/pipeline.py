@@ -134,7 +134,9 @@ class _Pipeline:
         self._writer = PictureWriter(explainers, task)
         workers = task.parallelism.workers
         self._pool = ThreadPoolExecutor(workers)
-        self._runner = NetworkRunner(explainers, self._pool, task.parallelism, task.batch_size)
+        self._runner = NetworkRunner(
+            explainers, self._pool, task.parallelism, task.batch_size, task.detection
+        )
         self._ahead = LookAhead(self._runner.batch_size, self._runner.streams, workers)
         # From the oldest picture whose result hasn't been yielded to the newest, by place.
         self._held: dict[int, _Held] = {}
@@ -283,8 +285,13 @@ class _Pipeline:
         if self._keep is not None:
             self._keep(picture, loaded, explanations[0], row)
             return _done(PictureResult(picture))
-        result = self._predict(picture, loaded, explanations[0].probabilities[row])
         targets = self._task.targets
+        if targets.are_objects:
+            result = self._describe_objects(picture, explanations[0])
+            if not result.predictions:
+                return _done(result)
+        else:
+            result = self._predict(picture, loaded, explanations[0].probabilities[row])
         if targets.only_wrong and not result.is_wrong:
             return _done(result)
         try:
@@ -297,6 +304,20 @@ class _Pipeline:
         except GradcamError as error:
             return _done(PictureResult(picture, error=error))
         return self._pool.submit(self._write, result, loaded, explanations, row, files)
+
+    def _describe_objects(self, picture: InputPicture, explanation: Explanation) -> PictureResult:
+        """Returns the result of a picture of a detector as far as it is known before drawing."""
+        assert self._task.detection is not None
+        objects = [self._labels.detected(one.index, one.score) for one in explanation.objects]
+        if objects:
+            return PictureResult(picture, objects)
+        least = f"{self._task.detection.min_score:g}"
+        note = f"no object with a score of at least {least}"
+        missed = explanation.missed
+        if missed is not None:
+            name = self._labels.name(missed.index)
+            note += f"; the best is {name} with {missed.score:.2g}, see --min-score"
+        return PictureResult(picture, note=note)
 
     def _predict(
         self, picture: InputPicture, loaded: LoadedPicture, probabilities: np.ndarray

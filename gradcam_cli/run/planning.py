@@ -131,9 +131,13 @@ class FilePlanner:
             return False
         views = [view for view in self._task.views if _has_picture(picture, view)]
         names = self._names(picture, targets, views)
-        if self._task.targets.number_with_files(len(targets)) > 1 and min(targets) < 0:
+        are_unknown = self._task.targets.number_with_files(len(targets)) > 1 and min(targets) < 0
+        if are_unknown or self._task.targets.are_objects:
             names = {file: name for file, name in names.items() if file[1] is None}
         return bool(names) and self._namer.has_all(picture, list(names.values()))
+
+    def _words(self, targets: Sequence[int]) -> list[str]:
+        return [class_word(index, self._labels.name(index)) for index in targets]
 
     def _names(
         self,
@@ -152,11 +156,16 @@ class FilePlanner:
         ending = self._task.write.ending or self._task.write.format
         has_own_class = names.names_classes or picture.target is not None
         joined = self._task.targets.joined
-        words = [class_word(index, self._labels.name(index)) for index in joined or targets]
+        words = self._words(joined or targets)
         if joined:
             words = ["+".join(words)] if targets else []
         of_all = ""
-        if has_own_class or names.pattern is not None:
+        if self._task.targets.are_objects:
+            # The classes of the objects aren't known in advance, those to look for are.
+            chosen = self._task.targets.of(picture, self._labels)
+            of_all = name_part("+".join(self._words([one for one in chosen if one >= 0])))
+            words = [name_part(word) for word in _numbered(words)]
+        elif has_own_class or names.pattern is not None:
             of_all = name_part("+".join(words))
         files: dict[PlannedFile, str] = {}
         words_of_views = [name_part(view).casefold() for view in self._task.views]
@@ -170,7 +179,8 @@ class FilePlanner:
                 files["sheet", None, view] = f"{shown.sheet(of_all)}.{ending}"
                 continue
             for number, word in enumerate(words):
-                of_one = word if len(words) > 1 else of_all
+                is_own = len(words) > 1 or self._task.targets.are_objects
+                of_one = word if is_own else of_all
                 if of_stack is not None:
                     of_kinds = {"overlay": shown.overlay, "heatmap": shown.heatmap}
                     for kind, own_ending in of_stack.items():
@@ -189,6 +199,14 @@ class FilePlanner:
         if files and draw.figure and not self._task.sheet and of_stack is None:
             files["figure", None, ""] = f"{names.figure(of_all)}.{draw.figure}"
         return files
+
+
+def _numbered(words: Sequence[str]) -> list[str]:
+    """Adds a number to each word that is there already."""
+    return [
+        word if word not in words[:place] else f"{word}-{words[: place + 1].count(word)}"
+        for place, word in enumerate(words)
+    ]
 
 
 def _has_picture(picture: InputPicture, view: str) -> bool:

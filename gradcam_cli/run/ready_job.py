@@ -16,9 +16,11 @@ from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import ValueReader, with_values
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
+from gradcam_cli.pictures.boxes import DEFAULT_SCORE
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
 from gradcam_cli.run.chosen_classes import choose_targets
+from gradcam_cli.run.detection_check import check_detection
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.options import DEFAULT_TOP_K
 from gradcam_cli.run.records import PictureResult
@@ -26,7 +28,7 @@ from gradcam_cli.run.result_names import result_names
 from gradcam_cli.run.segmentation import check_segmentation
 from gradcam_cli.run.stacks.progress import FrameProgress
 from gradcam_cli.run.targets import Targets
-from gradcam_cli.run.task import Task
+from gradcam_cli.run.task import DetectionChoice, Task
 from gradcam_cli.run.truth import FOLDERS, Truth, TruthNames, labels_from_folders
 from gradcam_cli.runtime.cores import Parallelism
 
@@ -147,6 +149,7 @@ def make_ready(
     classifier = classifier or load_model_of(job)
     job = replace(job, explain=job.explain.with_methods(usual_method(classifier)))
     check_segmentation(job.explain, classifier)
+    check_detection(job, classifier)
     if job.explain.truth is not None:
         _check_has_classes(classifier)
     classifier = replace(classifier, labels=labels_of(job, pictures, classifier))
@@ -154,6 +157,11 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
+    if classifier.takes_stacks and job.stack.first_frame:
+        raise UsageError(
+            f"--first-frame explains single pictures, but {classifier.name} takes "
+            f"{classifier.describe_length()}; leave it out"
+        )
     targets = choose_targets(job, classifier, known)
     inputs = classifier.input_for(job.explain.fit, job.model.size)
     inputs = replace(inputs, window=job.stack.window)
@@ -194,7 +202,8 @@ def make_ready(
             explainers[0].facts.against,
             job.stack.window,
         ),
-        composite=job.explain.each,
+        detection=_detection_of(job, classifier),
+        composite=job.explain.each or (classifier.detects and job.writes_files),
         sheet=job.draws_sheet,
         keeps_card=job.write.report is not None or job.preview_side is not None,
         preview_side=job.preview_side or PREVIEW_SIDE,
@@ -205,6 +214,17 @@ def make_ready(
         parallelism=parallelism or Parallelism(),
     )
     return ReadyJob(explainers, task, pictures)
+
+
+def _detection_of(job: Job, classifier: Classifier) -> DetectionChoice | None:
+    if not classifier.detects:
+        return None
+    min_score, most = job.explain.min_score, job.explain.top_k
+    return DetectionChoice(
+        DEFAULT_SCORE if min_score is None else min_score,
+        most or DEFAULT_TOP_K,
+        tuple(classifier.background),
+    )
 
 
 def _check_has_classes(classifier: Classifier) -> None:

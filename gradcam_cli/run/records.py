@@ -14,6 +14,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.models.input_values import OtherValues
 from gradcam_cli.models.labels import Prediction
+from gradcam_cli.pictures.boxes import Detection
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region
 from gradcam_cli.rendering.figure import Panel
@@ -55,6 +56,7 @@ class ExplainedTarget:
         mask: The file of the mask; None if none was written.
         region: The region where the map is above the threshold; None if it wasn't requested.
         input: The input that the map explains; "" if the network has only one for pictures.
+        detected: The object of a detector; None for other networks.
     """
 
     prediction: Prediction
@@ -64,6 +66,7 @@ class ExplainedTarget:
     region: Region | None = None
     mask: AnyPath | None = None
     input: str = ""
+    detected: Detection | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,11 @@ class PictureResult:
         noun: What one of them is called: "frame".
         scale: The scale with which their maps are drawn, one of
             `gradcam_cli.run.options.COMMON_SCALE` and `FRAME_SCALE`.
-        note: What the user should know about them; empty for nothing.
+        shown: How it was turned into pictures, for people: "axial slices, window 40,80 (brain)";
+            empty if there is only one way.
+        is_whole: Whether the network saw all these pictures as one input.
+        note: Why there is nothing to draw, or what the user should know about the frames; empty
+            for nothing.
     """
 
     picture: InputPicture
@@ -128,6 +135,8 @@ class PictureResult:
     frames: Sequence[FrameResult] = ()
     noun: str = ""
     scale: str = ""
+    shown: str = ""
+    is_whole: bool = False
     note: str = ""
 
     @property

@@ -209,6 +209,10 @@ def result_names(
         choices.append((f"against_{class_word(*against)}", ("against", against[0])))
     if window is not None:
         choices.append((f"window-{window.replace(',', '-')}", ("window", window)))
+    if explain.min_score is not None:
+        choices.append((f"score{explain.min_score:g}", ("min-score", explain.min_score)))
+    if model.box_format is not None:
+        choices.append((model.box_format, ("box-format", model.box_format)))
     return ResultNames(
         pattern=None if write.name is None else NamePattern(write.name),
         methods=explain.methods,
@@ -313,8 +317,8 @@ def _layer_word(layer: str | int) -> str:
 def _range_word(numbers: slice | None, of: str = "frames") -> str:
     if numbers is None:
         return ""
-    ends = ["" if end is None else str(end) for end in (numbers.start, numbers.stop)]
-    return f"{of}{'-'.join(ends)}"
+    start = 0 if numbers.start is None else numbers.start
+    return f"{of}{start}-{'end' if numbers.stop is None else numbers.stop}"
 
 
 def _unless_default(word: str, value: object, default: object) -> tuple[str, object]:

@@ -29,6 +29,7 @@ class Targets:
         against: The class whose score is subtracted from that of each explained class; None for
             none. A class isn't explained against itself, but what lowers an output of a
             regression is: then `classes` has nothing else.
+        are_objects: Whether the targets of a picture are the objects that a detector finds in it.
         skips_against: Whether a picture whose most probable class is `against` is explained for the
             next ones. Otherwise it is an error.
     """
@@ -41,6 +42,7 @@ class Targets:
     joined: tuple[int, ...] = ()
     against: int | None = None
     skips_against: bool = False
+    are_objects: bool = False
 
     def of(self, picture: InputPicture, labels: Labels) -> list[int]:
         """Returns the requested classes of a picture: its own, if it has one, or `classes`.
@@ -126,4 +128,4 @@ class Targets:
         """
         if self.with_files is not None:
             return self.with_files
-        return explained if self.only_wrong else len(self.classes)
+        return explained if self.only_wrong or self.are_objects else len(self.classes)

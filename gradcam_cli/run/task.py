@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradcam_cli.files.downloads import DownloadLimits
+from gradcam_cli.pictures.boxes import DEFAULT_SCORE
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
@@ -13,6 +14,21 @@ from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, StackOptions, Wr
 from gradcam_cli.run.result_names import ResultNames
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.runtime.cores import Parallelism, usable_cores
+
+
+@dataclass(frozen=True)
+class DetectionChoice:
+    """Which detected objects are explained.
+
+    Attributes:
+        min_score: The lowest probability of an object, in [0, 1].
+        most: The largest number of objects in a picture.
+        without: The classes that aren't objects, such as the background.
+    """
+
+    min_score: float = DEFAULT_SCORE
+    most: int = DEFAULT_TOP_K
+    without: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class Task:
         stack: What to explain in files of several pictures.
         names: What the names of all files have in common.
         region: The region whose scores are explained; None for where each class is predicted.
+        detection: For a detector, the objects to explain; None for other networks.
         composite: Whether to also write one picture of all classes, each in its own hue.
         sheet: Whether to write a sheet with an overlay by each explainer, instead of overlays.
         keeps_panels: Whether to keep the overlays in memory, labelled for a figure.
@@ -51,6 +68,7 @@ class Task:
     stack: StackOptions = field(default_factory=StackOptions)
     names: ResultNames = field(default_factory=ResultNames)
     region: ScoreRegion | None = None
+    detection: DetectionChoice | None = None
     composite: bool = False
     sheet: bool = False
     keeps_panels: bool = False

@@ -19,12 +19,14 @@ def check_whole_pictures(classifier: Classifier, analysis: str, question: str) -
         question: What it asks of a picture: "which class".
 
     Raises:
-        UsageError: The model segments, or several of its inputs would be explained.
+        UsageError: The model segments or detects objects, or several of its inputs would be
+            explained.
     """
     name = classifier.name
-    if classifier.segments:
+    if classifier.segments or classifier.detects:
+        does = "segments pictures" if classifier.segments else "detects objects"
         raise UsageError(
-            f"{name} segments pictures, but {analysis} asks {question} a whole picture shows; "
+            f"{name} {does}, but {analysis} asks {question} a whole picture shows; "
             f"explain it with 'gradcam PATH --model {name}'"
         )
     if len(classifier.explained_views) > 1:

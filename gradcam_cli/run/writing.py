@@ -19,7 +19,7 @@ from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.labels import Prediction
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import hot_pixels
-from gradcam_cli.rendering.composite import draw_composite
+from gradcam_cli.rendering.composite import draw_boxes, draw_composite
 from gradcam_cli.rendering.encoding import (
     carries_mark,
     encode_picture,
@@ -29,7 +29,7 @@ from gradcam_cli.rendering.encoding import (
 )
 from gradcam_cli.rendering.figure import Panel
 from gradcam_cli.run.cards import make_card
-from gradcam_cli.run.drawing import DrawnMap, draw_map, frame_heat, lay_map
+from gradcam_cli.run.drawing import DrawnMap, draw_map, draw_object, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
 from gradcam_cli.run.observing import observe
 from gradcam_cli.run.planning import PlannedFile
@@ -175,6 +175,8 @@ class PictureWriter:
         composite = files.get(("composite", None))
         if composite is not None:
             drawn = draw_composite(prepared.image, classes, prepared.fit.seen[:2])
+            boxes = [target.detected for target in own if target.detected is not None]
+            drawn = draw_boxes(drawn, prepared.image.size, boxes)
             self._save(composite, drawn, result, "Composite", prepared.image)
             composites = {**result.composites, shown.view.name: composite}
             result = replace(result, composites=composites)
@@ -209,6 +211,7 @@ class PictureWriter:
         numbers: list[int] = []
         for number, index in enumerate(targets):
             is_new = all(targets[other] != index for other in numbers)
+            is_new = is_new or self._task.targets.are_objects
             if is_new or ("overlay", number) in files or ("sheet", None) in files:
                 numbers.append(number)
         return numbers
@@ -232,9 +235,13 @@ class PictureWriter:
         overlays: list[Image.Image] = []
         classes: list[tuple[Prediction, np.ndarray]] = []
         for number in numbers:
-            prediction = self._task.targets.prediction(
-                labels, explanation.targets[row][number], explanation.probabilities[row]
-            )
+            detected = explanation.objects[number] if explanation.objects else None
+            if detected is None:
+                prediction = self._task.targets.prediction(
+                    labels, explanation.targets[row][number], explanation.probabilities[row]
+                )
+            else:
+                prediction = labels.detected(detected.index, detected.score)
             output = files.get(("overlay", number))
             heatmap_file = files.get(("heatmap", number))
             mask_file = files.get(("mask", number))
@@ -245,6 +252,8 @@ class PictureWriter:
                 region = drawn.region
             if is_drawn:
                 overlay = draw_map(prepared, drawn, options)
+                if detected is not None:
+                    overlay = draw_object(overlay, detected, prediction)
                 overlays.append(for_sheet(overlay) if is_on_sheet else overlay)
             if output is not None:
                 title = self._facts[view.explainers][0].title_of(prediction)
@@ -270,6 +279,7 @@ class PictureWriter:
                     region,
                     mask_file,
                     view.name,
+                    detected,
                 )
             )
         return replace(result, targets=[*result.targets, *targets]), overlays, classes
@@ -299,6 +309,10 @@ class PictureWriter:
             for number in numbers:
                 drawn = self._lay(prepared, explainer, explanation, row, number)
                 overlay = draw_map(prepared, drawn, self._task.draw)
+                if explanation.objects:
+                    detected = explanation.objects[number]
+                    named = explainer.classifier.labels.detected(detected.index, detected.score)
+                    overlay = draw_object(overlay, detected, named)
                 overlays.append(for_sheet(overlay) if self._task.sheet else overlay)
             rows.append(overlays)
         return rows

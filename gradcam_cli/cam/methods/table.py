@@ -46,6 +46,8 @@ class MethodInfo:
         ignores_class: Whether its map is the same for every class.
         only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
         not_for_segmentation: Why it can't explain a network that segments; empty if it can.
+        not_for_detection: Why it can't explain a box of a detector; empty if it can.
+        only_for_detection: Why it can explain nothing but boxes of detectors; empty if it can.
         fuses_layers: Whether it fuses the maps of all convolution layers itself, or those of the
             layers that are chosen.
         base: For a method that explains another score, the method whose formula it applies to it.
@@ -68,6 +70,8 @@ class MethodInfo:
     ignores_class: bool = False
     only_one_class: str = ""
     not_for_segmentation: str = ""
+    not_for_detection: str = ""
+    only_for_detection: str = ""
     fuses_layers: bool = False
     base: str = ""
     bases: tuple[str, ...] = ()
@@ -313,6 +317,7 @@ METHODS = MethodTable(
             needs_layer=False,
             uses_gradients=False,
             not_for_segmentation=_CLASSIFIES,
+            not_for_detection=_CLASSIFIES,
             ignores_class=True,
         ),
         "chefer": MethodInfo(
@@ -323,6 +328,7 @@ METHODS = MethodTable(
             ".attention:AttentionRelevance",
             needs_layer=False,
             not_for_segmentation=_CLASSIFIES,
+            not_for_detection=_CLASSIFIES,
         ),
         "legrad": MethodInfo(
             "LeGrad",
@@ -332,6 +338,7 @@ METHODS = MethodTable(
             ".attention:LeGrad",
             needs_layer=False,
             not_for_segmentation=_CLASSIFIES,
+            not_for_detection=_CLASSIFIES,
         ),
         "rise": MethodInfo(
             "RISE",
@@ -371,6 +378,20 @@ METHODS = MethodTable(
             at_input_size=True,
             uses_gradients=False,
             has_sign=True,
+        ),
+        "drise": MethodInfo(
+            "D-RISE",
+            "for detectors: how surely a box is found again in random parts of the picture",
+            "Petsiuk et al. 2021, arXiv 2006.03204",
+            "400 to 5000",
+            ".d_rise:DRise",
+            needs_layer=False,
+            is_black_box=True,
+            runs_many_times=True,
+            at_input_size=True,
+            uses_gradients=False,
+            has_sign=True,
+            only_for_detection="it looks for the box of an object, and the network gives no boxes",
         ),
     }
 )

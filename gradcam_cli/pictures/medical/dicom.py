@@ -281,13 +281,12 @@ def decoded_frames(dataset: Dataset, path: AnyPath) -> Iterator[np.ndarray]:
     Raises:
         ImageError: They can't be decoded.
     """
-    from pydicom.pixels import iter_pixels
+    from pydicom.pixels import pixel_array
 
     _check_decoder(dataset, path)
-    frames = iter_pixels(dataset)
     for number in range(frame_count(dataset)):
         with _decoding(dataset, path):
-            values = _to_values(next(frames), dataset, number)
+            values = _to_values(pixel_array(dataset, index=number), dataset, number)
         yield values
 
 
@@ -297,14 +296,14 @@ def _decoding(dataset: Dataset, path: AnyPath) -> Iterator[None]:
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
-    except StopIteration:
-        raise ImageError(f"{path}: truncated, it has fewer pictures than it declares") from None
     except MemoryError:
         raise ImageError(f"{path}: there isn't enough memory to read it") from None
     # Decoders raise many kinds of errors for broken files.
     except Exception as error:
+        # The reasons of several decoders are on lines of their own.
+        why = reason(ValueError(" ".join(str(error).split()) or type(error).__name__))
         raise ImageError(
-            f"{path}: its pixels can't be decoded ({reason(error)}){_advice(dataset)}"
+            f"{path}: its pixels can't be decoded ({why}){_advice(dataset)}"
         ) from error
 
 
@@ -328,8 +327,8 @@ def _check_decoder(dataset: Dataset, path: AnyPath) -> None:
         ) from None
     if not is_available:
         raise ImageError(
-            f"{path}: its pixels are compressed as {syntax.name}, which needs another package"
-            f"{_advice(dataset)}"
+            f"{path}: its pixels are compressed as {syntax.name}, which no installed package "
+            f"decodes{_advice(dataset)}"
         )
 
 
@@ -365,5 +364,5 @@ def _advice(dataset: Dataset) -> str:
         return ""
     for codec, names in _CODECS:
         if any(name in syntax.name for name in names):
-            return f": pip install pylibjpeg {codec}"
+            return f"; another decoder: pip install pylibjpeg {codec}"
     return ""

@@ -62,8 +62,8 @@ def open_stack(
         The stack; None for a file with one picture. A JPEG of several (MPO) counts as one.
 
     Raises:
-        ImageError: The file can't be read, isn't such a file, or the package that reads it isn't
-            installed.
+        ImageError: The file can't be read, or isn't such a file.
+        MissingExtraError: The package that reads it isn't installed.
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
     path = to_path(path)

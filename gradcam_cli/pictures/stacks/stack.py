@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 from PIL import Image
 
 from gradcam_cli.errors import ImageError, UsageError
@@ -119,3 +120,14 @@ def unreadable_after(path: AnyPath, noun: str, number: int, why: str) -> ImageEr
     """
     last = f" after {noun} {number - 1}" if number else ""
     return ImageError(f"{path}: damaged or truncated{last} ({why})")
+
+
+@runtime_checkable
+class VolumeStack(Stack, Protocol):
+    """A stack whose pictures are the slices of a volume."""
+
+    def values(self) -> np.ndarray:
+        """Reads the whole volume, (A, B, C) or (A, B, C, channels)."""
+
+    def as_slices(self, maps: np.ndarray) -> np.ndarray:
+        """Arranges (A, B, C), on the axes of `values`, as (slices, rows, columns)."""

@@ -98,7 +98,7 @@ class GifWriter:
 
 def _gif_picture(overlay: Image.Image) -> tuple[bytes, int, int, bytes]:
     """Returns the palette, the bits of its size, the flag of interlacing, and the pixels."""
-    palette = overlay.quantize(_COLORS, Image.Quantize.MEDIANCUT)
+    palette = overlay.quantize(_COLORS, Image.Quantize.FASTOCTREE)
     quantized = overlay.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     buffer = io.BytesIO()
     quantized.save(buffer, "GIF")
