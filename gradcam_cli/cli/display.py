@@ -349,7 +349,10 @@ def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[s
         record["region"] = _region_record(target.region)
     if target.blank is not None:
         record["note"] = target.blank.note
-        record["blank"] = str(target.blank.reason)
+        if target.blank.is_blank:
+            record["blank"] = str(target.blank.reason)
+        else:
+            record["unsettled"] = True
     return record
 
 

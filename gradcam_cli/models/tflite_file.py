@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ _KIND = "a TensorFlow Lite file"
 _IDENTIFIER = b"TFL3"
 # Flatbuffers, in which these files are written, can't hold more.
 _MOST_BYTES = 2**31 - 1
+# One gigabyte of float32. Networks of pictures have no larger tensors.
+_MOST_VALUES = 2**28
 _FLEX = "Flex"
 _ACTIVATIONS = {"SOFTMAX": "Softmax", "LOG_SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}
 # Operations after the last activation that leave the numbers as they are.
@@ -173,9 +176,12 @@ def _look(path: Path, content: bytearray) -> _Structure:
     parameters = 0
     for number in range(graph.TensorsLength()):
         tensor = graph.Tensors(number)
+        values = math.prod(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
+        if not 0 <= values <= _MOST_VALUES:
+            # LiteRT would reserve the memory and compute for hours.
+            raise ValueError(f"one of its tensors has {values:,} values")
         if model.Buffers(tensor.Buffer()).DataLength():
-            shape = [tensor.Shape(axis) for axis in range(tensor.ShapeLength())]
-            parameters += int(np.prod(shape, dtype=np.int64))
+            parameters += values
     makers = {index: one for one in operations for index in one.outputs}
     activations = {}
     outputs = graph.OutputsAsNumpy()
