@@ -182,7 +182,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     if result.frames:
         many = _counted(len(result.frames), result.noun)
-        title.append(f"  {many} explained; classes on average", style="dim")
+        of_which = "of all together" if result.is_whole else "on average"
+        title.append(f"  {many} explained; classes {of_which}", style="dim")
     lines = [title]
     for prediction in shown:
         is_explained = prediction.numbers in explained
@@ -348,7 +349,10 @@ def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[s
         record["region"] = _region_record(target.region)
     if target.blank is not None:
         record["note"] = target.blank.note
-        record["blank"] = str(target.blank.reason)
+        if target.blank.is_blank:
+            record["blank"] = str(target.blank.reason)
+        else:
+            record["unsettled"] = True
     return record
 
 

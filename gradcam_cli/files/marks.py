@@ -42,10 +42,14 @@ _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
 # TIFF 6.0, section 2: from here on, tags have no public meaning.
 _PRIVATE_TAG = 65000
 _IDENTITY = rb"(?P<identity>[0-9a-f]{16}(?: [0-9a-f]{16})*)"
-# The comment as it is stored in the texts of an MP4 file, a QuickTime film, a Matroska and an AVI
-# file: after the name of the field, its length and its language.
+# The comment as FFmpeg stores it in the texts of an MP4 file, a QuickTime film, a Matroska file and
+# an AVI file: after the name of the field, lengths, and the text's kind or language.
 _VIDEO_COMMENT = re.compile(
-    rb"(?:\xa9cmt|COMMENT|ICMT).{2,24}?" + _KEY.encode() + rb" " + _IDENTITY, re.DOTALL
+    rb"(?:\xa9cmt(?:.{4}data.{8}|.{4})|COMMENT\x44\x87(?:[\x80-\xff]|[\x40-\x7f].)|ICMT.{4})"
+    + _KEY.encode()
+    + rb" "
+    + _IDENTITY,
+    re.DOTALL,
 )
 # The extensions of the files whose mark may be near their end.
 _MARKED_AT_END = frozenset({".webp", ".mp4", ".m4v", ".mov"})
@@ -252,6 +256,11 @@ def is_marked(path: AnyPath) -> bool:
     return bool(_read_mark(path))
 
 
+def is_named_as_result(path: AnyPath) -> bool:
+    """Returns whether a file has the usual name of a result; arrays can't carry a mark."""
+    return _NAMED_SO.search(path.stem) is not None
+
+
 def is_own_result(path: AnyPath) -> bool:
     """Returns the same as `is_marked`, but quickly, for each picture of a folder.
 
@@ -259,7 +268,7 @@ def is_own_result(path: AnyPath) -> bool:
     of results.
     """
     if is_remote(path):
-        return _NAMED_SO.search(path.stem) is not None and is_marked(path)
+        return is_named_as_result(path) and is_marked(path)
     return _has_key(path) and is_marked(path)
 
 

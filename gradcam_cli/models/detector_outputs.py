@@ -63,6 +63,7 @@ class DetectorOutputs:
         mode: The preprocessing that networks with such outputs usually take, as in
             `gradcam_cli.models.preprocessing.Preprocessing`.
         fit: How they usually take pictures, one of `gradcam_cli.pictures.fitting.FITS`.
+        keeps_places: Whether a candidate is a box at about the same place in every picture.
     """
 
     form: str
@@ -73,6 +74,7 @@ class DetectorOutputs:
     has_one_class_a_box: bool = False
     mode: str = "0-1"
     fit: str = "pad"
+    keeps_places: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def open_animation(path: AnyPath, downloads: Downloads | None = None) -> Animati
                 # A picture for viewers that can't show the animation comes before it.
                 if isinstance(image, PngImagePlugin.PngImageFile) and image.default_image:
                     first = 1
-                number = int(getattr(image, "n_frames", 1))
+                number = _count(image)
                 numbers = list(range(first, min(number, first + _MOST_PICTURES + 1)))
             if len(numbers) > _MOST_PICTURES:
                 raise ImageError(
@@ -176,6 +177,15 @@ class AnimationStack:
                 raise unreadable_after(self.path, self.noun, number, reason(error)) from error
 
 
+def _count(image: Image.Image) -> int:
+    """Returns the number of frames; of a damaged file, up to the first that can't be read."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    # Pillow counts those of a GIF by looking for them. It is then at the last that it found.
+    except Exception:
+        return image.tell() + 2
+
+
 def _duration(image: Image.Image) -> float:
     """Returns for how many milliseconds a frame is shown."""
     duration = float(image.info.get("duration") or 0)
@@ -185,4 +195,4 @@ def _duration(image: Image.Image) -> float:
 def _until(frame: Frame, end: float) -> Frame:
     """Returns a frame that is shown until a time in milliseconds."""
     seconds = frame.seconds or 0.0
-    return Frame(frame.number, frame.image, seconds, end / 1000 - seconds)
+    return replace(frame, duration=end / 1000 - seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +37,7 @@ from gradcam_cli.pictures.stacks.stack import (
 from gradcam_cli.runtime.extras import import_extra
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import VideoCodecContext, VideoFrame
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -56,6 +56,8 @@ _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # ISO/IEC 23091-2: the colours aren't described. Players then go by the size.
 _UNSPECIFIED = 2
 _HIGH_DEFINITION = 720
+# Between frames in a row, as a multiple of a frame's length.
+_GAP = 1.5
 # Wider pixels are a mistake of the file.
 _WIDEST_PIXEL = 8
 # The operations for a display matrix (ISO/IEC 14496-12, 6.2.2) by its numbers a, b, c and d.
@@ -174,6 +176,8 @@ class VideoStack:
         import av
 
         number, begun, end = 0, 0.0, 0.0
+        with reading_errors(self.path), _opened(self._content) as file:
+            is_short = is_cut_off(file)
         with _demuxed(self.path, self._content, self._kind) as (container, stream):
             starts = [
                 one.start_time * one.time_base
@@ -183,7 +187,7 @@ class VideoStack:
             origin = min(starts, default=Fraction(0))
             unit = stream.time_base or self.time_base
             try:
-                for frame in _frames(container, stream):
+                for frame in _frames(container, stream, is_cut_off=is_short):
                     if frame.is_corrupt:
                         raise ValueError("its data is damaged")
                     seconds = end if frame.pts is None else float(frame.pts * unit - origin)
@@ -195,9 +199,8 @@ class VideoStack:
                     number += 1
             except (av.FFmpegError, ValueError) as error:
                 raise unreadable_after(self.path, self.noun, number, _why(error)) from error
-        with _opened(self._content) as file:
-            if is_cut_off(file):
-                raise unreadable_after(self.path, self.noun, number, "the rest is missing")
+        if is_short:
+            raise unreadable_after(self.path, self.noun, number, "the rest is missing")
 
     def _picture(self, frame: VideoFrame) -> Image.Image:
         """Converts a frame to a picture as it is meant to be seen: upright, with square pixels."""
@@ -271,28 +274,59 @@ def _moving_pictures(path: AnyPath, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _frames(
+    container: InputContainer, stream: VideoStream, *, is_cut_off: bool
+) -> Iterator[VideoFrame]:
     """Decodes a stream; yields what the decoder holds before it raises an error.
+
+    Frames are stored in another order than they are shown. Where the data end too early, the last
+    ones in the decoder may not be consecutive; these are left out.
 
     Raises:
         av.FFmpegError: The stream is damaged.
     """
     import av
 
-    decoder: av.VideoCodecContext = stream.codec_context
-    with_opacity = _DECODERS_WITH_OPACITY.get(decoder.name)
+    decoder = _decoder(stream)
+    last: VideoFrame | None = None
+    try:
+        for packet in container.demux(stream):
+            # The last packet is empty, and so are those of frames that AVI files repeat.
+            if packet.size:
+                for frame in decoder.decode(packet):
+                    yield frame
+                    last = frame
+    except av.FFmpegError:
+        with contextlib.suppress(av.FFmpegError):
+            yield from _consecutive(last, decoder.decode(None))
+        raise
+    rest = decoder.decode(None)
+    yield from _consecutive(last, rest) if is_cut_off else rest
+
+
+def _consecutive(last: VideoFrame | None, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+    """Yields frames up to a gap in their times."""
+    for frame in frames:
+        if last is not None and last.pts is not None and frame.pts is not None:
+            length = last.duration or frame.duration
+            if length and frame.pts - last.pts > _GAP * length:
+                return
+        yield frame
+        last = frame
+
+
+def _decoder(stream: VideoStream) -> VideoCodecContext:
+    import av
+
+    with_opacity = _DECODERS_WITH_OPACITY.get(stream.codec_context.name)
     texts = {name.lower(): text for name, text in stream.metadata.items()}
     if with_opacity is not None and texts.get("alpha_mode") == "1":
+        # Some builds of FFmpeg lack it.
         with contextlib.suppress(ValueError, av.FFmpegError):
             decoder = av.VideoCodecContext.create(with_opacity, "r")
             decoder.options = stream.codec_context.options
-    for packet in container.demux(stream):
-        try:
-            yield from decoder.decode(packet)
-        except av.FFmpegError:
-            with contextlib.suppress(av.FFmpegError):
-                yield from decoder.decode(None)
-            raise
+            return decoder
+    return stream.codec_context
 
 
 def _why(error: Exception) -> str:

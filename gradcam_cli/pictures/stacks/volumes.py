@@ -17,7 +17,7 @@ from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.medical.slice_pictures import back_on_slice, draw_slice
 from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS, Window, full_window, parse_window
-from gradcam_cli.pictures.stacks.stack import Frame, FrameChoice
+from gradcam_cli.pictures.stacks.stack import SLICE, Frame, FrameChoice
 from gradcam_cli.pictures.stacks.voxels import (
     AXIAL,
     Arrangement,
@@ -170,6 +170,11 @@ class Volume:
         if self.window is not None:
             return self.window
         asked = parse_window(self._asked)
+        if not self.voxels.is_oriented and self.voxels.noun == SLICE:
+            self._warn(
+                "doesn't say how the patient lies; its last axis is taken as that from the feet to "
+                "the head, and the sides may be swapped"
+            )
         window = asked or self.voxels.window
         if values.ndim == 4:
             window = Window(0, 255, "colours")
