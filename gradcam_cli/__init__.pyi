@@ -22,6 +22,7 @@ from .api.explainers import ShapleyCAM as ShapleyCAM
 from .api.explainers import SmoothGradCAMPP as SmoothGradCAMPP
 from .api.explainers import WinsorCAM as WinsorCAM
 from .api.explainers import XGradCAM as XGradCAM
+from .api.frames import explain_frames as explain_frames
 from .api.grad_cam import GradCAM as GradCAM
 from .api.image import ImageExplanation as ImageExplanation
 from .api.image import explain_image as explain_image

@@ -114,6 +114,10 @@ class GradcamWarning(UserWarning):
     """
 
 
+class FirstPictureWarning(GradcamWarning):
+    """A file holds several pictures, of which only the first is used."""
+
+
 class UsageError(GradcamError):
     """An option or argument is invalid (exit code 2)."""
 
@@ -133,6 +137,10 @@ def unreadable(what: str, error: Exception) -> UsageError:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return UsageError(f"{what}: there is no such file")
     return UsageError(f"{what}: cannot be read ({reason(error)})")
+
+
+class MissingExtraError(GradcamError):
+    """A package that only some users need isn't installed."""
 
 
 class ImageError(GradcamError):

@@ -10,6 +10,7 @@ from gradcam_cli.analysis.audit_results import MapGroup
 from gradcam_cli.analysis.observation import GRID, Observation, mean_picture
 from gradcam_cli.analysis.shortcuts import Pictures, Shortcut, ShortcutSearch
 from gradcam_cli.errors import UsageError
+from gradcam_cli.runtime.extras import how_to_install
 
 # Of fewer pictures, groups say nothing.
 _FEWEST = 20
@@ -47,9 +48,7 @@ def find_groups(observations: Sequence[Observation]) -> list[MapGroup]:
     try:
         import sklearn.cluster  # noqa: F401
     except ImportError as error:
-        raise UsageError(
-            "groups of maps need scikit-learn: pip install 'gradcam-cli[audit]'"
-        ) from error
+        raise UsageError(f"groups of maps need scikit-learn: {how_to_install('audit')}") from error
     of_classes: dict[int, list[int]] = {}
     for number, one in enumerate(observations):
         if one.predicted_map.any():

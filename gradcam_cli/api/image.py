@@ -68,6 +68,8 @@ class ImageExplanation:
         score_lines: For a network that segments, the outlines of the region whose scores are
             explained: each (points, 2), x and y in pixels of the picture.
         blank: Why the map shows nothing; None if it shows something.
+        number: The place of the picture in a file of several, from 0; None for a file of one.
+        seconds: When it is shown, in a file of several; None where pictures have no time.
     """
 
     picture: Image.Image
@@ -83,6 +85,8 @@ class ImageExplanation:
     ends: tuple[str, str] | None = None
     score_lines: Sequence[np.ndarray] = ()
     blank: BlankMap | None = None
+    number: int | None = None
+    seconds: float | None = None
 
     @property
     def overlay(self) -> Image.Image:

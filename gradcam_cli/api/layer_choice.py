@@ -10,6 +10,7 @@ from gradcam_cli.networks.forward import USUAL_LENGTH, trace_forward
 from gradcam_cli.networks.inputs import NetworkInput
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 from gradcam_cli.networks.layers import default_tap, feature_grid
+from gradcam_cli.networks.time_steps import STEP_LAYERS
 
 # Their class names occur in transformers.
 _HINTS_OF_TOKENS = ("Attention", "LayerNorm")
@@ -51,7 +52,8 @@ def find_default_layer(
     with_filters = [path for path, layer in layers.items() if hasattr(layer, "filters")]
     kinds = {type(layer).__name__ for layer in layers.values()}
     others = _inputs_beside(network)
-    is_plain = bool(with_filters) and not segments and not others
+    has_steps = not kinds.isdisjoint(STEP_LAYERS)
+    is_plain = bool(with_filters) and not segments and not others and not has_steps
     if is_plain and not any(hint in kind for kind in kinds for hint in _HINTS_OF_TOKENS):
         return with_filters[-1], layers[with_filters[-1]]
     found: list[tuple[str, bool, bool]] = []
@@ -75,7 +77,8 @@ def find_default_layer(
     ]
     tf.function(look, autograph=False).get_concrete_function(*specs)
     ((path, are_tokens, is_dense),) = found
-    path = path if are_tokens or is_dense or not with_filters else with_filters[-1]
+    takes_usual = are_tokens or is_dense or has_steps or not with_filters
+    path = path if takes_usual else with_filters[-1]
     return path, layers[path]
 
 

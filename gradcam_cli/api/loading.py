@@ -22,6 +22,7 @@ from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.models.preprocessing import parse_preprocessing
 from gradcam_cli.models.task_detection import task_evidence
+from gradcam_cli.networks.black_box import BlackBoxNetwork
 from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.tasks import BINARY
 
@@ -46,8 +47,9 @@ def load_model(model: str = DEFAULT_MODEL, **options: Any) -> keras.Model:
     """
     network = load_classifier(ModelOptions(model, **options)).network
     if not isinstance(network, KerasNetwork):
+        kind = network.kind if isinstance(network, BlackBoxNetwork) else "a SavedModel"
         raise UnsupportedModelError(
-            f"{model}: a SavedModel has no Keras layers; explain it with "
+            f"{model}: {kind} has no Keras layers; explain it with "
             f"explain_image(picture, model=...) or the command line"
         )
     return network.model

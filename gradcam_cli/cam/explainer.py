@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.blank_maps import EVEN
+from gradcam_cli.cam.blank_maps import EVEN, BlankMap
 from gradcam_cli.cam.facts import (
     AGAINST_AND_FOR,
     LOWERS_AND_RAISES,
@@ -36,21 +36,22 @@ from gradcam_cli.cam.segmentation import (
     spread,
 )
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
+from gradcam_cli.cam.usual_method import check_suits
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
+from gradcam_cli.networks.grids import Pitch
 from gradcam_cli.networks.kept_graphs import KeptGraphs, find_or_trace
 from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
 
 if TYPE_CHECKING:
-    from gradcam_cli.cam.blank_maps import BlankMap
+    from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
     from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
     from gradcam_cli.pictures.boxes import Detection
 
 DEFAULT_BATCH_SIZE = 32
-_INPUT_PITCH = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,18 @@ class Explanation:
     Attributes:
         probabilities: (N, classes) float32 in [0, 1].
         targets: (N, M) int32, the explained classes as indices.
-        maps: (N, M, rows, columns) float32, each scaled to a maximum magnitude of 1: in [0, 1],
-            or in [-1, 1] if they are signed. A map is all zeros if nothing in the input speaks
+        maps: (N, M, rows, columns) float32, or (N, M, length, rows, columns) of stacks, each
+            scaled to a maximum magnitude of 1: in [0, 1], or in [-1, 1] if they are signed. A map
+            is all zeros if nothing in the input speaks
             for the class (or against it, if it is signed), or if it came out as NaN or infinity.
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
-        blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
+        blanks: Why maps show nothing, or aren't final, by input and class: what the method itself
+            knows; all of them, if `Explainer.find_blanks` was asked.
+        peaks: (N, M) float32, what each map was divided by, so that the maps of different inputs
+            can be compared: 0 for a map of zeros. None if the maps have no common scale: those of
+            several layers, of smoothed inputs and of segmentations.
         objects: For a picture of a detector, the object of each target; otherwise empty.
         missed: If there are none, the best candidate, whose score is too low; None for none.
     """
@@ -77,6 +83,7 @@ class Explanation:
     regions: np.ndarray | None = None
     broken: frozenset[tuple[int, int]] = frozenset()
     blanks: Mapping[tuple[int, int], BlankMap] = field(default_factory=dict)
+    peaks: np.ndarray | None = None
     objects: Sequence[Detection] = ()
     missed: Detection | None = None
 
@@ -137,6 +144,7 @@ class Explainer:
                 explain sums or differences of scores, or has no sign.
             TypeError: The method has no such parameter.
         """
+        check_suits(method, classifier, is_layer_chosen=layer is not None)
         check_segments(method, classifier)
         check_detects(method, classifier)
         self.classifier = classifier
@@ -169,7 +177,7 @@ class Explainer:
         made = make_method(method, **parameters)
         self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
-        self._diagnosis: Diagnosis | None = None
+        self._diagnosis: Diagnosis | BlackBoxDiagnosis | None = None
         # By the number of target classes.
         self._functions: dict[int, TracedFunction] = {}
         self._functions[1], self._facts = self._trace(1)
@@ -191,11 +199,21 @@ class Explainer:
     @property
     def pitch(self) -> tuple[float, float]:
         """The vertical and horizontal distance between two cells of a map, in input pixels."""
+        vertical, horizontal = self._whole_pitch[-2:]
+        return vertical, horizontal
+
+    @property
+    def step_pitch(self) -> float:
+        """The distance between two steps of the maps of stacks, in pictures of the stack."""
+        return self._whole_pitch[0]
+
+    @property
+    def _whole_pitch(self) -> Pitch:
+        """The distance between two cells along each axis of a map."""
         several = len(self._facts.pitches) > 1
         if self._info.at_input_size or several:
-            return _INPUT_PITCH
-        vertical, horizontal = self._facts.pitches[0]
-        return vertical, horizontal
+            return (1.0,) * (len(self.classifier.input_shape) - 1)
+        return self._facts.pitches[0]
 
     @property
     def region_pitch(self) -> tuple[float, float]:
@@ -276,7 +294,7 @@ class Explainer:
 
         Args:
             inputs: (N, height, width, channels) uint8 or float32 in [0, 255], before the
-                network's own preprocessing.
+                network's own preprocessing; for a network of stacks, with their length after N.
             targets: (N, M) int, M classes for each input: an index, or -1 for the most
                 probable class, -2 for the second, and so on.
             conditions: (N, values) float32, a row for each input as `Classifier.conditions`
@@ -292,19 +310,37 @@ class Explainer:
         probabilities, resolved, *others = self._call(inputs, targets, conditions)
         regions = others.pop(0) if self._facts.region_pitch else None
         if others and not self._smoothing:
-            return _without_broken(probabilities, resolved, others[0], regions)
+            maps, peaks = others
+            return self._finish(probabilities, resolved, maps, peaks, regions)
         if regions is None or conditions is None:
-            maps = self._maps_of_copies(inputs, resolved, conditions)
-            return _without_broken(probabilities, resolved, maps)
+            maps, peaks, notes = self._maps_of_copies(inputs, resolved, conditions)
+            return self._finish(probabilities, resolved, maps, peaks, notes=notes)
         # The region is that of the input itself, not of its changed copies.
         of_targets = []
+        blanks: dict[tuple[int, int], BlankMap] = {}
         for number in range(resolved.shape[1]):
             covered = spread(regions[:, number], inputs.shape[1:3], self.region_pitch)
             fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
             chosen = resolved[:, [number]]
-            of_targets.append(self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1]))
-        maps = np.concatenate(of_targets, axis=1)
-        return _without_broken(probabilities, resolved, maps, regions)
+            *found, notes = self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1])
+            of_targets.append(found)
+            blanks |= {(row, number): why for (row, _), why in notes.items()}
+        maps, peaks = (np.concatenate(of_one, axis=1) for of_one in zip(*of_targets, strict=True))
+        return self._finish(probabilities, resolved, maps, peaks, regions, blanks)
+
+    def _finish(
+        self,
+        probabilities: np.ndarray,
+        targets: np.ndarray,
+        maps: np.ndarray,
+        peaks: np.ndarray,
+        regions: np.ndarray | None = None,
+        notes: Mapping[tuple[int, int], BlankMap] | None = None,
+    ) -> Explanation:
+        """Makes an explanation; its maps have no peaks if these can't be compared."""
+        has_common_scale = self._maps.has_common_scale and not self._smoothing
+        comparable = peaks if has_common_scale else None
+        return _without_broken(probabilities, targets, maps, comparable, regions, notes or {})
 
     def find_blanks(
         self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
@@ -324,11 +360,14 @@ class Explainer:
         """
         maps = explanation.maps
         conditions = self._complete(inputs, conditions)
-        highest = maps.max(axis=(2, 3))
-        is_even = highest - maps.min(axis=(2, 3)) <= EVEN * np.abs(highest)
-        found = {}
+        cells = tuple(range(2, maps.ndim))
+        highest = maps.max(axis=cells)
+        is_even = highest - maps.min(axis=cells) <= EVEN * np.abs(highest)
+        found = dict(explanation.blanks)
         for row, number in zip(*np.nonzero(is_even), strict=True):
             place = int(row), int(number)
+            if place in found and found[place].is_blank:
+                continue
             if explanation.regions is not None and not explanation.regions[place].any():
                 found[place] = PREDICTED_NOWHERE
                 continue
@@ -365,19 +404,28 @@ class Explainer:
         own = None if conditions is None else tf.constant(conditions[row : row + 1])
         return with_conditions(weights, own)
 
-    def _make_diagnosis(self) -> Diagnosis:
+    def _make_diagnosis(self) -> Diagnosis | BlackBoxDiagnosis:
         # Most runs don't need it.
+        from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
         from gradcam_cli.cam.diagnosis import Diagnosis
 
         with self._lock:
-            if self._diagnosis is None:
-                further = self.classifier.conditions.length
+            if self._diagnosis is not None:
+                return self._diagnosis
+            further = self.classifier.conditions.length
+            network, scorer = self.classifier.network, self._maps.score
+            shapes = (
+                self.classifier.input_shape,
+                (None if further is None else self._facts.classes + further,),
+            )
+            if self._info.is_black_box:
+                self._diagnosis = BlackBoxDiagnosis(network, scorer, *shapes)
+            else:
                 self._diagnosis = Diagnosis(
-                    self.classifier.network,
-                    self._maps.score,
+                    network,
+                    scorer,
                     self._facts.paths,
-                    self.classifier.input_shape,
-                    (None if further is None else self._facts.classes + further,),
+                    *shapes,
                     maps=None if self._info.runs_many_times else self._maps.raw_maps,
                     uses_layer=self._info.needs_layer,
                     uses_gradients=self._info.uses_gradients,
@@ -416,7 +464,7 @@ class Explainer:
         targets: np.ndarray,
         conditions: np.ndarray | None,
         times: int = 1,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray, dict[tuple[int, int], BlankMap]]:
         """Explains inputs, or changed copies of them, for resolved targets.
 
         Args:
@@ -424,22 +472,33 @@ class Explainer:
             targets: (N, M) int32.
             conditions: As for `explain`.
             times: How many such calls the reported progress includes.
+
+        Returns:
+            The maps, their peaks, which mean nothing with smoothing, and what the method says
+            about them.
         """
         tensor = tf.constant(inputs)
         copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
         turned = conditions
+        notes: dict[tuple[int, int], BlankMap] = {}
         if self._smoothing and conditions is not None:
             turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
 
-        def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
+        def explain(inputs: tf.Tensor, mirrored: bool = False) -> tuple[Any, Any]:
             rows = turned if mirrored else conditions
             if self._runs is None:
-                return tf.constant(self._call(inputs.numpy(), targets, rows)[-1])
+                *_, maps, peaks = self._call(inputs.numpy(), targets, rows)
+                return maps, peaks
             progress = self.progress or ignore_progress
-            return self._runs(inputs, targets, progress, copies, rows)
+            *explained, found = self._runs(inputs, targets, progress, copies, rows)
+            notes.update(found)
+            return explained[0], explained[1]
 
-        maps = smooth(maps_of, tensor) if self._smoothing else maps_of(tensor)
-        return np.asarray(maps)
+        if not self._smoothing:
+            maps, peaks = explain(tensor)
+            return np.asarray(maps), np.asarray(peaks), notes
+        smoothed = smooth(lambda *changed: tf.constant(explain(*changed)[0]), tensor)
+        return np.asarray(smoothed), np.ones(targets.shape, np.float32), notes
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
@@ -481,14 +540,19 @@ def _without_broken(
     probabilities: np.ndarray,
     targets: np.ndarray,
     maps: np.ndarray,
-    regions: np.ndarray | None = None,
+    peaks: np.ndarray | None,
+    regions: np.ndarray | None,
+    blanks: Mapping[tuple[int, int], BlankMap],
 ) -> Explanation:
     """Makes an explanation in which maps with NaN or infinity are all zeros."""
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
-        return Explanation(probabilities, targets, maps, regions)
-    is_whole = np.isfinite(maps).all(axis=(2, 3))
+        return Explanation(probabilities, targets, maps, regions, blanks=blanks, peaks=peaks)
+    cells = tuple(range(2, maps.ndim))
+    is_whole = np.isfinite(maps).all(axis=cells)
     broken = zip(*np.nonzero(~is_whole), strict=True)
-    maps = np.where(is_whole[:, :, None, None], maps, np.float32(0))
+    maps = np.where(np.expand_dims(is_whole, cells), maps, np.float32(0))
     places = frozenset((int(row), int(number)) for row, number in broken)
-    return Explanation(probabilities, targets, maps, regions, places)
+    if peaks is not None:
+        peaks = np.where(is_whole, peaks, np.float32(0))
+    return Explanation(probabilities, targets, maps, regions, places, blanks, peaks)

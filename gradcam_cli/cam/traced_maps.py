@@ -13,7 +13,7 @@ import tensorflow as tf
 from gradcam_cli.cam.fusions import PRODUCT
 from gradcam_cli.cam.methods.base import InGraphMethod, Method, tapped_pass
 from gradcam_cli.cam.methods.table import MethodInfo
-from gradcam_cli.cam.scaling import fuse, scale_by_maximum, scale_sparse
+from gradcam_cli.cam.scaling import fuse, maxima, scale_by_maximum, scale_sparse, sparse_limits
 from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.cam.upsampling import upsample_at_pitch
 from gradcam_cli.networks.forward import ForwardPass, length_of
@@ -52,10 +52,9 @@ class TracedFacts:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TracedFacts:
         """Restores an object from `dataclasses.asdict`, also after a round trip through JSON."""
-        pitches = [(vertical, horizontal) for vertical, horizontal in facts["pitches"]]
         return cls(
             facts["paths"],
-            pitches,
+            [tuple(pitch) for pitch in facts["pitches"]],
             facts["cells"],
             facts["reasons"],
             facts["classes"],
@@ -92,7 +91,8 @@ class TracedMaps:
         """Adds the network and its maps to the graph that is being traced.
 
         Args:
-            inputs: (N, height, width, channels) float32 in [0, 255].
+            inputs: (N, height, width, channels) float32 in [0, 255]; for stacks, with their length
+                after N. Maps then have it too.
             targets: (N, M) int32, class indices; -1 for the most probable class, -2 for the
                 second, and so on.
             conditions: (N, values) float32, what the network takes beside the pictures; None if
@@ -102,7 +102,8 @@ class TracedMaps:
             Probabilities (N, classes) float32, and targets (N, M) int32 with all indices
             resolved. For segmentation, also the region of each target, (N, M, rows, columns)
             float32 in [0, 1]. For methods that don't run the network many times, also maps
-            (N, M, rows, columns) float32 in [0, 1], or in [-1, 1] if they are signed.
+            (N, M, rows, columns) float32 in [0, 1], or in [-1, 1] if they are signed, and their
+            peaks (N, M) float32; see `combine`.
 
         Raises:
             UnknownLayerError: The network has no such layer.
@@ -117,7 +118,7 @@ class TracedMaps:
             found.append(forward.dense.regions_of(targets))
         if not isinstance(self.method, InGraphMethod):
             return found, facts
-        maps = []
+        maps, peaks = [], []
         for number in range(length_of(targets, 1)):
             weights = self.weights.weigh(tf.one_hot(targets[:, number], facts.classes))
             scores = _class_scores(forward, weights)
@@ -125,8 +126,10 @@ class TracedMaps:
                 self._maps_of_layer(inputs, weights, conditions, forward, scores, path)
                 for path in (paths[-1:] if self.info.fuses_layers else paths)
             ]
-            maps.append(self.combine(of_layers, inputs, facts))
-        return [*found, tf.stack(maps, axis=1)], facts
+            combined, peak = self.combine(of_layers, inputs, facts)
+            maps.append(combined)
+            peaks.append(peak)
+        return [*found, tf.stack(maps, axis=1), tf.stack(peaks, axis=1)], facts
 
     def _find_facts(self, forward: ForwardPass) -> TracedFacts:
         network, method = self.classifier.network, self.method
@@ -155,6 +158,16 @@ class TracedMaps:
             region_pitch,
             is_default and len(paths) > 1,
         )
+
+    @property
+    def has_common_scale(self) -> bool:
+        """Whether the peaks of different inputs can be compared.
+
+        The maps of several layers are scaled before they are fused, and the scores of a
+        segmentation grow with the region over which they are summed.
+        """
+        is_one = len(self.layers) == 1 and not self.info.fuses_layers
+        return is_one and not self.classifier.segments
 
     @property
     def multiplies_layers(self) -> bool:
@@ -232,7 +245,7 @@ class TracedMaps:
 
     def combine(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
-    ) -> tf.Tensor:
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Combines the maps of all layers into one map for each input.
 
         Args:
@@ -241,36 +254,40 @@ class TracedMaps:
             facts: The facts about the layers.
 
         Returns:
-            (N, rows, columns) float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps are
-            signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
-            several layers have the size of the input.
+            The shape of the maps, float32, scaled to a maximum magnitude of 1: in [-1, 1] if maps
+            are signed, else in [0, 1]; all NaN if a value of a layer's map isn't finite. Maps of
+            several layers have the size of the input. Also the value of the last layer's map that
+            became 1, (N,) float32; see `has_common_scale`.
         """
-        scale = scale_sparse if self.info.is_sparse else scale_by_maximum
-        is_whole = [tf.reduce_all(tf.math.is_finite(maps), [1, 2], True) for maps in of_layers]
+        is_sparse = self.info.is_sparse
+        scale, limits = (scale_sparse, sparse_limits) if is_sparse else (scale_by_maximum, maxima)
+        rank = len(inputs.shape) - 2
+        axes = list(range(1, rank + 1))
+        is_whole = [tf.reduce_all(tf.math.is_finite(maps), axes, True) for maps in of_layers]
+        seen = [maps if self.signed else tf.nn.relu(maps) for maps in of_layers]
         if facts.are_levels:
-            summed = self._sum_levels(of_layers, inputs, facts)
-            return tf.where(tf.reduce_all(is_whole, 0), scale(summed), np.float32(np.nan))
-        scaled = [scale(maps if self.signed else tf.nn.relu(maps)) for maps in of_layers]
+            seen = [self._sum_levels(seen, inputs, facts)]
+        scaled = [scale(maps, rank) for maps in seen]
+        peaks = tf.reshape(limits(seen[-1], rank), [-1])
         if len(scaled) == 1:
             combined = scaled[0]
         else:
             if not self.info.at_input_size:
-                size = tf.shape(inputs)[1:3]
+                size = tf.shape(inputs)[1:-1]
                 scaled = [
                     upsample_at_pitch(maps, size, pitch)
                     for maps, pitch in zip(scaled, facts.pitches, strict=True)
                 ]
-            combined = fuse(scaled, self.fusion)
+            combined = fuse(scaled, self.fusion, rank)
         # ReLU, minimum and maximum may turn NaN into a number.
-        return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan))
+        return tf.where(tf.reduce_all(is_whole, 0), combined, np.float32(np.nan)), peaks
 
     def _sum_levels(
         self, of_layers: Sequence[tf.Tensor], inputs: tf.Tensor, facts: TracedFacts
     ) -> tf.Tensor:
         """Adds up what each level contributes to the score at each pixel of the input."""
         total = tf.constant(0.0)
-        for maps, pitch in zip(of_layers, facts.pitches, strict=True):
-            cells = maps if self.signed else tf.nn.relu(maps)
+        for cells, pitch in zip(of_layers, facts.pitches, strict=True):
             if not self.info.at_input_size:
                 # A cell spreads its contribution over its pixels.
                 cells = upsample_at_pitch(cells / math.prod(pitch), tf.shape(inputs)[1:3], pitch)

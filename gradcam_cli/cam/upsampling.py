@@ -31,16 +31,17 @@ def upsample_at_pitch(maps: tf.Tensor, size: tf.Tensor, pitch: Pitch) -> tf.Tens
     up to the borders.
 
     Args:
-        maps: (N, rows, columns) float32.
-        size: (2,) int32, height and width of the input in pixels.
-        pitch: The vertical and horizontal distance between two cells, in input pixels.
+        maps: (N, rows, columns) float32, or with further spatial axes before the rows.
+        size: (spatial axes,) int32, the size of the input in pixels, height and width last.
+        pitch: The distance between two cells along each of these axes, in input pixels.
 
     Returns:
-        (N, height, width) float32, each in the range of its map.
+        (N, *size) float32, each in the range of its map.
     """
-    low = tf.reduce_min(maps, axis=[1, 2], keepdims=True)
-    high = tf.reduce_max(maps, axis=[1, 2], keepdims=True)
-    for axis in (1, 2):
+    axes = list(range(1, len(pitch) + 1))
+    low = tf.reduce_min(maps, axis=axes, keepdims=True)
+    high = tf.reduce_max(maps, axis=axes, keepdims=True)
+    for axis in axes:
         cells, length = tf.shape(maps)[axis], size[axis - 1]
         reached = tf.cast(length, tf.float32) / pitch[axis - 1]
         missing = (reached - tf.cast(cells, tf.float32)) / 2

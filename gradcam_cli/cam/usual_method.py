@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD, METHODS, find_method
+from gradcam_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
@@ -26,3 +27,56 @@ def usual_method(classifier: Classifier) -> str:
         has_gradient = not (classifier.is_black_box or classifier.decoder.no_gradient)
         return _OF_DETECTORS if has_gradient else _OF_DETECTORS_WITHOUT_GRADIENT
     return _OF_BLACK_BOXES if classifier.is_black_box else DEFAULT_METHOD
+
+
+def check_suits(method: str, classifier: Classifier, *, is_layer_chosen: bool) -> None:
+    """Refuses methods and layers for models without layers and gradients.
+
+    Args:
+        method: The name of the method.
+        classifier: The model.
+        is_layer_chosen: Whether the user chose a layer.
+
+    Raises:
+        UsageError: The model has none, and the method needs them or a layer is chosen.
+    """
+    if not classifier.is_black_box:
+        return
+    if not find_method(method).is_black_box:
+        raise UsageError(
+            f"{classifier.name} is {_kind_of(classifier)} without layers and gradients that "
+            f"{method} could use; choose --method {_suitable()}"
+        )
+    if is_layer_chosen:
+        raise UsageError(f"{describe_missing_layers(classifier)}; leave out --layer")
+
+
+def check_has_layers(classifier: Classifier) -> None:
+    """Refuses models without layers.
+
+    Raises:
+        UsageError: The model has none.
+    """
+    if classifier.is_black_box:
+        raise UsageError(describe_missing_layers(classifier))
+
+
+def describe_missing_layers(classifier: Classifier) -> str:
+    """Says of a black box that it has no layers, and what explains it without them."""
+    return (
+        f"{classifier.name} is {_kind_of(classifier)}, which has no layers that could be chosen; "
+        f"--method {_suitable()} needs none"
+    )
+
+
+def _kind_of(classifier: Classifier) -> str:
+    from gradcam_cli.networks.black_box import BlackBoxNetwork
+    from gradcam_cli.networks.bound import without_values
+
+    network = without_values(classifier.network)
+    return network.kind if isinstance(network, BlackBoxNetwork) else "a black box"
+
+
+def _suitable() -> str:
+    *names, last = [name for name, info in METHODS.items() if info.is_black_box]
+    return f"{', '.join(names)} or {last}" if names else last

@@ -87,12 +87,14 @@ def best_layer(
     )
 
     from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cam.usual_method import check_has_layers
     from gradcam_cli.evaluation.candidate_layers import candidate_layers
     from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation
     from gradcam_cli.evaluation.result_records import evaluation_record
 
     files = None if out is None else ResultFiles(out, "best-layer", paths)
     classifier = measuring.classifier
+    check_has_layers(classifier)
     usual = Explainer(classifier, None, method)
     default = usual.layer
     chosen = list(layers) or candidate_layers(classifier)

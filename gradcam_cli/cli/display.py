@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from gradcam_cli.models.labels import Prediction
     from gradcam_cli.networks.layers import LayerInfo
     from gradcam_cli.pictures.regions import Region
-    from gradcam_cli.run.records import ExplainedTarget, PictureResult
+    from gradcam_cli.run.records import ExplainedTarget, FrameResult, PictureResult
 
 _NAME_WIDTH = 22
 _BAR_WIDTH = 16
@@ -30,6 +31,8 @@ _CLASS_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _BAR_WIDTH + 2 + 7 + 2
 # The same for a value, which has no bar.
 _OUTPUT_WIDTH = 2 + _NAME_WIDTH + 2 + 4 + 2 + _VALUE_WIDTH + 2
 _FEWEST_OUTPUTS = 5
+# The classes that are named as the most probable of some pictures of a stack.
+_FOREMOST = 3
 # Index and mark, the output, the type and the parameters of a layer, with their gaps.
 _LAYER_COLUMNS_WIDTH = 5 + 2 + 2 + 2 + 9
 _LAYER_OUTPUT_WIDTH = 14
@@ -96,15 +99,12 @@ def info_table(classifier: Classifier) -> Table:
     layers = classifier.layers()
     defaults = [layer for layer in layers if layer.default]
     default = defaults[0] if defaults else None
-    height, width = classifier.input_size
-    colors = {1: "grey", 3: "RGB", 4: "RGB and opacity"}[classifier.channels]
     labels = classifier.labels
     names = ", ".join(labels.name(index) for index in range(min(3, len(labels))))
     parameters = classifier.network.parameters
     rows = {
         "model": classifier.name,
-        "input": f"{height}×{width} px (height×width), {colors}"
-        + (", or any other size" if classifier.any_size else ""),
+        "input": classifier.describe_input(),
         **_input_rows(classifier),
         "preprocessing": classifier.preprocess.description,
         "task": classifier.described_task,
@@ -180,6 +180,10 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append(f"  ✗ true class: {visible(result.truth.name)}", style="red")
         else:
             title.append("  ✓", style="green")
+    if result.frames:
+        many = _counted(len(result.frames), result.noun)
+        of_which = "of all together" if result.is_whole else "on average"
+        title.append(f"  {many} explained; classes {of_which}", style="dim")
     lines = [title]
     for prediction in shown:
         is_explained = prediction.numbers in explained
@@ -203,6 +207,11 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             if target.blank is not None:
                 where = f"input {visible(target.input)}: " if target.input else ""
                 lines.append(Text(f"  {where}{visible(target.blank.note)}", style="yellow"))
+    if result.shown:
+        lines.append(Text(f"  {visible(result.shown)}", style="dim"))
+    lines += [Text(f"  {line}", style="dim") for line in _about_frames(result)]
+    if result.note:
+        lines.append(Text(f"  {visible(result.note)}", style="yellow"))
     if not beside:
         below = [line for of_class in written.values() for line in of_class]
         lines += [Text("  ").append_text(line) for line in below]
@@ -212,6 +221,27 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
         if path is not None
     ]
     return Text("\n").join(lines)
+
+
+def _about_frames(result: PictureResult) -> list[str]:
+    """Says which classes are the most probable in how many pictures of a stack."""
+    if not result.frames or result.predictions[0].is_value:
+        return []
+    numbers = Counter(frame.predictions[0].index for frame in result.frames)
+    if len(numbers) == 1:
+        return []
+    names = {frame.predictions[0].index: frame.predictions[0].name for frame in result.frames}
+    listed = [
+        f"{visible(names[index])} ({index}) in {number}"
+        for index, number in numbers.most_common(_FOREMOST)
+    ]
+    others = len(numbers) - len(listed)
+    more = f" and {others} more" if others > 0 else ""
+    return [f"most probable by {result.noun}: {', '.join(listed)}{more}"]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _written(target: ExplainedTarget) -> list[Text]:
@@ -268,9 +298,28 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
         record["composite"] = str(result.composite)
     if result.figure is not None:
         record["figure"] = str(result.figure)
+    if result.frames:
+        record["unit"] = result.noun
+        record["scale"] = result.scale
+        if result.shown:
+            record["shown"] = result.shown
+        if result.note:
+            record["note"] = result.note
+        record["frames"] = [_frame_record(frame) for frame in result.frames]
     if result.error is not None:
         record["error"] = str(result.error)
     return to_json(record)
+
+
+def _frame_record(frame: FrameResult) -> dict[str, Any]:
+    record: dict[str, Any] = {"frame": frame.number}
+    if frame.seconds is not None:
+        record["seconds"] = round(frame.seconds, 6)
+    if frame.position:
+        record["position"] = frame.position
+    record["predictions"] = [_prediction_record(one) for one in frame.predictions]
+    record["heat"] = [round(height, 4) for height in frame.heat]
+    return record
 
 
 def _prediction_record(prediction: Prediction) -> dict[str, Any]:
@@ -300,7 +349,10 @@ def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[s
         record["region"] = _region_record(target.region)
     if target.blank is not None:
         record["note"] = target.blank.note
-        record["blank"] = str(target.blank.reason)
+        if target.blank.is_blank:
+            record["blank"] = str(target.blank.reason)
+        else:
+            record["unsettled"] = True
     return record
 
 

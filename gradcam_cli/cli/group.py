@@ -18,6 +18,7 @@ from click_default_group import DefaultGroup
 
 from gradcam_cli.cli.console import describe_error, say, say_warning, visible
 from gradcam_cli.errors import (
+    FirstPictureWarning,
     GradcamError,
     GradcamWarning,
     ReaderGoneError,
@@ -108,9 +109,11 @@ def _printed_warnings() -> Iterator[None]:
                 return
             context = click.get_current_context(silent=True)
             is_quiet = context is not None and context.params.get("quiet")
-            # A file may be read again once more is known about the model.
-            if not is_quiet and str(message) not in shown:
-                shown.add(str(message))
+            # A file may be read again once more is known about the model, and one file stands for
+            # all animations of a folder.
+            told = category.__name__ if category is FirstPictureWarning else str(message)
+            if not is_quiet and told not in shown:
+                shown.add(told)
                 say_warning(str(message))
 
         warnings.showwarning = show

@@ -24,7 +24,8 @@ def info(ctx: click.Context, /, named: str | None, model: ModelOptions, as_json:
     task_reason, class_names (where they were found, or null), class_score, default_layer (name,
     output_shape, cells, feature_maps, reason), parameters, classes (index, name and, for ImageNet,
     wnid). For a model with several inputs also inputs (name, shape, dtype, takes, explained,
-    preprocessing).
+    preprocessing), and for a model of clips or volumes length (the number of frames or slices, or
+    null for any).
 
     \b
     Examples:

@@ -21,7 +21,7 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_jso
     A layer can be explained if its output is spatial and the class score depends on it. The
     other layers are dimmed. Shapes are for an input of the model's own size. A layer inside
     a nested model is addressed by its path, such as backbone/block5_conv3, or by its name
-    alone if that is unique.
+    alone if that is unique. An ONNX or TensorFlow Lite file has no layers that could be used.
 
     With --json, "layers" contains an object per layer: index, name, output_shape, cells
     (rows, columns), feature_maps, type, parameters, usable, default. "model" is the model's
@@ -40,6 +40,7 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_jso
 
     import_tensorflow(ctx.meta[DEBUG])
 
+    from gradcam_cli.cam.usual_method import describe_missing_layers
     from gradcam_cli.cli.console import say, stdout_console, to_json, visible
     from gradcam_cli.cli.display import layer_table
     from gradcam_cli.cli.listings import layers_record
@@ -50,6 +51,9 @@ def layers(ctx: click.Context, /, named: str | None, model: ModelOptions, as_jso
         say(to_json(layers_record(classifier)))
         return
     console = stdout_console()
+    if classifier.is_black_box:
+        console.print(visible(describe_missing_layers(classifier)), highlight=False, soft_wrap=True)
+        return
     for one in classifier.describe_inputs():
         mark = "  ◀ explained" * (one.name == classifier.explained)
         console.print(visible(f"input {one.name}: {one.takes}{mark}"), style="dim", highlight=False)

@@ -115,6 +115,7 @@ def info_record(classifier: Classifier) -> dict[str, Any]:
         "input_size": list(classifier.input_size),
         "any_size": classifier.any_size,
         "channels": classifier.channels,
+        **({"length": classifier.length} if classifier.takes_stacks else {}),
         "preprocessing": classifier.preprocess.description,
         "task": classifier.task,
         "task_reason": classifier.task_reason,

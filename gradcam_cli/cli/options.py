@@ -214,8 +214,8 @@ model_options = filled_with(
         metavar="NAME|FILE",
         shell_complete=complete_models,
         help="The classifier: a name ('gradcam models' lists them), or your own model: a .keras "
-        f"or .h5 file or a SavedModel folder. [default: {DEFAULT_MODEL}; with --layer, the named "
-        "model to which this layer belongs]",
+        "or .h5 file, a SavedModel folder, or an .onnx or .tflite file. [default: "
+        f"{DEFAULT_MODEL}; with --layer, the named model to which this layer belongs]",
     ),
     click.option(
         "-w",

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.files.finding import SUFFIXES, InputPicture
+from gradcam_cli.files.downloads import DownloadLimits, Downloads
+from gradcam_cli.files.finding import SUFFIXES, WITH_VIDEOS, InputPicture
 from gradcam_cli.files.marks import is_marked
 from gradcam_cli.files.name_pattern import literal_pattern
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote
+from gradcam_cli.pictures.stacks.opening import may_hold_several, open_stack
 from gradcam_cli.rendering.encoding import PICTURE_FORMATS, carries_mark, format_for
 from gradcam_cli.run.job import Job
+from gradcam_cli.run.stacks.files import endings_of
+
+_FILE_SUFFIXES = WITH_VIDEOS
+_SHORT_ENDINGS = {"tiff": "tif", "m4v": "mp4"}
 
 
 def take_out_file(
@@ -42,12 +48,19 @@ def take_out_file(
     if path is None or not _is_file(path, str(given.get("out"))):
         return job, list(pictures)
     option = f"--out {path}"
-    if path.suffix.lower() not in SUFFIXES or not carries_mark(path):
+    of_stack = _ending_of_stack(job, pictures)
+    if of_stack:
+        if _ending(path) != of_stack:
+            raise UsageError(
+                f"{option}: the result of {pictures[0].path} is of the same kind; choose "
+                f"{path.stem}.{of_stack} or a folder"
+            )
+    elif path.suffix.lower() not in SUFFIXES or not carries_mark(path):
         raise UsageError(
             f"{option}: overlays can be written as {', '.join(PICTURE_FORMATS)}; choose one of "
             f"these or a folder"
         )
-    if given.get("format") not in (None, format_for(path)):
+    elif given.get("format") not in (None, format_for(path)):
         raise UsageError(f"{option} and --format {write.format} are different formats")
     if write.name is not None:
         raise UsageError(f"{option} is a file name already; leave out --name or choose a folder")
@@ -67,15 +80,34 @@ def take_out_file(
         write,
         out=path.parent,
         name=literal_pattern(path.stem),
-        format=format_for(path),
+        format=write.format if of_stack else format_for(path),
         ending=path.suffix[1:],
     )
     return replace(job, write=named), [replace(picture, folder=Path()) for picture in pictures]
 
 
+def _ending_of_stack(job: Job, pictures: Sequence[InputPicture]) -> str:
+    """Returns the extension of the overlays of the only file, if it holds several pictures."""
+    if len(pictures) > 1 or job.stack.first_frame or not may_hold_several(pictures[0].path):
+        return ""
+    stack = open_stack(
+        pictures[0].path,
+        Downloads(DownloadLimits(job.machine.max_download)),
+        job.stack.volume,
+        pictures[0].files,
+    )
+    return "" if stack is None else endings_of(stack)["overlay"]
+
+
+def _ending(path: AnyPath) -> str:
+    ending = path.suffix[1:].lower()
+    return _SHORT_ENDINGS.get(ending, ending)
+
+
 def _is_file(path: AnyPath, typed: str) -> bool:
     if typed.endswith(("/", os.sep)):
         return False
+    has_ending = path.suffix.lower() in _FILE_SUFFIXES
     if is_remote(path):
-        return path.suffix.lower() in SUFFIXES and not is_folder(path)
-    return path.is_file() or (path.suffix.lower() in SUFFIXES and not path.is_dir())
+        return has_ending and not is_folder(path)
+    return path.is_file() or (has_ending and not path.is_dir())

@@ -50,7 +50,9 @@ class ResultPrinter:
         only_wrong: bool = False,
         results_file: ResultsFile | None = None,
         wanted: ExplainOptions | None = None,
+        may_be_stacks: bool = False,
     ) -> None:
+        may_take_long = may_be_stacks or any(one.runs_many_times for one in explainers)
         self.done = 0
         self._has_region = wanted is not None and wanted.region is not None
         self._has_classes = wanted is not None and bool(wanted.classes or wanted.each)
@@ -79,7 +81,7 @@ class ResultPrinter:
             redirect_stderr=False,
             disable=quiet
             or not self._stderr.is_terminal
-            or (number_of_pictures == 1 and not any(e.runs_many_times for e in explainers)),
+            or (number_of_pictures == 1 and not may_take_long),
         )
         self._task = self._progress.add_task(
             "pictures", total=number_of_pictures, visible=number_of_pictures > 1
@@ -152,6 +154,15 @@ class ResultPrinter:
                 task = None
 
         return follow
+
+    @contextlib.contextmanager
+    def follow_frames(self, title: str, steps: int | None) -> Iterator[Callable[[], None]]:
+        """Shows the progress within one file of several pictures; see `FrameProgress.follow`."""
+        task = self._progress.add_task(visible(title), total=steps)
+        try:
+            yield lambda: self._progress.advance(task)
+        finally:
+            self._progress.remove_task(task)
 
     def print_result(self, result: PictureResult) -> None:
         """Prints the result of one picture, or its error."""

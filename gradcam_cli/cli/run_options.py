@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from gradcam_cli.cam.fusions import DEFAULT_FUSION, FUSIONS
+from gradcam_cli.cli.medical_texts import OrientationText, WindowText
+from gradcam_cli.cli.number_range import NumberRange
 from gradcam_cli.cli.options import (
     Decorator,
     against_option,
@@ -24,7 +26,9 @@ from gradcam_cli.cli.options import (
 )
 from gradcam_cli.cli.path_types import LocalPath, StoragePath
 from gradcam_cli.pictures.boxes import DEFAULT_SCORE
+from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
+from gradcam_cli.pictures.stacks.voxels import PLANES
 from gradcam_cli.rendering.encoding import (
     DEFAULT_FORMAT,
     FIGURE_FORMATS,
@@ -32,12 +36,15 @@ from gradcam_cli.rendering.encoding import (
     PICTURE_FORMATS,
 )
 from gradcam_cli.run.options import (
+    COMMON_SCALE,
     DEFAULT_EACH,
     DEFAULT_TOP_K,
+    FRAME_SCALE,
     ONLY_WRONG,
     DrawOptions,
     ExplainOptions,
     MachineOptions,
+    StackOptions,
     WriteOptions,
 )
 
@@ -187,6 +194,65 @@ write_options = filled_with(
         is_flag=True,
         help="Resume an earlier run with the same options: skip pictures that already have their "
         "results.",
+    ),
+)
+
+stack_options = filled_with(
+    "stack",
+    StackOptions,
+    click.option(
+        "--every",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=1,
+        help="In files of several pictures (videos, animations, pages): explain one picture in N.",
+    ),
+    click.option(
+        "--frames",
+        metavar="A:B",
+        type=NumberRange(),
+        help="Explain only the pictures from number A up to B, without B, counted from 0. Either "
+        "may be left out; a negative number counts from the end.",
+    ),
+    click.option(
+        "--scale",
+        type=click.Choice([COMMON_SCALE, FRAME_SCALE]),
+        default=COMMON_SCALE,
+        show_default=True,
+        help="The scale of colours: one for all pictures of a file, so that a picture without the "
+        "class stays dark, or the maximum of each picture (frame).",
+    ),
+    click.option(
+        "--slice",
+        "slices",
+        metavar="K|A:B",
+        type=NumberRange(takes_one=True),
+        help="In volumes (NIfTI, DICOM): explain only slice K, or slices A up to B, without B, "
+        "counted from 0 in the order of the file.",
+    ),
+    click.option(
+        "--plane",
+        type=click.Choice(PLANES),
+        help="The slices of volumes to explain. [default: axial; of DICOM, as they were taken]",
+    ),
+    click.option(
+        "--window",
+        metavar="CENTER,WIDTH|NAME",
+        type=WindowText(),
+        help="The values of medical pictures that are spread over all greys, such as 40,80, or a "
+        f"name: {', '.join(NAMED_WINDOWS)}. [default: that of the file, else all values]",
+    ),
+    click.option(
+        "--orientation",
+        metavar="RAS|LPS|...",
+        type=OrientationText(),
+        help="The directions of the axes of volumes for a network that takes them whole. "
+        "[default: as in the file]",
+    ),
+    click.option(
+        "--first-frame",
+        is_flag=True,
+        help="Explain only the first picture of such files, as a picture.",
     ),
 )
 

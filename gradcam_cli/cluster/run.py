@@ -27,6 +27,7 @@ from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.runtime.cores import divide_cores
+from gradcam_cli.runtime.extras import how_to_install
 from gradcam_cli.runtime.onednn import users_setting
 from gradcam_cli.runtime.stderr import held_back_stderr
 
@@ -155,8 +156,7 @@ def connected(address: str) -> Iterator[Any]:
         import ray.data
     except ImportError as error:
         raise UsageError(
-            f"--ray needs a package that isn't installed ({error.name}): "
-            f"pip install 'gradcam-cli[ray]'"
+            f"--ray needs a package that isn't installed ({error.name}): {how_to_install('ray')}"
         ) from error
     if ray.is_initialized():
         yield ray

@@ -99,7 +99,10 @@ def evaluation_record(evaluation: Evaluation, verdict: Verdict) -> dict[str, Any
                     name: {**_figures(measured), "pictures": len(measured.values)}
                     for name, measured in row.measurements.items()
                 },
-                "blank": dict(Counter(str(blank.reason) for blank in row.blanks.values())),
+                "blank": dict(
+                    Counter(str(blank.reason) for blank in row.blanks.values() if blank.is_blank)
+                ),
+                "unsettled": sum(not blank.is_blank for blank in row.blanks.values()),
             }
             for row in evaluation.rows
         ],

@@ -22,7 +22,11 @@ _PATH, _CLASS = "path", "class"
 
 
 def gather_pictures(
-    paths: Sequence[str], lists: Sequence[str] = (), column: str = _PATH
+    paths: Sequence[str],
+    lists: Sequence[str] = (),
+    column: str = _PATH,
+    *,
+    suffixes: frozenset[str] = SUFFIXES,
 ) -> list[InputPicture]:
     """Finds all pictures that a user names, each once.
 
@@ -30,19 +34,20 @@ def gather_pictures(
         paths: Pictures and folders.
         lists: As for `read_manifest`.
         column: As for `read_manifest`.
+        suffixes: The extensions of the files to find in folders, in lower case.
 
     Raises:
         ImageError: There are no pictures.
         UsageError: A list can't be read.
     """
     named: dict[PictureKey, InputPicture] = {}
-    listed = (read_manifest(name, column) for name in lists)
-    for picture in chain(find_pictures(paths), *listed):
+    listed = (read_manifest(name, column, suffixes) for name in lists)
+    for picture in chain(find_pictures(paths, suffixes), *listed):
         named.setdefault(picture.key, picture)
     if not named:
         raise ImageError(
             f"no pictures in {', '.join((*paths, *lists))} "
-            f"(looked for {', '.join(sorted(SUFFIXES))})"
+            f"(looked for {', '.join(sorted(suffixes))})"
         )
     return list(named.values())
 
@@ -62,7 +67,9 @@ def gather_given(pictures: str | AnyPath | Iterable[str | AnyPath]) -> list[Inpu
     return gather_pictures([str(path) for path in pictures])
 
 
-def read_manifest(name: str, column: str = _PATH) -> Iterator[InputPicture]:
+def read_manifest(
+    name: str, column: str = _PATH, suffixes: frozenset[str] = SUFFIXES
+) -> Iterator[InputPicture]:
     """Finds the pictures in a list.
 
     Args:
@@ -71,6 +78,7 @@ def read_manifest(name: str, column: str = _PATH) -> Iterator[InputPicture]:
             Relative paths are relative to the current folder, and their results go into
             folders of the same names. Further columns may be values of the model's inputs.
         column: The column of a table that may take the place of "path".
+        suffixes: The extensions of the files to find in folders, in lower case.
 
     Yields:
         The pictures in the order of the list, each once, or once for each of its classes and
@@ -81,7 +89,7 @@ def read_manifest(name: str, column: str = _PATH) -> Iterator[InputPicture]:
     """
     found: set[PictureKey] = set()
     for row in _read(name, column):
-        for picture in find_pictures([row.path]):
+        for picture in find_pictures([row.path], suffixes):
             folder = _own_folder(to_path(row.path), picture)
             listed = replace(picture, folder=folder, target=row.target, values=row.values)
             if listed.key not in found:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, PngImagePlugin
+from PIL import GifImagePlugin, Image, PngImagePlugin, TiffImagePlugin
 
 from gradcam_cli.files.storage import (
     AnyPath,
@@ -20,6 +22,7 @@ from gradcam_cli.files.storage import (
     readable,
     relative_place,
 )
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES, texts_of
 from gradcam_cli.version import __version__
 
 # The names of methods in the file names of results.
@@ -29,10 +32,27 @@ RESULTS_FOLDER_MARK = ".gradcam-report"
 _KEY = "gradcam-source"
 # In bytes. A colour profile may come before the mark.
 _SEARCHED = 65536
+_VOLUME = ".nii.gz"
+# How the tool's own TIFF files begin.
+_TIFF_START = b"II*\0"
 _SOFTWARE_NAME = f"gradcam {__version__}"
 # Exif 2.32, tables 4 and 7.
 _IMAGE_DESCRIPTION, _DOCUMENT_NAME, _SOFTWARE = 0x010E, 0x010D, 0x0131
 _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
+# TIFF 6.0, section 2: from here on, tags have no public meaning.
+_PRIVATE_TAG = 65000
+_IDENTITY = rb"(?P<identity>[0-9a-f]{16}(?: [0-9a-f]{16})*)"
+# The comment as FFmpeg stores it in the texts of an MP4 file, a QuickTime film, a Matroska file and
+# an AVI file: after the name of the field, lengths, and the text's kind or language.
+_VIDEO_COMMENT = re.compile(
+    rb"(?:\xa9cmt(?:.{4}data.{8}|.{4})|COMMENT\x44\x87(?:[\x80-\xff]|[\x40-\x7f].)|ICMT.{4})"
+    + _KEY.encode()
+    + rb" "
+    + _IDENTITY,
+    re.DOTALL,
+)
+# The extensions of the files whose mark may be near their end.
+_MARKED_AT_END = frozenset({".webp", ".mp4", ".m4v", ".mov"})
 
 
 def source_id(source: AnyPath, folder: AnyPath, variant: str = "") -> str:
@@ -85,6 +105,21 @@ class Mark:
         info.add_text("Software", _SOFTWARE_NAME)
         info.add_text(_KEY, self.identity)
         return info
+
+    @property
+    def comment(self) -> str:
+        """The comment in a file that has comments: a video, an animation, a volume."""
+        return f"{_KEY} {self.identity}"
+
+    @property
+    def tiff(self) -> dict[int, str]:
+        """The tags of a TIFF file, by their numbers."""
+        return {
+            _DOCUMENT_NAME: self.source,
+            _IMAGE_DESCRIPTION: self.title,
+            _SOFTWARE: _SOFTWARE_NAME,
+            _PRIVATE_TAG: self.comment,
+        }
 
     @property
     def exif(self) -> bytes:
@@ -164,6 +199,10 @@ def _read_mark(path: AnyPath) -> list[str]:
     try:
         if is_pipe_or_device(path):
             return []
+        if path.name.lower().endswith(_VOLUME):
+            return _read_mark_of_volume(path)
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            return _read_mark_of_video(path)
         formats = _possible_formats(path)
         with (
             warnings.catch_warnings(action="ignore"),
@@ -171,12 +210,36 @@ def _read_mark(path: AnyPath) -> list[str]:
         ):
             if image.format == "PNG":
                 return str(image.info.get(_KEY, "")).split()
+            if isinstance(image, GifImagePlugin.GifImageFile):
+                return _identity_in(image.info.get("comment", b"").decode("ascii"))
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                return _identity_in(str(image.tag_v2.get(_PRIVATE_TAG, "")))
             note = image.getexif().get_ifd(_EXIF_FOLDER).get(_MAKER_NOTE, b"")
-            name, *identity = note.decode("ascii").split()
-            return identity if name == _KEY else []
+            return _identity_in(note.decode("ascii"))
     # A file that can't be read counts as the user's.
     except Exception:
         return []
+
+
+def _identity_in(comment: str) -> list[str]:
+    name, *identity = comment.rstrip("\0").split() or [""]
+    return identity if name == _KEY else []
+
+
+def _read_mark_of_volume(path: AnyPath) -> list[str]:
+    """Reads the mark of a packed NIfTI file, which is in a comment after its header."""
+    content = readable(path)
+    with content if isinstance(content, io.BytesIO) else open(content, "rb") as file:
+        start = zlib.decompressobj(wbits=31).decompress(file.read(_SEARCHED), _SEARCHED)
+    _before, key, after = start.partition(f"{_KEY} ".encode())
+    return _identity_in((key + after.partition(b"\0")[0]).decode("ascii"))
+
+
+def _read_mark_of_video(path: AnyPath) -> list[str]:
+    content = readable(path)
+    with content if isinstance(content, io.BytesIO) else open(content, "rb") as file:
+        found = _VIDEO_COMMENT.search(texts_of(file))
+    return [] if found is None else found["identity"].decode("ascii").split()
 
 
 def _possible_formats(path: AnyPath) -> tuple[str, ...]:
@@ -193,6 +256,11 @@ def is_marked(path: AnyPath) -> bool:
     return bool(_read_mark(path))
 
 
+def is_named_as_result(path: AnyPath) -> bool:
+    """Returns whether a file has the usual name of a result; arrays can't carry a mark."""
+    return _NAMED_SO.search(path.stem) is not None
+
+
 def is_own_result(path: AnyPath) -> bool:
     """Returns the same as `is_marked`, but quickly, for each picture of a folder.
 
@@ -200,19 +268,27 @@ def is_own_result(path: AnyPath) -> bool:
     of results.
     """
     if is_remote(path):
-        return _NAMED_SO.search(path.stem) is not None and is_marked(path)
+        return is_named_as_result(path) and is_marked(path)
     return _has_key(path) and is_marked(path)
 
 
 def _has_key(path: Path) -> bool:
-    """Returns whether a file may contain a mark: near the start, or for WebP near the end."""
+    """Returns whether a file may contain a mark: near the start, or for some kinds elsewhere."""
     try:
         if is_pipe_or_device(path):
             return False
+        if path.name.lower().endswith(_VOLUME):
+            return True
         with open(path, "rb", buffering=0) as file:
-            found = _KEY.encode() in file.read(_SEARCHED)
-            if not found and path.suffix.lower() == ".webp":
+            start = file.read(_SEARCHED)
+            found = _KEY.encode() in start
+            if not found and path.suffix.lower() in _MARKED_AT_END:
                 file.seek(-min(_SEARCHED, os.fstat(file.fileno()).st_size), os.SEEK_END)
+                found = _KEY.encode() in file.read(_SEARCHED)
+            elif not found and start.startswith(_TIFF_START):
+                # The tags of the first page are where this says. The texts may be before them.
+                place = int.from_bytes(start[len(_TIFF_START) : len(_TIFF_START) + 4], "little")
+                file.seek(max(0, place - _SEARCHED // 2))
                 found = _KEY.encode() in file.read(_SEARCHED)
             return found
     except OSError:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import PurePath
 
 from gradcam_cli.errors import OutputError
-from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.finding import InputPicture, ending_of
 from gradcam_cli.files.input_texts import identity_of
 from gradcam_cli.files.marks import are_results_of, is_marked
 from gradcam_cli.files.name_pattern import STEM_FIELD
@@ -52,6 +52,16 @@ class OutputNamer:
         self._out = out
         self._given: set[str] = set()
         self._taken: dict[str, Set[str]] = dict(taken or {})
+
+    def with_variant(self, variant: str) -> OutputNamer:
+        """Returns a namer for results of further options, which gives no name that this one gave.
+
+        Args:
+            variant: These options, as stored in the marks of files.
+        """
+        other = OutputNamer(self._out, variant=self._variant + variant)
+        other._given, other._taken = self._given, self._taken
+        return other
 
     def name(self, picture: InputPicture, patterns: Sequence[str]) -> list[AnyPath]:
         """Chooses the names of one picture's results.
@@ -148,7 +158,9 @@ def wanted_names(picture: InputPicture) -> tuple[str, str]:
     Further alternatives are the second one with a number.
     """
     name = file_name(picture.path)
-    return PurePath(name).stem, name.replace(".", "_")
+    is_series = bool(picture.files) and picture.path not in picture.files
+    ending = "" if is_series else ending_of(PurePath(name))
+    return name[: len(name) - len(ending)], name.replace(".", "_")
 
 
 def check_places(pictures: Iterable[InputPicture], out: AnyPath | None) -> None:

@@ -13,17 +13,15 @@ from gradcam_cli.errors import UnknownLayerError, UnknownModelError, suggestion
 
 DEFAULT_MODEL = "efficientnet-lite0"
 _FORMATS = (".keras", ".h5", ".hdf5")
-# Other formats in which models are saved, and why these can't be explained.
 # Files that are run by libraries of their own, which give nothing but the outputs.
 BLACK_BOX_FORMATS = (".onnx", ".tflite")
+# Other formats in which models are saved, and why these can't be explained.
 OTHER_FORMATS = {
     ".json": "describes an architecture without weights",
     ".yaml": "describes an architecture without weights",
     ".yml": "describes an architecture without weights",
     ".pb": "is a part of a SavedModel; give the folder that contains it",
     ".pbtxt": "is a text graph without weights",
-    ".tflite": "is a TensorFlow Lite model, which has no gradients",
-    ".onnx": "is an ONNX model",
     ".pt": "is a PyTorch model",
     ".pth": "is a PyTorch model",
     ".ckpt": "is a checkpoint, which contains only weights",
@@ -192,8 +190,10 @@ def is_model_path(text: str) -> bool:
     """Returns whether the value of ``--model`` is a file rather than a name."""
     if _normalize(text) in map(_normalize, CATALOGUE):
         return False
-    looks_like_one = Path(text).suffix.lower() in (*_FORMATS, *OTHER_FORMATS) or "/" in text
-    return looks_like_one or os.sep in text or os.path.exists(text)
+    looks_like_one = Path(text).suffix.lower() in (
+        *(*_FORMATS, *BLACK_BOX_FORMATS, *OTHER_FORMATS),
+    )
+    return looks_like_one or "/" in text or os.sep in text or os.path.exists(text)
 
 
 def is_black_box(model: str) -> bool:

@@ -19,11 +19,13 @@ from gradcam_cli.models.inputs import (
 )
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.preprocessing import Preprocessing
-from gradcam_cli.networks.bound import BoundNetwork
+from gradcam_cli.networks.black_box import BlackBoxNetwork
+from gradcam_cli.networks.bound import BoundNetwork, without_values
 from gradcam_cli.networks.conditions import CANDIDATE, NO_REGION, REGION, Conditions
 from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.folding import fold
 from gradcam_cli.networks.forward import ForwardPass, Network, trace_forward
+from gradcam_cli.networks.inputs import PICTURE_CHANNELS, name_channels
 from gradcam_cli.networks.layers import LayerInfo, choose_tap, list_layers
 from gradcam_cli.networks.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from gradcam_cli.pictures.fitting import choose_input_size, usual_stride
@@ -33,6 +35,8 @@ T = TypeVar("T")
 
 # In the usual data sets: PASCAL VOC, Cityscapes, CamVid, COCO-Stuff.
 _BACKGROUND = frozenset({"background", "bg", "void", "unlabeled", "unlabelled", "ignore"})
+# The length of a stack where the network takes any.
+USUAL_STACK = 16
 _SCORES = {
     "Softmax": "the input of the final softmax",
     "Sigmoid": "the input of the final sigmoid",
@@ -46,9 +50,10 @@ class Classifier:
 
     Attributes:
         name: The name that users type.
-        network: A function from (N, height, width, channels) float32 to class scores.
+        network: A function from (N, height, width, channels) float32 to class scores; from
+            (N, length, height, width, channels) if it takes stacks.
         input_size: The (height, width) that it was trained for, in pixels.
-        channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+        channels: 1 (grey), 3 (RGB), 4 (RGB and opacity), or any other number of bands.
         any_size: Whether it accepts inputs of other sizes.
         default_fit: The fit (see `gradcam_cli.pictures.fitting`) that suits it and shows the
             whole picture.
@@ -75,6 +80,9 @@ class Classifier:
         views: For a network with several inputs for pictures, the classifier that explains each,
             by the name of the input; the explained ones come first. Empty otherwise.
         number_of_views: How many of these, from the first, are explained.
+        takes_stacks: Whether an input is a stack of pictures: the frames of a clip, or the slices
+            of a volume.
+        length: The number of pictures in a stack; None if the network takes any, or no stacks.
     """
 
     name: str
@@ -100,6 +108,8 @@ class Classifier:
     others: tuple[OtherInput, ...] = ()
     views: tuple[Classifier, ...] = ()
     number_of_views: int = 1
+    takes_stacks: bool = False
+    length: int | None = None
 
     @property
     def explained_views(self) -> tuple[Classifier, ...]:
@@ -214,9 +224,34 @@ class Classifier:
         return self.conditions.pack({**arrays, REGION: covered})
 
     @property
-    def input_shape(self) -> tuple[int | None, int | None, int]:
-        """(height, width, channels), with None for height and width if any size fits."""
-        return (*((None, None) if self.any_size else self.input_size), self.channels)
+    def input_shape(self) -> tuple[int | None, ...]:
+        """(height, width, channels), with None for height and width if any size fits.
+
+        For stacks, the length comes first, with None if any fits.
+        """
+        lengths = (self.length,) if self.takes_stacks else ()
+        return (*lengths, *((None, None) if self.any_size else self.input_size), self.channels)
+
+    @property
+    def usual_size(self) -> tuple[int, ...]:
+        """The size of an input without its channels, also where the network takes any."""
+        lengths = (self.length or USUAL_STACK,) if self.takes_stacks else ()
+        return (*lengths, *self.input_size)
+
+    def describe_length(self) -> str:
+        """Says how many pictures an input has: "16 frames or slices"; "" for one."""
+        if not self.takes_stacks:
+            return ""
+        return f"{self.length or 'any number of'} frames or slices"
+
+    def describe_input(self) -> str:
+        """Says what an input is: "16 frames or slices of 112×112 px (height×width), RGB"."""
+        height, width = self.input_size
+        return (
+            f"{self.describe_length()}{' of ' * self.takes_stacks}{height}×{width} px "
+            f"(height×width), {name_channels(self.channels)}"
+            f"{', or any other size' * self.any_size}"
+        )
 
     def input_for(self, fit: str | None = None, size: tuple[int, int] | None = None) -> InputShape:
         """Describes how pictures become inputs of the network.
@@ -233,7 +268,13 @@ class Classifier:
             chosen = self.input_size[::-1]
         else:
             chosen = choose_input_size(self.input_size, self.any_size, fit, size)
-        return InputShape(fit, chosen, usual_stride(self.input_size), self.channels)
+        return InputShape(
+            fit,
+            chosen,
+            usual_stride(self.input_size),
+            self.channels,
+            takes_any_values=self.channels not in PICTURE_CHANNELS or self.preprocess.is_none_asked,
+        )
 
     def folded(self, taps: Sequence[str | int] | None = None) -> Classifier:
         """Returns a faster version of it, if possible, for fixed weights.
@@ -256,6 +297,9 @@ class Classifier:
 
     def describe_score(self) -> str:
         """Describes in a few words which score is explained."""
+        network = without_values(self.network)
+        if isinstance(network, BlackBoxNetwork) and network.takes_logarithms:
+            return "the logarithm of the probability (its final softmax can't be left out)"
         if self.detects:
             return "the logit of the class in the box of one object"
         if self.segments:
@@ -264,7 +308,12 @@ class Classifier:
         return _SCORES[self._activation()]
 
     def layers(self) -> list[LayerInfo]:
-        """Lists the layers, for an input of the size that the network was trained for."""
+        """Lists the layers, for an input of the size that the network was trained for.
+
+        A black box has none.
+        """
+        if self.is_black_box:
+            return []
         return self._look(lambda forward: list_layers(self.network, forward))
 
     def describe_inputs(self) -> list[DescribedInput]:
@@ -320,7 +369,8 @@ class Classifier:
             return forward.logits
 
         size = self.input_for("squash").size[::-1]
-        signature = [tf.TensorSpec((None, *size, self.channels), tf.float32)]
+        lengths = self.usual_size[:-2]
+        signature = [tf.TensorSpec((None, *lengths, *size, self.channels), tf.float32)]
         if self.conditions.parts:
             signature.append(tf.TensorSpec((None, self.conditions.length), tf.float32))
         tf.function(trace, autograph=False).get_concrete_function(*signature)
@@ -330,14 +380,15 @@ class Classifier:
         """Runs the preprocessing and the network in the graph that is being traced.
 
         Args:
-            inputs: (N, height, width, channels) float32 in [0, 255].
+            inputs: (N, height, width, channels) float32 in [0, 255], or in the units of the file
+                if the network takes bands; with the length of a stack after N.
             conditions: (N, values) float32, as `conditions` arranges them; None if there are none.
         """
         values = {} if conditions is None else self.conditions.split(conditions, inputs)
         return trace_forward(
             self.network,
             self.preprocess(inputs),
-            self.input_size,
+            self.usual_size,
             self.task,
             others={
                 other.name: _prepared(other, values[other.name])

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import tensorflow as tf
 from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, UsageError
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.architecture import admit, custom_names, needs_code
-from gradcam_cli.models.catalogue import OTHER_FORMATS
+from gradcam_cli.models.catalogue import BLACK_BOX_FORMATS, OTHER_FORMATS
 from gradcam_cli.models.containers import read_architecture
 from gradcam_cli.models.hub import (
     CONFIG_FILE,
@@ -35,6 +36,7 @@ from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.saved_model import GraphNetwork
 
 _DEFAULT_SIGNATURE = "serving_default"
+_OF_PYTORCH = (".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class ModelFile:
         network: The model.
         stored: The preprocessing stored with the model; None if there is none.
         evidence: What the file says about the meaning of the outputs.
+        names: The names of the classes that are stored in it.
         decoder: For a detector of a known kind, what reads its boxes; None for other models.
     """
 
     network: Network
     stored: StoredPreparation | None = None
     evidence: TaskEvidence = field(default_factory=TaskEvidence)
+    names: Sequence[str] = ()
     decoder: BoxDecoder | None = None
 
 
@@ -61,9 +65,10 @@ def read_model(
     unsafe: bool = False,
     custom_objects: Path | None = None,
 ) -> ModelFile:
-    """Reads a model: a .keras or .h5 file of Keras 3 or 2, a SavedModel or a KerasHub preset.
+    """Reads a model: a .keras or .h5 file, a SavedModel, a KerasHub preset, ONNX or TFLite.
 
-    Files of Keras 2 are read by Keras 2 (the package tf-keras), which wrote them.
+    Files of Keras 2 are read by Keras 2 (the package tf-keras), which wrote them. ONNX and
+    TensorFlow Lite files are run by libraries of their own, and are black boxes.
 
     Args:
         path: The file or folder.
@@ -73,6 +78,7 @@ def read_model(
             It is executed, so it needs `unsafe`.
 
     Raises:
+        MissingExtraError: The library that runs the file isn't installed.
         ModelFileError: The file isn't a complete model, or can't be read.
         UnsafeModelError: The file contains code, and `unsafe` isn't set.
         UnsupportedModelError: The model has no input.
@@ -84,6 +90,11 @@ def read_model(
         raise UsageError(
             f"--custom-objects {custom_objects}: a SavedModel is a graph, which needs no code; "
             f"leave it out"
+        )
+    if custom_objects is not None and path.suffix.lower() in BLACK_BOX_FORMATS:
+        raise UsageError(
+            f"--custom-objects {custom_objects}: an {path.suffix} file is a graph, which needs no "
+            f"code; leave it out"
         )
     objects = {} if custom_objects is None else _load_objects(custom_objects)
     if path.is_dir():
@@ -97,13 +108,26 @@ def read_model(
             )
         # A preset stores no loss; KerasHub compiles it with one of its own.
         return _of_keras(load_preset(path, objects, unsafe), {}, output)
+    if path.suffix.lower() in BLACK_BOX_FORMATS:
+        return _read_black_box(path, output)
     if path.suffix.lower() in OTHER_FORMATS:
-        raise ModelFileError(
-            f"{path}: {OTHER_FORMATS[path.suffix.lower()]}; save the whole model in Keras with "
-            f"model.save('model.keras')"
-        )
+        suffix = path.suffix.lower()
+        remedy = "save the whole model in Keras with model.save('model.keras')"
+        if suffix in _OF_PYTORCH:
+            remedy = "export it with torch.onnx.export(model, pictures, 'model.onnx')"
+        raise ModelFileError(f"{path}: {OTHER_FORMATS[suffix]}; {remedy}")
     model, training = _load_keras_model(path, objects, unsafe)
     return _of_keras(model, training, output)
+
+
+def _read_black_box(path: Path, output: str | None) -> ModelFile:
+    # Most users have no such files.
+    if path.suffix.lower() == ".onnx":
+        from gradcam_cli.models.onnx_file import read_onnx as read
+    else:
+        from gradcam_cli.models.tflite_file import read_tflite as read
+    network, found = read(path, output)
+    return ModelFile(network, found.stored, names=found.names)
 
 
 def _check_downloaded(folder: Path) -> None:
@@ -120,7 +144,7 @@ def _of_keras(model: keras.Model, training: Any, output: str | None) -> ModelFil
     if stored is not None or decoder is not None:
         model = without_preprocessor(model)
     network = KerasNetwork(model, output, is_detector=decoder is not None)
-    return ModelFile(network, stored, evidence, decoder)
+    return ModelFile(network, stored, evidence, decoder=decoder)
 
 
 def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> tuple[keras.Model, Any]:

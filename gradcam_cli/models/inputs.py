@@ -10,7 +10,7 @@ import numpy as np
 from gradcam_cli.errors import UnsupportedModelError, UsageError, suggestion
 from gradcam_cli.models.preprocessing import Preprocessing
 from gradcam_cli.networks.conditions import Condition, Conditions
-from gradcam_cli.networks.inputs import NetworkInput
+from gradcam_cli.networks.inputs import NetworkInput, name_channels
 
 # An axis of any length has this one until the first value is known.
 _USUAL_LENGTH = 16
@@ -146,7 +146,7 @@ def describe_input(one: NetworkInput) -> str:
     """Says what an input takes: "1 number", "12 numbers", "an array 4×2", "a picture 64×64 RGB"."""
     lengths = ["any" if length is None else str(length) for length in one.shape]
     if one.takes_picture:
-        colors = {1: "grey", 3: "RGB", 4: "RGB and opacity"}[one.shape[-1] or 0]
+        colors = name_channels(one.shape[-1] or 0)
         size = "of any size" if "any" in lengths[:2] else "×".join(lengths[:2])
         return f"a picture {size}, {colors}"
     kind = {"b": "true or false", "i": "whole number", "u": "whole number"}.get(

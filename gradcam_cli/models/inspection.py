@@ -10,12 +10,14 @@ from pathlib import Path
 import tensorflow as tf
 
 from gradcam_cli.errors import GradcamError, ModelFileError, UnsupportedModelError, UsageError
-from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.models.classifier import USUAL_STACK, Classifier
 from gradcam_cli.models.detection import FoundBoxes, as_detector, find_boxes, known_boxes
+from gradcam_cli.models.detection_onnx import BlackBoxDecoder, find_detector
 from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.inputs import OtherInput, arrange, check_input_name, choose_explained
 from gradcam_cli.models.labels import (
     IMAGENET_CLASSES,
+    Labels,
     imagenet_labels,
     numbered_labels,
     read_labels,
@@ -24,6 +26,7 @@ from gradcam_cli.models.labels_beside import find_labels
 from gradcam_cli.models.preprocessing import OF_RGB, Preprocessing, detect_preprocessing
 from gradcam_cli.models.segmentation import REGIONS, check_scores, mask_labels, takes_any_size
 from gradcam_cli.models.task_detection import TaskChoice, TaskEvidence, choose_task
+from gradcam_cli.networks.black_box import BlackBoxNetwork
 from gradcam_cli.networks.conditions import Conditions
 from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
@@ -32,6 +35,9 @@ from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
+
+# (height, width, channels), and the same with time or depth.
+_RANKS = (3, 4)
 
 
 def inspect_network(
@@ -48,6 +54,7 @@ def inspect_network(
     decoder: BoxDecoder | None = None,
     file: Path | None = None,
     explained: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> Classifier:
     """Finds out what a user's model takes and returns, by tracing it once for each picture.
 
@@ -68,6 +75,7 @@ def inspect_network(
             beside it; None if the model is in memory.
         explained: The names of the inputs whose pictures are explained, if the model has several
             inputs; empty for all that take pictures.
+        names: The names of the classes that are stored in the model; empty if none are.
 
     Raises:
         UnsupportedModelError: The model isn't an image classifier.
@@ -75,13 +83,24 @@ def inspect_network(
     """
 
     def inspect(network: Network) -> Classifier:
-        found = (
-            find_boxes(path, network, _usual_size(path, network, size, stored), task, box_format)
-            if decoder is None
-            else known_boxes(path, network, decoder, task, box_format)
-        )
+        found: FoundBoxes | None
+        if len(network.input_shape) == max(_RANKS):
+            # No detector of clips or volumes is known.
+            found = None
+        elif decoder is not None:
+            found = known_boxes(path, network, decoder, task, box_format)
+        else:
+            shape = _usual_size(path, network, size, stored)
+            if isinstance(network, BlackBoxNetwork):
+                count = len(names if labels is None else read_labels(labels, None)) or None
+                found = find_detector(path, network, shape, task, box_format, count)
+            else:
+                found = find_boxes(path, network, shape, task, box_format)
+        kept = stored
+        if kept is not None and found is not None and isinstance(found.decoder, BlackBoxDecoder):
+            kept = found.decoder.prepared(kept)
         return _inspect(
-            path, network, size, preprocess, labels, stored, evidence, task, file, found
+            path, network, size, preprocess, labels, kept, evidence, task, file, names, found
         )
 
     if len(network.inputs) == 1:
@@ -132,11 +151,12 @@ def _inspect(
     evidence: TaskEvidence | None,
     task: str | None,
     file: Path | None,
+    stored_names: Sequence[str],
     boxes: FoundBoxes | None,
 ) -> Classifier:
     """Finds out what a model's explained input takes, and what the model returns."""
     network = network if boxes is None else boxes.network
-    height, width, channels = _input_shape(path, network)
+    lengths, (height, width, channels) = _input_shape(path, network)
     any_size = height is None or width is None
     stored_size = None if stored is None else stored.input_size
     usual_height, usual_width = stored_size or (USUAL_LENGTH, USUAL_LENGTH)
@@ -181,7 +201,8 @@ def _inspect(
         )
         return forward.logits
 
-    signature = [tf.TensorSpec((None, *input_size, channels), tf.float32)]
+    usual_lengths = [length or USUAL_STACK for length in lengths]
+    signature = [tf.TensorSpec((None, *usual_lengths, *input_size, channels), tf.float32)]
     signature += [
         tf.TensorSpec((None, *OtherInput(one).condition(any_size=False).shape), tf.float32)
         if not one.takes_picture
@@ -205,6 +226,11 @@ def _inspect(
         ) from error
     ((choice, classes, is_mask, detected),) = found
     segments = choice.task == SEGMENTATION
+    if segments and lengths:
+        raise UnsupportedModelError(
+            f"{path}: returns scores at each position of a clip or volume; of models of clips and "
+            f"volumes, only those that return one score for each class can be explained"
+        )
     if any_size and (segments or boxes is not None):
         decoder = None if boxes is None else boxes.decoder
         any_size = not other_inputs and takes_any_size(network, channels, decoder)
@@ -219,6 +245,8 @@ def _inspect(
     elif file is not None:
         # A file beside the model is more specific than ImageNet's names.
         names = find_labels(file, classes, quantity)
+    if names is None and len(stored_names) == classes:
+        names = Labels([[name] for name in stored_names], quantity=quantity)
     has_names = names is not None or classes == IMAGENET_CLASSES
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()
@@ -242,7 +270,10 @@ def _inspect(
         # A constant may be infinite on purpose, as in the mask of an attention.
         damage=describe_broken(broken_weights(network, with_infinity=not network.is_constant)),
         is_mask=is_mask,
+        is_black_box=isinstance(network, BlackBoxNetwork),
         conditions=REGIONS if segments else Conditions(),
+        takes_stacks=bool(lengths),
+        length=lengths[0] if lengths else None,
     )
     return classifier if boxes is None else as_detector(classifier, boxes)
 
@@ -254,7 +285,7 @@ def _usual_size(
     stored: StoredPreparation | None,
 ) -> tuple[int, int, int]:
     """Returns the (height, width, channels) of an input for a first look at a network."""
-    height, width, channels = _input_shape(path, network)
+    _, (height, width, channels) = _input_shape(path, network)
     usual = size or (None if stored is None else stored.input_size) or (USUAL_LENGTH, USUAL_LENGTH)
     return height or usual[0], width or usual[1], channels
 
@@ -268,20 +299,24 @@ def _check_channels(path: str, preprocess: Preprocessing, channels: int) -> None
             )
 
 
-def _input_shape(path: str, network: Network) -> tuple[int | None, int | None, int]:
-    """Returns the (height, width, channels) of the pictures that a model takes."""
+def _input_shape(
+    path: str, network: Network
+) -> tuple[tuple[int | None, ...], tuple[int | None, int | None, int]]:
+    """Returns what a model takes: its (length,) if it takes stacks, (height, width, channels)."""
     shape = network.input_shape
     if len(shape) == 2 and None not in shape:
-        return shape[0], shape[1], 1
-    channels = shape[-1] if len(shape) == 3 else None
-    if channels is None or channels not in PICTURE_CHANNELS:
+        return (), (shape[0], shape[1], 1)
+    channels = shape[-1] if len(shape) in _RANKS else None
+    if channels is None:
         if len(shape) == 1:
             raise UnsupportedModelError(f"{path}: {_describe_flat(network)}")
         raise UnsupportedModelError(
-            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures with "
-            f"1, 3 or 4 channels, (None, height, width, channels), can be explained"
+            f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures, "
+            f"(None, height, width, channels), and of clips and volumes, (None, time or depth, "
+            f"height, width, channels), can be explained"
         )
-    return shape[0], shape[1], channels
+    *lengths, height, width, _ = shape
+    return tuple(lengths), (height, width, channels)
 
 
 def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:

@@ -65,6 +65,7 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             decoder=file.decoder,
             file=Path(model),
             explained=parse_inputs(options.inputs).explained,
+            names=file.names,
         )
     if options.box_format is not None:
         raise UsageError("--box-format needs the file of a detector; the named models classify")

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from gradcam_cli.errors import ModelFileError, reason
+from gradcam_cli.runtime.extras import how_to_install
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Package:
 KERAS_HUB = Package(
     "KerasHub",
     "keras_hub",
-    "pip install 'gradcam-cli[hub]'",
+    how_to_install("hub"),
     # KerasNLP is its former name.
     namespaces=frozenset({"keras_hub", "keras_nlp"}),
 )

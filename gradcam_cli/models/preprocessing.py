@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -11,6 +11,7 @@ from keras.applications import imagenet_utils
 from gradcam_cli.errors import GradcamError, UsageError
 from gradcam_cli.models.catalogue import find_model
 from gradcam_cli.networks.input_preparation import rescales_input
+from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 
 # The modes of ``keras.applications.imagenet_utils.preprocess_input``, by the names used here.
 _KERAS_MODES = {"-1-1": "tf", "caffe": "caffe", "torch": "torch"}
@@ -18,6 +19,9 @@ PREPROCESSINGS = ("none", "0-1", *_KERAS_MODES)
 # The modes that need red, green and blue.
 OF_RGB = ("caffe", "torch")
 _GUESS = "a guess"
+_AS_ASKED = "as you said"
+# Networks of bands have no usual preprocessing, and no usual range of values.
+_OF_BANDS = "the values of the file as they are; change that with --preprocess"
 _MAXIMUM = 255.0
 
 # Layers that identify the family of keras.applications to which a network belongs, even if it
@@ -53,6 +57,11 @@ class Preprocessing:
     reason: str
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
+
+    @property
+    def is_none_asked(self) -> bool:
+        """Whether the user said that the network takes the values of a file as they are."""
+        return self.mode == "none" and self.reason == _AS_ASKED
 
     @property
     def is_guess(self) -> bool:
@@ -105,7 +114,7 @@ def parse_preprocessing(text: str) -> Preprocessing:
         UsageError: It is neither.
     """
     if text in PREPROCESSINGS:
-        return Preprocessing(text, "as you said")
+        return Preprocessing(text, _AS_ASKED)
     try:
         model = find_model(text)
     except GradcamError:
@@ -138,9 +147,23 @@ def detect_preprocessing(
         )
     if rescales_input(inputs):
         return Preprocessing("none", "the model rescales its input itself")
-    if channels == 3:
-        names = set(layer_names)
-        for family, telling, mode in _FAMILIES:
-            if telling <= names:
-                return Preprocessing(mode, f"its layers are those of {family}")
-    return Preprocessing("0-1", "a guess: the model gives no hint; set it with --preprocess")
+    if channels not in PICTURE_CHANNELS:
+        return Preprocessing("none", _OF_BANDS)
+    found = family_preprocessing(set(layer_names)) if channels == 3 else None
+    guess = Preprocessing("0-1", "a guess: the model gives no hint; set it with --preprocess")
+    return found or guess
+
+
+def family_preprocessing(layer_names: Set[str]) -> Preprocessing | None:
+    """Finds the preprocessing of the family in ``keras.applications`` that layers belong to.
+
+    Args:
+        layer_names: The names of a network's layers, without the names of enclosing layers.
+
+    Returns:
+        The preprocessing; None if the names identify no family.
+    """
+    for family, telling, mode in _FAMILIES:
+        if telling <= layer_names:
+            return Preprocessing(mode, f"its layers are those of {family}")
+    return None

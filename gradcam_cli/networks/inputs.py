@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from gradcam_cli.errors import UnsupportedModelError
 
 # Grey, RGB, RGB and opacity.
-PICTURE_CHANNELS = frozenset({1, 3, 4})
+_COLORS = {1: "grey", 3: "RGB", 4: "RGB and opacity"}
+PICTURE_CHANNELS = frozenset(_COLORS)
 _RANK_OF_PICTURES = 3
 # Smaller ones are steps with features.
 _LEAST_SIDE = 8
@@ -33,6 +34,11 @@ class NetworkInput:
     def takes_picture(self) -> bool:
         """Whether it takes pictures: rows, columns and 1, 3 or 4 channels."""
         return len(self.shape) == _RANK_OF_PICTURES and self.shape[-1] in PICTURE_CHANNELS
+
+
+def name_channels(channels: int) -> str:
+    """Says what an input with these channels takes: "grey", "RGB", "13 bands"."""
+    return _COLORS.get(channels) or f"{channels} bands"
 
 
 def with_grey_pictures(inputs: Iterable[NetworkInput]) -> list[NetworkInput]:

@@ -27,6 +27,7 @@ from gradcam_cli.networks.layout import (
     without_channel,
 )
 from gradcam_cli.networks.operations import SIZE_OPERATIONS, operations_between
+from gradcam_cli.networks.time_steps import calls_of_steps, innermost
 
 if TYPE_CHECKING:
     import keras
@@ -37,17 +38,22 @@ _TRANSPARENT_KINDS = frozenset(
     {
         "AlphaDropout",
         "AveragePooling2D",
+        "AveragePooling3D",
         "Cropping2D",
+        "Cropping3D",
         "Dropout",
         "Flatten",
         "GaussianDropout",
         "GaussianNoise",
         "Identity",
         "MaxPooling2D",
+        "MaxPooling3D",
         "Permute",
         "Reshape",
         "SpatialDropout2D",
+        "SpatialDropout3D",
         "ZeroPadding2D",
+        "ZeroPadding3D",
     }
 )
 
@@ -184,7 +190,7 @@ class KerasNetwork:
                 top_level.get(id(layer)),
                 type(layer).__name__,
                 layer.count_params() if layer.built else 0,
-                type(layer).__name__ in _TRANSPARENT_KINDS,
+                type(innermost(layer)).__name__ in _TRANSPARENT_KINDS,
             )
             for path, layer in walk_layers(self.model)
         ]
@@ -221,9 +227,10 @@ class KerasNetwork:
             called.append(self.model)
             return call(*args, **kwargs)
 
+        of_steps = calls_of_steps(layer for _, layer in walk_layers(self.model))
         with (
             channels_last_operations(),
-            intercepted_calls([(self.model, noted), *self._recorders(calls)]),
+            intercepted_calls([(self.model, noted), *of_steps, *self._recorders(calls)]),
         ):
             outputs = self.model(self._packed(inputs, others or {}), training=False)
         if not called:

@@ -20,6 +20,7 @@ class ScoredNetwork:
 
     Attributes:
         task: What the outputs mean; see `gradcam_cli.networks.tasks`.
+        has_probabilities: Whether `probabilities` says something about the explained scores.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ScoredNetwork:
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             forward, self._scores = scorer(inputs, targets)
             self.task = forward.task
+            self.has_probabilities = forward.has_probabilities
             self._inputs, self._targets = inputs, targets
             self._probabilities = forward.probabilities_of(targets)
             self._detected = forward.detected

@@ -116,6 +116,33 @@ class Fit:
         pixels = np.asarray(seen)
         return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
+    def apply_values(self, values: np.ndarray) -> np.ndarray:
+        """Resamples values of any range into the input; borders are 0.
+
+        Args:
+            values: (height, width, channels) of size `picture_size`, any numeric dtype.
+
+        Returns:
+            (height, width, channels) float32; the values themselves if nothing has to be resampled.
+        """
+        left, top, right, bottom = self.target
+        size = right - left, bottom - top
+        whole = 0, 0, *self.picture_size
+        seen = values.astype(np.float32)
+        if size != self.picture_size or self.source != whole:
+            bands = [
+                Image.fromarray(np.ascontiguousarray(seen[..., band])).resize(
+                    size, Image.Resampling.BICUBIC, box=self.source, reducing_gap=_REDUCING_GAP
+                )
+                for band in range(seen.shape[-1])
+            ]
+            seen = np.stack([np.asarray(band, np.float32) for band in bands], axis=-1)
+        if size == self.input_size:
+            return seen
+        canvas = np.zeros((*self.input_size[::-1], seen.shape[-1]), np.float32)
+        canvas[top:bottom, left:right] = seen
+        return canvas
+
     def apply_mask(self, mask: np.ndarray) -> np.ndarray:
         """Resamples a mask into the input.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import nullcontext
+from enum import Enum
+from itertools import count, islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import (
@@ -23,10 +26,18 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from gradcam_cli.errors import ImageError, StorageError
+from gradcam_cli.errors import FirstPictureWarning, GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import VOLUME_SUFFIXES, ending_of
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer, starts_as_lfs_pointer
+from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
+from gradcam_cli.pictures.medical.dicom import (
+    frame_count,
+    is_dicom,
+    read_dataset,
+    read_dicom_picture,
+)
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
@@ -41,24 +52,47 @@ _PLUGINS = (
 _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
 _MAXIMUM_16_BIT = 65535
 _HALF = 127
-_T = TypeVar("_T")
 _WHITE = (255, 255, 255, 255)
+# TIFF 6.0, section 8: the tag that says what a page is, and two of its bits.
+_NEW_SUBFILE_TYPE = 254
+_SMALLER_COPY, _MASK = 1, 4
 
 # Without a handler, Python would print Pillow's log messages about files that it refuses.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Image.Image:
+class SeveralPicturesError(ImageError):
+    """A file holds several pictures, but only one was asked for."""
+
+
+class IfSeveral(Enum):
+    """What to do with a file that holds several pictures."""
+
+    TAKE_FIRST = "take the first"
+    WARN = "take the first, and warn"
+    REFUSE = "refuse"
+
+
+def read_picture(
+    path: str | AnyPath,
+    downloads: Downloads | None = None,
+    *,
+    several: IfSeveral = IfSeveral.WARN,
+    window: str | None = None,
+) -> Image.Image:
     """Reads a picture, rotates it upright and converts it to RGB.
 
-    Of an animation or a multi-page TIFF, the first frame is read. Transparent pixels are
+    Of an animation or a multi-page TIFF, the first picture is read. Transparent pixels are
     composited onto white; the original pixels are kept in ``info["rgba"]``, for networks that
     also take opacity. 16-bit grey is scaled to 8 bits. Integer and floating-point pictures are
     scaled from their minimum to their maximum.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP, TIFF or GIF file, or its URL.
+        path: A JPEG, PNG, WebP, BMP, TIFF, GIF or DICOM file, or its URL.
         downloads: Downloads it from a URL; None for the default limits.
+        several: What to do with a file of several pictures (see `holds_several`).
+        window: Which values of a DICOM file are black and white; see
+            `gradcam_cli.pictures.medical.windows.parse_window`.
 
     Returns:
         An upright picture of mode "RGB", fully loaded. ``info["icc_profile"]`` has its ICC
@@ -67,20 +101,107 @@ def read_picture(path: str | AnyPath, downloads: Downloads | None = None) -> Ima
     Raises:
         ImageError: The file can't be read, isn't such a picture, is truncated, or has more
             pixels than Pillow considers safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
+        SeveralPicturesError: It holds several pictures, which is refused.
         StorageError: Its store can't be reached, or it exceeds a download limit.
+
+    Warns:
+        FirstPictureWarning: It holds several pictures, of which the first is read.
     """
-    profile: bytes | None = None
-    rgba: Image.Image | None = None
+    path = to_path(path)
+    if is_dicom(path):
+        dataset = read_dataset(path, downloads)
+        _check_one(path, frame_count(dataset) > 1, several)
+        return read_dicom_picture(dataset, path, window)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a video, where pictures are expected; 'gradcam {path}' explains its frames"
+        )
+    if ending_of(path) in VOLUME_SUFFIXES:
+        raise ImageError(
+            f"{path}: is a volume, where pictures are expected; 'gradcam {path}' explains its "
+            f"slices"
+        )
+    with (
+        reading_errors(path),
+        open_picture(path, content_of(path, downloads)) as image,
+        messages_hidden(image),
+    ):
+        if several is not IfSeveral.TAKE_FIRST:
+            _check_one(path, holds_several(image), several)
+        image.load()
+        return to_picture(image)
 
-    def convert(image: Image.Image) -> Image.Image:
-        nonlocal profile, rgba
-        is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
-        profile = image.info.get("icc_profile") if is_rgb else None
-        ImageOps.exif_transpose(image, in_place=True)
-        rgba = image.convert("RGBA") if image.has_transparency_data else None
-        return _to_rgb(image)
 
-    picture = _read(path, convert, downloads)
+def _check_one(path: AnyPath, holds_more: bool, several: IfSeveral) -> None:
+    """Refuses a file of several pictures or warns of it, as asked."""
+    if not holds_more or several is IfSeveral.TAKE_FIRST:
+        return
+    if several is IfSeveral.REFUSE:
+        raise SeveralPicturesError(f"{path}: holds several pictures, not one")
+    warnings.warn(
+        f"{path}: holds several pictures, of which only the first is used, as of all such files "
+        f"here; 'gradcam {path}' explains all",
+        FirstPictureWarning,
+        stacklevel=3,
+    )
+
+
+def holds_several(image: Image.Image) -> bool:
+    """Returns whether a file holds several pictures: frames of an animation, or pages.
+
+    It hardly reads more of the file than opening it does. Smaller copies of a page and masks in a
+    TIFF don't count, nor do the further pictures of a JPEG.
+
+    Args:
+        image: An open file, of which nothing has been loaded yet.
+    """
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return False
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.default_image:
+        # A picture for viewers that can't show the animation comes before it.
+        return int(image.n_frames) > 2
+    if image.format == "TIFF":
+        has_several = len(list(islice(pages_of(image), 2))) > 1
+        image.seek(0)
+        return has_several
+    return True
+
+
+def pages_of(image: Image.Image) -> Iterator[int]:
+    """Yields the numbers of a TIFF file's pages, without smaller copies of pages and masks.
+
+    The file is then at that page. Afterwards it may be at any. A damaged page is the last: what
+    follows it can't be found.
+
+    Args:
+        image: An open TIFF file.
+    """
+    for number in count():
+        try:
+            image.seek(number)
+        except EOFError:
+            return
+        except Exception:
+            yield number
+            return
+        kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)  # type: ignore[attr-defined]
+        if number == 0 or not kind & (_SMALLER_COPY | _MASK):
+            yield number
+
+
+def to_picture(image: Image.Image, limits: tuple[float, float] | None = None) -> Image.Image:
+    """Converts what Pillow loaded to a picture as `read_picture` returns one.
+
+    Args:
+        image: The loaded picture, which is turned upright in place.
+        limits: The values of integer and floating-point pictures that become black and white;
+            None for the picture's minimum and maximum.
+    """
+    is_rgb = image.mode in ("RGB", "RGBA", "P", "PA")
+    profile = image.info.get("icc_profile") if is_rgb else None
+    ImageOps.exif_transpose(image, in_place=True)
+    rgba = image.convert("RGBA") if image.has_transparency_data else None
+    picture = _to_rgb(image, limits)
     picture.info = {} if profile is None else {"icc_profile": profile}
     if rgba is not None:
         picture.info["rgba"] = rgba
@@ -102,64 +223,122 @@ def read_mask(path: str | AnyPath) -> np.ndarray:
     Raises:
         ImageError: As for `read_picture`.
     """
-
-    def convert(image: Image.Image) -> np.ndarray:
+    path = to_path(path)
+    with (
+        reading_errors(path),
+        open_picture(path, content_of(path)) as image,
+        messages_hidden(image),
+    ):
+        image.load()
         least = _HALF if image.format in ("JPEG", "MPO") else 0
         ImageOps.exif_transpose(image, in_place=True)
         opaque = np.ones(image.size[::-1], bool)
         if image.has_transparency_data:
             opaque = np.asarray(image.convert("RGBA"))[..., -1] > 0
-        if image.mode in ("RGBA", "LA", "PA"):
-            image = image.convert(image.mode[:-1])
-        values = np.asarray(image)
+        has_opacity = image.mode in ("RGBA", "LA", "PA")
+        values = np.asarray(image.convert(image.mode[:-1]) if has_opacity else image)
         counts = values > least
         return (counts.any(axis=-1) if counts.ndim > 2 else counts) & opaque
 
-    return _read(path, convert)
 
+def content_of(path: AnyPath, downloads: Downloads | None = None) -> Path | io.BytesIO:
+    """Returns a local file as it is, and the content of a file in a store.
 
-def _read(
-    path: str | AnyPath, convert: Callable[[Image.Image], _T], downloads: Downloads | None = None
-) -> _T:
-    """Opens a picture, reads its first frame and converts it; see `read_picture`."""
-    path = to_path(path)
+    To be called within `reading_errors`.
+
+    Args:
+        path: The file.
+        downloads: Downloads it from a URL; None for the default limits.
+
+    Raises:
+        ImageError: It is a pipe or a device.
+        StorageError: As for `read_picture`.
+        OSError: There is no such file, or it may not be read.
+    """
     if is_pipe_or_device(path):
         raise ImageError(f"{path}: is a pipe or a device, not a picture")
-    content: Path | io.BytesIO = io.BytesIO()
+    return readable(path, downloads)
+
+
+def open_picture(path: AnyPath, content: Path | io.BytesIO) -> Image.Image:
+    """Opens a picture file of one of the usual formats; nothing is loaded yet.
+
+    To be called within `reading_errors`.
+
+    Args:
+        path: The file, for messages.
+        content: What `content_of` returns for it.
+
+    Raises:
+        ImageError: It isn't such a file.
+        Exception: Other errors of files and of Pillow.
+    """
     try:
-        content = readable(path, downloads)
+        return Image.open(content, formats=_FORMATS)
+    except UnidentifiedImageError:
+        if _is_pointer(content):
+            raise ImageError(f"{path}: {LFS_POINTER}") from None
+        raise ImageError(
+            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF, DICOM)"
+        ) from None
+
+
+@contextlib.contextmanager
+def reading_errors(path: AnyPath) -> Iterator[None]:
+    """Turns all errors of reading a picture into one line, and hides warnings.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ImageError: The file can't be read, is damaged, or has too many pixels.
+        GradcamError: Errors of this package are passed on.
+    """
+    try:
         with warnings.catch_warnings():
             # Pillow warns of unusual metadata, and of large pictures well below the limit at
             # which it refuses them.
             warnings.simplefilter("ignore")
-            with Image.open(content, formats=_FORMATS) as image:
-                # libtiff prints messages about damage, which the errors below report too.
-                is_tiff = image.format == "TIFF"
-                with without_library_messages() if is_tiff else nullcontext():
-                    image.load()
-                return convert(image)
+            yield
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: is a folder, not a picture") from None
     except PermissionError:
         raise ImageError(f"{path}: no permission to read it") from None
-    except UnidentifiedImageError:
-        if _is_pointer(content):
-            raise ImageError(f"{path}: {LFS_POINTER}") from None
-        raise ImageError(
-            f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF)"
-        ) from None
     except Image.DecompressionBombError:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise ImageError(
-            f"{path}: refused, it has more than {limit:.0f} million pixels; make it smaller first"
-        ) from None
-    except StorageError:
+        raise too_many_pixels(path) from None
+    except GradcamError:
         raise
     # Pillow's decoders raise many kinds of errors for broken files.
     except Exception as error:
         raise ImageError(f"{path}: damaged or truncated ({error})") from error
+
+
+def messages_hidden(image: Image.Image) -> contextlib.AbstractContextManager[None]:
+    """Hides what libtiff prints about damage, which errors report too.
+
+    Args:
+        image: An open file.
+    """
+    return without_library_messages() if image.format == "TIFF" else nullcontext()
+
+
+def most_pixels() -> int:
+    """Returns how many pixels a picture may have at most, as Pillow limits them."""
+    return 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else sys.maxsize
+
+
+def too_many_pixels(path: AnyPath) -> ImageError:
+    """Makes the error for a picture with more pixels than are safe.
+
+    Args:
+        path: The file.
+    """
+    return ImageError(
+        f"{path}: refused, it has more than {most_pixels() / 1e6:.0f} million pixels; make it "
+        f"smaller first"
+    )
 
 
 def _is_pointer(content: Path | io.BytesIO) -> bool:
@@ -183,13 +362,25 @@ def to_channels(picture: Image.Image, channels: int) -> Image.Image:
     return picture.convert("L") if channels == 1 else picture
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def value_limits(image: Image.Image) -> tuple[float, float] | None:
+    """Returns the minimum and maximum of an integer or floating-point picture; None for others.
+
+    Args:
+        image: The loaded picture.
+    """
+    if image.mode not in ("I", "F"):
+        return None
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    return float(values.min()), float(values.max())
+
+
+def _to_rgb(image: Image.Image, limits: tuple[float, float] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _grey_to_rgb(np.asarray(image, np.float32) / _MAXIMUM_16_BIT)
     if image.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(image, np.float32))
-        spread = float(values.max()) - float(values.min())
-        return _grey_to_rgb((values - values.min()) / spread if spread else values * 0)
+        low, high = limits or (float(values.min()), float(values.max()))
+        return _grey_to_rgb((values - low) / (high - low) if high > low else values * 0)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")

@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -71,20 +71,43 @@ def encode_png(
         The content of the file.
     """
     file = io.BytesIO()
-    file.write(_SIGNATURE)
-    header = struct.pack(">2I5B", image.width, image.height, _BITS, _RGB, 0, 0, 0)
-    # The mark comes before the profile, which may be long: it is looked for in front.
-    before = [(b"IHDR", header), *chunks]
-    if icc_profile:
-        before.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)))
-    for name, content in before:
-        _write_chunk(file, name, [content])
-    _write_chunk(file, b"IDAT", _compress(image))
-    _write_chunk(file, b"IEND", [])
+    write_start(file, image.size, chunks, icc_profile)
+    write_chunk(file, b"IDAT", compress_pixels(image))
+    write_chunk(file, b"IEND", [])
     return file.getvalue()
 
 
-def _write_chunk(file: io.BytesIO, name: bytes, parts: Iterable[bytes]) -> None:
+def write_start(
+    file: IO[bytes],
+    size: tuple[int, int],
+    chunks: Iterable[tuple[bytes, bytes]] = (),
+    icc_profile: bytes | None = None,
+) -> None:
+    """Writes what comes before the pixels of a PNG file.
+
+    Args:
+        file: The file, which can seek.
+        size: Width and height of the picture, of mode "RGB".
+        chunks: The names and contents of chunks to write.
+        icc_profile: The picture's colour profile.
+    """
+    file.write(_SIGNATURE)
+    # The mark comes before the profile, which may be long: it is looked for in front.
+    before = [(b"IHDR", struct.pack(">2I5B", *size, _BITS, _RGB, 0, 0, 0)), *chunks]
+    if icc_profile:
+        before.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)))
+    for name, content in before:
+        write_chunk(file, name, [content])
+
+
+def write_chunk(file: IO[bytes], name: bytes, parts: Iterable[bytes]) -> None:
+    """Writes a chunk of a PNG file.
+
+    Args:
+        file: The file, which can seek.
+        name: The name of the chunk.
+        parts: Its content, in parts.
+    """
     start = file.tell()
     # The length comes first in the file but is known only at the end.
     file.write(bytes(4) + name)
@@ -100,7 +123,15 @@ def _write_chunk(file: io.BytesIO, name: bytes, parts: Iterable[bytes]) -> None:
     file.seek(0, io.SEEK_END)
 
 
-def _compress(image: Image.Image) -> Iterator[bytes]:
+def compress_pixels(image: Image.Image) -> Iterator[bytes]:
+    """Filters and compresses pixels, as the content of an "IDAT" chunk.
+
+    Args:
+        image: Mode "RGB".
+
+    Yields:
+        The parts of the content.
+    """
     rows_copied = max(_rows_at_once(image), _BYTES_COPIED // (image.width * _CHANNELS))
     strips = [
         (top, min(top + rows_copied, image.height)) for top in range(0, image.height, rows_copied)

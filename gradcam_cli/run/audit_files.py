@@ -10,6 +10,7 @@ from gradcam_cli.analysis.audit_results import Audit
 from gradcam_cli.files.marks import printable
 from gradcam_cli.files.tables import write_table
 from gradcam_cli.files.writing import written_whole
+from gradcam_cli.runtime.extras import how_to_install
 
 PAGE = "audit.html"
 _RECORD, _TABLE, _COLUMNS_TABLE = "audit.json", "audit.csv", "audit.parquet"
@@ -51,10 +52,7 @@ def _write_parquet(audit: Audit, path: Path) -> str:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        return (
-            f"{path.name} needs pyarrow: pip install 'gradcam-cli[audit]' (audit.csv has the same "
-            f"rows)"
-        )
+        return f"{path.name} needs pyarrow: {how_to_install('audit')} (audit.csv has the same rows)"
     types = {str: pa.string(), int: pa.int32(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     rows = [

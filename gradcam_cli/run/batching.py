@@ -186,7 +186,7 @@ class NetworkRunner:
         return self._refuse(picture, loaded) if explanations is None else (explanations, 0)
 
     def _refuse(self, picture: InputPicture, loaded: LoadedPicture) -> PredictionError:
-        inputs, conditions = _inputs_of([loaded], self._explainers[0].classifier)
+        inputs, conditions = inputs_of([loaded], self._explainers[0].classifier)
         why = self._explainers[0].explain_prediction(inputs, 0, conditions)
         return PredictionError(f"{picture.name}: the prediction has NaN or infinity: {why}")
 
@@ -197,7 +197,7 @@ class NetworkRunner:
         for explainer in self._explainers:
             explained = explainer.classifier.explained
             if explained not in found:
-                found[explained] = _inputs_of(batch, explainer.classifier)
+                found[explained] = inputs_of(batch, explainer.classifier)
                 if explanations:
                     # Rounding differs between the graphs of two inputs, but the classes mustn't.
                     targets = explanations[0].targets
@@ -207,8 +207,13 @@ class NetworkRunner:
         return explanations
 
 
-def _inputs_of(batch: Sequence[LoadedPicture], classifier: Classifier) -> BatchInputs:
-    """Returns the explained inputs of a batch, and what the network takes beside them."""
+def inputs_of(batch: Sequence[LoadedPicture], classifier: Classifier) -> BatchInputs:
+    """Returns the explained inputs of a batch, and what the network takes beside them.
+
+    Args:
+        batch: Pictures whose inputs have one shape.
+        classifier: The network.
+    """
     if not classifier.explained:
         inputs = np.stack([loaded.prepared.inputs for loaded in batch])
         if not classifier.segments:

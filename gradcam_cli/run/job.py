@@ -127,6 +127,11 @@ class Job:
                     f"--region {explain.region}: masks are files of this machine, which the "
                     f"workers of --ray may not have; give LEFT,TOP,RIGHT,BOTTOM or leave out --ray"
                 )
+        if self.stack.first_frame and self.stack.chooses_frames:
+            raise UsageError(
+                "--first-frame explains one picture of each file; leave out --every, --frames and "
+                "--scale"
+            )
         if draw.threshold is not None and not draw.uses_threshold:
             raise UsageError("--threshold needs --contour, --box, --mask or --hot-only")
         if explain.fusion is not None and len(explain.layers) < 2:

@@ -13,6 +13,7 @@ from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.downloads import DEFAULT_MEGABYTES
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.regions import DEFAULT_THRESHOLD
+from gradcam_cli.pictures.stacks.volumes import VolumeOptions
 from gradcam_cli.rendering.color_scale import (
     DEFAULT_ALPHA,
     DEFAULT_COLORMAP,
@@ -165,6 +166,8 @@ class StackOptions:
             all.
         window: How to turn the values of a volume into grey, as the user wrote it; None for the
             usual way. See `gradcam_cli.pictures.stacks`.
+        plane: The plane of the slices of a volume: one of
+            `gradcam_cli.pictures.stacks.voxels.PLANES`; None for the usual one.
         orientation: The axes of a volume as a network takes it, as three letters such as "RAS";
             None for those of the file.
     """
@@ -175,7 +178,18 @@ class StackOptions:
     first_frame: bool = False
     slices: slice | None = None
     window: str | None = None
+    plane: str | None = None
     orientation: str | None = None
+
+    @property
+    def volume(self) -> VolumeOptions:
+        """How a volume becomes pictures."""
+        return VolumeOptions(self.window, self.plane, self.orientation)
+
+    @property
+    def chooses_frames(self) -> bool:
+        """Whether it chooses among the pictures of a file, or how they are drawn together."""
+        return self.frames is not None or self.every > 1 or self.scale != COMMON_SCALE
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.files.storage import AnyPath
-from gradcam_cli.models.input_values import ValueReader
-from gradcam_cli.pictures.score_regions import COLUMN as REGION_COLUMN
-from gradcam_cli.pictures.score_regions import ScoreRegion
+from gradcam_cli.pictures.reading import IfSeveral, SeveralPicturesError
+from gradcam_cli.pictures.stacks.opening import may_hold_several
 from gradcam_cli.run.batching import NetworkRunner, Outcome, as_own_error
+from gradcam_cli.run.loading import PictureLoader
 from gradcam_cli.run.look_ahead import LookAhead
 from gradcam_cli.run.planning import FilePlanner, PlannedFile
 from gradcam_cli.run.records import LoadedPicture, PictureResult
@@ -32,6 +32,18 @@ _PIXELS_RETURNED = 10_000_000
 
 _T = TypeVar("_T")
 _Of = TypeVar("_Of")
+# Takes an explained picture, the explanation of its batch and its row there.
+Keeper = Callable[[InputPicture, LoadedPicture, Explanation, int], None]
+
+
+class StackExplainer(Protocol):
+    """Explains files of several pictures; see `gradcam_cli.run.stacks.running.StackRun`."""
+
+    def explain(self, picture: InputPicture) -> PictureResult:
+        """Explains a file and writes its results. Every error is in the result."""
+
+    def is_done(self, picture: InputPicture) -> bool | None:
+        """Returns whether the results of a file exist; None if it holds a single picture."""
 
 
 def explain_pictures(
@@ -39,6 +51,7 @@ def explain_pictures(
     explainers: Sequence[Explainer],
     task: Task,
     namer: OutputNamer | None = None,
+    stacks: StackExplainer | None = None,
 ) -> Iterator[PictureResult]:
     """Explains pictures and writes the results, with a bounded number of them in memory.
 
@@ -51,12 +64,31 @@ def explain_pictures(
             one. Figures, sheets and reports also show the maps of the others.
         task: What to do with each picture.
         namer: Names the files; None for a new one.
+        stacks: Explains files of several pictures, in this thread, while the other pictures wait;
+            None to explain the first picture of such a file.
 
     Yields:
         A result for each picture, in order, once its files are complete. Results of skipped
         pictures come earlier.
     """
-    return _Pipeline(explainers, task, namer).run(pictures)
+    return _Pipeline(explainers, task, namer, stacks=stacks).run(pictures)
+
+
+def explain_parts(
+    pictures: Iterable[InputPicture], explainer: Explainer, task: Task, keep: Keeper
+) -> Iterator[PictureResult]:
+    """Explains the pictures of a stack without writing anything.
+
+    Args:
+        pictures: The pictures, in memory (see `gradcam_cli.files.finding.InputPicture.part`).
+        explainer: The explainer.
+        task: What to do with each picture.
+        keep: Called for each explained picture, in order and in this thread.
+
+    Yields:
+        For each picture, in order, a result without files and predictions.
+    """
+    return _Pipeline([explainer], task, keep=keep).run(pictures)
 
 
 @dataclass(eq=False)
@@ -80,14 +112,24 @@ class _Held:
 
 class _Pipeline:
     def __init__(
-        self, explainers: Sequence[Explainer], task: Task, namer: OutputNamer | None
+        self,
+        explainers: Sequence[Explainer],
+        task: Task,
+        namer: OutputNamer | None = None,
+        *,
+        stacks: StackExplainer | None = None,
+        keep: Keeper | None = None,
     ) -> None:
         self._task = task
+        self._keep = keep
+        self._stacks = stacks
         self._downloads = Downloads(task.download_limits)
         classifier = explainers[0].classifier
-        self._segments = classifier.segments
         self._labels = classifier.labels
-        self._values = ValueReader(classifier, task.inputs, self._downloads)
+        several = IfSeveral.TAKE_FIRST if task.stack.first_frame else IfSeveral.WARN
+        if stacks is not None:
+            several = IfSeveral.REFUSE
+        self._loader = PictureLoader(classifier, task, self._downloads, several)
         self._planner = FilePlanner(task, self._labels, namer)
         self._writer = PictureWriter(explainers, task)
         workers = task.parallelism.workers
@@ -112,6 +154,9 @@ class _Pipeline:
                 self._run_batches()
                 self._draw_in_order()
                 yield from self._take_finished()
+                if result := self._take_stack():
+                    yield result
+                    continue
                 if self._is_last and not self._held:
                     break
                 self._done.get()()
@@ -146,7 +191,7 @@ class _Pipeline:
                 self._next_place += 1
                 self._held[held.place] = held
                 self._ahead.begin()
-                self._when_done(self._pool.submit(self._load, picture), self._add, held)
+                self._when_done(self._pool.submit(self._loader.load, picture), self._add, held)
 
     def _add(self, held: _Held, decoding: Future[LoadedPicture]) -> None:
         error = decoding.exception()
@@ -175,7 +220,7 @@ class _Pipeline:
     def _draw_in_order(self) -> None:
         """Starts to draw all pictures that don't come after an unexplained one."""
         while held := self._held.get(self._next_drawn):
-            if held.outcome is None:
+            if held.outcome is None or self._is_stack(held):
                 break
             held.drawing = self._draw(held.picture, held.loaded, held.outcome)
             held.loaded = held.outcome = None
@@ -198,6 +243,22 @@ class _Pipeline:
             del self._held[place]
             yield held.drawing.result()
 
+    def _is_stack(self, held: _Held) -> bool:
+        is_one = isinstance(held.outcome, SeveralPicturesError)
+        return is_one and self._stacks is not None
+
+    def _take_stack(self) -> PictureResult | None:
+        """Explains the oldest picture if it is a stack; the others wait, so that names don't."""
+        held = self._held.get(self._next_drawn)
+        if held is None or next(iter(self._held)) != held.place or not self._is_stack(held):
+            return None
+        assert self._stacks is not None
+        result = self._stacks.explain(held.picture)
+        self._ahead.release(held.place)
+        del self._held[held.place]
+        self._next_drawn += 1
+        return result
+
     def _when_done(
         self, future: Future[_T], then: Callable[[_Of, Future[_T]], None], of: _Of
     ) -> None:
@@ -205,24 +266,13 @@ class _Pipeline:
 
     def _is_done(self, picture: InputPicture) -> bool:
         """Returns whether a picture's results exist and should stay."""
-        may_skip = self._task.write.skip_existing and not picture.redo
-        return may_skip and self._planner.is_done(picture)
-
-    def _load(self, picture: InputPicture) -> LoadedPicture:
-        targets = self._task.targets
-        truth = None if targets.truth is None else targets.truth.of(picture)
-        if picture.part is None:
-            prepared = self._task.inputs.read(picture.path, self._downloads)
-        else:
-            prepared = self._task.inputs.prepare(picture.part.image)
-        others = self._values.read(picture, prepared)
-        explained = targets.explained(picture, self._labels, truth)
-        region = self._task.region
-        own = dict(picture.values).get(REGION_COLUMN) if self._segments else None
-        if own is not None:
-            region = ScoreRegion(own)
-        weights = None if region is None else region.weights(picture, prepared)
-        return LoadedPicture(prepared, explained, truth, weights, others)
+        if not self._task.write.skip_existing or picture.redo:
+            return False
+        if self._stacks is not None and may_hold_several(picture.path):
+            is_done = self._stacks.is_done(picture)
+            if is_done is not None:
+                return is_done
+        return self._planner.is_done(picture)
 
     def _draw(
         self, picture: InputPicture, loaded: LoadedPicture | None, outcome: Outcome
@@ -232,6 +282,9 @@ class _Pipeline:
             return _done(PictureResult(picture, error=outcome))
         assert loaded is not None
         explanations, row = outcome
+        if self._keep is not None:
+            self._keep(picture, loaded, explanations[0], row)
+            return _done(PictureResult(picture))
         targets = self._task.targets
         if targets.are_objects:
             result = self._describe_objects(picture, explanations[0])

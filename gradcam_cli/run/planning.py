@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
-from gradcam_cli.errors import UnknownClassError
+from gradcam_cli.errors import GradcamError, UnknownClassError
 from gradcam_cli.files.arrays import ARRAY_SUFFIXES
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.input_texts import words_of
@@ -37,6 +38,53 @@ class FilePlanner:
         self._task = task
         self._labels = labels
         self._namer = namer or OutputNamer(task.write.out, variant=task.names.identity)
+
+    @property
+    def identity(self) -> str:
+        """The options of the run, as the marks of its files have them."""
+        return self._task.names.identity
+
+    def for_stacks(self) -> FilePlanner:
+        """Returns a planner for files of several pictures, which gives other names than this one.
+
+        The options that say what is explained in such a file are part of its names.
+        """
+        names = self._task.names.of_stacks(self._task.stack)
+        namer = self._namer.with_variant(names.identity[len(self._task.names.identity) :])
+        return FilePlanner(replace(self._task, names=names), self._labels, namer)
+
+    def plan_stack(
+        self, picture: InputPicture, targets: Sequence[int], endings: Mapping[str, str]
+    ) -> dict[PlannedFile, AnyPath]:
+        """Names the files of a file of several pictures.
+
+        Args:
+            picture: The file.
+            targets: The indices of its explained classes.
+            endings: What each of its results shows, "overlay" first, and its extension.
+
+        Raises:
+            OutputError: The name that the user chose is taken by a file of the user's.
+        """
+        names = self._names(picture, targets, self._task.views[:1], endings)
+        paths = self._namer.name(picture, list(names.values())) if names else []
+        return dict(zip(names, paths, strict=True))
+
+    def is_stack_done(self, picture: InputPicture, endings: Mapping[str, str]) -> bool:
+        """Returns whether an earlier run has written all results of a file of several pictures.
+
+        Args:
+            picture: The file.
+            endings: As for `plan_stack`.
+        """
+        try:
+            targets = self._task.targets.of(picture, self._labels)
+        except GradcamError:
+            return False
+        if self._task.targets.number_with_files(len(targets)) > 1 and min(targets) < 0:
+            return False
+        names = self._names(picture, targets, self._task.views[:1], endings)
+        return bool(names) and self._namer.has_all(picture, list(names.values()))
 
     def plan(
         self,
@@ -92,9 +140,16 @@ class FilePlanner:
         return [class_word(index, self._labels.name(index)) for index in targets]
 
     def _names(
-        self, picture: InputPicture, targets: Sequence[int], views: Sequence[str]
+        self,
+        picture: InputPicture,
+        targets: Sequence[int],
+        views: Sequence[str],
+        of_stack: Mapping[str, str] | None = None,
     ) -> dict[PlannedFile, str]:
-        """Returns the patterns for a picture's files; the first is for an overlay or a sheet."""
+        """Returns the patterns for a picture's files; the first is for an overlay or a sheet.
+
+        The kinds and extensions of the files of a stack are given.
+        """
         targets = targets[: self._task.targets.number_with_files(len(targets))]
         draw = self._task.draw
         names = self._task.names.with_values(words_of(picture))
@@ -120,20 +175,28 @@ class FilePlanner:
             is_unique = words_of_views.count(words_of_views[place]) == 1
             named = view if is_unique else f"{view}-{place + 1}"
             shown = names.showing(named, is_first=view == views[0])
-            if self._task.sheet:
+            if self._task.sheet and of_stack is None:
                 files["sheet", None, view] = f"{shown.sheet(of_all)}.{ending}"
                 continue
             for number, word in enumerate(words):
                 is_own = len(words) > 1 or self._task.targets.are_objects
                 of_one = word if is_own else of_all
+                if of_stack is not None:
+                    of_kinds = {"overlay": shown.overlay, "heatmap": shown.heatmap}
+                    for kind, own_ending in of_stack.items():
+                        if kind == "overlay":
+                            own_ending = self._task.write.ending or own_ending
+                        name = f"{of_kinds[kind](of_one)}.{own_ending}"
+                        files[kind, number, view] = name
+                    continue
                 files["overlay", number, view] = f"{shown.overlay(of_one)}.{ending}"
                 if draw.heatmap:
                     files["heatmap", number, view] = f"{shown.heatmap(of_one)}.{draw.heatmap}"
                 if draw.mask:
                     files["mask", number, view] = f"{shown.mask(of_one)}.{MASK_FORMAT}"
-            if words and self._task.composite:
+            if words and self._task.composite and of_stack is None:
                 files["composite", None, view] = f"{shown.composite(of_all)}.{ending}"
-        if files and draw.figure and not self._task.sheet:
+        if files and draw.figure and not self._task.sheet and of_stack is None:
             files["figure", None, ""] = f"{names.figure(of_all)}.{draw.figure}"
         return files
 

@@ -22,6 +22,7 @@ from gradcam_cli.models.preprocessing import OF_RGB, PREPROCESSINGS, Preprocessi
 from gradcam_cli.networks.forward import trace_forward
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION
 from gradcam_cli.pictures.preparing import InputShape
+from gradcam_cli.pictures.reading import IfSeveral
 
 _LEAST, _MOST = 3, 6
 # Measured with small networks trained for each preprocessing and with networks of users: logits
@@ -73,6 +74,7 @@ def describe_indecision(
     if (
         # Beside other values, pictures alone say little.
         classifier.others
+        or classifier.takes_stacks
         or not classifier.preprocess.is_guess
         or classifier.task not in (CLASSIFICATION, BINARY)
         or len(pictures) < _LEAST
@@ -118,7 +120,8 @@ def _read(
     inputs = []
     for picture in chosen:
         try:
-            inputs.append(shape.read(picture.path, downloads).inputs.astype(np.float32))
+            read = shape.read(picture.path, downloads, several=IfSeveral.TAKE_FIRST)
+            inputs.append(read.inputs.astype(np.float32))
         # The run reports the error.
         except GradcamError:
             continue

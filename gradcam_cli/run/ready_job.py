@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.fusions import DEFAULT_FUSION
@@ -12,6 +12,7 @@ from gradcam_cli.cam.usual_method import usual_method
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import ValueReader, with_values
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
@@ -25,6 +26,7 @@ from gradcam_cli.run.options import DEFAULT_TOP_K
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.result_names import result_names
 from gradcam_cli.run.segmentation import check_segmentation
+from gradcam_cli.run.stacks.progress import FrameProgress
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import DetectionChoice, Task
 from gradcam_cli.run.truth import FOLDERS, Truth, TruthNames, labels_from_folders
@@ -32,7 +34,6 @@ from gradcam_cli.runtime.cores import Parallelism
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.explainer import Explainer
-    from gradcam_cli.files.naming import OutputNamer
     from gradcam_cli.models.classifier import Classifier
     from gradcam_cli.models.labels import Labels
 
@@ -45,11 +46,13 @@ class ReadyJob:
         explainers: The explainers. Overlays are written for the first one.
         task: What to do with each picture.
         pictures: The pictures with which it was made, with the values of the model's other inputs.
+        frames: Where the run over a file of several pictures reports its progress.
     """
 
     explainers: Sequence[Explainer]
     task: Task
     pictures: Sequence[InputPicture] = ()
+    frames: FrameProgress = field(default_factory=FrameProgress)
 
     def explain(
         self, pictures: Iterable[InputPicture], namer: OutputNamer | None = None
@@ -64,8 +67,16 @@ class ReadyJob:
             A result for each picture, in order, once its files are complete.
         """
         from gradcam_cli.run.pipeline import explain_pictures
+        from gradcam_cli.run.planning import FilePlanner
+        from gradcam_cli.run.stacks.running import StackRun
 
-        return explain_pictures(pictures, self.explainers, self.task, namer)
+        task = self.task
+        if task.stack.first_frame or task.observes:
+            return explain_pictures(pictures, self.explainers, task, namer)
+        namer = namer or OutputNamer(task.write.out, variant=task.names.identity)
+        planner = FilePlanner(task, self.explainers[0].classifier.labels, namer)
+        stacks = StackRun(self.explainers, task, planner.for_stacks(), self.frames)
+        return explain_pictures(pictures, self.explainers, task, namer, stacks)
 
     def describe_collapse(self, pictures: Sequence[InputPicture]) -> str | None:
         """Returns a warning if the network hardly recognizes the pictures at the chosen size.
@@ -146,8 +157,14 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
+    if classifier.takes_stacks and job.stack.first_frame:
+        raise UsageError(
+            f"--first-frame explains single pictures, but {classifier.name} takes "
+            f"{classifier.describe_length()}; leave it out"
+        )
     targets = choose_targets(job, classifier, known)
     inputs = classifier.input_for(job.explain.fit, job.model.size)
+    inputs = replace(inputs, window=job.stack.window)
     choice = parse_inputs(job.model.inputs)
     pictures = with_values(pictures, classifier, choice.values)
     if classifier.others:
@@ -174,6 +191,7 @@ def make_ready(
         top_k=job.explain.top_k or _usual_number(classifier),
         draw=job.draw,
         write=job.write,
+        stack=job.stack,
         region=None if job.explain.region is None else ScoreRegion(job.explain.region),
         names=result_names(
             job.model,
@@ -182,6 +200,7 @@ def make_ready(
             job.write,
             explainers[0].facts.layer,
             explainers[0].facts.against,
+            job.stack.window,
         ),
         detection=_detection_of(job, classifier),
         composite=job.explain.each or (classifier.detects and job.writes_files),

@@ -70,6 +70,26 @@ class ExplainedTarget:
 
 
 @dataclass(frozen=True)
+class FrameResult:
+    """The result of one picture of a stack.
+
+    Attributes:
+        number: Its place in the file, from 0.
+        predictions: Its most probable classes, in descending order.
+        heat: For each explained class, how high its map reaches on the scale with which it is
+            drawn, in [0, 1].
+        seconds: When it is shown; None where pictures have no time.
+        position: Where it lies, for people; empty where pictures have no place.
+    """
+
+    number: int
+    predictions: list[Prediction]
+    heat: Sequence[float]
+    seconds: float | None = None
+    position: str = ""
+
+
+@dataclass(frozen=True)
 class PictureResult:
     """The result of one picture: predictions and files, or an error.
 
@@ -87,8 +107,17 @@ class PictureResult:
         panels: The rows of its figure, if they were requested: the original and the overlays of
             the first explainer, then a row for each of the others.
         cards: What a report shows for it: one for each explained input; empty without a report.
-        note: Why there is nothing to draw; empty if there is.
         observation: What an analysis of many pictures keeps of it; None without one.
+        frames: For a file of several pictures, the result of each of them that was explained; the
+            predictions are then means over these. Empty for a file with one picture.
+        noun: What one of them is called: "frame".
+        scale: The scale with which their maps are drawn, one of
+            `gradcam_cli.run.options.COMMON_SCALE` and `FRAME_SCALE`.
+        shown: How it was turned into pictures, for people: "axial slices, window 40,80 (brain)";
+            empty if there is only one way.
+        is_whole: Whether the network saw all these pictures as one input.
+        note: Why there is nothing to draw, or what the user should know about the frames; empty
+            for nothing.
     """
 
     picture: InputPicture
@@ -103,6 +132,11 @@ class PictureResult:
     panels: Sequence[Sequence[Panel | None]] = ()
     cards: Sequence[ReportPicture] = ()
     observation: Observation | None = None
+    frames: Sequence[FrameResult] = ()
+    noun: str = ""
+    scale: str = ""
+    shown: str = ""
+    is_whole: bool = False
     note: str = ""
 
     @property

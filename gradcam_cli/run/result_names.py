@@ -34,7 +34,14 @@ from gradcam_cli.models.catalogue import (
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.options import ModelOptions
 from gradcam_cli.pictures.score_regions import ScoreRegion
-from gradcam_cli.run.options import DEFAULT_EACH, DrawOptions, ExplainOptions, WriteOptions
+from gradcam_cli.run.options import (
+    COMMON_SCALE,
+    DEFAULT_EACH,
+    DrawOptions,
+    ExplainOptions,
+    StackOptions,
+    WriteOptions,
+)
 
 # In bytes. With the class and the extension, this leaves space for the picture's name.
 _LONGEST_VARIANT = 90
@@ -74,6 +81,29 @@ class ResultNames:
             words: The values, in the form for file names; "" if there are none.
         """
         return replace(self, variant=_joined(self.variant, words)[1:]) if words else self
+
+    def of_stacks(self, options: StackOptions) -> ResultNames:
+        """Returns the names for files of several pictures.
+
+        Args:
+            options: What is explained in such files.
+        """
+        choices: list[tuple[str, object]] = [
+            (_range_word(options.frames), options.frames),
+            _unless_default("every", options.every, 1),
+            _unless_default("scale-", options.scale, COMMON_SCALE),
+        ]
+        # As above: given options only.
+        if options.slices is not None:
+            choices.append((_range_word(options.slices, "slices"), ("slices", options.slices)))
+        turns = (options.plane, options.orientation)
+        choices += [(word, word) for word in turns if word is not None]
+        words = name_part("_".join(word for word, _ in choices if word))
+        return replace(
+            self,
+            variant=_joined(self.variant, words)[1:],
+            identity=self.identity + repr(("stack", [value for _, value in choices])),
+        )
 
     def showing(self, view: str, *, is_first: bool) -> ResultNames:
         """Returns the names for an explained input.
@@ -132,6 +162,7 @@ def result_names(
     write: WriteOptions,
     layer: str,
     against: tuple[int, str] | None = None,
+    window: str | None = None,
 ) -> ResultNames:
     """Derives what the names of a run's results have in common.
 
@@ -142,6 +173,7 @@ def result_names(
         write: Where to write.
         layer: The layer that is explained.
         against: The index and the name of the class whose score is subtracted; None for none.
+        window: The window of medical pictures; None for that of each file.
     """
     drawn = DrawOptions(signed=draw.signed)
     size = model.size or ()
@@ -175,6 +207,8 @@ def result_names(
         choices.append(("join", "join"))
     if against is not None:
         choices.append((f"against_{class_word(*against)}", ("against", against[0])))
+    if window is not None:
+        choices.append((f"window-{window.replace(',', '-')}", ("window", window)))
     if explain.min_score is not None:
         choices.append((f"score{explain.min_score:g}", ("min-score", explain.min_score)))
     if model.box_format is not None:
@@ -278,6 +312,13 @@ def _stem(path: Path | None) -> str:
 
 def _layer_word(layer: str | int) -> str:
     return f"layer{layer}" if isinstance(layer, int) else layer
+
+
+def _range_word(numbers: slice | None, of: str = "frames") -> str:
+    if numbers is None:
+        return ""
+    start = 0 if numbers.start is None else numbers.start
+    return f"{of}{start}-{'end' if numbers.stop is None else numbers.stop}"
 
 
 def _unless_default(word: str, value: object, default: object) -> tuple[str, object]:

@@ -14,7 +14,7 @@ from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.networks.tasks import PROBABILITY
 from gradcam_cli.pictures.preparing import InputShape
-from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.pictures.reading import IfSeveral, read_picture
 
 _FIRST = 4
 # Networks are often tested at sizes that differ less than this.
@@ -42,7 +42,7 @@ def describe_collapse(
         a regression don't tell.
     """
     classifier = explainer.classifier
-    if classifier.labels.quantity != PROBABILITY:
+    if classifier.labels.quantity != PROBABILITY or classifier.takes_stacks:
         return None
     usual = classifier.input_for(asked.fit)
     factor = math.sqrt(math.prod(asked.size) / math.prod(usual.size))
@@ -52,7 +52,7 @@ def describe_collapse(
     probabilities = []
     for picture in pictures[:_FIRST]:
         try:
-            image = read_picture(picture.path, downloads)
+            image = read_picture(picture.path, downloads, several=IfSeveral.TAKE_FIRST)
             pair = []
             for shape, reader in readers:
                 prepared = shape.prepare(image)

@@ -10,7 +10,7 @@ from gradcam_cli.pictures.boxes import DEFAULT_SCORE
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
-from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, WriteOptions
+from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, StackOptions, WriteOptions
 from gradcam_cli.run.result_names import ResultNames
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.runtime.cores import Parallelism, usable_cores
@@ -42,6 +42,7 @@ class Task:
         top_k: The number of most probable classes in each result.
         draw: What to draw.
         write: Where to write.
+        stack: What to explain in files of several pictures.
         names: What the names of all files have in common.
         region: The region whose scores are explained; None for where each class is predicted.
         detection: For a detector, the objects to explain; None for other networks.
@@ -64,6 +65,7 @@ class Task:
     top_k: int = DEFAULT_TOP_K
     draw: DrawOptions = field(default_factory=DrawOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
+    stack: StackOptions = field(default_factory=StackOptions)
     names: ResultNames = field(default_factory=ResultNames)
     region: ScoreRegion | None = None
     detection: DetectionChoice | None = None

@@ -47,6 +47,7 @@ class MethodInfo:
         only_one_class: Why it can't explain a sum or difference of scores; empty if it can.
         not_for_segmentation: Why it can't explain a network that segments; empty if it can.
         not_for_detection: Why it can't explain a box of a detector; empty if it can.
+        only_for_detection: Why it can explain nothing but boxes of detectors; empty if it can.
         fuses_layers: Whether it fuses the maps of all convolution layers itself, or those of the
             layers that are chosen.
         base: For a method that explains another score, the method whose formula it applies to it.
@@ -70,6 +71,7 @@ class MethodInfo:
     only_one_class: str = ""
     not_for_segmentation: str = ""
     not_for_detection: str = ""
+    only_for_detection: str = ""
     fuses_layers: bool = False
     base: str = ""
     bases: tuple[str, ...] = ()
@@ -337,6 +339,59 @@ METHODS = MethodTable(
             needs_layer=False,
             not_for_segmentation=_CLASSIFIES,
             not_for_detection=_CLASSIFIES,
+        ),
+        "rise": MethodInfo(
+            "RISE",
+            "for any network: scores of random parts of the picture",
+            "Petsiuk et al. 2018, arXiv 1806.07421",
+            "400 to 4000",
+            ".rise:Rise",
+            needs_layer=False,
+            is_black_box=True,
+            runs_many_times=True,
+            at_input_size=True,
+            uses_gradients=False,
+            has_sign=True,
+        ),
+        "sobol": MethodInfo(
+            "Sobol",
+            "for any network: how much each part varies the score, alone and with others",
+            "Fel et al. 2021, arXiv 2111.04138",
+            "528 to 4224",
+            ".sobol:Sobol",
+            needs_layer=False,
+            is_black_box=True,
+            runs_many_times=True,
+            at_input_size=True,
+            uses_gradients=False,
+            has_sign=True,
+        ),
+        "occlusion": MethodInfo(
+            "Occlusion",
+            "for any network: loss of score when a sliding patch hides a part",
+            "Zeiler and Fergus 2014, arXiv 1311.2901",
+            "169",
+            ".occlusion:Occlusion",
+            needs_layer=False,
+            is_black_box=True,
+            runs_many_times=True,
+            at_input_size=True,
+            uses_gradients=False,
+            has_sign=True,
+        ),
+        "drise": MethodInfo(
+            "D-RISE",
+            "for detectors: how surely a box is found again in random parts of the picture",
+            "Petsiuk et al. 2021, arXiv 2006.03204",
+            "400 to 5000",
+            ".d_rise:DRise",
+            needs_layer=False,
+            is_black_box=True,
+            runs_many_times=True,
+            at_input_size=True,
+            uses_gradients=False,
+            has_sign=True,
+            only_for_detection="it looks for the box of an object, and the network gives no boxes",
         ),
     }
 )

@@ -1,0 +1,1 @@
+"""Medical pictures: what their values mean, and reading DICOM."""

@@ -1,0 +1,1 @@
+"""Writes files of several drawings: videos, animations, pages and volumes."""
