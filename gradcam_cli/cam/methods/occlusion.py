@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
 
 # The side of a patch, as a part of the shortest axis.
-_USUAL_PART = 7
+_USUAL_PART = 5
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Occlusion(BlackBoxMethod):
     of the input, in place of the paper's grey, so that the patch itself is no object. f is the
     probability of the class, or the value of a regression, or the summed score of a segmentation.
     Neighbouring patches overlap by half, and the last one of each row ends at the border. The
-    map is exact: there is no chance in it. It costs a run for each patch, 170 by default for a
+    map is exact: there is no chance in it. It costs a run for each patch, 100 by default for a
     square.
 
     Attributes:
-        patch: The side of the patch in pixels; None for a seventh of the shortest axis.
+        patch: The side of the patch in pixels; None for a fifth of the shortest axis.
         stride: The distance between two patches in pixels; None for half a patch.
     """
 
