@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import UnsupportedModelError, UsageError, reason
+from gradcam_cli.errors import GradcamError, UnsupportedModelError, UsageError, reason
 from gradcam_cli.networks.forward import USUAL_LENGTH, LayerNode, Recording
 from gradcam_cli.networks.inputs import NetworkInput, find_explained
 
@@ -438,7 +438,7 @@ class BlackBoxNetwork:
     ) -> list[np.ndarray]:
         try:
             return run()
-        except MemoryError:
+        except (MemoryError, GradcamError):
             raise
         # Each library has its own errors.
         except Exception as error:
