@@ -2,6 +2,7 @@ import gzip
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from gradcam_cli.errors import GradcamWarning, ImageError, UsageError
 from gradcam_cli.files.finding import STACK_SUFFIXES, find_pictures
+from gradcam_cli.pictures.medical.dicom import is_dicom
 from gradcam_cli.pictures.medical.windows import parse_window
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.pictures.stacks.opening import open_stack
@@ -347,6 +349,13 @@ def test_a_volume_without_orientation_is_reported_and_has_no_places(tmp_path):
     assert frame.image.size == SHAPE[:2]
 
 
+def test_slices_that_were_taken_in_another_plane_are_reported(tmp_path):
+    values = with_ball((8, 30, 30), np.diag([5.0, 1, 1, 1]), PLACE)
+    save_nifti(tmp_path / "sagittal.nii", values, np.diag([5.0, 1, 1, 1]))
+    with pytest.warns(GradcamWarning, match="--plane sagittal"):
+        greys_of(tmp_path / "sagittal.nii")
+
+
 def save_picture_file(path, values, **attributes):
     dicom_slice(np.array(values, np.int16), **attributes).save_as(path, enforce_file_format=True)
     return path
@@ -494,3 +503,34 @@ def test_wrong_options_are_refused_before_anything_is_read(gradcam_in, tmp_path)
         assert done.returncode == 2
         assert option in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def shipped_files():
+    """The files for tests that come with nibabel and pydicom, which nobody made for gradcam."""
+    folders = [
+        Path(nibabel.__file__).parent / "tests" / "data",
+        Path(nibabel.__file__).parent / "nicom" / "tests" / "data",
+        Path(pydicom.__file__).parent / "data" / "test_files",
+    ]
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.filterwarnings("ignore::gradcam_cli.errors.GradcamWarning")
+def test_files_of_others_are_read_or_refused_in_one_line():
+    files = shipped_files()
+    if not files:
+        pytest.skip("these builds of nibabel and pydicom come without data")
+    known = [path for path in files if path.name.endswith((".nii", ".nii.gz")) or is_dicom(path)]
+    refused = []
+    for path in known:
+        try:
+            stack = open_stack(path)
+            if stack is None:
+                pictures = [read_picture(path)]
+            else:
+                pictures = [frame.image for frame in stack.frames(FrameChoice())]
+            assert all(picture.mode == "RGB" for picture in pictures), path
+        except ImageError as error:
+            refused.append((path, str(error)))
+    assert len(known) - len(refused) > 20
+    assert all(text.startswith(f"{path}: ") and "\n" not in text for path, text in refused)

@@ -260,6 +260,7 @@ def explain_image(
 
     explainer = explainer_for(model)
     classifier, weights = explainer.classifier, explainer.weights
+    classifier.check_single_pictures("explain_image")
     if classifier.detects:
         raise UsageError(
             f"{classifier.name} detects objects, and explain_image explains whole pictures; "

@@ -160,6 +160,7 @@ def show(
     import_tensorflow(ctx.meta[DEBUG])
 
     ready = make_ready(job, [picture])
+    ready.explainers[0].classifier.check_single_pictures("'gradcam show'")
     task = ready.task
     targets = replace(task.targets, with_files=0)
     task = replace(task, targets=targets, keeps_panels=True, keeps_card=kind == _TEXT)

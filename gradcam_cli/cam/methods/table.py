@@ -11,6 +11,7 @@ DEFAULT_METHOD = "gradcam"
 # Between a method and the method whose formula it applies.
 COMBINED = ":"
 _NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
+_NO_BOXES = "it looks for the box of an object, and the network gives no boxes"
 _CLASSIFIES = "it follows attention to the token or mean that classifies the whole picture"
 
 
@@ -403,7 +404,9 @@ METHODS = MethodTable(
             at_input_size=True,
             uses_gradients=False,
             has_sign=True,
-            only_for_detection="it looks for the box of an object, and the network gives no boxes",
+            only_one_class="it looks for one object",
+            not_for_segmentation=_NO_BOXES,
+            only_for_detection=_NO_BOXES,
         ),
     }
 )
