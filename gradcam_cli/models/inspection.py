@@ -84,7 +84,10 @@ def inspect_network(
 
     def inspect(network: Network) -> Classifier:
         found: FoundBoxes | None
-        if decoder is not None:
+        if len(network.input_shape) == max(_RANKS):
+            # No detector of clips or volumes is known.
+            found = None
+        elif decoder is not None:
             found = known_boxes(path, network, decoder, task, box_format)
         else:
             shape = _usual_size(path, network, size, stored)

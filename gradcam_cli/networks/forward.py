@@ -158,6 +158,7 @@ class ForwardPass:
             the shares of the positions at which each class is predicted.
         traced: The positions of all tensors, if they are known already.
         nodes: The layers of the network.
+        has_own_scores: Whether the explained scores are made of something else than `logits`.
         detected: For a detector, all candidates. `logits` and `probabilities` are then those of
             one candidate, or those of the best candidate of each class.
     """
@@ -174,6 +175,7 @@ class ForwardPass:
     found_dense: DenseScores | NoGrid | None = None
     traced: GridTrace | None = None
     nodes: Sequence[LayerNode] = ()
+    has_own_scores: bool = False
     detected: DetectedBoxes | None = None
 
     @property
@@ -200,6 +202,11 @@ class ForwardPass:
             targets = targets[:, : length_of(self.logits, -1)]
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether `probabilities_of` says something about the explained scores."""
+        return self.dense is None and not self.has_own_scores
 
     @property
     def is_independent(self) -> bool:

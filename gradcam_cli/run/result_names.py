@@ -317,8 +317,8 @@ def _layer_word(layer: str | int) -> str:
 def _range_word(numbers: slice | None, of: str = "frames") -> str:
     if numbers is None:
         return ""
-    ends = ["" if end is None else str(end) for end in (numbers.start, numbers.stop)]
-    return f"{of}{'-'.join(ends)}"
+    start = 0 if numbers.start is None else numbers.start
+    return f"{of}{start}-{'end' if numbers.stop is None else numbers.stop}"
 
 
 def _unless_default(word: str, value: object, default: object) -> tuple[str, object]:

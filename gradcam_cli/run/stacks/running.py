@@ -17,7 +17,7 @@ from gradcam_cli.files.input_texts import identity_of
 from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.pictures.stacks.opening import is_stack_by_name
-from gradcam_cli.pictures.stacks.stack import SLICE, FrameChoice, Stack
+from gradcam_cli.pictures.stacks.stack import SLICE, Frame, FrameChoice, Stack
 from gradcam_cli.pictures.stacks.volumes import Volume
 from gradcam_cli.rendering.stacks.writer import StackWriter
 from gradcam_cli.run.batching import as_own_error
@@ -146,8 +146,8 @@ class StackRun:
         for option, is_given in refused.items():
             if is_given:
                 raise UsageError(
-                    f"{picture.path}: {option} is for single pictures, and this file holds "
-                    f"several; leave it out, or add --first-frame"
+                    f"{picture.path}: {option} works with single pictures, and this file "
+                    f"holds several; leave it out, or add --first-frame"
                 )
 
     def _choice(self, picture: InputPicture, stack: Stack) -> FrameChoice:
@@ -171,6 +171,10 @@ class StackRun:
         """
         first, second = spools
         title = f"{picture.path.name}: {stack.noun}s explained"
+
+        def frames() -> Iterator[Frame]:
+            return _until_damage(stack, choice)
+
         with self._progress.of(title, _number(stack, choice)) as advance:
             if takes_whole_stacks(self._explainer.classifier):
                 shared = None
@@ -182,7 +186,7 @@ class StackRun:
                 assert shared is not None
                 return lambda: iter(first), shared.probabilities, shared.targets
             one_by_one = FrameExplainer(
-                *(picture, stack.noun, lambda: stack.frames(choice)),
+                *(picture, stack.noun, frames),
                 *(self._explainer, self._task, advance),
             )
             one_by_one.explain(wanted, first, second)
@@ -282,6 +286,26 @@ class StackRun:
         return written_for(stack, kind, path, own)
 
 
+def _until_damage(stack: Stack, choice: FrameChoice) -> Iterator[Frame]:
+    """Reads the chosen pictures; if the file is damaged, the error says how to leave that out."""
+    last: Frame | None = None
+    try:
+        for last in stack.frames(choice):
+            yield last
+    except ImageError as error:
+        if last is None:
+            raise
+        raise ImageError(
+            f"{error.message}; explain what comes before with --frames "
+            f"{_start(choice)}:{last.number + 1}"
+        ) from error
+
+
+def _start(choice: FrameChoice) -> str:
+    start = None if choice.numbers is None else choice.numbers.start
+    return str(start or 0)
+
+
 def _number(stack: Stack, choice: FrameChoice) -> int | None:
     """Returns how many pictures are chosen; None if that isn't known."""
     if stack.count is None:
@@ -306,8 +330,6 @@ def _summarized(blanks: Sequence[tuple[int, BlankMap]], number: int, noun: str) 
     first, blank = blanks[0]
     if len(blanks) == number:
         return blank
-    return replace(
-        blank,
-        note=f"{len(blanks)} of {number} {noun}s have a map that shows nothing; "
-        f"{noun} {first}: {blank.note}",
-    )
+    have = "has" if len(blanks) == 1 else "have"
+    counted = f"{len(blanks)} of {number} {noun}s {have} a map that shows nothing"
+    return replace(blank, note=f"{counted}; {noun} {first}: {blank.note}")
