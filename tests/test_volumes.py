@@ -2,25 +2,25 @@ import gzip
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
-from bright_volumes import (
-    cells_from,
-    dicom_slice,
-    rotation,
-    save_bright,
-    save_series,
-    with_ball,
-)
+from bright_volumes import cells_from, dicom_slice, rotation, save_bright, save_series, with_ball
 from PIL import Image
 
+from gradcam_cli.errors import GradcamWarning, ImageError, UsageError
 from gradcam_cli.files.finding import STACK_SUFFIXES, find_pictures
+from gradcam_cli.pictures.medical.dicom import is_dicom
+from gradcam_cli.pictures.medical.windows import parse_window
+from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.pictures.stacks.opening import open_stack
 from gradcam_cli.pictures.stacks.series import group_series
 from gradcam_cli.pictures.stacks.stack import FrameChoice
 from gradcam_cli.pictures.stacks.volumes import VolumeOptions
+from gradcam_cli.pictures.stacks.voxels import check_orientation
 
 # In mm to the right, to the front and up.
 PLACE = (14.0, 21.0, 9.0)
@@ -150,7 +150,7 @@ def test_heat_lies_in_the_same_space_as_the_volume(explained, name):
         assert np.array_equal(heat.header[field], volume.header[field]), field
     values = heat.get_fdata()
     assert values.min() == 0
-    assert values.max() == 1
+    assert 0.8 < values.max() <= 1
 
 
 def test_results_name_no_patient(explained):
@@ -262,12 +262,275 @@ def test_a_network_for_volumes_gets_the_axes_that_it_takes(files, name, orientat
     assert [bool(one) for one in beyond] == [one in "RAS" for one in orientation.upper()]
 
 
-def test_maps_on_the_axes_of_a_network_become_slices(files):
-    volume = opened(files, "permuted.nii.gz", orientation="SPR")
+def test_maps_on_the_axes_of_a_network_become_slices(tmp_path):
+    affine = affine_of([[-2.0, 0, 0], [0, 0, -2.0], [0, -2.0, 0]])
+    values = with_ball((20, 18, 24), centred(affine, (20, 18, 24)), PLACE)
+    save_nifti(tmp_path / "even.nii", values, affine)
+    volume = open_stack(tmp_path / "even.nii", None, VolumeOptions(orientation="SPR"))
     slices = volume.as_slices(volume.values())
-    for frame in volume.frames(FrameChoice()):
-        shown = np.asarray(frame.image.convert("F"))
-        rows, columns = slices.shape[1:]
-        assert np.abs(slices[frame.number] - shown[:rows, :columns]).max() <= (
-            0.5 if shown.shape == (rows, columns) else 256
-        )
+    shown = [np.asarray(frame.image)[..., 0] for frame in volume.frames(FrameChoice())]
+    assert np.abs(slices - np.stack(shown)).max() <= 0.5
+
+
+def greys_of(path, **options):
+    volume = open_stack(path, None, VolumeOptions(**options))
+    (frame,) = volume.frames(FrameChoice(slice(0, 1)))
+    return np.asarray(frame.image)[..., 0], volume.title
+
+
+@pytest.fixture
+def steps(tmp_path):
+    """A NIfTI file of one slice with the values -1000, 0, 40, 80 and 2000 along a row."""
+    values = np.tile(np.array([-1000, 0, 40, 80, 2000]), (5, 1)).T[..., None]
+    path = tmp_path / "steps.nii"
+    # Columns run to the left, as they are shown.
+    save_nifti(path, values, np.diag([-1.0, 1.0, 1.0, 1.0]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("window", "greys"),
+    [
+        ("40,80", [0, 0, 128, 255, 255]),
+        ("brain", [0, 0, 128, 255, 255]),
+        ("-500, 1e3", [0, 255, 255, 255, 255]),
+        (None, [0, 85, 88, 92, 255]),
+    ],
+)
+def test_a_window_spreads_its_values_over_all_greys(steps, window, greys):
+    found, title = greys_of(steps, window=window)
+    assert found[0].tolist() == greys
+    assert ("from minimum -1000 to maximum 2000" if window is None else "window") in title
+
+
+def test_the_range_in_a_nifti_header_is_its_window(steps):
+    image = nibabel.load(steps)
+    image.header["cal_min"], image.header["cal_max"] = 0, 80
+    nibabel.save(image, steps.with_name("range.nii"))
+    found, title = greys_of(steps.with_name("range.nii"))
+    assert found[0].tolist() == [0, 0, 128, 255, 255]
+    assert "cal_min" in title
+
+
+def test_scaled_values_and_those_that_are_no_numbers(tmp_path):
+    image = nibabel.Nifti1Image(np.array([[[1]], [[2]], [[3]]], np.uint8), np.diag([-1, 1, 1, 1]))
+    image.header.set_slope_inter(100, -100)
+    nibabel.save(image, tmp_path / "scaled.nii")
+    found, title = greys_of(tmp_path / "scaled.nii")
+    assert found[0].tolist() == [0, 128, 255]
+    assert "from minimum 0 to maximum 200" in title
+    floats = np.array([[[np.nan]], [[np.inf]], [[0.5]], [[1.5]]], np.float32)
+    nibabel.save(nibabel.Nifti1Image(floats, np.diag([-1, 1, 1, 1])), tmp_path / "nan.nii")
+    found, title = greys_of(tmp_path / "nan.nii")
+    assert found[0].tolist() == [0, 255, 0, 255]
+    assert "from minimum 0.5 to maximum 1.5" in title
+
+
+@pytest.mark.parametrize("window", ["liber", "40", "40,0", "40,-1", "40,nan", "1,2,3", ""])
+def test_a_wrong_window_is_refused(window):
+    with pytest.raises(UsageError, match="--window"):
+        parse_window(window)
+
+
+def test_a_window_outside_the_values_is_reported(steps):
+    with pytest.warns(GradcamWarning, match="all values are outside"):
+        greys_of(steps, window="5000,10")
+
+
+def test_a_volume_without_orientation_is_reported_and_has_no_places(tmp_path):
+    image = nibabel.Nifti1Image(with_ball(SHAPE, UPRIGHT, PLACE), None)
+    image.header.set_zooms((2, 2, 4))
+    nibabel.save(image, tmp_path / "lost.nii")
+    volume = open_stack(tmp_path / "lost.nii")
+    with pytest.warns(GradcamWarning, match="how the patient lies"):
+        (frame,) = volume.frames(FrameChoice(slice(2, 3)))
+    assert frame.position == ""
+    assert volume.letters is None
+    assert frame.image.size == SHAPE[:2]
+
+
+def test_slices_that_were_taken_in_another_plane_are_reported(tmp_path):
+    values = with_ball((8, 30, 30), np.diag([5.0, 1, 1, 1]), PLACE)
+    save_nifti(tmp_path / "sagittal.nii", values, np.diag([5.0, 1, 1, 1]))
+    with pytest.warns(GradcamWarning, match="--plane sagittal"):
+        greys_of(tmp_path / "sagittal.nii")
+
+
+def save_picture_file(path, values, **attributes):
+    dicom_slice(np.array(values, np.int16), **attributes).save_as(path, enforce_file_format=True)
+    return path
+
+
+GREYS = [[-1000, 0, 40, 80, 2000]]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "window", "greys"),
+    [
+        ({}, None, [0, 85, 88, 92, 255]),
+        ({}, "40,80", [0, 0, 128, 255, 255]),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, "40,80", [255, 255, 128, 0, 0]),
+        ({"WindowCenter": 40.5, "WindowWidth": 81}, None, [0, 0, 128, 255, 255]),
+        ({"WindowCenter": [40.5, 9], "WindowWidth": [81, 9]}, None, [0, 0, 128, 255, 255]),
+        ({"WindowCenter": 40.5, "WindowWidth": 81}, "540,1080", [0, 0, 9, 19, 255]),
+        ({"RescaleSlope": 2, "RescaleIntercept": 10}, "50,80", [0, 0, 255, 255, 255]),
+        (
+            {"WindowCenter": 40, "WindowWidth": 80, "VOILUTFunction": "SIGMOID"},
+            None,
+            [0, 30, 128, 225, 255],
+        ),
+    ],
+)
+def test_the_greys_of_a_dicom_picture(tmp_path, attributes, window, greys):
+    path = save_picture_file(tmp_path / "one.dcm", GREYS, **attributes)
+    picture = read_picture(path, window=window)
+    assert picture.mode == "RGB"
+    assert np.asarray(picture)[0, :, 0].tolist() == greys
+
+
+def test_the_table_of_greys_of_an_x_ray(tmp_path):
+    table = pydicom.Dataset()
+    table.LUTDescriptor = [4, 0, 8]
+    table.LUTData = [0, 100, 200, 255]
+    table["LUTDescriptor"].VR = "US"
+    table["LUTData"].VR = "US"
+    path = save_picture_file(tmp_path / "x.dcm", [[-5, 0, 1, 2, 3, 99]], VOILUTSequence=[table])
+    assert np.asarray(read_picture(path))[0, :, 0].tolist() == [0, 0, 100, 200, 255, 255]
+
+
+def test_a_dicom_picture_without_an_extension_is_known_by_its_start(tmp_path):
+    path = save_picture_file(tmp_path / "IM000001", GREYS)
+    assert read_picture(path).size == (5, 1)
+
+
+def test_a_package_that_is_missing_is_named(tmp_path, steps, monkeypatch):
+    path = save_picture_file(tmp_path / "one.dcm", GREYS)
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    for read, name in (
+        (lambda: read_picture(path), "pydicom"),
+        (lambda: greys_of(steps), "nibabel"),
+    ):
+        with pytest.raises(ImageError, match=rf"{name}.*pip install 'gradcam-cli\[medical\]'"):
+            read()
+
+
+def grouped(folder):
+    return list(group_series(find_pictures([folder], STACK_SUFFIXES)))
+
+
+def save_scan(folder, values=None, **options):
+    scan = affine_of([[-2.0, 0, 0], [0, -2.0, 0], [0, 0, 4.0]])
+    values = with_ball((8, 8, 6), scan, PLACE) if values is None else values
+    save_series(folder, values, scan, options.pop("order", range(values.shape[2])), **options)
+
+
+def test_files_of_one_series_are_one_volume_and_others_stay_pictures(tmp_path):
+    save_scan(tmp_path / "scan")
+    (tmp_path / "x-rays").mkdir()
+    for number in range(2):
+        save_picture_file(tmp_path / "x-rays" / f"{number}.dcm", GREYS, SeriesInstanceUID="1.2")
+    save_scan(tmp_path / "two")
+    for path in sorted((tmp_path / "two").iterdir()):
+        path.rename(path.with_name(f"a{path.name}"))
+    save_scan(tmp_path / "other")
+    for path in sorted((tmp_path / "other").iterdir()):
+        path.rename(tmp_path / "two" / path.name)
+    found = {str(one.path.relative_to(tmp_path)): len(one.files) for one in grouped(tmp_path)}
+    assert found == {
+        "scan": 6,
+        "two/IM0000.dcm": 6,
+        "two/aIM0000.dcm": 6,
+        "x-rays/0.dcm": 0,
+        "x-rays/1.dcm": 0,
+    }
+
+
+def test_a_series_that_lacks_a_slice_keeps_the_places_of_the_others(tmp_path):
+    save_scan(tmp_path / "scan", order=[5, 0, 3, 1, 4])
+    (series,) = grouped(tmp_path)
+    with pytest.warns(GradcamWarning, match="lacks 1 of 6 slices \\(2\\)"):
+        volume = open_stack(series.path, files=series.files)
+    frames = list(volume.frames(FrameChoice()))
+    assert [frame.number for frame in frames] == [0, 1, 3, 4, 5]
+    assert [frame.position for frame in frames][2] == "S 12.0 mm"
+
+
+def test_slices_that_are_no_volume_are_refused(tmp_path):
+    save_scan(tmp_path / "twice", order=[0, 1, 2, 2])
+    save_scan(tmp_path / "uneven")
+    last = sorted((tmp_path / "uneven").iterdir())[-1]
+    moved = pydicom.dcmread(last)
+    moved.ImagePositionPatient[2] += 1.7
+    moved.save_as(last)
+    for series, words in zip(grouped(tmp_path), ["the same place", "unevenly"], strict=True):
+        with pytest.raises(ImageError, match=words):
+            open_stack(series.path, files=series.files)
+
+
+def test_frames_of_one_file_are_a_volume_if_they_have_places(tmp_path):
+    scan = affine_of([[-2.0, 0, 0], [0, -2.0, 0], [0, 0, 4.0]])
+    values = with_ball((8, 8, 6), scan, PLACE)
+    groups = []
+    for number in [5, 4, 3, 2, 1, 0]:
+        group, place, turn = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        place.ImagePositionPatient = [0, 0, 4 * number]
+        turn.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        group.PlanePositionSequence, group.PlaneOrientationSequence = [place], [turn]
+        groups.append(group)
+    frames = np.stack([values[..., number].T for number in [5, 4, 3, 2, 1, 0]])
+    placed = dicom_slice(frames, NumberOfFrames=6, PerFrameFunctionalGroupsSequence=groups)
+    placed.save_as(tmp_path / "placed.dcm", enforce_file_format=True)
+    volume = open_stack(tmp_path / "placed.dcm")
+    assert volume.position(5) == "S 20.0 mm"
+    assert np.allclose(volume.values().argmax(), values.argmax())
+    film = dicom_slice(frames, NumberOfFrames=6)
+    film.save_as(tmp_path / "film.dcm", enforce_file_format=True)
+    volume = open_stack(tmp_path / "film.dcm")
+    assert (volume.noun, volume.count, volume.letters) == ("frame", 6, None)
+    assert volume.position(5) == ""
+
+
+@pytest.mark.parametrize("text", ["RA", "RAR", "XYZ", "RASL", ""])
+def test_a_wrong_orientation_is_refused(text):
+    with pytest.raises(UsageError, match="--orientation"):
+        check_orientation(text)
+
+
+def test_wrong_options_are_refused_before_anything_is_read(gradcam_in, tmp_path):
+    for option, text in (("--window", "brian"), ("--orientation", "RAR"), ("--slice", "x")):
+        done = gradcam_in(tmp_path, "a.nii", option, text)
+        assert done.returncode == 2
+        assert option in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def shipped_files():
+    """The files for tests that come with nibabel and pydicom, which nobody made for gradcam."""
+    folders = [
+        Path(nibabel.__file__).parent / "tests" / "data",
+        Path(nibabel.__file__).parent / "nicom" / "tests" / "data",
+        Path(pydicom.__file__).parent / "data" / "test_files",
+    ]
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.filterwarnings("ignore::gradcam_cli.errors.GradcamWarning")
+def test_files_of_others_are_read_or_refused_in_one_line():
+    files = shipped_files()
+    if not files:
+        pytest.skip("these builds of nibabel and pydicom come without data")
+    known = [path for path in files if path.name.endswith((".nii", ".nii.gz")) or is_dicom(path)]
+    refused = []
+    for path in known:
+        try:
+            stack = open_stack(path)
+            if stack is None:
+                pictures = [read_picture(path)]
+            else:
+                pictures = [frame.image for frame in stack.frames(FrameChoice())]
+            assert all(picture.mode == "RGB" for picture in pictures), path
+        except ImageError as error:
+            refused.append((path, str(error)))
+    assert len(known) - len(refused) > 20
+    assert all(text.startswith(f"{path}: ") and "\n" not in text for path, text in refused)

@@ -21,6 +21,7 @@ from gradcam_cli.cam.fusions import check_fused_layers
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import (
     InGraphMethod,
+    ObservedMaps,
     Progress,
     ignore_progress,
     make_method,
@@ -33,11 +34,14 @@ from gradcam_cli.errors import UnknownClassError, UsageError
 from gradcam_cli.models.task_detection import trained_task
 from gradcam_cli.networks.forward import ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
+from gradcam_cli.networks.layers import flattens_first
 from gradcam_cli.networks.merging import MergedNetwork
 from gradcam_cli.networks.streams import Streams
 from gradcam_cli.networks.tasks import CLASSIFICATION, REGRESSION
 
 if TYPE_CHECKING:
+    from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
+    from gradcam_cli.cam.blank_maps import BlankMap
     from gradcam_cli.cam.diagnosis import Diagnosis
 
 _ALL = 2**62
@@ -146,7 +150,7 @@ class GradCAM:
         self._method = make_method(self.method, **parameters)
         self._lock = Lock()
         self._functions: dict[tuple[Any, ...], MapFunction] = {}
-        self._diagnoses: dict[tuple[Any, ...], Diagnosis] = {}
+        self._diagnoses: dict[tuple[Any, ...], Diagnosis | BlackBoxDiagnosis] = {}
         self._placing: dict[tuple[Any, ...], Any] = {}
 
     def _check_layers(self, wanted: str | int | Sequence[str | int] | None) -> Sequence[str | int]:
@@ -182,6 +186,11 @@ class GradCAM:
         """
         return self._layer[1]
 
+    @property
+    def _path(self) -> str:
+        """The path of the explained layer; "" for a method that needs none of the network's."""
+        return "" if find_method(self.method).is_black_box else self._layer[0]
+
     @cached_property
     def _layer(self) -> tuple[str, keras.Layer]:
         if self._wanted_layers:
@@ -211,7 +220,7 @@ class GradCAM:
             self.model,
             explained=self.network.explained,
             # A method that fuses all layers needs the output of each.
-            taps=None if info.fuses_layers else [self._layer[0]],
+            taps=None if info.fuses_layers else list(filter(None, [self._path])),
             classes_only=False,
             # FullGrad shows the contribution of each bias, so biases must stay apart.
             merges_biases=info.needs_layer,
@@ -256,12 +265,16 @@ class GradCAM:
         streams = Streams.of(batch_size) if is_in_graph else Streams(1, batch_size)
         batches = self._batches(inputs, targets, streams)
         explained = list(streams.run(lambda batch: self._explain(*batch), batches))
-        blanks = [blank for _, blank in explained if blank is not None]
-        maps = tf.concat([maps for maps, _ in explained], axis=0)
+        blanks = [blank for _, blank, _ in explained if blank is not None]
+        maps = tf.concat([maps for maps, _, _ in explained], axis=0)
         if blanks:
             number = sum(blank.number for blank in blanks)
             of_all = "" if len(maps) == 1 else f"{number} of {len(maps)} maps show nothing; "
             warnings.warn(f"{of_all}{self._explain_blank(blanks[0])}", stacklevel=2)
+        unsettled = [note for _, _, notes in explained for note in notes]
+        if unsettled:
+            of_all = f"{len(unsettled)} of {len(maps)} maps aren't final; " * (len(maps) > 1)
+            warnings.warn(f"{of_all}{unsettled[0].note}", stacklevel=2)
         return maps
 
     __call__ = explain
@@ -293,7 +306,7 @@ class GradCAM:
                 f"there is no class {class_index}: the model's classes are 0 to {classes - 1}"
             )
         packed = self._packed(explained, others, tf.one_hot([class_index], classes))
-        heatmap = self._maps_of(*packed)[0].numpy()
+        heatmap = self._maps_of(*packed).maps[0].numpy()
         low, high = heatmap.min(), heatmap.max()
         return np.asarray((heatmap - low) / (high - low + eps), np.float32)
 
@@ -311,14 +324,14 @@ class GradCAM:
         Raises:
             UnusableLayerError: The layer's output isn't a feature map.
         """
-        return self._maps_of(*self._packed(*self._inputs.split(inputs), targets))
+        return self._maps_of(*self._packed(*self._inputs.split(inputs), targets)).maps
 
     def _split(self, inputs: Inputs) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         explained, others = self._inputs.split(inputs)
         converted = {name: tf.cast(value, tf.float32) for name, value in others.items()}
         return tf.cast(explained, tf.float32), converted
 
-    def _maps_of(self, inputs: tf.Tensor, targets: tf.Tensor, rows: Arrangement) -> tf.Tensor:
+    def _maps_of(self, inputs: tf.Tensor, targets: tf.Tensor, rows: Arrangement) -> ObservedMaps:
         """Computes maps like `raw_maps`, of the explained input and packed targets."""
         key = (*inputs.shape[1:], None, rows)
         with self._lock:
@@ -326,7 +339,7 @@ class GradCAM:
                 self._functions[key] = MapFunction(
                     self._method,
                     partial(self._score, rows),
-                    self._layer[0],
+                    self._path,
                     inputs.shape[1:].as_list(),
                     targets.shape[1:].as_list(),
                     self.batch_size or len(inputs),
@@ -337,20 +350,24 @@ class GradCAM:
 
     def _explain(
         self, inputs: tf.Tensor, targets: tf.Tensor, rows: Arrangement
-    ) -> tuple[tf.Tensor, BlankMaps | None]:
+    ) -> tuple[tf.Tensor, BlankMaps | None, list[BlankMap]]:
         # Targets of each position lie on the inputs, so they are mirrored with them.
+        notes: dict[int, BlankMap] = {}
         are_positions = targets.shape.rank == inputs.shape.rank and inputs.shape.rank > 2
 
         def maps_of(inputs: tf.Tensor, mirrored: bool = False) -> tf.Tensor:
             is_turned = mirrored and are_positions
             wanted = tf.reverse(targets, [-2]) if is_turned else targets
-            maps = self._maps_of(inputs, wanted, rows)
+            observed = self._maps_of(inputs, wanted, rows)
+            notes.update(observed.notes)
+            maps = observed.maps
             # ReLU may turn NaN into a number.
             kept = maps if self._signed else tf.nn.relu(maps)
             return tf.where(tf.math.is_finite(maps), kept, np.float32(np.nan))
 
         cells = smooth(maps_of, inputs) if self._smoothing else maps_of(inputs)
-        blanks = find_blanks(cells, inputs, targets, rows)
+        blanks = find_blanks(cells, inputs, targets, rows, notes)
+        unsettled = [note for note in notes.values() if not note.is_blank]
         maps = upsample(cells, tf.shape(inputs)[1:-1])
         if self._scale or self._smoothing:
             axes = list(range(1, cells.shape.rank))
@@ -360,29 +377,37 @@ class GradCAM:
             maps = tf.where(has_against, maps, tf.nn.relu(maps))
             maps = tf.where(has_for, maps, -tf.nn.relu(-maps))
             maps = scale_by_maximum(maps, inputs.shape.rank - 2)
-        return tf.expand_dims(maps, -1), blanks
+        return tf.expand_dims(maps, -1), blanks, unsettled
 
     def _explain_blank(self, blank: BlankMaps) -> str:
+        from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
         from gradcam_cli.cam.diagnosis import Diagnosis
 
+        if blank.known is not None:
+            return blank.known.note
         inputs, targets, rows = blank.inputs, blank.targets, blank.rows
         key = (*inputs.shape[1:], None, rows)
         with self._lock:
             if key not in self._diagnoses:
                 info = find_method(self.method)
-                self._diagnoses[key] = Diagnosis(
-                    self._merged_network,
-                    partial(self._score, rows),
-                    [self._layer[0]],
-                    inputs.shape[1:].as_list(),
-                    targets.shape[1:].as_list(),
-                    maps=partial(self._raw_maps, rows)
-                    if isinstance(self._method, InGraphMethod)
-                    else None,
-                    uses_layer=info.needs_layer,
-                    uses_gradients=info.uses_gradients,
-                    has_sign=info.has_sign,
-                    fuses_layers=info.fuses_layers,
+                network, scorer = self._merged_network, partial(self._score, rows)
+                shapes = inputs.shape[1:].as_list(), targets.shape[1:].as_list()
+                self._diagnoses[key] = (
+                    BlackBoxDiagnosis(network, scorer, *shapes)
+                    if info.is_black_box
+                    else Diagnosis(
+                        network,
+                        scorer,
+                        [self._path],
+                        *shapes,
+                        maps=partial(self._raw_maps, rows)
+                        if isinstance(self._method, InGraphMethod)
+                        else None,
+                        uses_layer=info.needs_layer,
+                        uses_gradients=info.uses_gradients,
+                        has_sign=info.has_sign,
+                        fuses_layers=info.fuses_layers,
+                    )
                 )
             diagnosis = self._diagnoses[key]
         if blank.is_constant:
@@ -474,9 +499,13 @@ class GradCAM:
 
     @cached_property
     def _has_rows(self) -> bool:
-        """Whether a layer of the model slides over rows and columns, not over steps."""
+        """Whether the model takes (N, rows, columns) for pictures, not for steps of a sequence.
+
+        Then a layer slides over rows and columns, or they are flattened at once.
+        """
         kinds = [getattr(layer, "kernel_size", ()) for _, layer in walk_layers(self.model)]
-        return any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
+        slides = any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
+        return slides or flattens_first(self.network)
 
     def _score(
         self, rows: Arrangement, inputs: tf.Tensor, packed: tf.Tensor
@@ -508,7 +537,8 @@ class GradCAM:
             return forward.logits
 
         scores = self._operator(run, inputs, targets)
-        return passes[-1], tf.cast(scores, tf.float32)
+        has_own = self._has_own_operator or self._output_path is not None
+        return replace(passes[-1], has_own_scores=has_own), tf.cast(scores, tf.float32)
 
     def _forward(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor]) -> ForwardPass:
         forward = trace_forward(

@@ -1,4 +1,4 @@
-"""Why a map shows nothing, in words and as a key for programs."""
+"""Why a map shows nothing, or isn't final, in words and as a key for programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVEN = 1e-4
 
 
 class BlankReason(StrEnum):
-    """Why a map shows nothing. The values are stable, for programs."""
+    """Why a map shows nothing, or isn't final. The values are stable, for programs."""
 
     NOTHING_POSITIVE = "nothing-positive"
     DEAD_RELU = "dead-relu"
@@ -19,6 +19,7 @@ class BlankReason(StrEnum):
     ZERO_ACTIVATIONS = "zero-activations"
     CONSTANT_ACTIVATIONS = "constant-activations"
     CONSTANT_MAP = "constant-map"
+    NO_EFFECT = "no-effect"
     NO_COMMON_CELL = "no-common-cell"
     PREDICTED_NOWHERE = "predicted-nowhere"
     SINGLE_CELL = "single-cell"
@@ -28,11 +29,12 @@ class BlankReason(StrEnum):
     NONFINITE_GRADIENTS = "nonfinite-gradients"
     NONFINITE_MAP = "nonfinite-map"
     UNKNOWN = "unknown"
+    UNSETTLED = "unsettled"
 
 
 @dataclass(frozen=True)
 class BlankMap:
-    """Why a map shows nothing: it is blank, or the same everywhere.
+    """Why a map shows nothing: it is blank, or the same everywhere. Or why it isn't final.
 
     Attributes:
         reason: The reason.
@@ -41,6 +43,11 @@ class BlankMap:
 
     reason: BlankReason
     note: str
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the map shows nothing."""
+        return self.reason != BlankReason.UNSETTLED
 
     @property
     def sentence(self) -> str:

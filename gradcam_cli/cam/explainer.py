@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.blank_maps import EVEN
+from gradcam_cli.cam.blank_maps import EVEN, BlankMap
 from gradcam_cli.cam.facts import (
     AGAINST_AND_FOR,
     LOWERS_AND_RAISES,
@@ -46,7 +46,7 @@ from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.traced_function import TracedFunction
 
 if TYPE_CHECKING:
-    from gradcam_cli.cam.blank_maps import BlankMap
+    from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
     from gradcam_cli.cam.diagnosis import Diagnosis
     from gradcam_cli.models.classifier import Classifier
     from gradcam_cli.pictures.boxes import Detection
@@ -68,7 +68,8 @@ class Explanation:
         regions: For segmentation, (N, M, rows, columns) float32 in [0, 1], the region over which
             the scores of each target class were summed; otherwise None.
         broken: The maps that came out as NaN or infinity, each by its input and class.
-        blanks: Why maps show nothing, by input and class, if `Explainer.find_blanks` was asked.
+        blanks: Why maps show nothing, or aren't final, by input and class: what the method itself
+            knows; all of them, if `Explainer.find_blanks` was asked.
         peaks: (N, M) float32, what each map was divided by, so that the maps of different inputs
             can be compared: 0 for a map of zeros. None if the maps have no common scale: those of
             several layers, of smoothed inputs and of segmentations.
@@ -176,7 +177,7 @@ class Explainer:
         made = make_method(method, **parameters)
         self._maps = TracedMaps(classifier, layers, self._info, made, fusion, weights, signed)
         self._lock = Lock()
-        self._diagnosis: Diagnosis | None = None
+        self._diagnosis: Diagnosis | BlackBoxDiagnosis | None = None
         # By the number of target classes.
         self._functions: dict[int, TracedFunction] = {}
         self._functions[1], self._facts = self._trace(1)
@@ -186,8 +187,12 @@ class Explainer:
 
     @property
     def layer(self) -> str:
-        """The path of the explained layer; several are joined by " + ", and "all" means all."""
-        return " + ".join(self.layers) or "all"
+        """The path of the explained layer.
+
+        Several are joined by " + ", "all" means all, and "" none: a method that observes only the
+        scores.
+        """
+        return " + ".join(self.layers) or ("" if self._info.is_black_box else "all")
 
     @property
     def layers(self) -> Sequence[str]:
@@ -312,17 +317,20 @@ class Explainer:
             maps, peaks = others
             return self._finish(probabilities, resolved, maps, peaks, regions)
         if regions is None or conditions is None:
-            maps, peaks = self._maps_of_copies(inputs, resolved, conditions)
-            return self._finish(probabilities, resolved, maps, peaks)
+            maps, peaks, notes = self._maps_of_copies(inputs, resolved, conditions)
+            return self._finish(probabilities, resolved, maps, peaks, notes=notes)
         # The region is that of the input itself, not of its changed copies.
         of_targets = []
+        blanks: dict[tuple[int, int], BlankMap] = {}
         for number in range(resolved.shape[1]):
             covered = spread(regions[:, number], inputs.shape[1:3], self.region_pitch)
             fixed = self.classifier.conditions.with_regions(conditions, covered, covered.shape)
             chosen = resolved[:, [number]]
-            of_targets.append(self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1]))
+            *found, notes = self._maps_of_copies(inputs, chosen, fixed, resolved.shape[1])
+            of_targets.append(found)
+            blanks |= {(row, number): why for (row, _), why in notes.items()}
         maps, peaks = (np.concatenate(of_one, axis=1) for of_one in zip(*of_targets, strict=True))
-        return self._finish(probabilities, resolved, maps, peaks, regions)
+        return self._finish(probabilities, resolved, maps, peaks, regions, blanks)
 
     def _finish(
         self,
@@ -331,11 +339,12 @@ class Explainer:
         maps: np.ndarray,
         peaks: np.ndarray,
         regions: np.ndarray | None = None,
+        notes: Mapping[tuple[int, int], BlankMap] | None = None,
     ) -> Explanation:
         """Makes an explanation; its maps have no peaks if these can't be compared."""
         has_common_scale = self._maps.has_common_scale and not self._smoothing
         comparable = peaks if has_common_scale else None
-        return _without_broken(probabilities, targets, maps, comparable, regions)
+        return _without_broken(probabilities, targets, maps, comparable, regions, notes or {})
 
     def find_blanks(
         self, inputs: np.ndarray, explanation: Explanation, conditions: np.ndarray | None = None
@@ -358,9 +367,11 @@ class Explainer:
         cells = tuple(range(2, maps.ndim))
         highest = maps.max(axis=cells)
         is_even = highest - maps.min(axis=cells) <= EVEN * np.abs(highest)
-        found = {}
+        found = dict(explanation.blanks)
         for row, number in zip(*np.nonzero(is_even), strict=True):
             place = int(row), int(number)
+            if place in found and found[place].is_blank:
+                continue
             if explanation.regions is not None and not explanation.regions[place].any():
                 found[place] = PREDICTED_NOWHERE
                 continue
@@ -397,19 +408,28 @@ class Explainer:
         own = None if conditions is None else tf.constant(conditions[row : row + 1])
         return with_conditions(weights, own)
 
-    def _make_diagnosis(self) -> Diagnosis:
+    def _make_diagnosis(self) -> Diagnosis | BlackBoxDiagnosis:
         # Most runs don't need it.
+        from gradcam_cli.cam.black_box_diagnosis import BlackBoxDiagnosis
         from gradcam_cli.cam.diagnosis import Diagnosis
 
         with self._lock:
-            if self._diagnosis is None:
-                further = self.classifier.conditions.length
+            if self._diagnosis is not None:
+                return self._diagnosis
+            further = self.classifier.conditions.length
+            network, scorer = self.classifier.network, self._maps.score
+            shapes = (
+                self.classifier.input_shape,
+                (None if further is None else self._facts.classes + further,),
+            )
+            if self._info.is_black_box:
+                self._diagnosis = BlackBoxDiagnosis(network, scorer, *shapes)
+            else:
                 self._diagnosis = Diagnosis(
-                    self.classifier.network,
-                    self._maps.score,
+                    network,
+                    scorer,
                     self._facts.paths,
-                    self.classifier.input_shape,
-                    (None if further is None else self._facts.classes + further,),
+                    *shapes,
                     maps=None if self._info.runs_many_times else self._maps.raw_maps,
                     uses_layer=self._info.needs_layer,
                     uses_gradients=self._info.uses_gradients,
@@ -448,7 +468,7 @@ class Explainer:
         targets: np.ndarray,
         conditions: np.ndarray | None,
         times: int = 1,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, dict[tuple[int, int], BlankMap]]:
         """Explains inputs, or changed copies of them, for resolved targets.
 
         Args:
@@ -458,11 +478,13 @@ class Explainer:
             times: How many such calls the reported progress includes.
 
         Returns:
-            The maps, and their peaks, which mean nothing with smoothing.
+            The maps, their peaks, which mean nothing with smoothing, and what the method says
+            about them.
         """
         tensor = tf.constant(inputs)
         copies = times * (smoothing_runs(tensor) if self._smoothing else 1)
         turned = conditions
+        notes: dict[tuple[int, int], BlankMap] = {}
         if self._smoothing and conditions is not None:
             turned = self.classifier.conditions.mirrored(conditions, inputs.shape[1:3])
 
@@ -472,13 +494,15 @@ class Explainer:
                 *_, maps, peaks = self._call(inputs.numpy(), targets, rows)
                 return maps, peaks
             progress = self.progress or ignore_progress
-            return self._runs(inputs, targets, progress, copies, rows)
+            *explained, found = self._runs(inputs, targets, progress, copies, rows)
+            notes.update(found)
+            return explained[0], explained[1]
 
         if not self._smoothing:
             maps, peaks = explain(tensor)
-            return np.asarray(maps), np.asarray(peaks)
+            return np.asarray(maps), np.asarray(peaks), notes
         smoothed = smooth(lambda *changed: tf.constant(explain(*changed)[0]), tensor)
-        return np.asarray(smoothed), np.ones(targets.shape, np.float32)
+        return np.asarray(smoothed), np.ones(targets.shape, np.float32), notes
 
     def _call(
         self, inputs: np.ndarray, targets: np.ndarray, conditions: np.ndarray | None
@@ -522,11 +546,12 @@ def _without_broken(
     maps: np.ndarray,
     peaks: np.ndarray | None,
     regions: np.ndarray | None,
+    blanks: Mapping[tuple[int, int], BlankMap],
 ) -> Explanation:
     """Makes an explanation in which maps with NaN or infinity are all zeros."""
     # The sum is cheap, and not finite if a value isn't.
     if np.isfinite(maps.sum()):
-        return Explanation(probabilities, targets, maps, regions, peaks=peaks)
+        return Explanation(probabilities, targets, maps, regions, blanks=blanks, peaks=peaks)
     cells = tuple(range(2, maps.ndim))
     is_whole = np.isfinite(maps).all(axis=cells)
     broken = zip(*np.nonzero(~is_whole), strict=True)
@@ -534,4 +559,4 @@ def _without_broken(
     places = frozenset((int(row), int(number)) for row, number in broken)
     if peaks is not None:
         peaks = np.where(is_whole, peaks, np.float32(0))
-    return Explanation(probabilities, targets, maps, regions, places, peaks=peaks)
+    return Explanation(probabilities, targets, maps, regions, places, blanks, peaks)

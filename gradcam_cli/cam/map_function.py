@@ -12,6 +12,7 @@ from gradcam_cli.cam.methods.base import (
     BlackBoxMethod,
     InGraphMethod,
     Method,
+    ObservedMaps,
     Progress,
     ignore_progress,
     tapped_pass,
@@ -68,7 +69,7 @@ class MapFunction:
 
     def __call__(
         self, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress = ignore_progress
-    ) -> tf.Tensor:
+    ) -> ObservedMaps:
         """Computes the maps of a batch.
 
         Args:
@@ -77,12 +78,13 @@ class MapFunction:
             progress: Called with the progress of methods that run the network many times.
 
         Returns:
-            (N, ...) float32, without a channel axis. Negative values speak against the class.
+            The maps, (N, ...) float32 without a channel axis. Negative values speak against the
+            class.
         """
         if isinstance(self._method, InGraphMethod):
             # Otherwise all threads would trace and optimize it, and each would take the memory.
             with contextlib.nullcontext() if self._is_ready else self._lock:
-                maps: tf.Tensor = self._function(inputs, targets)
+                maps = ObservedMaps(self._function(inputs, targets))
                 self._is_ready = True
                 return maps
         if isinstance(self._method, BlackBoxMethod):
@@ -91,7 +93,8 @@ class MapFunction:
                     self._scored = ScoredNetwork(
                         self._scorer, self._input_shape, self._target_shape, self._batch_size
                     )
-            return self._method.explain(self._scored, inputs, targets, progress)
+            found = self._method.explain(self._scored, inputs, targets, progress)
+            return found if isinstance(found, ObservedMaps) else ObservedMaps(found)
         with self._lock:
             if self._opened is None:
                 self._opened = OpenedNetwork(
@@ -101,7 +104,7 @@ class MapFunction:
                     self._target_shape,
                     self._batch_size,
                 )
-        return self._method.explain(self._opened, inputs, targets, progress)
+        return ObservedMaps(self._method.explain(self._opened, inputs, targets, progress))
 
     def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         assert isinstance(self._method, InGraphMethod)

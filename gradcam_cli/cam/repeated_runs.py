@@ -8,6 +8,7 @@ from threading import Lock
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.map_function import MapFunction
 from gradcam_cli.cam.methods.base import Progress
 from gradcam_cli.cam.traced_maps import TracedFacts, TracedMaps, with_conditions
@@ -39,7 +40,7 @@ class RepeatedRuns:
         progress: Progress,
         copies: int = 1,
         conditions: np.ndarray | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[tuple[int, int], BlankMap]]:
         """Computes the maps of a batch.
 
         Args:
@@ -52,8 +53,9 @@ class RepeatedRuns:
                 it takes nothing else.
 
         Returns:
-            (N, M, rows, columns) float32 in [0, 1], and their peaks, (N, M) float32; see
-            `gradcam_cli.cam.traced_maps.TracedMaps.combine`.
+            Maps, (N, M, rows, columns) float32 in [0, 1] or, if they are signed, in [-1, 1]; their
+            peaks, (N, M) float32, see `gradcam_cli.cam.traced_maps.TracedMaps.combine`; and what
+            the method says about them, by input and class.
 
         Raises:
             CancelledError: `interrupt` was called.
@@ -68,14 +70,17 @@ class RepeatedRuns:
             progress(done, total * calls)
 
         maps, peaks = [], []
+        notes: dict[tuple[int, int], BlankMap] = {}
         for number in range(targets.shape[1]):
             one_hot = tf.one_hot(targets[:, number], facts.classes)
             complete = with_conditions(self._maps.weights.weigh(one_hot), rows)
             of_layers = [self._function(path)(inputs, complete, count) for path in facts.paths]
-            combined, peak = self._maps.combine(of_layers, inputs, facts)
+            for observed in of_layers:
+                notes |= {(row, number): note for row, note in observed.notes.items()}
+            combined, peak = self._maps.combine([one.maps for one in of_layers], inputs, facts)
             maps.append(combined)
             peaks.append(peak)
-        return tf.stack(maps, axis=1), tf.stack(peaks, axis=1)
+        return tf.stack(maps, axis=1), tf.stack(peaks, axis=1), notes
 
     def interrupt(self) -> None:
         """Stops all calls for good, after the current run of each."""

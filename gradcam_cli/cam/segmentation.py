@@ -65,6 +65,13 @@ def check_detects(method: str, classifier: Classifier) -> None:
             f"another, such as layercam or hirescam"
         )
     no_gradient = "" if classifier.decoder is None else classifier.decoder.no_gradient
+    moving = "" if classifier.decoder is None else classifier.decoder.moving
+    if moving and info.runs_many_times and not info.only_for_detection:
+        raise UsageError(
+            f"--method {method} can't explain {classifier.name}: the method changes the picture, "
+            f"and {moving}, so the same object can't be followed; "
+            f"choose drise"
+        )
     if no_gradient and not info.is_black_box:
         raise UsageError(
             f"--method {method} can't explain {classifier.name}: {no_gradient}; choose drise"

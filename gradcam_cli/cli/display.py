@@ -182,7 +182,8 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             title.append("  ✓", style="green")
     if result.frames:
         many = _counted(len(result.frames), result.noun)
-        title.append(f"  {many} explained; classes on average", style="dim")
+        of_which = "of all together" if result.is_whole else "on average"
+        title.append(f"  {many} explained; classes {of_which}", style="dim")
     lines = [title]
     for prediction in shown:
         is_explained = prediction.numbers in explained
@@ -269,7 +270,7 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
     record: dict[str, Any] = {
         "image": str(result.picture.path),
         "model": explainers[0].model,
-        "layer": explainers[0].layer,
+        "layer": explainers[0].layer or None,
         "method": methods[0] if len(methods) == 1 else methods,
     }
     targets = [_target_record(target, layers) for target in result.targets]
@@ -337,7 +338,7 @@ def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[s
     """Returns the record of an explained class; layers has the layer of each explained input."""
     record = _prediction_record(target.prediction)
     if target.input:
-        record |= {"input": target.input, "layer": layers[target.input]}
+        record |= {"input": target.input, "layer": layers[target.input] or None}
     if target.output is not None:
         record["output"] = str(target.output)
     if target.heatmap is not None:
@@ -348,7 +349,10 @@ def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[s
         record["region"] = _region_record(target.region)
     if target.blank is not None:
         record["note"] = target.blank.note
-        record["blank"] = str(target.blank.reason)
+        if target.blank.is_blank:
+            record["blank"] = str(target.blank.reason)
+        else:
+            record["unsettled"] = True
     return record
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -29,7 +29,7 @@ class MapSource(Protocol):
 
     @property
     def layer(self) -> str | None:
-        """The explained layer; None for a baseline."""
+        """The explained layer; "" for a method that needs none, None for a baseline."""
 
     @property
     def title(self) -> str:
@@ -74,6 +74,27 @@ class ExplainerMaps:
     def explain(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Explains inputs; see `MapSource`."""
         explanation = self.explainer.explain(inputs, np.asarray(targets, np.int32)[:, None])
+        return self._upsampled(explanation, inputs)
+
+    def explain_and_check(
+        self, inputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, dict[int, BlankMap]]:
+        """Explains inputs; also says which maps show nothing or aren't final, and why.
+
+        Args:
+            inputs: As for `explain`.
+            targets: As for `explain`.
+
+        Returns:
+            What `explain` returns, and the reasons by the number of the input.
+        """
+        explanation = self.explainer.explain(inputs, np.asarray(targets, np.int32)[:, None])
+        maps = self._upsampled(explanation, inputs)
+        upsampled = replace(explanation, maps=maps[:, None])
+        blanks = self.explainer.find_blanks(inputs, upsampled).blanks
+        return maps, {row: blank for (row, _), blank in blanks.items()}
+
+    def _upsampled(self, explanation: Explanation, inputs: np.ndarray) -> np.ndarray:
         maps = explanation.maps[:, 0]
         if maps.shape[1:] == inputs.shape[1:3]:
             return maps
@@ -91,25 +112,6 @@ class ExplainerMaps:
         """
         with randomized_weights(self.explainer.classifier):
             return self.explain(inputs, targets)
-
-    def find_blanks(
-        self, inputs: np.ndarray, targets: np.ndarray, maps: np.ndarray
-    ) -> dict[int, BlankMap]:
-        """Finds the maps that show nothing, and why.
-
-        Args:
-            inputs: As for `explain`.
-            targets: As for `explain`.
-            maps: What `explain` returned for them.
-
-        Returns:
-            The reasons, by the number of the input.
-        """
-        explanation = Explanation(
-            np.zeros((len(inputs), 0), np.float32), targets[:, None], maps[:, None]
-        )
-        blanks = self.explainer.find_blanks(inputs, explanation).blanks
-        return {row: blank for (row, _), blank in blanks.items()}
 
 
 @dataclass(frozen=True)

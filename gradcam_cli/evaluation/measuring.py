@@ -154,11 +154,12 @@ class _Evaluator:
         pictures = PictureBatch(self._scorer, inputs, targets, explanation.probabilities.shape[1])
         of_sources = zip(self._sources, self._values, self._blanks, strict=True)
         for source, values, blanks in of_sources:
-            maps = source.explain(inputs, targets)
             if isinstance(source, ExplainerMaps):
-                found = source.find_blanks(inputs, targets, maps)
+                maps, found = source.explain_and_check(inputs, targets)
                 numbers = list(group)
                 blanks |= {numbers[row]: blank for row, blank in found.items()}
+            else:
+                maps = source.explain(inputs, targets)
             batch = MapBatch(pictures, maps, source.explain, source.explain_randomized)
             figures = {name: measure(batch) for name, measure in self._metrics.items()}
             for row, (number, loaded) in enumerate(group.items()):

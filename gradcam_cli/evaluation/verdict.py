@@ -219,14 +219,21 @@ class _Judge:
 
 
 def describe_blanks(row: EvaluatedMaps) -> str:
-    """Says how many maps of a row show nothing, and the most common reason; "" for none."""
-    if not row.blanks:
-        return ""
-    (note, number), *others = Counter(blank.note for blank in row.blanks.values()).most_common()
-    of_all = f"{len(row.blanks)} of its {len(row.values)} maps"
-    shows = "shows" if len(row.blanks) == 1 else "show"
-    most = f", {number} of them for this reason" if others else ""
-    return f"{of_all} {shows} nothing{most}: {note}."
+    """Says how many maps of a row show nothing or aren't final, and why; "" for none."""
+    blanks = [blank for blank in row.blanks.values() if blank.is_blank]
+    unsettled = len(row.blanks) - len(blanks)
+    sentences = []
+    if blanks:
+        (note, number), *others = Counter(blank.note for blank in blanks).most_common()
+        shows = "shows" if len(blanks) == 1 else "show"
+        most = f", {number} of them for this reason" if others else ""
+        of_all = f"{len(blanks)} of its {len(row.values)} maps"
+        sentences.append(f"{of_all} {shows} nothing{most}: {note}.")
+    if unsettled:
+        haven = "hasn't" if unsettled == 1 else "haven't"
+        of_all = f"{unsettled} of its {len(row.values)} maps"
+        sentences.append(f"{of_all} {haven} settled, so their details are partly chance.")
+    return " ".join(sentences)
 
 
 def _titles(metrics: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
-from gradcam_cli.files.marks import RESULTS_FOLDER_MARK, is_own_result
+from gradcam_cli.files.marks import RESULTS_FOLDER_MARK, is_named_as_result, is_own_result
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote, list_below, to_path
 from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 
@@ -22,6 +22,7 @@ SUFFIXES = frozenset(
     | {".dcm", ".dicom"}
 )
 _PACKED = ".gz"
+ARRAY_SUFFIX = ".npy"
 VOLUME_SUFFIXES = frozenset({".nii", f".nii{_PACKED}"})
 WITH_VIDEOS = SUFFIXES | VIDEO_SUFFIXES
 STACK_SUFFIXES = WITH_VIDEOS | VOLUME_SUFFIXES
@@ -108,7 +109,8 @@ def find_pictures(
     Folders are searched recursively for files with the usual picture extensions. Hidden files and
     files written by this tool are skipped. Each file is found only once, even if it is named
     several times. A path that doesn't exist is yielded too, so that the error is reported when
-    it is read.
+    it is read. Arrays (.npy) are found in a folder only if it has nothing else to explain,
+    because they may be anything.
 
     Args:
         paths: Local files and folders, or URLs of files and folders in stores.
@@ -121,12 +123,23 @@ def find_pictures(
     """
     found: set[str] = set()
     for root in map(to_path, paths):
-        for picture in _find(root, suffixes):
+        for picture in _find_or_arrays(root, suffixes):
             path = picture.path
             key = str(path) if is_remote(path) else os.path.realpath(path)
             if key not in found:
                 found.add(key)
                 yield picture
+
+
+def _find_or_arrays(root: AnyPath, suffixes: frozenset[str]) -> Iterator[InputPicture]:
+    is_empty = True
+    for picture in _find(root, suffixes):
+        is_empty = False
+        yield picture
+    if is_empty:
+        for array in _find(root, frozenset({ARRAY_SUFFIX})):
+            if not is_named_as_result(array.path):
+                yield array
 
 
 def _find(root: AnyPath, suffixes: frozenset[str]) -> Iterable[InputPicture]:

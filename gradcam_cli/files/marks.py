@@ -256,6 +256,11 @@ def is_marked(path: AnyPath) -> bool:
     return bool(_read_mark(path))
 
 
+def is_named_as_result(path: AnyPath) -> bool:
+    """Returns whether a file has the usual name of a result; arrays can't carry a mark."""
+    return _NAMED_SO.search(path.stem) is not None
+
+
 def is_own_result(path: AnyPath) -> bool:
     """Returns the same as `is_marked`, but quickly, for each picture of a folder.
 
@@ -263,7 +268,7 @@ def is_own_result(path: AnyPath) -> bool:
     of results.
     """
     if is_remote(path):
-        return _NAMED_SO.search(path.stem) is not None and is_marked(path)
+        return is_named_as_result(path) and is_marked(path)
     return _has_key(path) and is_marked(path)
 
 

@@ -60,6 +60,7 @@ class NamedBoxes:
         is_softmax: Whether softmax turns them into probabilities, or has done so.
         reason: How the format is known.
         no_gradient: Why no gradient of a score reaches the picture; empty if one does.
+        moving: Why a candidate is another box in each picture; empty if it keeps its place.
     """
 
     boxes: str
@@ -69,6 +70,7 @@ class NamedBoxes:
     is_softmax: bool = False
     reason: str = ""
     no_gradient: str = ""
+    moving: str = ""
 
     @property
     def description(self) -> str:

@@ -47,6 +47,11 @@ class BlackBoxDecoder:
         """Why no gradient of a score reaches the picture."""
         return f"{self.kind} gives no gradients"
 
+    @property
+    def moving(self) -> str:
+        """Why a candidate is another box in each picture; empty if it keeps its place."""
+        return "" if self.found.keeps_places else "the network lists its boxes by their scores"
+
     def decode(self, outputs: Mapping[str, tf.Tensor], inputs: tf.Tensor) -> DetectedBoxes:
         """Reads the outputs; see `gradcam_cli.networks.detection.BoxDecoder`."""
         probabilities = outputs[PROBABILITIES]
@@ -139,6 +144,14 @@ def find_detector(
             f"{path}: gives boxes that are turned (obb); only upright boxes can be explained"
         )
     is_asked = task == DETECTION or box_format is not None
+    if len(network.inputs) > 1:
+        names = {one.name for one in network.runtime.outputs}
+        if is_asked or {"boxes", "scores"} <= names:
+            raise UnsupportedModelError(
+                f"{path}: is a detector with {len(network.inputs)} inputs; export it with the "
+                f"picture as its only input, without the step that scales its boxes"
+            )
+        return None
     if network.has_chosen_output and not is_asked:
         return None
     size = shape[:2]

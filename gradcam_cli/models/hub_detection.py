@@ -42,6 +42,11 @@ class HubBoxes:
         return f"{boxes}, as {self.kind} of KerasHub stores them"
 
     @property
+    def moving(self) -> str:
+        """Why a candidate is another box in each picture; empty if it keeps its place."""
+        return "" if self.anchors else "the network chooses its candidates anew in each picture"
+
+    @property
     def needs_size(self) -> bool:
         """Whether the size of inputs must be known when the network is traced."""
         return self.anchors is not None

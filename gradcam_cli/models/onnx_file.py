@@ -8,7 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import ModelFileError, UnsafeModelError, UnsupportedModelError, reason
+from gradcam_cli.errors import (
+    GradcamError,
+    ModelFileError,
+    UnsafeModelError,
+    UnsupportedModelError,
+    reason,
+)
 from gradcam_cli.files.text import LFS_POINTER, starts_as_lfs_pointer
 from gradcam_cli.models.black_box_preparation import FoundPreparation, find_preparation
 from gradcam_cli.models.input_start import axes_of
@@ -49,12 +55,18 @@ def read_onnx(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, F
     with without_library_messages():
         import_extra("onnxruntime", _EXTRA, str(path))
         onnx = import_extra("onnx", _EXTRA, str(path))
-    model = _load(path, onnx)
     try:
-        onnx.checker.check_model(model)
-    # The checker has an error of its own, and protobuf's for what is too large.
+        return _read(path, output, onnx)
+    except (GradcamError, MemoryError):
+        raise
+    # A damaged file may hold anything anywhere, such as a name that isn't text.
     except Exception as error:
         raise ModelFileError(f"{path}: damaged, or not valid ONNX ({reason(error)})") from error
+
+
+def _read(path: Path, output: str | None, onnx: Any) -> tuple[BlackBoxNetwork, FoundPreparation]:
+    model = _load(path, onnx)
+    onnx.checker.check_model(model)
     graph = OnnxGraph(model)
     activations = {}
     names = {}
@@ -109,11 +121,6 @@ def _load(path: Path, onnx: Any) -> Any:
         model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:
         raise ModelFileError(f"{path}: can't be read ({reason(error)})") from error
-    # Protobuf has several kinds of errors.
-    except Exception as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path}: damaged, or not an ONNX file ({reason(error)})") from error
     if not model.HasField("graph") or not model.graph.output:
         raise ModelFileError(f"{path}: damaged, or not an ONNX file (it has no graph)")
     _check_operators(path, model)

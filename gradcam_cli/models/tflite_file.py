@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,13 +24,17 @@ _KIND = "a TensorFlow Lite file"
 _IDENTIFIER = b"TFL3"
 # Flatbuffers, in which these files are written, can't hold more.
 _MOST_BYTES = 2**31 - 1
+# One gigabyte of float32. Networks of pictures have no larger tensors.
+_MOST_VALUES = 2**28
 _FLEX = "Flex"
 _ACTIVATIONS = {"SOFTMAX": "Softmax", "LOG_SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}
 # Operations after the last activation that leave the numbers as they are.
 _TRANSPARENT = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE"})
 _ARITHMETIC = frozenset({"ADD", "DIV", "MUL", "SUB"})
 _BEFORE = frozenset({"CAST", "DEQUANTIZE", "PAD", "QUANTIZE", "RESIZE_BILINEAR"}) | _ARITHMETIC
+# Types of tensors in the schema: float32; int32 and int64.
 _FLOAT = 0
+_WHOLE = (2, 4)
 
 
 @dataclass(frozen=True)
@@ -173,9 +178,14 @@ def _look(path: Path, content: bytearray) -> _Structure:
     parameters = 0
     for number in range(graph.TensorsLength()):
         tensor = graph.Tensors(number)
-        if model.Buffers(tensor.Buffer()).DataLength():
-            shape = [tensor.Shape(axis) for axis in range(tensor.ShapeLength())]
-            parameters += int(np.prod(shape, dtype=np.int64))
+        values = math.prod(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
+        if not 0 <= values <= _MOST_VALUES:
+            # LiteRT would reserve the memory and compute for hours.
+            raise ValueError(f"one of its tensors has {values:,} values")
+        # Whole numbers that stand for themselves are sizes and axes.
+        is_index = tensor.Type() in _WHOLE and not _is_quantized(tensor)
+        if model.Buffers(tensor.Buffer()).DataLength() and not is_index:
+            parameters += values
     makers = {index: one for one in operations for index in one.outputs}
     activations = {}
     outputs = graph.OutputsAsNumpy()
@@ -195,6 +205,11 @@ def _look(path: Path, content: bytearray) -> _Structure:
     start = graph.Inputs(0) if graph.InputsLength() else -1
     arithmetic = _arithmetic(model, graph, operations, start)
     return _Structure(operations, parameters, activations, arithmetic)
+
+
+def _is_quantized(tensor: Any) -> bool:
+    quantization = tensor.Quantization()
+    return quantization is not None and quantization.ScaleLength() > 0
 
 
 def _indices(read: Any, number: int) -> tuple[int, ...]:

@@ -68,6 +68,10 @@ class BoxDecoder(Protocol):
     def no_gradient(self) -> str:
         """Why no gradient of a score reaches the picture; empty if one does."""
 
+    @property
+    def moving(self) -> str:
+        """Why a candidate is another box in each picture; empty if it keeps its place."""
+
     def decode(self, outputs: Mapping[str, tf.Tensor], inputs: tf.Tensor) -> DetectedBoxes:
         """Reads the outputs of a batch, in a graph.
 

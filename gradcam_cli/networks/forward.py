@@ -158,6 +158,7 @@ class ForwardPass:
             the shares of the positions at which each class is predicted.
         traced: The positions of all tensors, if they are known already.
         nodes: The layers of the network.
+        has_own_scores: Whether the explained scores are made of something else than `logits`.
         detected: For a detector, all candidates. `logits` and `probabilities` are then those of
             one candidate, or those of the best candidate of each class.
     """
@@ -174,6 +175,7 @@ class ForwardPass:
     found_dense: DenseScores | NoGrid | None = None
     traced: GridTrace | None = None
     nodes: Sequence[LayerNode] = ()
+    has_own_scores: bool = False
     detected: DetectedBoxes | None = None
 
     @property
@@ -200,6 +202,11 @@ class ForwardPass:
             targets = targets[:, : length_of(self.logits, -1)]
         products = to_probabilities(self.logits) * targets
         return tf.reduce_sum(products, list(range(1, products.shape.rank)))
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether `probabilities_of` says something about the explained scores."""
+        return self.dense is None and not self.has_own_scores
 
     @property
     def is_independent(self) -> bool:
@@ -405,14 +412,14 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
     except LookupError as error:
         raise UnusableLayerError(
             f"no gradient of the class score reaches layer {layer} ({reason(error)}); choose a "
-            f"later layer, or a method that needs no gradients, such as eigencam"
+            f"later layer, or a method that needs no gradients, such as eigencam or rise"
         ) from error
     if gradients is None:
         kind = _find_cut(scores, layer_output)
         where = "" if kind is None else f": the operation {kind} after it passes none back"
         raise UnusableLayerError(
             f"no gradient of the class score reaches layer {layer}{where}; choose a later layer, "
-            f"or a method that needs no gradients, such as eigencam"
+            f"or a method that needs no gradients, such as eigencam or rise"
         )
     return gradients
 

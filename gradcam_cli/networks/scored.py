@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from gradcam_cli.networks.forward import ForwardPass, Scorer
+from gradcam_cli.networks.raised_inside import errors_for_users
 from gradcam_cli.networks.streams import Streams
 
 
@@ -20,6 +21,7 @@ class ScoredNetwork:
 
     Attributes:
         task: What the outputs mean; see `gradcam_cli.networks.tasks`.
+        has_probabilities: Whether `probabilities` says something about the explained scores.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ScoredNetwork:
         def trace(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             forward, self._scores = scorer(inputs, targets)
             self.task = forward.task
+            self.has_probabilities = forward.has_probabilities
             self._inputs, self._targets = inputs, targets
             self._probabilities = forward.probabilities_of(targets)
             self._detected = forward.detected
@@ -119,7 +122,8 @@ class ScoredNetwork:
         """
         assert self._detected is not None
         fetches = [self._detected.boxes, self._detected.probabilities]
-        boxes, probabilities = self._part("detections", [self._inputs], fetches)(inputs)
+        with errors_for_users():
+            boxes, probabilities = self._part("detections", [self._inputs], fetches)(inputs)
         return boxes, probabilities
 
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.errors import ImageError, StorageError
+from gradcam_cli.errors import GradcamWarning, ImageError, StorageError
 from gradcam_cli.files.arrays import read_array
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
 
-ARRAY_SUFFIX = ".npy"
 MAXIMUM = 255
 # The darkest and the brightest of this part of the values are shown as black and as white.
 _SHOWN_PERCENTILES = (2.0, 98.0)
@@ -51,7 +52,7 @@ def read_numbers(path: AnyPath, downloads: Downloads | None = None) -> np.ndarra
 def to_bands(path: AnyPath, array: np.ndarray, channels: int) -> np.ndarray:
     """Arranges an array as a picture with the channels that a network takes.
 
-    The channels may be the first axis if their number fits only there.
+    The channels may be the first axis if their number fits only there. A warning says so.
 
     Args:
         path: The file, for messages.
@@ -74,6 +75,12 @@ def to_bands(path: AnyPath, array: np.ndarray, channels: int) -> np.ndarray:
     if array.shape[-1] == channels:
         return array
     if array.shape[0] == channels:
+        warnings.warn(
+            f"{path}: the first axis of its shape {array.shape} was taken for the {channels} "
+            f"channels",
+            GradcamWarning,
+            stacklevel=2,
+        )
         return np.moveaxis(array, 0, -1)
     raise ImageError(
         f"{path}: has {array.shape[-1]} channels, but the model takes {channels} (the array has "

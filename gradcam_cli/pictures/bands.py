@@ -12,8 +12,9 @@ import numpy as np
 
 from gradcam_cli.errors import ImageError, StorageError, reason
 from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import ARRAY_SUFFIX
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
-from gradcam_cli.pictures.arrays import ARRAY_SUFFIX, MOST_VALUES, read_numbers
+from gradcam_cli.pictures.arrays import MOST_VALUES, read_numbers
 from gradcam_cli.runtime.extras import import_extra
 
 TIFF_SUFFIXES = (".tif", ".tiff")

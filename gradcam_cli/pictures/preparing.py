@@ -9,8 +9,9 @@ from PIL import Image
 
 from gradcam_cli.errors import ImageError
 from gradcam_cli.files.downloads import Downloads
+from gradcam_cli.files.finding import ARRAY_SUFFIX
 from gradcam_cli.files.storage import AnyPath, to_path
-from gradcam_cli.pictures.arrays import ARRAY_SUFFIX, check_values, show_bands, to_bands
+from gradcam_cli.pictures.arrays import check_values, show_bands, to_bands
 from gradcam_cli.pictures.bands import read_bands
 from gradcam_cli.pictures.fitting import Fit, fit_picture
 from gradcam_cli.pictures.reading import (
@@ -83,9 +84,14 @@ class InputShape:
             StorageError: Its store can't be reached, or it exceeds a download limit.
         """
         path = to_path(path)
-        if self.channels in _OF_PICTURES and path.suffix.lower() != ARRAY_SUFFIX:
+        if not self.takes_bands and path.suffix.lower() != ARRAY_SUFFIX:
             return self.prepare(read_picture(path, downloads, several=several, window=self.window))
         return self._prepare_bands(path, read_bands(path, self.channels, downloads))
+
+    @property
+    def takes_bands(self) -> bool:
+        """Whether the network takes another number of channels than ordinary pictures have."""
+        return self.channels not in _OF_PICTURES
 
     def _prepare_bands(self, path: AnyPath, array: np.ndarray) -> PreparedPicture:
         values = to_bands(path, array, self.channels)
@@ -113,7 +119,7 @@ class InputShape:
         Raises:
             ImageError: The network takes bands that a picture doesn't have.
         """
-        if self.channels not in _OF_PICTURES:
+        if self.takes_bands:
             raise ImageError(f"a picture has 3 channels, but the model takes {self.channels}")
         fit = fit_picture(image.size, self.fit, self.size, self.stride)
         return PreparedPicture(image, fit, fit.apply(to_channels(image, self.channels)))

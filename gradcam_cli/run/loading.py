@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from gradcam_cli.errors import ImageError
 from gradcam_cli.files.downloads import Downloads
-from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.files.finding import ARRAY_SUFFIX, InputPicture
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.input_values import ValueReader
-from gradcam_cli.pictures.arrays import ARRAY_SUFFIX
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.reading import IfSeveral, SeveralPicturesError
 from gradcam_cli.pictures.score_regions import COLUMN as REGION_COLUMN
@@ -70,6 +70,12 @@ class PictureLoader:
                 f"{picture.path}: the model takes {self._stacks} at once, and only "
                 f"'gradcam' itself explains such models"
             )
+        is_part = picture.part is not None or picture.files or is_stack_by_name(picture.path)
+        if inputs.takes_bands and is_part:
+            raise ImageError(
+                f"{picture.name}: its pictures have at most 3 channels, but the model takes "
+                f"{inputs.channels}"
+            )
         if picture.part is not None:
             return inputs.prepare(picture.part.image)
         if picture.files or is_stack_by_name(picture.path):
@@ -97,6 +103,9 @@ def opened(
         ImageError: It can't be read; see `gradcam_cli.pictures.stacks.opening.open_stack`.
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
+    if task.inputs.takes_bands and not classifier.takes_stacks:
+        # The pages of a TIFF file are its bands.
+        return None
     if picture.path.suffix.lower() == ARRAY_SUFFIX:
         if not classifier.takes_stacks:
             return None

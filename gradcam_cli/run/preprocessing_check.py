@@ -74,6 +74,7 @@ def describe_indecision(
     if (
         # Beside other values, pictures alone say little.
         classifier.others
+        or classifier.takes_stacks
         or not classifier.preprocess.is_guess
         or classifier.task not in (CLASSIFICATION, BINARY)
         or len(pictures) < _LEAST

@@ -157,6 +157,11 @@ def make_ready(
     if job.explain.truth is not None:
         known = Truth(truth or TruthNames(job.explain.truth), classifier.labels)
         known.check(pictures)
+    if classifier.takes_stacks and job.stack.first_frame:
+        raise UsageError(
+            f"--first-frame explains single pictures, but {classifier.name} takes "
+            f"{classifier.describe_length()}; leave it out"
+        )
     targets = choose_targets(job, classifier, known)
     inputs = classifier.input_for(job.explain.fit, job.model.size)
     inputs = replace(inputs, window=job.stack.window)

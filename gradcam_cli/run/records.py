@@ -115,6 +115,7 @@ class PictureResult:
             `gradcam_cli.run.options.COMMON_SCALE` and `FRAME_SCALE`.
         shown: How it was turned into pictures, for people: "axial slices, window 40,80 (brain)";
             empty if there is only one way.
+        is_whole: Whether the network saw all these pictures as one input.
         note: Why there is nothing to draw, or what the user should know about the frames; empty
             for nothing.
     """
@@ -135,6 +136,7 @@ class PictureResult:
     noun: str = ""
     scale: str = ""
     shown: str = ""
+    is_whole: bool = False
     note: str = ""
 
     @property

@@ -42,7 +42,7 @@ def describe_collapse(
         a regression don't tell.
     """
     classifier = explainer.classifier
-    if classifier.labels.quantity != PROBABILITY:
+    if classifier.labels.quantity != PROBABILITY or classifier.takes_stacks:
         return None
     usual = classifier.input_for(asked.fit)
     factor = math.sqrt(math.prod(asked.size) / math.prod(usual.size))

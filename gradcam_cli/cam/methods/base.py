@@ -6,12 +6,13 @@ import functools
 import importlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
 import tensorflow as tf
 
+from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.methods.table import MethodInfo, MethodParameters, find_method
 from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.arranging import Arrangement
@@ -184,24 +185,39 @@ class PerturbationMethod(ABC):
         """
 
 
+@dataclass(frozen=True)
+class ObservedMaps:
+    """The maps of a black-box method.
+
+    Attributes:
+        maps: (N, ...) float32 of the size of the inputs, without a channel axis, before the final
+            ReLU.
+        notes: Why maps show nothing, or aren't final, by the number of their input; what only
+            the method can know.
+    """
+
+    maps: tf.Tensor
+    notes: Mapping[int, BlankMap] = field(default_factory=dict)
+
+
 class BlackBoxMethod(ABC):
     """A method that changes the input and observes the scores: any network will do."""
 
     @abstractmethod
     def explain(
         self, network: ScoredNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
-    ) -> tf.Tensor:
+    ) -> ObservedMaps | tf.Tensor:
         """Computes the maps of a batch.
 
         Args:
             network: The network.
             inputs: (N, ..., channels) float32 in [0, 255], before the preprocessing.
             targets: (N, classes) float32, the weights of the scores; one-hot for one class.
-            progress: To be called when runs are done.
+            progress: To be called when runs are done, or found to be unnecessary.
 
         Returns:
             (N, ...) float32 of the size of the inputs, without a channel axis, before the final
-            ReLU.
+            ReLU; as `ObservedMaps` if there is something to say about them.
         """
 
 

@@ -1,67 +1,78 @@
-"""Methods that change the input and observe the scores: any network will do."""
+"""What methods that change the input and observe the scores have in common."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import BlackBoxMethod, Progress, spatial_axes
-from gradcam_cli.networks.tasks import SEGMENTATION
+from gradcam_cli.cam.blank_maps import BlankMap, BlankReason
+from gradcam_cli.networks.forward import length_of
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
 
-
-@dataclass(frozen=True)
-class Rise(BlackBoxMethod):
-    """RISE (Petsiuk, Das and Saenko, 2018, arXiv 1806.07421)."""
-
-    samples: int = 1000
-    grid: int = 7
-
-    def explain(
-        self, network: ScoredNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
-    ) -> tf.Tensor:
-        """Shows the network random parts of each input."""
-        sizes = [int(inputs.shape[axis]) for axis in spatial_axes(inputs)]
-        rng = np.random.default_rng(0)
-        cells = rng.random((self.samples, *(self.grid + 1 for _ in sizes))) < 0.5
-        shifts = rng.random((self.samples, len(sizes)))
-        maps = []
-        for row in range(len(inputs)):
-            one, target = inputs[row], targets[row]
-            fill = tf.reduce_mean(one, list(range(len(sizes))), keepdims=True)
-
-            def masks(some: slice) -> np.ndarray:
-                made = cells[some].astype(np.float32)
-                for axis, length in enumerate(sizes):
-                    weights = _shifted_weights(length, self.grid, shifts[some, axis])
-                    made = np.einsum("nc...,nlc->n...l", made, weights)
-                return made
-
-            def score(some: slice, one: tf.Tensor = one, target: tf.Tensor = target) -> tf.Tensor:
-                seen = masks(some)[..., None]
-                changed = one * seen + fill * (1 - seen)
-                repeated = tf.repeat(target[None], len(changed), axis=0)
-                ask = network.scores if network.task == SEGMENTATION else network.probabilities
-                return ask(changed, repeated)
-
-            scores = network.run_all(score, self.samples, progress, len(inputs)).numpy()
-            gains = scores - scores.mean()
-            found = np.zeros(sizes)
-            for start in range(0, self.samples, 32):
-                some = slice(start, start + 32)
-                found += np.tensordot(gains[some], masks(some), 1)
-            maps.append(found / (self.samples / 2))
-        return tf.constant(np.stack(maps), tf.float32)
+NO_EFFECT = BlankMap(
+    BlankReason.NO_EFFECT,
+    "the map is blank: no change of the picture changes the score; try another class, and check "
+    "--preprocess",
+)
+# Scores that differ by less than this part of their size differ only by rounding.
+_ROUNDING = 1e-6
 
 
-def _shifted_weights(length: int, grid: int, shifts: np.ndarray) -> np.ndarray:
-    """Returns the weight of each cell at each pixel, (masks, length, cells + 1) float32."""
-    places = (np.arange(length) + 0.5) / length * grid + shifts[:, None] - 0.5
-    places = places.clip(0, grid)
-    distances = np.abs(places[..., None] - np.arange(grid + 1))
-    return np.maximum(0, 1 - distances).astype(np.float32)
+class PartlySeen:
+    """One input of which the network sees only parts: the others take its mean colour.
+
+    The mean of an input itself, channel by channel, is closest to "nothing" for any network: it
+    needs to know neither the preprocessing nor the meaning of the channels. On photographs it is
+    close to the mean colour of the data set, which Petsiuk et al. and Zeiler and Fergus use; on
+    scans and drawings with a dark ground it is dark.
+    """
+
+    def __init__(self, network: ScoredNetwork, one: tf.Tensor, target: tf.Tensor) -> None:
+        """Prepares the input.
+
+        Args:
+            network: The network.
+            one: The input, (..., channels) float32.
+            target: The weights of its scores, (classes,) float32.
+        """
+        self._network = network
+        self._target = target
+        self._nothing = tf.reduce_mean(one, list(range(one.shape.rank - 1)), keepdims=True)
+        self._beyond = one - self._nothing
+
+    def scores(self, seen: np.ndarray) -> tf.Tensor:
+        """Computes the scores of copies of the input.
+
+        Args:
+            seen: How much of each cell is seen in each copy, (copies, ...) float32 in [0, 1].
+
+        Returns:
+            (copies,) float32: probabilities, or the values of a regression; the scores themselves
+            where they are no score of a class, as sums over a region.
+        """
+        copies = self._nothing + self._beyond * seen[..., np.newaxis]
+        targets = tf.repeat(self._target[None], len(seen), axis=0)
+        if self._network.has_probabilities:
+            return self._network.probabilities(copies, targets)
+        return self._network.scores(copies, targets)
+
+
+def lengths_of(inputs: tf.Tensor) -> list[int]:
+    """Returns the number of cells along each spatial axis of (N, ..., channels)."""
+    return [length_of(inputs, axis) for axis in range(1, inputs.shape.rank - 1)]
+
+
+def differ(scores: np.ndarray) -> bool:
+    """Returns whether scores differ by more than rounding; NaN counts as a difference."""
+    spread = np.ptp(scores)
+    return not spread <= _ROUNDING * np.abs(scores).max()
+
+
+def cut(total: int, size: int) -> Sequence[slice]:
+    """Cuts a number of copies into slices of at most ``size``."""
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]

@@ -50,16 +50,14 @@ class HeatVolumeWriter:
 
     def add(self, frame: Frame, overlay: Image.Image, heat: np.ndarray) -> None:
         """Puts the heat of a slice where its voxels are."""
-        self._volume.put(heat, frame.number, self._heat)
+        rounded = (heat * _STEPS).round() / _STEPS
+        self._volume.put(rounded, frame.number, self._heat)
 
     def close(self) -> None:
         """Writes the file."""
         from nibabel.nifti1 import Nifti1Extension
 
         header, kind = _header_of(self._volume.voxels)
-        np.multiply(self._heat, _STEPS, out=self._heat)
-        np.rint(self._heat, out=self._heat)
-        np.divide(self._heat, _STEPS, out=self._heat)
         image = kind(self._heat, None, header)
         image.header.extensions.append(Nifti1Extension("comment", self._mark.comment.encode()))
         # Without a time and a name, the same heat gives the same file.
