@@ -23,8 +23,8 @@ from gradcam_cli.pictures.stacks.stack import FrameChoice
 
 STRONG, WEAK, GREY = (220, 40, 40), (160, 70, 70), (120, 120, 120)
 KINDS = (".mp4", ".gif", ".png", ".tif", ".webp")
-# The numbers of frames, and how many bytes more the longer one may take; a frame takes 0.2 MB.
-LENGTHS = 60, 600
+# The numbers of frames, and how many bytes more the longer one may take; a frame takes 0.15 MB.
+LENGTHS = 40, 500
 MOST_GROWTH = 60e6
 
 
@@ -370,7 +370,7 @@ def noisy(number):
     """Pictures that change, so that nothing keeps a single one."""
     ground = np.random.default_rng(number).integers(90, 130, (24, 32, 3), np.uint8)
     ground[6:12, number % 26 : number % 26 + 6] = STRONG
-    return Image.fromarray(ground).resize((320, 240))
+    return Image.fromarray(ground).resize((256, 192))
 
 
 def peak_of(command, folder, environment):
@@ -408,7 +408,7 @@ def test_a_long_video_takes_no_more_memory(long_videos, tmp_path, model, command
         )
         for number in LENGTHS
     ]
-    # All frames and their overlays would take 250 MB.
+    # All frames and their overlays would take 140 MB.
     assert peaks[1] - peaks[0] < MOST_GROWTH
 
 
