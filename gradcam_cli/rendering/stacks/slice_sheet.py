@@ -18,6 +18,7 @@ from gradcam_cli.pictures.stacks.volumes import Volume
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.fonts import load_font, shorten
 from gradcam_cli.rendering.palette import MUTED_TEXT, PAPER, TEXT
+from gradcam_cli.rendering.stacks.writer import StackWriter
 
 MOST_CELLS = 20
 _COLUMNS = 5
@@ -62,7 +63,7 @@ def written_sheet(volume: Volume, path: AnyPath, mark: Mark) -> Iterator[SliceSh
         writer.close()
 
 
-class SliceSheetWriter:
+class SliceSheetWriter(StackWriter):
     """Writes a PNG with up to `MOST_CELLS` slices (see `StackWriter`).
 
     They are spread evenly over the explained slices. The one with the most heat is always there.

@@ -34,6 +34,9 @@ class StackWriter(Protocol):
     def close(self) -> None:
         """Completes the file. It has at least one picture."""
 
+    def abandon(self) -> None:
+        """Gives the file up, which is still open."""
+
 
 # The function that starts a writer, as "module:name", by the extension of the file. It takes the
 # stack, a file that is open for writing and can seek, and the mark of the result.
@@ -72,5 +75,9 @@ def written_stack(stack: Stack, path: AnyPath, mark: Mark) -> Iterator[StackWrit
     start = getattr(importlib.import_module(module), name)
     with written_whole(path) as file:
         writer: StackWriter = start(stack, file, mark)
-        yield writer
+        try:
+            yield writer
+        except BaseException:
+            writer.abandon()
+            raise
         writer.close()
