@@ -24,6 +24,7 @@ from gradcam_cli.files.finding import InputPicture, PictureKey
 from gradcam_cli.files.name_pattern import NamePattern
 from gradcam_cli.files.naming import check_places
 from gradcam_cli.files.storage import AnyPath, is_remote
+from gradcam_cli.pictures.stacks.opening import is_stack_by_name
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.runtime.cores import divide_cores
@@ -91,7 +92,7 @@ def explain_on_cluster(
             the run; if the caller is already connected to one, that one is used. The number
             None means one process on each GPU or, without GPUs, on each core.
         block_size: The number of pictures that a worker gets at a time; None for 64 to 256, or
-            16 for a method that runs the network many times.
+            16 for a method that runs the network many times, or 1 for videos and volumes.
 
     Yields:
         The run, when the first block is finished.
@@ -114,6 +115,9 @@ def explain_on_cluster(
         if block_size is None and job.runs_many_times:
             # Each picture takes seconds, so with large blocks workers would end far apart.
             block_size = _SLOW_BLOCK
+        if block_size is None and all(is_stack_by_name(picture.path) for picture in pictures):
+            # Each video takes minutes.
+            block_size = 1
         pattern = None if job.write.name is None else NamePattern(job.write.name)
         blocks = list(cut(pictures, job.write.out, block_size, pattern))
         answers = _answers(ray, blocks, pictures, job)

@@ -21,6 +21,7 @@ from gradcam_cli.run.options import WriteOptions
 from gradcam_cli.run.pipeline import explain_parts
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.run.stacks.frame import FrameExplanation
+from gradcam_cli.run.stacks.progress import FrameProgress
 from gradcam_cli.run.stacks.spool import FrameSpool
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.run.task import Task
@@ -49,7 +50,8 @@ class FrameExplainer:
         frames: FrameSource,
         explainer: Explainer,
         task: Task,
-        progress: Callable[[], None],
+        progress: FrameProgress,
+        count: int | None,
     ) -> None:
         """Sets what to explain.
 
@@ -59,7 +61,8 @@ class FrameExplainer:
             frames: Reads them from the beginning.
             explainer: Explains them.
             task: What to do with each of them.
-            progress: Called when a picture is finished.
+            progress: Where to report how far it is.
+            count: The number of pictures; None if it isn't known.
         """
         self._picture = picture
         self._noun = noun
@@ -67,6 +70,7 @@ class FrameExplainer:
         self._explainer = explainer
         self._task = task
         self._progress = progress
+        self._count = count
         self.mean = np.zeros(0)
         self.targets = np.zeros(0, np.int32)
 
@@ -92,13 +96,13 @@ class FrameExplainer:
             totals[:] = [explained.probabilities + (totals[0] if totals else np.float64(0))]
             first.add(explained)
 
-        self._explain(self._frames(), wanted, keep)
+        self._explain(self._frames(), wanted, keep, "explained", self._count)
         self.mean = totals[0] / len(first)
         self.targets = np.array(self._resolve(wanted), np.int32)
         others = {one.number for one in first if not one.has(self.targets)}
         if others:
             again = (frame for frame in self._frames() if frame.number in others)
-            self._explain(again, self.targets.tolist(), second.add)
+            self._explain(again, self.targets.tolist(), second.add, "explained again", len(others))
 
     def merged(self, first: FrameSpool, second: FrameSpool) -> Iterator[FrameExplanation]:
         """Reads the explanations of all pictures, in order, each for the classes of the stack.
@@ -117,16 +121,22 @@ class FrameExplainer:
         frames: Iterable[Frame],
         wanted: Sequence[int],
         keep: Callable[[FrameExplanation], None],
+        done: str,
+        count: int | None,
     ) -> None:
         # The classes of the run are those of the picture, which may have a class of its own.
         targets = Targets(wanted, joined=self._task.targets.joined)
         # Whether results exist has been asked for the whole file.
         task = replace(self._task, targets=targets, write=WriteOptions())
         kept = _keeping(self._explainer, keep)
-        for result in explain_parts(self._parts(frames), self._explainer, task, kept):
-            if result.error is not None:
-                raise result.error
-            self._progress()
+        with self._progress.of(self._title(done), count) as advance:
+            for result in explain_parts(self._parts(frames), self._explainer, task, kept):
+                if result.error is not None:
+                    raise result.error
+                advance()
+
+    def _title(self, done: str) -> str:
+        return f"{self._picture.path.name}: {self._noun}s {done}"
 
     def _parts(self, frames: Iterable[Frame]) -> Iterator[InputPicture]:
         for frame in frames:
@@ -140,12 +150,15 @@ class FrameExplainer:
         loader = PictureLoader(self._explainer.classifier, task, downloads, IfSeveral.REFUSE)
         parts = self._parts(self._frames())
         total, number = np.zeros(0), 0
-        while batch := [loader.load(part) for part in islice(parts, _CLASSIFIED)]:
-            for alike in _alike(batch):
-                inputs, conditions = inputs_of(alike, self._explainer.classifier)
-                found = self._explainer.classify(inputs, conditions)
-                total = found.sum(axis=0, dtype=np.float64) + (total if number else 0)
-                number += len(alike)
+        with self._progress.of(self._title("classified"), self._count) as advance:
+            while batch := [loader.load(part) for part in islice(parts, _CLASSIFIED)]:
+                for alike in _alike(batch):
+                    inputs, conditions = inputs_of(alike, self._explainer.classifier)
+                    found = self._explainer.classify(inputs, conditions)
+                    total = found.sum(axis=0, dtype=np.float64) + (total if number else 0)
+                    number += len(alike)
+                for _ in batch:
+                    advance()
         return total / number
 
     def _resolve(self, wanted: Sequence[int]) -> list[int]:

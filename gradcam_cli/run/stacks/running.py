@@ -134,6 +134,11 @@ class StackRun:
             UsageError: There is one.
         """
         draw, task = self._task.draw, self._task
+        if task.targets.are_objects:
+            raise UsageError(
+                f"{picture.path}: the model detects objects, which differ from picture to "
+                f"picture, and this file holds several; add --first-frame"
+            )
         refused = {
             "--report": task.keeps_card,
             "a sheet of several methods": task.sheet,
@@ -172,26 +177,25 @@ class StackRun:
             probabilities, and the explained classes.
         """
         first, second = spools
-        title = f"{picture.path.name}: {stack.noun}s explained"
-
-        def frames() -> Iterator[Frame]:
-            return _until_damage(stack, choice)
-
-        with self._progress.of(title, _number(stack, choice)) as advance:
-            if takes_whole_stacks(self._explainer.classifier):
-                shared = None
+        count = _number(stack, choice)
+        if takes_whole_stacks(self._explainer.classifier):
+            shared = None
+            with self._progress.of(f"{picture.path.name}: {stack.noun}s explained", count) as done:
                 for shared in explain_whole(
                     picture, stack, choice, self._explainer, self._task, wanted
                 ):
                     first.add(shared)
-                    advance()
-                assert shared is not None
-                return lambda: iter(first), shared.probabilities, shared.targets
-            one_by_one = FrameExplainer(
-                *(picture, stack.noun, frames),
-                *(self._explainer, self._task, advance),
-            )
-            one_by_one.explain(wanted, first, second)
+                    done()
+            assert shared is not None
+            return lambda: iter(first), shared.probabilities, shared.targets
+
+        def frames() -> Iterator[Frame]:
+            return _until_damage(stack, choice)
+
+        one_by_one = FrameExplainer(
+            *(picture, stack.noun, frames, self._explainer, self._task, self._progress, count)
+        )
+        one_by_one.explain(wanted, first, second)
         return lambda: one_by_one.merged(first, second), one_by_one.mean, one_by_one.targets
 
     def _predict(self, picture: InputPicture, mean: np.ndarray, truth: int | None) -> PictureResult:
