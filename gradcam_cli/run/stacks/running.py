@@ -256,6 +256,7 @@ class StackRun:
             targets=targets,
             frames=frames,
             noun=stack.noun,
+            is_whole=takes_whole_stacks(self._explainer.classifier),
             scale=scale,
             shown=stack.title if isinstance(stack, Volume) else "",
             note=note,
