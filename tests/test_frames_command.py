@@ -131,6 +131,20 @@ def test_frames_share_a_scale_unless_each_has_its_own(tmp_path, explain):
     assert found["frame"][1][1] == 1
 
 
+def test_the_region_begins_at_a_fraction_of_the_common_maximum(tmp_path, explain):
+    clip = save_gif(tmp_path / "clip.gif", [picture(STRONG), picture(WEAK)])
+    changed = {}
+    for scale in ("common", "frame"):
+        options = ("--class", "1", "--hot-only", "--threshold", "0.6", "--scale", scale)
+        _, (record,) = explain(clip, *options)
+        pairs = zip(frames_of(clip), frames_of(record["targets"][0]["output"]), strict=True)
+        changed[scale] = [
+            bool((np.abs(np.int16(before) - np.int16(after)).max(-1) > 40).any())
+            for before, after in pairs
+        ]
+    assert changed == {"common": [True, False], "frame": [True, True]}
+
+
 def test_all_frames_show_the_class_that_is_most_probable_on_average(tmp_path, explain):
     small = picture(STRONG, size=4, left=40)
     clip = save_gif(tmp_path / "clip.gif", [picture(STRONG), small, picture(STRONG, left=4)])

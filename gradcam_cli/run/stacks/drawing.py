@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,8 @@ from gradcam_cli.run.stacks.frame import FrameExplanation
 
 # The overlay and the map of each class, (height, width) float32.
 Drawing = list[tuple[Image.Image, np.ndarray]]
+# More than any map has.
+_NOWHERE = 2.0
 _NO_INPUTS = np.zeros((0, 0, 0), np.uint8)
 
 
@@ -81,16 +84,27 @@ class StackDrawer:
         heights = self.heights(explained)
         drawings = []
         for place, cells in enumerate(explained.maps):
+            options = self._options
             if self._limits is not None:
                 cells = cells * heights[place]
+                options = _with_common_region(options, float(heights[place]))
             scored = None if explained.regions is None else explained.regions[place]
             drawn = lay_map(
-                *(prepared, cells, explained.pitch, self._options, scored),
+                *(prepared, cells, explained.pitch, options, scored),
                 explained.region_pitch,
             )
-            overlay = draw_map(prepared, drawn, self._options)
+            overlay = draw_map(prepared, drawn, options)
             drawings.append((overlay, frame_heat(prepared, drawn.heat)))
         return drawings
+
+
+def _with_common_region(options: DrawOptions, height: float) -> DrawOptions:
+    """Lets the region of a map begin at a fraction of the common maximum, not of its own."""
+    if not options.uses_threshold:
+        return options
+    if height <= options.region_from:
+        return replace(options, contour=False, box=False, threshold=_NOWHERE)
+    return replace(options, threshold=options.region_from / height)
 
 
 _Waiting = tuple[Frame, FrameExplanation, Future[Drawing]]
