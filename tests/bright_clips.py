@@ -35,7 +35,7 @@ def _set_bright(model, of_last):
     kernel[..., 0] = 1 / kernel.shape[-2]
     first.set_weights([kernel, np.float32([-_THRESHOLD, 0])])
     last.set_weights([np.eye(2, dtype=np.float32).reshape(last.kernel.shape)])
-    model.get_layer("scores").set_weights([np.float32(of_last), np.float32([1.5, -1.5])])
+    model.get_layer("scores").set_weights([np.float32(of_last), np.float32([0.5, -0.5])])
 
 
 def inner_layer(layer):
