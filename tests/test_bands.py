@@ -93,8 +93,8 @@ def test_other_numbers_of_bands_work_too_and_are_resized(folder, channels):
 def test_wrong_channels_are_refused_with_both_numbers_and_the_rest_goes_on(folder):
     band_network().save("bands.keras")
     np.save("right.npy", bands_of())
-    np.save("five.npy", bands_of(5))
-    np.save("flat.npy", bands_of(3)[..., 0])
+    np.save("five.npy", bands_of(5, 1))
+    np.save("flat.npy", bands_of(3, 1)[..., 0])
     np.save("stack.npy", np.zeros((2, 3, 4, 13)))
     Image.new("RGB", (40, 30)).save("photo.png")
     pages = [Image.new("L", (8, 8), 40 * n) for n in range(4)]
@@ -104,7 +104,7 @@ def test_wrong_channels_are_refused_with_both_numbers_and_the_rest_goes_on(folde
     assert done.exit_code == 1
     said = " ".join(done.stderr.split())
     assert "five.npy: has 5 channels, but the model takes 13" in said
-    assert "flat.npy: has 1 channels, but the model takes 13" in said
+    assert "flat.npy: has 1 channel, but the model takes 13" in said
     assert "stack.npy: has the shape (2, 3, 4, 13)" in said
     assert "photo.png: the model takes 13 channels, which only .npy and TIFF files have" in said
     assert "pages.tif: has 4 channels, but the model takes 13" in said
