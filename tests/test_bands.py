@@ -64,9 +64,10 @@ def test_the_band_that_the_network_looks_at_decides_in_every_format(folder, run_
     files = ["in", "contig.tif", "planes.tif", "pages.tiff", "float.tif"]
     done = run_gradcam(*files, "-m", "bands.keras", "-o", "out", "--heatmap", "npy")
     assert done.returncode == 0, done.stderr
-    assert "preprocessing none (the values of the file as they are" in done.stderr
+    assert "preprocessing none (the values of the file as they are" in done.stdout
     said = " ".join(done.stderr.split())
     assert "first.npy: the first axis of its shape (13, 32, 32) was taken for the 13" in said
+    assert said.count("Warning") == 1
     maps = [np.load(path) for path in sorted((folder / "out").glob("**/*.npy"))]
     expected = np.zeros((SIDE, SIDE), np.float32)
     expected[PLACE] = 1
