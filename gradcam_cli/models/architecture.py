@@ -196,19 +196,23 @@ def _whole_class(model: Any) -> type | None:
 
 
 def _check_task(path: Path, kind: type) -> None:
-    """Refuses KerasHub models that don't classify pictures."""
+    """Refuses KerasHub models that can't be explained."""
     import keras_hub
 
-    if issubclass(kind, (keras_hub.models.ImageClassifier, keras_hub.models.ImageSegmenter)):
+    if issubclass(kind, _tasks(keras_hub.models)):
         return
     if issubclass(kind, keras_hub.models.Backbone):
         why = "a backbone without a classifier"
     else:
-        why = "which doesn't classify pictures"
+        why = "which doesn't say what is in pictures"
     raise UnsupportedModelError(
-        f"{path}: contains a {kind.__name__} of KerasHub, {why}; only an ImageClassifier or an "
-        f"ImageSegmenter can be explained"
+        f"{path}: contains a {kind.__name__} of KerasHub, {why}; only an ImageClassifier, an "
+        f"ImageSegmenter or an ObjectDetector can be explained"
     )
+
+
+def _tasks(models: Any) -> tuple[type, ...]:
+    return models.ImageClassifier, models.ImageSegmenter, models.ObjectDetector
 
 
 def _check_hub(path: Path, config: Any, unsafe: bool) -> None:
@@ -252,9 +256,13 @@ def _is_harmless(candidate: Any) -> bool:
         return candidate.__name__ in _HUB_FUNCTIONS
     models = keras_hub.models
     if issubclass(candidate, models.Task):
-        return issubclass(candidate, (models.ImageClassifier, models.ImageSegmenter))
+        return issubclass(candidate, _tasks(models))
     if issubclass(candidate, models.Preprocessor):
-        kinds = models.ImageClassifierPreprocessor, models.ImageSegmenterPreprocessor
+        kinds = (
+            models.ImageClassifierPreprocessor,
+            models.ImageSegmenterPreprocessor,
+            models.ObjectDetectorPreprocessor,
+        )
         return issubclass(candidate, kinds)
     return issubclass(candidate, keras.layers.Layer) and not issubclass(
         candidate, keras_hub.tokenizers.Tokenizer

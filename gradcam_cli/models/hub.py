@@ -23,6 +23,9 @@ CONFIG_FILE = "config.json"
 _TASK_FILE = "task.json"
 _TOKENIZER_FILE = "tokenizer.json"
 _HEAD_FILE = "task.weights.h5"
+_WEIGHTS_FILE = "model.weights.h5"
+# Their backbones are the whole network.
+_WITHOUT_HEAD = ("DFineObjectDetector",)
 _SHARDS_FILE = "model.weights.json"
 _REASON = "stored with the model"
 
@@ -158,7 +161,8 @@ def load_preset(folder: Path, objects: dict[str, Any], unsafe: bool) -> keras.Mo
             check_weights(path)
         _check_shards(folder)
     # KerasHub would continue without them, with random weights.
-    if not (folder / _HEAD_FILE).is_file():
+    is_whole = task["class_name"] in _WITHOUT_HEAD and (folder / _WEIGHTS_FILE).is_file()
+    if not is_whole and not (folder / _HEAD_FILE).is_file():
         raise ModelFileError(f"{folder}: has no weights for its classifier ({_HEAD_FILE})")
     kind = keras.saving.get_registered_object(task["registered_name"])
     try:
