@@ -64,9 +64,10 @@ def test_the_band_that_the_network_looks_at_decides_in_every_format(folder, run_
     files = ["in", "contig.tif", "planes.tif", "pages.tiff", "float.tif"]
     done = run_gradcam(*files, "-m", "bands.keras", "-o", "out", "--heatmap", "npy")
     assert done.returncode == 0, done.stderr
-    assert "preprocessing none (the values of the file as they are" in done.stderr
+    assert "preprocessing none (the values of the file as they are" in done.stdout
     said = " ".join(done.stderr.split())
     assert "first.npy: the first axis of its shape (13, 32, 32) was taken for the 13" in said
+    assert said.count("Warning") == 1
     maps = [np.load(path) for path in sorted((folder / "out").glob("**/*.npy"))]
     expected = np.zeros((SIDE, SIDE), np.float32)
     expected[PLACE] = 1
@@ -93,8 +94,8 @@ def test_other_numbers_of_bands_work_too_and_are_resized(folder, channels):
 def test_wrong_channels_are_refused_with_both_numbers_and_the_rest_goes_on(folder):
     band_network().save("bands.keras")
     np.save("right.npy", bands_of())
-    np.save("five.npy", bands_of(5))
-    np.save("flat.npy", bands_of(3)[..., 0])
+    np.save("five.npy", bands_of(5, 1))
+    np.save("flat.npy", bands_of(3, 1)[..., 0])
     np.save("stack.npy", np.zeros((2, 3, 4, 13)))
     Image.new("RGB", (40, 30)).save("photo.png")
     pages = [Image.new("L", (8, 8), 40 * n) for n in range(4)]
@@ -104,7 +105,7 @@ def test_wrong_channels_are_refused_with_both_numbers_and_the_rest_goes_on(folde
     assert done.exit_code == 1
     said = " ".join(done.stderr.split())
     assert "five.npy: has 5 channels, but the model takes 13" in said
-    assert "flat.npy: has 1 channels, but the model takes 13" in said
+    assert "flat.npy: has 1 channel, but the model takes 13" in said
     assert "stack.npy: has the shape (2, 3, 4, 13)" in said
     assert "photo.png: the model takes 13 channels, which only .npy and TIFF files have" in said
     assert "pages.tif: has 4 channels, but the model takes 13" in said
