@@ -129,9 +129,7 @@ def test_rise_agrees_with_masks_that_are_made_as_in_the_paper():
     weights[4:12, 16:24] = 1
     weights[18:24, 2:8] = -1
     picture = np.random.default_rng(2).uniform(100, 255, size)
-    explainer = RISE(
-        value_model(weights), 32, None, 3000, grid, probability, agreement=None
-    )
+    explainer = RISE(value_model(weights), 32, None, 3000, grid, probability, agreement=None)
     found = maps_of(explainer, picture[None, ..., None])[0]
     expected = rise_by_hand(
         weights, picture, masks_by_hand(size, grid, probability, 3000, 7), probability
@@ -249,9 +247,7 @@ def counted(classifier, method, inputs, **parameters):
     made = make_method(method, **parameters)
     from gradcam_cli.networks.scored import ScoredNetwork
 
-    network = ScoredNetwork(
-        explainer._maps.score, explainer.classifier.input_shape, (2,), 25
-    )
+    network = ScoredNetwork(explainer._maps.score, explainer.classifier.input_shape, (2,), 25)
     observed = made.explain(
         Counting(network),
         tf.constant(inputs, tf.float32),
