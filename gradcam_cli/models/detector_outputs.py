@@ -38,7 +38,8 @@ _WITH_BATCH_INDEX = 7
 # If the file gives neither the number of detections nor that of classes.
 _MOST_DETECTIONS, _MOST_CLASSES = 300, 100
 # The outputs of the API for object detection of TensorFlow, of which also TensorFlow Lite has some.
-_OF_TENSORFLOW = ("detection_boxes", "tflite_detection_postprocess", "statefulpartitionedcall")
+_OF_TENSORFLOW = ("detection_boxes", "tflite_detection_postprocess")
+_OF_TENSORFLOW_LITE = "statefulpartitionedcall"
 _FROM_ONE = "detection_classes"
 _OF_DETR = frozenset({"pred_boxes", "dets"})
 # Those of torchvision, RT-DETR, TensorRT's exports and the ONNX model zoo.
@@ -473,14 +474,22 @@ def _background_of(path: str, scores: np.ndarray) -> int:
     )
 
 
-def _named_arrangement(path: str, name: str, boxes: np.ndarray) -> str:
+def _named_arrangement(path: str, name: str, boxes: np.ndarray, *, is_counted: bool = False) -> str:
     """Says how boxes in an output of a known name are arranged.
+
+    Args:
+        path: The model's file, for messages.
+        name: The name of the output.
+        boxes: Its values, (..., 4).
+        is_counted: Whether another output has the number of boxes.
 
     Raises:
         UnsupportedModelError: The name isn't known, or the values don't fit.
     """
     lowered = name.lower()
-    if lowered.startswith(_OF_TENSORFLOW):
+    # TensorFlow Lite gives this name to all outputs, but hardly any other network counts its boxes.
+    is_lite = is_counted and lowered.startswith(_OF_TENSORFLOW_LITE)
+    if lowered.startswith(_OF_TENSORFLOW) or is_lite:
         return RELATIVE + YXYX
     if name in _OF_DETR:
         return RELATIVE + CENTRE
@@ -521,7 +530,9 @@ def _of_single_classes(
         ),
         None,
     )
-    arrangement = facts.box_format or _named_arrangement(path, names[place], boxes)
+    arrangement = facts.box_format or _named_arrangement(
+        path, names[place], boxes, is_counted=counts_place is not None
+    )
     first = 1 if names[classes_place].lower().startswith(_FROM_ONE) else 0
     classes = facts.classes or _MOST_CLASSES
 
