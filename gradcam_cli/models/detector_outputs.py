@@ -22,6 +22,7 @@ XYXY, YXYX, XYWH = "xyxy", "yxyx", "xywh"
 CENTRE, TURNED_CENTRE = "center_xywh", "center_yxhw"
 RELATIVE = "rel_"
 _COORDINATES = 4
+_RANK = 3
 _SUPPORTED = "supported are the forms of YOLOv5 to YOLO26, DETR, and boxes with scores and classes"
 # The strides of the grids whose cells each give a box, and the boxes of each cell.
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32), (8, 16))
@@ -396,16 +397,23 @@ def _find_separate(
     place = names.index(boxes_name)
     for name, array in others.items():
         is_vector = array.shape[-1:] != (1,) or len(others) == 1
-        if boxes.ndim == array.ndim == 3 and array.shape[:2] == boxes.shape[:2] and is_vector:
+        if boxes.ndim == _RANK and _has_row_for_each(boxes, array) and is_vector:
             return _of_class_vectors(path, place, names.index(name), outputs, facts)
     return _of_single_classes(path, place, outputs, facts)
+
+
+def _has_row_for_each(boxes: np.ndarray, array: np.ndarray) -> bool:
+    """Returns whether an output has several numbers for each box, maybe as rows and columns."""
+    count = boxes.shape[1]
+    return array.ndim >= _RANK and count == np.prod(array.shape[1:-1]) and len(array) == 1
 
 
 def _of_class_vectors(
     path: str, place: int, scored: int, outputs: Mapping[str, np.ndarray], facts: KnownFacts
 ) -> DetectorOutputs:
     arrays, names = list(outputs.values()), list(outputs)
-    boxes, scores = arrays[place], arrays[scored]
+    boxes = arrays[place]
+    scores = arrays[scored].reshape(1, boxes.shape[1], -1)
     arrangement = facts.box_format or _named_arrangement(path, names[place], boxes)
     columns, known = scores.shape[-1], facts.classes
     is_softmax = False
@@ -434,7 +442,9 @@ def _of_class_vectors(
     without = dropped
 
     def read(outputs: Outputs) -> tuple[np.ndarray, np.ndarray]:
-        probabilities = activate(np.asarray(outputs[scored], np.float32))
+        values = np.asarray(outputs[scored], np.float32)
+        # TensorFlow Lite may leave out the step that makes one row of all places.
+        probabilities = activate(values.reshape(len(values), -1, columns))
         if without is not None:
             probabilities = np.delete(probabilities, without, axis=-1)
         boxes = np.asarray(outputs[place], np.float32)
