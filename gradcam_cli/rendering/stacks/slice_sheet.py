@@ -166,7 +166,7 @@ def _draw(title: str, volume: Volume, cells: Sequence[_Cell], hottest: _Cell) ->
         _write_letters(draw, volume, (left, y), (width, height))
         frame, is_hottest = cell.frame, cell is hottest and len(cells) > 1
         label = f"{frame.number}" + f"  {frame.position}" * bool(frame.position)
-        label += "  most heat" * is_hottest
+        label += "  hottest" * is_hottest
         room = x + step_x - _GAP - left
         write(left, y + height + _TEXT + 2, label, _TEXT, room, bold=is_hottest)
         write(left, y + height + below - 2, frame.caption, _SMALL, room)
