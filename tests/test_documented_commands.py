@@ -102,9 +102,7 @@ def write_other_files(folder):
     outputs = pictures
     for layer in (keras.layers.Conv2D(4, 3, padding="same", activation="relu"), *layers[1:2]):
         outputs = layer(outputs)
-    save_onnx(
-        folder / "classifier.onnx", keras.Model(pictures, keras.layers.Dense(3)(outputs))
-    )
+    save_onnx(folder / "classifier.onnx", keras.Model(pictures, keras.layers.Dense(3)(outputs)))
 
 
 README_COMMANDS = list(commands_of(README))
