@@ -152,7 +152,9 @@ class StackRun:
 
     def _choice(self, picture: InputPicture, stack: Stack) -> FrameChoice:
         options = self._task.stack
-        numbers = options.slices if stack.noun == SLICE else options.frames
+        # Slices are pictures of a file too, but films have no slices.
+        is_volume = stack.noun == SLICE and options.slices is not None
+        numbers = options.slices if is_volume else options.frames
         return FrameChoice(numbers, options.every)
 
     def _explain_all(
@@ -254,6 +256,7 @@ class StackRun:
             targets=targets,
             frames=frames,
             noun=stack.noun,
+            is_whole=takes_whole_stacks(self._explainer.classifier),
             scale=scale,
             shown=stack.title if isinstance(stack, Volume) else "",
             note=note,
