@@ -2,6 +2,7 @@ from .analysis.evaluating import evaluate as evaluate
 from .api.callback import GradCAMCallback as GradCAMCallback
 from .api.explainers import FEM as FEM
 from .api.explainers import ISCAM as ISCAM
+from .api.explainers import RISE as RISE
 from .api.explainers import SSCAM as SSCAM
 from .api.explainers import AblationCAM as AblationCAM
 from .api.explainers import AttentionRelevance as AttentionRelevance
@@ -16,10 +17,12 @@ from .api.explainers import GuidedGradCAM as GuidedGradCAM
 from .api.explainers import HiResCAM as HiResCAM
 from .api.explainers import LayerCAM as LayerCAM
 from .api.explainers import LeGrad as LeGrad
+from .api.explainers import Occlusion as Occlusion
 from .api.explainers import ReciproCAM as ReciproCAM
 from .api.explainers import ScoreCAM as ScoreCAM
 from .api.explainers import ShapleyCAM as ShapleyCAM
 from .api.explainers import SmoothGradCAMPP as SmoothGradCAMPP
+from .api.explainers import Sobol as Sobol
 from .api.explainers import WinsorCAM as WinsorCAM
 from .api.explainers import XGradCAM as XGradCAM
 from .api.frames import explain_frames as explain_frames

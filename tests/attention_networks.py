@@ -25,7 +25,11 @@ def _needs_attention(info):
 
 ATTENTION_METHODS = [name for name, info in METHODS.items() if _needs_attention(info)]
 # What explains a convolutional network too.
-OTHER_METHODS = [name for name in METHODS if name not in ATTENTION_METHODS]
+OTHER_METHODS = [
+    name
+    for name, info in METHODS.items()
+    if name not in ATTENTION_METHODS and not info.only_for_detection
+]
 
 
 class Extend(keras.layers.Layer):

@@ -154,7 +154,7 @@ def _yolox(graph):
     _, scores = _rows(graph, 1)
     scores = graph.add("Sigmoid", scores)
     sure = graph.add("ReduceMax", scores, graph.constant([2], np.int64), keepdims=1)
-    offsets = graph.add("Concat", scores, scores, axis=2)
+    offsets = graph.add("Concat", scores, graph.add("Sub", scores, graph.constant(0.5)), axis=2)
     graph.add("Concat", offsets, sure, scores, axis=2, name="output")
     return {"output": ["batch", None, 7]}
 

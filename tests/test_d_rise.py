@@ -161,7 +161,7 @@ def test_maps_that_have_not_settled_say_so(detector, picture, conditions, target
 
 
 def test_a_classifier_has_no_boxes(builtin):
-    with pytest.raises(UsageError, match="--method drise can't explain .* gives no boxes"):
+    with pytest.raises(UsageError, match=r"--method drise can't explain .* gives no boxes"):
         Explainer(builtin, None, "drise")
 
 

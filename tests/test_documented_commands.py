@@ -12,9 +12,13 @@ import sys
 from pathlib import Path
 
 import keras
+import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from detectors import BLUE, RED, draw_squares, square_detector
+from moving_squares import save_squares
+from onnx_files import save_onnx
 from PIL import Image
 
 from gradcam_cli.cli import main
@@ -79,6 +83,28 @@ def write_other_models(folder):
         yield folder / f"{name}.keras"
 
 
+def write_other_files(folder):
+    """Writes files of several pictures or of bands, and models that take them or find objects."""
+    save_squares(folder / "clip.mp4", number=6)
+    ball = np.zeros((24, 20, 12), np.float32)
+    ball[8:14, 6:12, 4:8] = 60
+    nibabel.save(nibabel.Nifti1Image(ball, np.diag([4, 4, 6, 1])), folder / "brain.nii.gz")
+    np.save(folder / "field.npy", np.random.default_rng(0).random((40, 60, 5), np.float32))
+    draw_squares([(20, 30, 20, RED), (64, 10, 20, BLUE)]).save(folder / "street.jpg", quality=95)
+    square_detector().save(folder / "detector.keras")
+    layers = [
+        keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3),
+    ]
+    keras.Sequential([keras.Input((32, 32, 5)), *layers]).save(folder / "bands.keras")
+    pictures = keras.Input((32, 32, 3))
+    outputs = pictures
+    for layer in (keras.layers.Conv2D(4, 3, padding="same", activation="relu"), *layers[1:2]):
+        outputs = layer(outputs)
+    save_onnx(folder / "classifier.onnx", keras.Model(pictures, keras.layers.Dense(3)(outputs)))
+
+
 README_COMMANDS = list(commands_of(README))
 RUN = [command for command in README_COMMANDS if command not in NOT_RUN]
 
@@ -111,6 +137,7 @@ def folder(tmp_path_factory, samples):
         )
     for path in write_other_models(folder):
         assert path.is_file()
+    write_other_files(folder)
     (folder / "names.txt").write_text("ant\nbee\ncat\n")
     return folder
 

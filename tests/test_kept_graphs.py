@@ -264,7 +264,9 @@ def test_a_graph_that_does_more_than_compute_is_not_run(start, tmp_path, place):
 
 
 OF_CONVOLUTIONS = [
-    name for name, row in METHODS.items() if not row.implementation.startswith(".attention:")
+    name
+    for name, row in METHODS.items()
+    if not row.implementation.startswith(".attention:") and not row.only_for_detection
 ]
 
 

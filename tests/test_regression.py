@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from attention_networks import OTHER_METHODS
 from PIL import Image
 from tasks import make_job
 
@@ -33,7 +34,6 @@ from gradcam_cli.run.records import PictureResult
 SIZE = 48
 GREY, RED, GREEN = (90, 90, 90), (240, 30, 30), (30, 230, 30)
 # (left, top, right, bottom) of the planted squares.
-FOR_TRANSFORMERS = {"rollout", "chefer", "legrad"}
 # Two don't depend on the output, and FullGrad adds absolute values.
 WITHOUT_SIGN = {"eigencam", "fem", "fullgrad"}
 RED_SQUARE, GREEN_SQUARE = (28, 4, 40, 16), (4, 28, 16, 40)
@@ -92,7 +92,7 @@ def heat_of(maps, side=SIZE):
     return np.kron(maps, np.ones((side // maps.shape[0],) * 2))
 
 
-@pytest.mark.parametrize("method", sorted({*METHODS} - FOR_TRANSFORMERS - {"finercam"}))
+@pytest.mark.parametrize("method", sorted({*OTHER_METHODS} - {"finercam"}))
 def test_each_method_explains_the_value_itself(files, inputs, method):
     classifier = classifier_of(files / "two.keras")
     explainer = Explainer(classifier, "areas" if METHODS[method].needs_layer else None, method)

@@ -2,16 +2,26 @@ import gzip
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pydicom
 import pytest
-from bright_volumes import cells_from, dicom_slice, rotation, save_bright, save_series, with_ball
+from bright_volumes import (
+    cells_from,
+    dicom_slice,
+    rotation,
+    save_bright,
+    save_bright_volumes,
+    save_series,
+    with_ball,
+)
 from PIL import Image
 
 from gradcam_cli.errors import GradcamWarning, ImageError, UsageError
 from gradcam_cli.files.finding import STACK_SUFFIXES, find_pictures
+from gradcam_cli.pictures.medical.dicom import is_dicom
 from gradcam_cli.pictures.medical.windows import parse_window
 from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.pictures.stacks.opening import open_stack
@@ -134,6 +144,28 @@ def test_the_hottest_voxel_lies_where_the_ball_was_planted(explained, name):
     folder, records, done = explained
     target = records[f"in/{name}"]["targets"][0]
     assert (cells_from(folder / target["heatmap"], PLACE) <= 1.0).all(), done.stderr
+
+
+@pytest.fixture(scope="module")
+def explained_whole(explained, gradcam_in):
+    """The targets of a network that takes volumes whole, by file."""
+    folder, _, _ = explained
+    options = save_bright_volumes(folder)
+    names = [f"in/{name}" for name in [*VOLUMES, "scan"]]
+    turned = ["--orientation", "RAS", "--out", "whole", "--json", "whole.jsonl"]
+    done = gradcam_in(folder, *names, *options, *turned)
+    assert done.returncode == 0, done.stderr
+    text = (folder / "whole.jsonl").read_text()
+    return {record["image"]: record["targets"] for record in map(json.loads, text.splitlines())}
+
+
+@pytest.mark.parametrize("name", [*VOLUMES, "scan"])
+def test_a_network_for_volumes_finds_the_ball_too(explained, explained_whole, name):
+    folder, _, _ = explained
+    (target,) = explained_whole[f"in/{name}"]
+    assert target["name"] == "bright"
+    # Cells of this network have the same side on all axes.
+    assert (cells_from(folder / target["heatmap"], PLACE, whole=True) <= 1.0).all()
 
 
 @pytest.mark.parametrize("name", VOLUMES)
@@ -260,6 +292,12 @@ def test_a_network_for_volumes_gets_the_axes_that_it_takes(files, name, orientat
     assert [bool(one) for one in beyond] == [one in "RAS" for one in orientation.upper()]
 
 
+def test_a_folder_of_one_series_is_a_volume_in_python(files, tmp_path):
+    assert open_stack(files / "scan").count == SHAPE[2]
+    with pytest.raises(ImageError, match="0 series"):
+        open_stack(tmp_path)
+
+
 def test_maps_on_the_axes_of_a_network_become_slices(tmp_path):
     affine = affine_of([[-2.0, 0, 0], [0, 0, -2.0], [0, -2.0, 0]])
     values = with_ball((20, 18, 24), centred(affine, (20, 18, 24)), PLACE)
@@ -345,6 +383,13 @@ def test_a_volume_without_orientation_is_reported_and_has_no_places(tmp_path):
     assert frame.position == ""
     assert volume.letters is None
     assert frame.image.size == SHAPE[:2]
+
+
+def test_slices_that_were_taken_in_another_plane_are_reported(tmp_path):
+    values = with_ball((8, 30, 30), np.diag([5.0, 1, 1, 1]), PLACE)
+    save_nifti(tmp_path / "sagittal.nii", values, np.diag([5.0, 1, 1, 1]))
+    with pytest.warns(GradcamWarning, match="--plane sagittal"):
+        greys_of(tmp_path / "sagittal.nii")
 
 
 def save_picture_file(path, values, **attributes):
@@ -494,3 +539,34 @@ def test_wrong_options_are_refused_before_anything_is_read(gradcam_in, tmp_path)
         assert done.returncode == 2
         assert option in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def shipped_files():
+    """The files for tests that come with nibabel and pydicom, which nobody made for gradcam."""
+    folders = [
+        Path(nibabel.__file__).parent / "tests" / "data",
+        Path(nibabel.__file__).parent / "nicom" / "tests" / "data",
+        Path(pydicom.__file__).parent / "data" / "test_files",
+    ]
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.filterwarnings("ignore::gradcam_cli.errors.GradcamWarning")
+def test_files_of_others_are_read_or_refused_in_one_line():
+    files = shipped_files()
+    if not files:
+        pytest.skip("these builds of nibabel and pydicom come without data")
+    known = [path for path in files if path.name.endswith((".nii", ".nii.gz")) or is_dicom(path)]
+    refused = []
+    for path in known:
+        try:
+            stack = open_stack(path)
+            if stack is None:
+                pictures = [read_picture(path)]
+            else:
+                pictures = [frame.image for frame in stack.frames(FrameChoice())]
+            assert all(picture.mode == "RGB" for picture in pictures), path
+        except ImageError as error:
+            refused.append((path, str(error)))
+    assert len(known) - len(refused) > 20
+    assert all(text.startswith(f"{path}: ") and "\n" not in text for path, text in refused)

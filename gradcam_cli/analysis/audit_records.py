@@ -84,7 +84,7 @@ def audit_record(audit: Audit) -> dict[str, Any]:
     explainer, calibration = audit.explainer, audit.calibration
     return {
         "model": explainer.model,
-        "layer": explainer.layer,
+        "layer": explainer.layer or None,
         "method": explainer.method,
         "preprocessing": explainer.preprocessing,
         "pictures": len(paths),

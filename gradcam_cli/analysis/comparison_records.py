@@ -100,7 +100,7 @@ def _side_record(comparison: Comparison, number: int) -> dict[str, Any]:
         "model": facts.model,
         "method": facts.method,
         "method_title": METHODS[facts.method].title,
-        "layer": facts.layer,
+        "layer": facts.layer or None,
     }
 
 

@@ -34,6 +34,7 @@ from gradcam_cli.errors import UnknownClassError, UsageError
 from gradcam_cli.models.task_detection import trained_task
 from gradcam_cli.networks.forward import ForwardPass, trace_forward
 from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
+from gradcam_cli.networks.layers import flattens_first
 from gradcam_cli.networks.merging import MergedNetwork
 from gradcam_cli.networks.streams import Streams
 from gradcam_cli.networks.tasks import CLASSIFICATION, REGRESSION
@@ -498,9 +499,13 @@ class GradCAM:
 
     @cached_property
     def _has_rows(self) -> bool:
-        """Whether a layer of the model slides over rows and columns, not over steps."""
+        """Whether the model takes (N, rows, columns) for pictures, not for steps of a sequence.
+
+        Then a layer slides over rows and columns, or they are flattened at once.
+        """
         kinds = [getattr(layer, "kernel_size", ()) for _, layer in walk_layers(self.model)]
-        return any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
+        slides = any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
+        return slides or flattens_first(self.network)
 
     def _score(
         self, rows: Arrangement, inputs: tf.Tensor, packed: tf.Tensor

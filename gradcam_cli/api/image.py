@@ -13,7 +13,6 @@ from PIL import Image
 
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.facts import TOP_CLASS, describe
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.errors import PredictionError, UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import mark
@@ -163,7 +162,7 @@ def explain_image(
     preprocess: str | None = None,
     task: str | None = None,
     layer: str | int | Sequence[str | int] | None = None,
-    method: str = DEFAULT_METHOD,
+    method: str | None = None,
     fusion: str = "mean",
     smoothing: bool = False,
     region: str | Path | Sequence[int] | np.ndarray | None = None,
@@ -196,7 +195,7 @@ def explain_image(
             its final activation.
         layer: The name, path or index of a layer; None for the last one with spatial output.
             The maps of several layers are fused.
-        method: A name that ``gradcam methods`` lists.
+        method: A name that ``gradcam methods`` lists; None for the usual one of the model.
         fusion: How to fuse the maps of several layers: "mean", "max" or "product".
         smoothing: Whether to average the maps of brighter, darker and mirrored copies.
         region: For a network that segments, the region whose scores are explained: a mask
@@ -261,6 +260,7 @@ def explain_image(
 
     explainer = explainer_for(model)
     classifier, weights = explainer.classifier, explainer.weights
+    classifier.check_single_pictures("explain_image")
     if classifier.detects:
         raise UsageError(
             f"{classifier.name} detects objects, and explain_image explains whole pictures; "

@@ -12,6 +12,7 @@ import keras
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.score_weights import ScoreWeights
+from gradcam_cli.cam.usual_method import usual_method
 from gradcam_cli.errors import LabelsError, UnsupportedModelError, UsageError
 from gradcam_cli.models.catalogue import DEFAULT_MODEL
 from gradcam_cli.models.classifier import Classifier
@@ -60,7 +61,7 @@ def find_explainer(
     labels: Sequence[str] | None,
     preprocess: str | None,
     layer: str | int | Sequence[str | int] | None,
-    method: str,
+    method: str | None,
     *,
     fusion: str,
     smoothing: bool,
@@ -76,7 +77,7 @@ def find_explainer(
         labels: The names of the classes; None for the model's own.
         preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
         layer: The layer or layers, as for `Explainer`.
-        method: The name of the method.
+        method: The name of the method; None for the usual one of the model.
         fusion: How to fuse the maps of several layers.
         smoothing: Whether to smooth the maps.
         weights: Chooses which scores are added or subtracted, given the classes of the model.
@@ -91,6 +92,7 @@ def find_explainer(
         layer = tuple(layer)
     with _MAKING:
         classifier = _find_classifier(model, labels, preprocess, task, explained_input)
+        method = method or usual_method(classifier)
         chosen = weights(classifier.labels)
         return _make_explainer(classifier, layer, method, fusion, smoothing, chosen, signed)
 

@@ -187,8 +187,12 @@ class Explainer:
 
     @property
     def layer(self) -> str:
-        """The path of the explained layer; several are joined by " + ", and "all" means all."""
-        return " + ".join(self.layers) or "all"
+        """The path of the explained layer.
+
+        Several are joined by " + ", "all" means all, and "" none: a method that observes only the
+        scores.
+        """
+        return " + ".join(self.layers) or ("" if self._info.is_black_box else "all")
 
     @property
     def layers(self) -> Sequence[str]:

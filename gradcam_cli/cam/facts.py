@@ -22,7 +22,8 @@ class ExplainerFacts:
     Attributes:
         method: A key of `gradcam_cli.cam.methods.table.METHODS`.
         model: The name of the classifier.
-        layer: The path of the explained layer; several are joined by " + ".
+        layer: The path of the explained layer; several are joined by " + ". "" for a method that
+            observes only the scores.
         needs_layer: Whether the method explains a chosen layer.
         runs_many_times: Whether the method runs the network so often that it reports its
             progress.
@@ -78,19 +79,30 @@ class ExplainerFacts:
         signed = "Signed " if self.ends else ""
         return (
             f"{signed}{METHODS[self.method].title} of {target.name} ({target.numbers}){contrast}, "
-            f"{self.model} layer {self.layer}{f', input {self.input}' if self.input else ''}"
+            f"{self.model}{f' layer {self.layer}' if self.layer else ''}"
+            f"{f', input {self.input}' if self.input else ''}"
         )
 
 
 def describe(explainers: Sequence[ExplainerFacts]) -> str:
     """Lists methods, model, layers, inputs and what is compared with in one line, each once."""
     methods = dict.fromkeys(METHODS[explainer.method].title for explainer in explainers)
-    layers = dict.fromkeys(explainer.layer for explainer in explainers)
+    shown = describe_layers([explainer.layer for explainer in explainers])
     inputs = dict.fromkeys(explainer.input for explainer in explainers if explainer.input)
     described = f" · input{'s' * (len(inputs) > 1)} {', '.join(inputs)}" if inputs else ""
     contrast = f" · {explainers[0].contrast}" if explainers[0].contrast else ""
     signed = "Signed " if explainers[0].ends else ""
     return (
-        f"{signed}{', '.join(methods)} · {explainers[0].model} · "
-        f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}{described}{contrast}"
+        f"{signed}{', '.join(methods)} · {explainers[0].model}"
+        f"{f' · {shown}' if shown else ''}{described}{contrast}"
     )
+
+
+def describe_layers(layers: Sequence[str]) -> str:
+    """Lists layers, each once: "layer a", "layers a, b"; "" if no method explains one.
+
+    Args:
+        layers: `ExplainerFacts.layer` of each explainer.
+    """
+    named = list(filter(None, dict.fromkeys(layers)))
+    return f"layer{'s' * (len(named) > 1)} {', '.join(named)}" if named else ""

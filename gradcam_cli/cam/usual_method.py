@@ -63,7 +63,7 @@ def check_suits(method: str, classifier: Classifier, *, is_layer_chosen: bool) -
     if not find_method(method).is_black_box:
         raise UsageError(
             f"{classifier.name} is {_kind_of(classifier)} without layers and gradients that "
-            f"{method} could use; choose --method {_suitable()}"
+            f"{method} could use; choose --method {_suitable(classifier)}"
         )
     if is_layer_chosen:
         raise UsageError(f"{describe_missing_layers(classifier)}; leave out --layer")
@@ -83,7 +83,7 @@ def describe_missing_layers(classifier: Classifier) -> str:
     """Says of a black box that it has no layers, and what explains it without them."""
     return (
         f"{classifier.name} is {_kind_of(classifier)}, which has no layers that could be chosen; "
-        f"--method {_suitable()} needs none"
+        f"--method {_suitable(classifier)} needs none"
     )
 
 
@@ -95,6 +95,10 @@ def _kind_of(classifier: Classifier) -> str:
     return network.kind if isinstance(network, BlackBoxNetwork) else "a black box"
 
 
-def _suitable() -> str:
-    *names, last = [name for name, info in METHODS.items() if info.is_black_box]
+def _suitable(classifier: Classifier) -> str:
+    *names, last = [
+        name
+        for name, info in METHODS.items()
+        if info.is_black_box and (classifier.detects or not info.only_for_detection)
+    ]
     return f"{', '.join(names)} or {last}" if names else last

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from gradcam_cli.cam.facts import describe
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cli.console import say, stdout_console, to_json, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import print_errors, progress_bar
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
+    USUAL_METHODS,
     LayerName,
     analysis_fit_option,
     as_tuple,
@@ -62,10 +62,8 @@ _explain_options = filled_with(
         "methods",
         metavar="NAME",
         type=MethodName(),
-        default=DEFAULT_METHOD,
-        show_default=True,
         callback=as_tuple,
-        help="The method that computes the maps ('gradcam methods' lists them).",
+        help=f"The method that computes the maps ('gradcam methods' lists them). {USUAL_METHODS}",
     ),
     analysis_fit_option,
 )

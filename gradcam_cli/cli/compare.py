@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cli.console import say, say_warning, to_json, visible
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.measuring import print_errors, progress_bar
 from gradcam_cli.cli.method_names import MethodNames
 from gradcam_cli.cli.options import (
+    USUAL_METHODS,
     LayerName,
     analysis_fit_option,
     as_tuple,
@@ -55,11 +55,9 @@ _explain_options = filled_with(
         metavar="NAME",
         type=MethodNames(),
         multiple=True,
-        default=[DEFAULT_METHOD],
-        show_default=True,
         callback=_all_methods,
         help="The method that computes the maps ('gradcam methods' lists them). Give two to "
-        "compare them.",
+        f"compare them. {USUAL_METHODS}",
     ),
     click.option(
         "-l",

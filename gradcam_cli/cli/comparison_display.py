@@ -6,6 +6,7 @@ from rich.text import Text
 
 from gradcam_cli.analysis.audit_results import Fraction
 from gradcam_cli.analysis.comparison import LAYERS, MODELS, Comparison
+from gradcam_cli.analysis.comparison import METHODS as METHODS_COMPARED
 from gradcam_cli.analysis.comparison_verdict import describe_comparison
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli.console import plain_table, stdout_console, visible
@@ -50,7 +51,7 @@ def _shared_facts(comparison: Comparison) -> list[str]:
     names = [first.model] if comparison.kind != MODELS else []
     if first.method == second.method:
         names.append(METHODS[first.method].title)
-    if first.layer == second.layer:
+    if first.layer == second.layer and first.layer:
         names.append(f"layer {first.layer}")
     return names
 
@@ -60,8 +61,10 @@ def _rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     rows = []
     if first.model != second.model and first.model not in comparison.sides[0].name:
         rows.append(("model", first.model, second.model))
+    if first.method != second.method and comparison.kind != METHODS_COMPARED:
+        rows.append(("method", METHODS[first.method].title, METHODS[second.method].title))
     if first.layer != second.layer and comparison.kind != LAYERS:
-        rows.append(("layer", first.layer, second.layer))
+        rows.append(("layer", first.layer or "none", second.layer or "none"))
     if comparison.has_two_networks and comparison.accuracies is not None:
         first_right, second_right = comparison.accuracies
         rows.append(("right", _counted(first_right), _counted(second_right)))

@@ -270,7 +270,7 @@ def result_json(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> 
     record: dict[str, Any] = {
         "image": str(result.picture.path),
         "model": explainers[0].model,
-        "layer": explainers[0].layer,
+        "layer": explainers[0].layer or None,
         "method": methods[0] if len(methods) == 1 else methods,
     }
     targets = [_target_record(target, layers) for target in result.targets]
@@ -338,7 +338,7 @@ def _target_record(target: ExplainedTarget, layers: Mapping[str, str]) -> dict[s
     """Returns the record of an explained class; layers has the layer of each explained input."""
     record = _prediction_record(target.prediction)
     if target.input:
-        record |= {"input": target.input, "layer": layers[target.input]}
+        record |= {"input": target.input, "layer": layers[target.input] or None}
     if target.output is not None:
         record["output"] = str(target.output)
     if target.heatmap is not None:

@@ -268,6 +268,12 @@ def layers_option(help_: str) -> Decorator:
     )
 
 
+USUAL_METHODS = (
+    f"[default: {DEFAULT_METHOD}; for ONNX and TensorFlow Lite models rise; for detectors layercam "
+    f"or drise]"
+)
+
+
 def methods_option(more_help: str) -> Decorator:
     """Makes the option for methods, which can be repeated."""
     return click.option(
@@ -278,7 +284,7 @@ def methods_option(more_help: str) -> Decorator:
         multiple=True,
         callback=joined,
         help=f"The method that computes the map ('gradcam methods' lists them). {more_help} "
-        f"[default: {DEFAULT_METHOD}; rise for ONNX and TensorFlow Lite models]",
+        f"{USUAL_METHODS}",
     )
 
 

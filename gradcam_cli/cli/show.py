@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cli.console import (
     has_colors,
     picture_console,
@@ -20,6 +19,7 @@ from gradcam_cli.cli.console import (
 from gradcam_cli.cli.group import DEBUG
 from gradcam_cli.cli.method_names import MethodName
 from gradcam_cli.cli.options import (
+    USUAL_METHODS,
     LayerName,
     against_option,
     alpha_option,
@@ -69,9 +69,7 @@ _LEVELS_OF_BAR = 15
     "--method",
     metavar="NAME",
     type=MethodName(),
-    default=DEFAULT_METHOD,
-    show_default=True,
-    help="The method that computes the map ('gradcam methods' lists them).",
+    help=f"The method that computes the map ('gradcam methods' lists them). {USUAL_METHODS}",
 )
 @filled_with(
     "wanted",
@@ -112,7 +110,7 @@ def show(
     image: AnyPath,
     model: ModelOptions,
     layer: str | int | None,
-    method: str,
+    method: str | None,
     wanted: ExplainOptions,
     draw: DrawOptions,
     machine: MachineOptions,
@@ -151,7 +149,9 @@ def show(
 
     layers = () if layer is None else (layer,)
     picture = InputPicture(image, Path())
-    wanted = replace(wanted, layers=layers, methods=(method,), top_k=DEFAULT_TOP_K)
+    wanted = replace(
+        wanted, layers=layers, methods=() if method is None else (method,), top_k=DEFAULT_TOP_K
+    )
     job = Job(model.having(layers), wanted, draw, machine=machine)
     job.check()
 
@@ -160,6 +160,7 @@ def show(
     import_tensorflow(ctx.meta[DEBUG])
 
     ready = make_ready(job, [picture])
+    ready.explainers[0].classifier.check_single_pictures("'gradcam show'")
     task = ready.task
     targets = replace(task.targets, with_files=0)
     task = replace(task, targets=targets, keeps_panels=True, keeps_card=kind == _TEXT)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_cli.analysis.audit_results import Audit
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cluster.run import explain_on_cluster
 from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.finding import InputPicture
@@ -51,7 +50,7 @@ def audit(
     preprocess: str | None = None,
     task: str | None = None,
     layer: str | int | None = None,
-    method: str = DEFAULT_METHOD,
+    method: str | None = None,
     fit: str | None = None,
     size: int | tuple[int, int] | None = None,
     annotations: str | Path | None = None,
@@ -72,7 +71,7 @@ def audit(
         preprocess: The preprocessing, as for ``--preprocess``; None to detect it.
         task: What the outputs mean, as for ``--task``; None to find it out.
         layer: The name, path or index of a layer; None for the last one with spatial output.
-        method: A name that ``gradcam methods`` lists.
+        method: A name that ``gradcam methods`` lists; None for the usual one of the model.
         fit: How to fit a picture into the network's input, as for ``--fit``.
         size: The input size in pixels, one number or (height, width), for networks that accept
             any; None for the best known.
@@ -115,7 +114,7 @@ def audit(
         model=options,
         explain=ExplainOptions(
             layers=() if layer is None else (layer,),
-            methods=(method,),
+            methods=() if method is None else (method,),
             fit=fit,
             truth=None if truth is None else str(truth),
         ),

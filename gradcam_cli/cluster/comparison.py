@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gradcam_cli.analysis.comparison import Comparison
 from gradcam_cli.cam.facts import ExplainerFacts
-from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cluster.run import connected, explain_on_cluster
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.manifest import gather_given
@@ -39,7 +38,7 @@ def compare(
     *,
     models: Sequence[str | Path] = (),
     weights: Sequence[str | Path] = (),
-    methods: Sequence[str] = (DEFAULT_METHOD,),
+    methods: Sequence[str] = (),
     layers: Sequence[str | int] = (),
     truth: str | Path | None = None,
     target: int | str | None = None,
@@ -60,7 +59,7 @@ def compare(
         pictures: Folders, files or URLs, as for the command; or one of them.
         models: Names or files as for ``--model``; empty for the built-in model.
         weights: Files with weights of the model, or of each model.
-        methods: Names that ``gradcam methods`` lists.
+        methods: Names that ``gradcam methods`` lists; empty for the usual one of each model.
         layers: Names, paths or indices of layers; empty for the last one with spatial output of
             each model.
         truth: The true classes: "folders" for the names of the pictures' folders, or a CSV file
@@ -99,7 +98,7 @@ def compare(
         pair_models(shared, [str(model) for model in models], _paths(weights), _paths(of_labels)),
         ExplainOptions(
             layers=tuple(layers),
-            methods=tuple(methods) or (DEFAULT_METHOD,),
+            methods=tuple(methods),
             classes=() if target is None else (str(target),),
             fit=fit,
             truth=None if truth is None else str(truth),

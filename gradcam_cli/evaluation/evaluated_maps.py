@@ -16,7 +16,7 @@ class EvaluatedMaps:
     Attributes:
         method: The name of the method or baseline.
         title: The display name.
-        layer: The explained layer; None for a baseline.
+        layer: The explained layer; "" for a method that needs none, None for a baseline.
         measurements: By the names in `gradcam_cli.evaluation.table.ALL_METRICS`.
         values: The single values of each picture, by its index in `Evaluation.pictures`.
         blanks: Why maps show nothing, by the same index.
@@ -37,7 +37,7 @@ class EvaluatedMaps:
     @property
     def name(self) -> str:
         """The method and its layer."""
-        return self.title if self.layer is None else f"{self.title} · {self.layer}"
+        return f"{self.title} · {self.layer}" if self.layer else self.title
 
 
 def common_part(rows: Sequence[EvaluatedMaps]) -> str:
@@ -48,7 +48,7 @@ def common_part(rows: Sequence[EvaluatedMaps]) -> str:
     """
     explained = [row for row in rows if not row.is_baseline]
     layers, titles = {row.layer for row in explained}, {row.title for row in explained}
-    if len(explained) > 1 and len(layers) == 1:
+    if len(explained) > 1 and len(layers) == 1 and explained[0].layer:
         return f"layer {explained[0].layer}"
     if len(explained) > 1 and len(titles) == 1:
         return explained[0].title
@@ -58,6 +58,6 @@ def common_part(rows: Sequence[EvaluatedMaps]) -> str:
 def short_name(row: EvaluatedMaps, rows: Sequence[EvaluatedMaps]) -> str:
     """Returns the name of a row without what all rows share (see `common_part`)."""
     common = common_part(rows)
-    if row.layer is None or not common:
+    if not row.layer or not common:
         return row.name
     return row.layer if common == row.title else row.title

@@ -29,7 +29,7 @@ class MapSource(Protocol):
 
     @property
     def layer(self) -> str | None:
-        """The explained layer; None for a baseline."""
+        """The explained layer; "" for a method that needs none, None for a baseline."""
 
     @property
     def title(self) -> str:

@@ -8,6 +8,7 @@ from gradcam_cli.errors import UsageError
 from gradcam_cli.evaluation.random_weights import changeable
 from gradcam_cli.evaluation.table import ALL_METRICS, METRICS, usable_metrics
 from gradcam_cli.models.classifier import Classifier
+from gradcam_cli.networks.inputs import PICTURE_CHANNELS, name_channels
 
 # For every metric that suits the network.
 ALL = "all"
@@ -25,13 +26,20 @@ def choose_metrics(
 
     Raises:
         UsageError: There is no such metric, it doesn't suit the network, or the network
-            segments pictures or detects objects.
+            takes stacks or bands, segments pictures or detects objects.
     """
+    classifier.check_single_pictures("measuring")
     if classifier.segments or classifier.detects:
         does = "segments pictures" if classifier.segments else "detects objects"
         raise UsageError(
             f"{classifier.name} {does}, but the metrics measure the score of a whole "
             f"picture; explain it with 'gradcam PATH --model {classifier.name}'"
+        )
+    if classifier.channels not in PICTURE_CHANNELS:
+        raise UsageError(
+            f"{classifier.name} takes {name_channels(classifier.channels)} in units of their own, "
+            f"but the metrics change pixels from 0 to 255; explain it with 'gradcam PATH --model "
+            f"{classifier.name}'"
         )
     can_change = changeable(classifier.network) is not None
     usable = usable_metrics(METRICS, classifier.labels.quantity, can_change)

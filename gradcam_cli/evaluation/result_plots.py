@@ -42,7 +42,7 @@ def draw_sanity(check: SanityCheck, title: str) -> Figure:
     for name, of_curves in similarities.items():
         for curve, similarity in zip(check.curves, of_curves, strict=True):
             panel = panels.setdefault(f"{name}, {curve.mode} randomization", {})
-            panel[f"{curve.title} · {curve.layer}"] = similarity.mean(axis=1).tolist()
+            panel[curve.name] = similarity.mean(axis=1).tolist()
     layers = [layer.rpartition("/")[2] for layer in check.layers]
     return plot_sanity(title, layers, panels)
 

@@ -131,7 +131,7 @@ def sanity_record(check: SanityCheck) -> dict[str, Any]:
         "curves": [
             {
                 "method": curve.method,
-                "layer": curve.layer,
+                "layer": curve.layer or None,
                 "mode": curve.mode,
                 "rank_correlation": curve.rank_correlation.mean(axis=1).round(6).tolist(),
                 "ssim": curve.ssim.mean(axis=1).round(6).tolist(),
@@ -149,7 +149,7 @@ def _ranks(ranking: Ranking) -> dict[str, Measurement]:
 
 
 def _identity(row: EvaluatedMaps) -> dict[str, str | None]:
-    return {"method": row.method, "layer": row.layer}
+    return {"method": row.method, "layer": row.layer or None}
 
 
 def _figures(measured: Measurement) -> dict[str, float]:

@@ -59,6 +59,11 @@ class SanityCurve:
     rank_correlation: np.ndarray
     ssim: np.ndarray
 
+    @property
+    def name(self) -> str:
+        """The method and its layer."""
+        return f"{self.title} · {self.layer}" if self.layer else self.title
+
 
 @dataclass(frozen=True)
 class SanityCheck:
@@ -153,7 +158,7 @@ def sanity_verdicts(check: SanityCheck) -> list[str]:
         )
         notices = last.mean < _STILL_ALIKE
         sentences.append(
-            f"{curve.title} · {curve.layer}: with nothing learned left, its maps correlate "
+            f"{curve.name}: with nothing learned left, its maps correlate "
             f"{last.mean:.2f} ±{last.margin:.2f} with the originals ({first.mean:.2f} without "
             f"the last layer): "
             + (

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import UnusableLayerError
+from gradcam_cli.errors import UnusableLayerError, UsageError
 from gradcam_cli.models.inputs import (
     DescribedInput,
     OtherInput,
@@ -243,6 +243,21 @@ class Classifier:
         if not self.takes_stacks:
             return ""
         return f"{self.length or 'any number of'} frames or slices"
+
+    def check_single_pictures(self, what: str) -> None:
+        """Refuses a network of stacks where single pictures are needed.
+
+        Args:
+            what: What needs them, as the subject of a sentence: "an audit".
+
+        Raises:
+            UsageError: It takes stacks.
+        """
+        if self.takes_stacks:
+            raise UsageError(
+                f"{self.name} takes {self.describe_length()} at once, but {what} is about single "
+                f"pictures; explain it with 'gradcam PATH --model {self.name}'"
+            )
 
     def describe_input(self) -> str:
         """Says what an input is: "16 frames or slices of 112×112 px (height×width), RGB"."""

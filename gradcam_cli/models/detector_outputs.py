@@ -230,7 +230,9 @@ def _agreement(values: np.ndarray, places: np.ndarray) -> float:
 def _is_undecoded(values: np.ndarray, copies: int) -> bool:
     """Returns whether rows look like those of YOLOX: offsets within a cell, and an objectness."""
     boxes, scores = values[:, :_COORDINATES], values[:, _COORDINATES:]
-    return copies == 1 and bool(np.abs(np.median(boxes)) < _LARGEST_FRACTION) and _in_unit(scores)
+    # Logarithms of sizes are negative, fractions of the input are not.
+    is_small = np.abs(np.median(boxes)) < _LARGEST_FRACTION and bool(np.any(boxes < 0))
+    return copies == 1 and bool(is_small) and _in_unit(scores)
 
 
 def _of_grid(
@@ -284,7 +286,7 @@ def _of_grid(
         if has_objectness
         else "class probabilities, as in YOLOv8"
     )
-    return DetectorOutputs(f"box, {form}", candidates, known, read, arrangement)
+    return DetectorOutputs(f"box, {form}", candidates, known, read, arrangement, keeps_places=True)
 
 
 def _in_unit(values: np.ndarray) -> bool:

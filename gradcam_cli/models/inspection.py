@@ -32,6 +32,7 @@ from gradcam_cli.networks.detection import BoxDecoder
 from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, trace_forward
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
+from gradcam_cli.networks.layers import flattens_first
 from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
@@ -320,11 +321,18 @@ def _input_shape(
 
 
 def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:
-    """Refuses inputs (N, steps, features), which look like grey pictures (N, height, width)."""
-    if not any(isinstance(forward.grid(layer), Grid) for layer in forward.layer_outputs):
+    """Refuses inputs (N, steps, features), which look like grey pictures (N, height, width).
+
+    A network that flattens them at once, before any layer with weights, takes them for pictures.
+    """
+    if any(isinstance(forward.grid(layer), Grid) for layer in forward.layer_outputs):
+        return
+    if not flattens_first(network):
         raise UnsupportedModelError(
             f"{path}: takes inputs of the shape {(None, *network.input_shape)}, and no layer has "
-            f"rows and columns of a picture, so there is nothing to explain"
+            f"rows and columns of a picture; if they are grey pictures, wrap it and save that: "
+            f"keras.Sequential([keras.Input({(*network.input_shape, 1)}), "
+            f"keras.layers.Reshape({network.input_shape}), model]); --method rise explains it"
         )
 
 
@@ -332,13 +340,13 @@ def _describe_flat(network: Network) -> str:
     """Says of a model that takes lists of numbers what to do about it."""
     (length,) = network.input_shape
     problem = f"takes flat lists of numbers, {(None, length)}, without rows and columns"
-    if not any("conv" in node.kind.lower() for node in network.nodes):
-        return f"{problem}, and has no feature maps to explain; train one with Conv2D layers"
+    has_maps = any("conv" in node.kind.lower() for node in network.nodes)
+    then = "" if has_maps else "; --method rise then explains it, although it has no feature maps"
     for channels in sorted(PICTURE_CHANNELS):
         side = math.isqrt((length or 0) // channels)
         if length and side > 1 and side * side * channels == length:
             return (
                 f"{problem}; if they are pictures, wrap it and save that: keras.Sequential(["
-                f"keras.Input({(side, side, channels)}), keras.layers.Flatten(), model])"
+                f"keras.Input({(side, side, channels)}), keras.layers.Flatten(), model]){then}"
             )
-    return f"{problem}; wrap it in a model that takes pictures and flattens them"
+    return f"{problem}; wrap it in a model that takes pictures and flattens them{then}"

@@ -32,7 +32,9 @@ _ACTIVATIONS = {"SOFTMAX": "Softmax", "LOG_SOFTMAX": "Softmax", "LOGISTIC": "Sig
 _TRANSPARENT = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE"})
 _ARITHMETIC = frozenset({"ADD", "DIV", "MUL", "SUB"})
 _BEFORE = frozenset({"CAST", "DEQUANTIZE", "PAD", "QUANTIZE", "RESIZE_BILINEAR"}) | _ARITHMETIC
+# Types of tensors in the schema: float32; int32 and int64.
 _FLOAT = 0
+_WHOLE = (2, 4)
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,9 @@ def _look(path: Path, content: bytearray) -> _Structure:
         if not 0 <= values <= _MOST_VALUES:
             # LiteRT would reserve the memory and compute for hours.
             raise ValueError(f"one of its tensors has {values:,} values")
-        if model.Buffers(tensor.Buffer()).DataLength():
+        # Whole numbers that stand for themselves are sizes and axes.
+        is_index = tensor.Type() in _WHOLE and not _is_quantized(tensor)
+        if model.Buffers(tensor.Buffer()).DataLength() and not is_index:
             parameters += values
     makers = {index: one for one in operations for index in one.outputs}
     activations = {}
@@ -201,6 +205,11 @@ def _look(path: Path, content: bytearray) -> _Structure:
     start = graph.Inputs(0) if graph.InputsLength() else -1
     arithmetic = _arithmetic(model, graph, operations, start)
     return _Structure(operations, parameters, activations, arithmetic)
+
+
+def _is_quantized(tensor: Any) -> bool:
+    quantization = tensor.Quantization()
+    return quantization is not None and quantization.ScaleLength() > 0
 
 
 def _indices(read: Any, number: int) -> tuple[int, ...]:

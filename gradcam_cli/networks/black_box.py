@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.errors import UnsupportedModelError, UsageError, reason
+from gradcam_cli.errors import GradcamError, UnsupportedModelError, UsageError, reason
 from gradcam_cli.networks.forward import USUAL_LENGTH, LayerNode, Recording
 from gradcam_cli.networks.inputs import NetworkInput, find_explained
 
@@ -277,8 +277,8 @@ class BlackBoxNetwork:
 
         It is known once the network was recorded.
         """
-        output = self.output.name
-        return output in self._probabilities and output not in self._activations
+        name = self._output or self._only_output()
+        return name in self._probabilities and name not in self._activations
 
     @property
     def output(self) -> Port:
@@ -288,20 +288,23 @@ class BlackBoxNetwork:
             UsageError: There are several and none was named, or none has the name.
         """
         outputs = {one.name: one for one in self.runtime.outputs}
-        real = [one for one in self.runtime.outputs if not one.is_integer]
-        if self._output is None and len(real) == 1:
-            # The others are labels and counts.
-            return real[0]
-        if self._output is None and len(outputs) > 1:
+        name = self._output or self._only_output()
+        if name is None:
             raise UsageError(
                 f"the model has {len(outputs)} outputs; choose one with --head: "
                 f"{', '.join(outputs)}"
             )
-        if self._output is not None and self._output not in outputs:
+        if name not in outputs:
             raise UsageError(
-                f"--head {self._output}: the model has no such output, only {', '.join(outputs)}"
+                f"--head {name}: the model has no such output, only {', '.join(outputs)}"
             )
-        return outputs[self._output or next(iter(outputs))]
+        return outputs[name]
+
+    def _only_output(self) -> str | None:
+        """Returns the only output, or the only one of real numbers: others are labels, counts."""
+        names = [one.name for one in self.runtime.outputs]
+        real = [one.name for one in self.runtime.outputs if not one.is_integer]
+        return names[0] if len(names) == 1 else real[0] if len(real) == 1 else None
 
     def record(self, inputs: tf.Tensor, others: Mapping[str, tf.Tensor] | None = None) -> Recording:
         """Runs the network inside the graph that is being traced.
@@ -435,7 +438,7 @@ class BlackBoxNetwork:
     ) -> list[np.ndarray]:
         try:
             return run()
-        except MemoryError:
+        except (MemoryError, GradcamError):
             raise
         # Each library has its own errors.
         except Exception as error:

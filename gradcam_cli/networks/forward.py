@@ -412,14 +412,14 @@ def differentiate(scores: tf.Tensor, layer_output: tf.Tensor, layer: str) -> tf.
     except LookupError as error:
         raise UnusableLayerError(
             f"no gradient of the class score reaches layer {layer} ({reason(error)}); choose a "
-            f"later layer, or a method that needs no gradients, such as eigencam"
+            f"later layer, or a method that needs no gradients, such as eigencam or rise"
         ) from error
     if gradients is None:
         kind = _find_cut(scores, layer_output)
         where = "" if kind is None else f": the operation {kind} after it passes none back"
         raise UnusableLayerError(
             f"no gradient of the class score reaches layer {layer}{where}; choose a later layer, "
-            f"or a method that needs no gradients, such as eigencam"
+            f"or a method that needs no gradients, such as eigencam or rise"
         )
     return gradients
 

@@ -33,6 +33,8 @@ _REARRANGING = operation_names(
     *("Squeeze", "StridedSlice", "Transpose"),
 )
 _NORMALIZATION_NAMES = ("layer_norm", "layernorm", "rms_norm")
+# Layers that keep the shape of the pictures, and the place of each pixel.
+_BEFORE_FLATTENING = ("InputLayer", "Rescaling", "Normalization", "Dropout")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class LayerInfo:
     def usable(self) -> bool:
         """Whether it can be explained."""
         return self.grid is not None
+
+
+def flattens_first(network: Network) -> bool:
+    """Returns whether a network flattens its inputs before any layer that has weights."""
+    kinds = [node.kind for node in network.nodes if node.kind not in _BEFORE_FLATTENING]
+    return kinds[:1] == ["Flatten"]
 
 
 def list_layers(network: Network, forward: ForwardPass) -> list[LayerInfo]:
@@ -151,8 +159,8 @@ def default_tap(
         lost = next((grid.lost for grid in found if isinstance(grid, NoGrid) and grid.lost), None)
         because = f" (the picture's rows and columns are lost in {lost})" if lost else ""
         raise UnusableLayerError(
-            f"{network.name} has no layer with a spatial output{because}, so there is nothing to "
-            f"explain"
+            f"{network.name} has no layer with a spatial output{because}; methods that observe only "
+            f"its scores explain it, such as rise (--method rise)"
         )
     return path
 

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from gradcam_cli.networks.forward import ForwardPass, Scorer
+from gradcam_cli.networks.raised_inside import errors_for_users
 from gradcam_cli.networks.streams import Streams
 
 
@@ -121,7 +122,8 @@ class ScoredNetwork:
         """
         assert self._detected is not None
         fetches = [self._detected.boxes, self._detected.probabilities]
-        boxes, probabilities = self._part("detections", [self._inputs], fetches)(inputs)
+        with errors_for_users():
+            boxes, probabilities = self._part("detections", [self._inputs], fetches)(inputs)
         return boxes, probabilities
 
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.networks.internals import allow_threads, make_capturing_graph
+from gradcam_cli.networks.raised_inside import errors_for_users
 from gradcam_cli.runtime.stderr import without_library_messages
 
 Trace = Callable[..., Sequence[tf.Tensor]]
@@ -82,8 +83,9 @@ class TracedFunction:
 
         Raises:
             tensorflow.errors.ResourceExhaustedError: There isn't enough memory.
+            UnsupportedModelError: The outputs of a network are other than they were said to be.
         """
-        with self._alone_at_first():
+        with self._alone_at_first(), errors_for_users():
             return self._run(*inputs)
 
     @contextmanager

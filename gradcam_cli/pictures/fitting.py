@@ -27,6 +27,7 @@ _REDUCING_GAP = 3.0
 _LONGEST_ASPECT_RATIO = 16.0
 # The mean colour of ImageNet, which networks take best for "nothing".
 _FILL = (124, 116, 104)
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -309,9 +310,12 @@ def mean_color(channels: int) -> tuple[int, ...]:
     """Returns the colour that stands for "nothing", in [0, 255].
 
     Args:
-        channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+        channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity); of other bands nothing is known, and
+            they become 0.
     """
-    pixel = Image.new("RGB", (1, 1), _FILL).convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
+    if channels not in _MODES:
+        return (0,) * channels
+    pixel = Image.new("RGB", (1, 1), _FILL).convert(_MODES[channels])
     return tuple(np.asarray(pixel).ravel().tolist())
 
 

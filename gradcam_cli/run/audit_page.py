@@ -197,7 +197,9 @@ def _finite(number: float | None) -> float | None:
 
 def _describe(audit: Audit) -> str:
     facts = audit.explainer
-    parts = [METHODS[facts.method].title, f"layer {facts.layer}"]
+    parts = [METHODS[facts.method].title]
+    if facts.layer:
+        parts.append(f"layer {facts.layer}")
     if facts.input:
         parts.append(f"input {facts.input}")
     if facts.contrast:

@@ -53,7 +53,7 @@ def make_card(
             ReportMap(
                 target.prediction,
                 METHODS[explainer.method].title
-                + f" · {explainer.layer}" * with_layers
+                + f" · {explainer.layer}" * (with_layers and bool(explainer.layer))
                 + f" · {view}" * bool(view),
                 (*inputs, *_reproducing(explainer)),
                 heatmap,

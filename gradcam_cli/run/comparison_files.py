@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gradcam_cli.analysis.comparison import WEIGHTS, Comparison
 from gradcam_cli.analysis.comparison_records import HEADING, comparison_record, picture_rows
-from gradcam_cli.cam.facts import describe
+from gradcam_cli.cam.facts import describe, describe_layers
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.marks import mark, printable
 from gradcam_cli.files.result_folder import ResultFolder
@@ -177,6 +177,6 @@ def _describe_sides(comparison: Comparison) -> str:
     if not comparison.has_two_networks:
         return describe([first, second])
     titles = dict.fromkeys(METHODS[facts.method].title for facts in (first, second))
-    layers = dict.fromkeys((first.layer, second.layer))
-    model = f"{first.model} · " * (comparison.kind == WEIGHTS)
-    return f"{model}{', '.join(titles)} · layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
+    model = first.model if comparison.kind == WEIGHTS else ""
+    layers = describe_layers([first.layer, second.layer])
+    return " · ".join(filter(None, [model, ", ".join(titles), layers]))

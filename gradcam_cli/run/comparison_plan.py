@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gradcam_cli.analysis.comparison import LAYERS, METHODS, MODELS, WEIGHTS, Side
 from gradcam_cli.cam.facts import ExplainerFacts
+from gradcam_cli.cam.methods.table import DEFAULT_METHOD
 from gradcam_cli.cam.methods.table import METHODS as METHOD_TABLE
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.options import ModelOptions
@@ -65,7 +66,7 @@ def plan_comparison(
 
     Args:
         models: One model, or two to compare.
-        explain: What to explain. It has one method and at most one layer, or two of either to
+        explain: What to explain. It has at most one method and one layer, or two of either to
             compare.
         machine: How to run.
 
@@ -95,8 +96,9 @@ def plan_comparison(
     for values in (explain.methods, explain.layers):
         if len(values) == 2 and values[0] == values[1]:
             raise UsageError(f"{option}: both are {values[0]}; choose two that differ")
-    if option == "--layer" and not METHOD_TABLE[explain.methods[0]].needs_layer:
-        title = METHOD_TABLE[explain.methods[0]].title
+    method = next(iter(explain.methods), DEFAULT_METHOD)
+    if option == "--layer" and not METHOD_TABLE[method].needs_layer:
+        title = METHOD_TABLE[method].title
         raise UsageError(
             f"--layer: the map of {title} doesn't depend on a layer; choose a --method"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from gradcam_cli.cam.facts import ExplainerFacts, describe
+from gradcam_cli.cam.facts import ExplainerFacts, describe, describe_layers
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.marks import printable
@@ -40,7 +40,8 @@ def label_overlays(
     """
     rows: list[list[Panel | None]] = []
     for facts, of_explainer in zip(explainers, overlays, strict=True):
-        details = [f"{METHODS[facts.method].title} · {facts.layer}"] * (len(explainers) > 1)
+        named = " · ".join(filter(None, [METHODS[facts.method].title, facts.layer]))
+        details = [named] * (len(explainers) > 1)
         first = None if rows else Panel(original, facts.input or "Original")
         rows.append(
             [
@@ -109,10 +110,10 @@ def sheet_of(
     """
     layers = list(dict.fromkeys(facts.layer for facts in explainers))
     # If the layers differ, each method is labelled with its own instead.
-    layer = f" · layer {layers[0]}" if len(layers) == 1 else ""
+    layer = describe_layers(layers) if len(layers) == 1 else ""
     return draw_sheet(
         _title(picture),
-        " · ".join(filter(None, [f"{explainers[0].model}{layer}", explainers[0].contrast])),
+        " · ".join(filter(None, [explainers[0].model, layer, explainers[0].contrast])),
         [(METHODS[facts.method].title, "" if layer else facts.layer) for facts in explainers],
         [(target.name, target.text) for target in predictions],
         original,

@@ -19,9 +19,10 @@ def check_whole_pictures(classifier: Classifier, analysis: str, question: str) -
         question: What it asks of a picture: "which class".
 
     Raises:
-        UsageError: The model segments or detects objects, or several of its inputs would be
+        UsageError: The model takes stacks, segments or detects objects, or several of its inputs would be
             explained.
     """
+    classifier.check_single_pictures(analysis)
     name = classifier.name
     if classifier.segments or classifier.detects:
         does = "segments pictures" if classifier.segments else "detects objects"

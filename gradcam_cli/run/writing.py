@@ -11,6 +11,7 @@ from PIL import Image
 
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer, Explanation
+from gradcam_cli.cam.facts import describe_layers
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.input_texts import identity_of
 from gradcam_cli.files.marks import Mark, mark
@@ -345,7 +346,7 @@ class PictureWriter:
         predictions = [target.prediction for target in result.targets[before:]]
         facts = self._facts[shown.view.explainers]
         titles = ", ".join(METHODS[one.method].title for one in facts)
-        title = f"{titles}; {facts[0].model} layer {facts[0].layer}"
+        title = f"{titles}; {facts[0].model} {describe_layers([facts[0].layer])}".rstrip()
         colormap = self._task.draw.colors
         original = for_sheet(shown.prepared.image.copy())
         sheet = sheet_of(original, overlays, predictions, result.picture, facts, colormap)

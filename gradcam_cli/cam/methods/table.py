@@ -11,6 +11,7 @@ DEFAULT_METHOD = "gradcam"
 # Between a method and the method whose formula it applies.
 COMBINED = ":"
 _NO_PROBABILITY = "it uses the probability of a class, which a sum over a region doesn't have"
+_NO_BOXES = "it looks for the box of an object, and the network gives no boxes"
 _CLASSIFIES = "it follows attention to the token or mean that classifies the whole picture"
 
 
@@ -109,25 +110,37 @@ class MethodParameters(TypedDict, total=False):
     """The parameters of methods; each method accepts only its own.
 
     Attributes:
+        agreement: RISE, Sobol and D-RISE: how well the maps of two halves of the runs must
+            correlate for the map to be settled, so that the runs end; None for all runs.
         gamma: Finer-CAM: the weight of the other classes' scores, 0 to 1.
+        grid: RISE, Sobol and D-RISE: the number of cells of a mask along each axis.
         groups: Group-CAM: the number of groups of feature maps.
         k: FEM: how many standard deviations a cell must be above its map's mean.
         noise: The standard deviation of the noise. Smooth Grad-CAM++: relative to each input's
             range of values. SS-CAM: relative to that of each feature map.
+        patch: Occlusion: the side of a patch, in pixels; None for a fifth of the shortest axis.
         percentile: 0 to 100. Group-CAM: the percentile up to which each mask is set to zero.
             Winsor-CAM: the percentile to which larger importances of layers are reduced.
+        probability: RISE and D-RISE: the probability that a cell of a mask is seen.
         references: Finer-CAM: the number of classes to compare with.
         samples: Smooth Grad-CAM++ and SS-CAM: the number of noisy copies. IS-CAM: the number of
-            steps of the path.
+            steps of the path. RISE and D-RISE: the largest number of masks. Sobol: the largest
+            number of designs.
+        stride: Occlusion: the distance between two patches, in pixels; None for half a patch.
     """
 
+    agreement: float | None
     gamma: float
+    grid: int
     groups: int
     k: float
     noise: float
+    patch: int | None
     percentile: float
+    probability: float
     references: int
     samples: int
+    stride: int | None
 
 
 METHODS = MethodTable(
@@ -357,7 +370,7 @@ METHODS = MethodTable(
             "Sobol",
             "for any network: how much each part varies the score, alone and with others",
             "Fel et al. 2021, arXiv 2111.04138",
-            "528 to 4224",
+            "1056 to 8448",
             ".sobol:Sobol",
             needs_layer=False,
             is_black_box=True,
@@ -370,7 +383,7 @@ METHODS = MethodTable(
             "Occlusion",
             "for any network: loss of score when a sliding patch hides a part",
             "Zeiler and Fergus 2014, arXiv 1311.2901",
-            "169",
+            "100",
             ".occlusion:Occlusion",
             needs_layer=False,
             is_black_box=True,
@@ -391,7 +404,9 @@ METHODS = MethodTable(
             at_input_size=True,
             uses_gradients=False,
             has_sign=True,
-            only_for_detection="it looks for the box of an object, and the network gives no boxes",
+            only_one_class="it looks for one object",
+            not_for_segmentation=_NO_BOXES,
+            only_for_detection=_NO_BOXES,
         ),
     }
 )

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.errors import ImageError, reason
+from gradcam_cli.errors import GradcamError, GradcamWarning, ImageError, reason
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.pictures.medical.opened_files import (
@@ -29,7 +29,13 @@ from gradcam_cli.pictures.medical.opened_files import (
     opened_file,
 )
 from gradcam_cli.pictures.medical.slice_pictures import draw_slice
-from gradcam_cli.pictures.medical.windows import Window, full_window, parse_window, window_of
+from gradcam_cli.pictures.medical.windows import (
+    Window,
+    doubts_about,
+    full_window,
+    parse_window,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -181,6 +187,9 @@ def read_dicom_picture(dataset: Dataset, path: AnyPath, window: str | None) -> I
             values, chosen = _looked_up(values, dataset)
     if values.ndim == 3 or chosen is None:
         chosen = full_window(values)
+    else:
+        for doubt in doubts_about(chosen, window, values, str(dataset.get("Modality") or "")):
+            warnings.warn(f"{path}: {doubt}", GradcamWarning, stacklevel=2)
     spacing = next(
         (
             found
@@ -283,7 +292,8 @@ def decoded_frames(dataset: Dataset, path: AnyPath) -> Iterator[np.ndarray]:
     """
     from pydicom.pixels import pixel_array
 
-    _check_decoder(dataset, path)
+    with _decoding(dataset, path):
+        _check_decoder(dataset, path)
     for number in range(frame_count(dataset)):
         with _decoding(dataset, path):
             values = _to_values(pixel_array(dataset, index=number), dataset, number)
@@ -296,6 +306,8 @@ def _decoding(dataset: Dataset, path: AnyPath) -> Iterator[None]:
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
+    except GradcamError:
+        raise
     except MemoryError:
         raise ImageError(f"{path}: there isn't enough memory to read it") from None
     # Decoders raise many kinds of errors for broken files.
@@ -353,14 +365,17 @@ def _to_8_bits(colors: np.ndarray, bits: int) -> np.ndarray:
 
 def _syntax_of(dataset: Dataset) -> UID | None:
     """Returns how the pixels of a file are compressed; None if it doesn't say."""
+    from pydicom.uid import UID
+
     meta = getattr(dataset, "file_meta", None)
-    return None if meta is None else meta.get("TransferSyntaxUID")
+    found = None if meta is None else meta.get("TransferSyntaxUID")
+    return found if isinstance(found, UID) else None
 
 
 def _advice(dataset: Dataset) -> str:
     """Returns the end of an error: the command that installs another decoder, if there is one."""
     syntax = _syntax_of(dataset)
-    if syntax is None or not syntax.is_compressed:
+    if syntax is None:
         return ""
     for codec, names in _CODECS:
         if any(name in syntax.name for name in names):

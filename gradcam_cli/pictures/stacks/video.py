@@ -117,6 +117,8 @@ class VideoStack:
         self._kind = kind
         self._stated = stream.frames or None
         self._pixel = _pixel_aspect(stream)
+        # By the rotation of a frame.
+        self._turns: dict[int, Image.Transpose | None] = {}
 
     @property
     def count(self) -> int | None:
@@ -217,9 +219,12 @@ class VideoStack:
         image = Image.fromarray(converted.to_ndarray())
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BICUBIC)
-        turned = _turn(frame)
-        if turned is not None:
-            image = image.transpose(turned)
+        # The side data of a frame refer to it, so that it would stay in memory for long.
+        if frame.rotation not in self._turns:
+            self._turns[frame.rotation] = _turn(frame)
+        turn = self._turns[frame.rotation]
+        if turn is not None:
+            image = image.transpose(turn)
         return to_picture(image) if has_opacity else image
 
 
@@ -258,7 +263,7 @@ def _demuxed(
 
 def _moving_pictures(path: AnyPath, container: InputContainer) -> VideoStream:
     """Finds the stream to read; sets how to decode it."""
-    streams = [one for one in container.streams.video if not one.disposition & _COVER]
+    streams = [one for one in container.streams.video if not int(one.disposition) & _COVER]
     if not streams:
         raise ImageError(f"{path}: has no moving pictures, only sound or other data")
     stream = streams[0]

@@ -16,18 +16,22 @@ import numpy as np
 from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.medical.slice_pictures import back_on_slice, draw_slice
-from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS, Window, full_window, parse_window
+from gradcam_cli.pictures.medical.windows import Window, doubts_about, full_window, parse_window
 from gradcam_cli.pictures.stacks.stack import SLICE, Frame, FrameChoice
 from gradcam_cli.pictures.stacks.voxels import (
     AXIAL,
     Arrangement,
     Voxels,
     letters_around,
+    plane_across,
     position_of,
     slices_in,
     spacing_of,
     turned_to,
 )
+
+# Voxels that are longer by this factor come from slices that were taken across that axis.
+_THICK = 2.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Volume:
         self.path = path
         self.voxels = voxels
         self.plane = options.plane or voxels.plane or AXIAL
+        self._plane_is_known = (options.plane or voxels.plane) is not None
         self._asked = options.window
         self._slices = slices_in(voxels.affine, self.plane)
         order = self._slices.order
@@ -169,12 +174,8 @@ class Volume:
         """Chooses the window of the whole volume, once."""
         if self.window is not None:
             return self.window
+        self._warn_of_plane()
         asked = parse_window(self._asked)
-        if not self.voxels.is_oriented and self.voxels.noun == SLICE:
-            self._warn(
-                "doesn't say how the patient lies; its last axis is taken as that from the feet to "
-                "the head, and the sides may be swapped"
-            )
         window = asked or self.voxels.window
         if values.ndim == 4:
             window = Window(0, 255, "colours")
@@ -182,22 +183,28 @@ class Volume:
                 self._warn(f"--window {self._asked} doesn't change colours")
         elif window is None:
             window = full_window(values)
-        elif window.high < values.min() or window.low > values.max():
-            self._warn(
-                f"all values are outside the {window.title}, from {window.low:g} to "
-                f"{window.high:g}; the pictures are empty"
-            )
-        if asked is not None and self._is_for_other_machine():
-            self._warn(
-                f"--window {self._asked} is for CT in Hounsfield units, but this is "
-                f"{self.voxels.modality}"
-            )
+        else:
+            for doubt in doubts_about(window, self._asked, values, self.voxels.modality):
+                self._warn(doubt)
         self.window = window
         return window
 
-    def _is_for_other_machine(self) -> bool:
-        named = (self._asked or "").strip().lower() in NAMED_WINDOWS
-        return named and self.voxels.modality not in ("", "CT")
+    def _warn_of_plane(self) -> None:
+        voxels = self.voxels
+        if not voxels.is_oriented and voxels.noun == SLICE:
+            self._warn(
+                "doesn't say how the patient lies; its last axis is taken as that from the feet to "
+                "the head, and the sides may be swapped"
+            )
+        spacing = spacing_of(voxels.affine)
+        coarsest = spacing.index(max(spacing))
+        taken = plane_across(voxels.affine, coarsest)
+        is_thick = spacing[coarsest] > _THICK * sorted(spacing)[1]
+        if is_thick and voxels.is_oriented and not self._plane_is_known and taken != self.plane:
+            self._warn(
+                f"its voxels are {spacing[coarsest]:.1f} mm long across the {taken} plane, so that "
+                f"{self.plane} slices are coarse; --plane {taken} shows them as they were taken"
+            )
 
     def _warn(self, text: str) -> None:
         warnings.warn(f"{self.path}: {text}", GradcamWarning, stacklevel=3)

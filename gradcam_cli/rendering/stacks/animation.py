@@ -25,6 +25,8 @@ from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.png import compress_pixels, write_chunk, write_start
 
 _COLORS = 256
+# Bayer's matrix, scaled to about the distance between two of so many colours.
+_SHIFTS = np.array([[-6, 0, -4, 2], [4, -2, 5, -1], [-3, 3, -5, 1], [6, 0, 4, -2]], np.int16)
 # The longest block of a GIF in bytes, and the largest numbers of 16 and of 24 bits.
 _LONGEST_BLOCK = 255
 _MOST_16, _MOST_24 = 65535, (1 << 24) - 1
@@ -99,7 +101,7 @@ class GifWriter:
 def _gif_picture(overlay: Image.Image) -> tuple[bytes, int, int, bytes]:
     """Returns the palette, the bits of its size, the flag of interlacing, and the pixels."""
     palette = overlay.quantize(_COLORS, Image.Quantize.FASTOCTREE)
-    quantized = overlay.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    quantized = _shifted(overlay).quantize(palette=palette, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     quantized.save(buffer, "GIF")
     content = buffer.getvalue()
@@ -113,6 +115,18 @@ def _gif_picture(overlay: Image.Image) -> tuple[bytes, int, int, bytes]:
         place += 1
     # The last byte ends the file.
     return colors, size_bits, content[place + 9] & 0x40, content[place + 10 : -1]
+
+
+def _shifted(overlay: Image.Image) -> Image.Image:
+    """Makes pixels a little lighter and darker in turn, so that few colours show no steps.
+
+    This is ordered dithering (Bayer, 1973). Diffusing errors, as Pillow does it, leaves specks in
+    the smooth colours of maps, which would also flicker from frame to frame.
+    """
+    width, height = overlay.size
+    shifts = np.tile(_SHIFTS, (-(-height // len(_SHIFTS)), -(-width // len(_SHIFTS))))
+    shifted = np.asarray(overlay, np.int16) + shifts[:height, :width, None]
+    return Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
 
 
 class PngWriter:
