@@ -33,9 +33,10 @@ class Occlusion(BlackBoxMethod):
             \big(f(x) - f(x \text{ without } P)\big)
 
     :math:`w_P` falls linearly, along each axis, from the middle of a patch to 0 beyond its edge.
-    So the map shows no edges of patches, which would look like edges of objects. It is negative where hiding something raises the score. The hidden part takes the mean colour
-    of the input, in place of the paper's grey, so that the patch itself is no object. f is the
-    probability of the class, or the value of a regression, or the summed score of a segmentation.
+    So the map shows no edges of patches, which would look like edges of objects. It is negative
+    where hiding something raises the score. The hidden part takes the mean colour of the input,
+    in place of the paper's grey, so that the patch itself is no object. f is the probability of
+    the class, or the value of a regression, or the summed score of a segmentation.
     Neighbouring patches overlap by half, and the last one of each row ends at the border. The
     map is exact: there is no chance in it. It costs a run for each patch, by default 100 for a
     picture.
