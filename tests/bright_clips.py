@@ -55,9 +55,9 @@ def volume_network(steps=STEPS, channels=3):
     return model
 
 
-def clip_network(steps=STEPS, unroll=False):
+def clip_network(steps=STEPS, unroll=False, side=SIDE):
     """A CNN-LSTM whose class 1 is a bright place at some time."""
-    inputs = keras.Input((steps, SIDE, SIDE, 3))
+    inputs = keras.Input((steps, side, side, 3))
     x = layers.TimeDistributed(layers.Conv2D(2, 1, activation="relu"), name="bright")(inputs)
     x = layers.TimeDistributed(layers.AveragePooling2D(CELL), name="pool")(x)
     x = layers.TimeDistributed(layers.Conv2D(2, 1, use_bias=False), name="last")(x)

@@ -33,6 +33,25 @@ def save_bright(folder):
     return ["--model", "bright.keras", "--labels", "labels.txt", "--preprocess", "0-1"]
 
 
+def save_bright_volumes(folder):
+    """Saves the same for whole volumes of one channel."""
+    inputs = keras.Input((SIDE // 2, SIDE // 2, SIDE // 2, 1))
+    x = keras.layers.Conv3D(2, 1, activation="relu", name="bright")(inputs)
+    x = keras.layers.AveragePooling3D(CELL // 2, name="pool")(x)
+    x = keras.layers.Conv3D(2, 1, use_bias=False, name="last")(x)
+    x = keras.layers.GlobalAveragePooling3D()(x)
+    outputs = keras.layers.Dense(2, activation="softmax", name="scores")(x)
+    model = keras.Model(inputs, outputs, name="bright_volumes")
+    kernel = np.zeros((1, 1, 1, 1, 2), np.float32)
+    kernel[..., 0] = 1
+    model.get_layer("bright").set_weights([kernel, np.float32([-0.6, 0])])
+    model.get_layer("last").set_weights([np.eye(2, dtype=np.float32)[None, None, None]])
+    weights = np.array([[-9000, 9000], [0, 0]], np.float32)
+    model.get_layer("scores").set_weights([weights, np.float32([1.5, -1.5])])
+    model.save(folder / "volumes.keras")
+    return ["--model", "volumes.keras", "--labels", "labels.txt", "--preprocess", "0-1"]
+
+
 def with_ball(shape, affine, place):
     """Returns grey tissue with a ball around a place in mm, brightest in its middle, int16."""
     numbers = np.indices(shape).reshape(3, -1)
@@ -41,13 +60,18 @@ def with_ball(shape, affine, place):
     return (TISSUE + (BALL - TISSUE) * (1 - distance / RADIUS).clip(0)).astype(np.int16)
 
 
-def cells_from(heat_path, place):
-    """Returns how far the hottest voxel of a heat map is from a place, in cells of each axis."""
+def cells_from(heat_path, place, whole=False):
+    """Returns how far the hottest voxel of a heat map is from a place, in cells of each axis.
+
+    A network for slices has the cells of voxels across them, one for whole volumes its own.
+    """
     image = nibabel.load(heat_path)
     heat = image.get_fdata()
     hottest = np.array(np.unravel_index(heat.argmax(), heat.shape))
     there = np.linalg.inv(image.affine) @ [*place, 1.0]
-    cells = np.maximum(np.array(heat.shape) * CELL / SIDE, 1)
+    cells = np.array(heat.shape) * CELL / SIDE
+    if not whole:
+        cells = np.maximum(cells, 1)
     return np.abs(hottest - there[:3]) / cells
 
 

@@ -11,10 +11,11 @@ NAMES = ("red", "blue")
 _SHARPNESS, _THRESHOLD = 20.0, 0.6
 
 
-def _to_format(corners, box_format):
+def to_format(corners, box_format):
+    """Converts left, top, right and bottom in pixels to a format of boxes."""
     left, top, right, bottom = np.split(corners, 4, axis=-1)
     if box_format.startswith("rel_"):
-        return _to_format(corners / SIDE, box_format[4:])
+        return to_format(corners / SIDE, box_format[4:])
     centre = (left + right) / 2, (top + bottom) / 2
     size = right - left, bottom - top
     parts = {
@@ -68,7 +69,7 @@ def _level(colors, cell, side, box_format, name, width=7, classes=2):
     boxes = sizes(features)
     sizes.set_weights([np.zeros((width, width, 2, 4), np.float32), np.zeros(4, np.float32)])
     boxes = keras.layers.Reshape((-1, 4), name=f"offsets{name}")(boxes)
-    anchors = _to_format(_anchors(cell, side), box_format)
+    anchors = to_format(_anchors(cell, side), box_format)
     place = keras.layers.EinsumDense(
         "bac,cd->bad", output_shape=anchors.shape, bias_axes="ad", name=f"place{name}"
     )

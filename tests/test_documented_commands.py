@@ -16,12 +16,12 @@ import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from detectors import BLUE, RED, draw_squares, square_detector
+from moving_squares import save_squares
+from onnx_files import save_onnx
 from PIL import Image
 
 from gradcam_cli.cli import main
-from tests.detectors import BLUE, RED, draw_squares, square_detector
-from tests.moving_squares import save_squares
-from tests.onnx_files import save_onnx
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

@@ -23,7 +23,8 @@ from gradcam_cli.pictures.stacks.stack import FrameChoice
 
 STRONG, WEAK, GREY = (220, 40, 40), (160, 70, 70), (120, 120, 120)
 KINDS = (".mp4", ".gif", ".png", ".tif", ".webp")
-# Beyond what the picture and its map need, in bytes; a frame of 512 × 384 takes 0.6 MB.
+# The numbers of frames, and how many bytes more the longer one may take; a frame takes 0.2 MB.
+LENGTHS = 60, 600
 MOST_GROWTH = 60e6
 
 
@@ -100,7 +101,7 @@ def test_the_heat_follows_the_square_in_every_format(tmp_path, run_gradcam, mode
         ):
             # A cell has 4 pixels, and videos blur.
             assert np.allclose(place(image), place_of(number), atol=4)
-            assert frame["predictions"][0]["index"] == 1
+            assert frame["heat"][0] > 0.8
             if output.suffix != ".tif":
                 assert frame["seconds"] == pytest.approx(number / 10, abs=1e-3)
         assert record["unit"] == ("page" if output.suffix == ".tif" else "frame")
@@ -197,12 +198,12 @@ def test_a_run_replaces_its_own_results_and_nothing_else(tmp_path, explain):
     assert record["targets"][0]["output"] == str(output)
     assert mine.read_bytes() == clip.read_bytes()
     before = sorted(tmp_path.iterdir())
-    done, (again,) = explain(clip)
+    _, (again,) = explain(clip)
     assert again["targets"][0]["output"] == str(output)
     assert sorted(tmp_path.iterdir()) == before
     # The results in the folder aren't explained in turn.
     mine.unlink()
-    done, (only,) = explain(tmp_path)
+    _, (only,) = explain(tmp_path)
     assert only["image"] == str(clip)
 
 
@@ -352,10 +353,10 @@ def test_python_takes_all_or_warns(tmp_path, model):
 
 
 def noisy(number):
-    """Pictures of 512 × 384 pixels that change, so that nothing keeps a single one."""
+    """Pictures that change, so that nothing keeps a single one."""
     ground = np.random.default_rng(number).integers(90, 130, (24, 32, 3), np.uint8)
     ground[6:12, number % 26 : number % 26 + 6] = STRONG
-    return Image.fromarray(ground).resize((512, 384))
+    return Image.fromarray(ground).resize((320, 240))
 
 
 def peak_of(command, folder, environment):
@@ -377,7 +378,7 @@ def peak_of(command, folder, environment):
 @pytest.fixture(scope="module")
 def long_videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
-    for number in (100, 1000):
+    for number in LENGTHS:
         pictures = [noisy(place % 50) for place in range(number)]
         seconds = [place / 10 for place in range(number)]
         save_video(folder / f"{number}.mp4", pictures, seconds, encoder="mpeg4")
@@ -391,16 +392,24 @@ def test_a_long_video_takes_no_more_memory(long_videos, tmp_path, model, command
             tmp_path,
             command_environment,
         )
-        for number in (100, 1000)
+        for number in LENGTHS
     ]
-    # All frames would take 600 MB.
+    # All frames and their overlays would take 250 MB.
     assert peaks[1] - peaks[0] < MOST_GROWTH
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGINT"), reason="needs POSIX signals")
 def test_an_interrupted_video_leaves_no_part(long_videos, tmp_path, model, command_environment):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "gradcam_cli", long_videos / "1000.mp4", *model, "--out", out]
+    command = [
+        sys.executable,
+        "-m",
+        "gradcam_cli",
+        long_videos / f"{LENGTHS[1]}.mp4",
+        *model,
+        "--out",
+        out,
+    ]
     running = subprocess.Popen(
         [*map(str, command)], env=command_environment, stderr=subprocess.PIPE, text=True
     )

@@ -8,7 +8,15 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from bright_volumes import cells_from, dicom_slice, rotation, save_bright, save_series, with_ball
+from bright_volumes import (
+    cells_from,
+    dicom_slice,
+    rotation,
+    save_bright,
+    save_bright_volumes,
+    save_series,
+    with_ball,
+)
 from PIL import Image
 
 from gradcam_cli.errors import GradcamWarning, ImageError, UsageError
@@ -138,6 +146,28 @@ def test_the_hottest_voxel_lies_where_the_ball_was_planted(explained, name):
     assert (cells_from(folder / target["heatmap"], PLACE) <= 1.0).all(), done.stderr
 
 
+@pytest.fixture(scope="module")
+def explained_whole(explained, gradcam_in):
+    """The targets of a network that takes volumes whole, by file."""
+    folder, _, _ = explained
+    options = save_bright_volumes(folder)
+    names = [f"in/{name}" for name in [*VOLUMES, "scan"]]
+    turned = ["--orientation", "RAS", "--out", "whole", "--json", "whole.jsonl"]
+    done = gradcam_in(folder, *names, *options, *turned)
+    assert done.returncode == 0, done.stderr
+    text = (folder / "whole.jsonl").read_text()
+    return {record["image"]: record["targets"] for record in map(json.loads, text.splitlines())}
+
+
+@pytest.mark.parametrize("name", [*VOLUMES, "scan"])
+def test_a_network_for_volumes_finds_the_ball_too(explained, explained_whole, name):
+    folder, _, _ = explained
+    (target,) = explained_whole[f"in/{name}"]
+    assert target["name"] == "bright"
+    # Cells of this network have the same side on all axes.
+    assert (cells_from(folder / target["heatmap"], PLACE, whole=True) <= 1.0).all()
+
+
 @pytest.mark.parametrize("name", VOLUMES)
 def test_heat_lies_in_the_same_space_as_the_volume(explained, name):
     folder, records, _ = explained
@@ -260,6 +290,12 @@ def test_a_network_for_volumes_gets_the_axes_that_it_takes(files, name, orientat
     beyond = hottest > (np.array(values.shape) - 1) / 2
     # The ball is to the right, to the front and above.
     assert [bool(one) for one in beyond] == [one in "RAS" for one in orientation.upper()]
+
+
+def test_a_folder_of_one_series_is_a_volume_in_python(files, tmp_path):
+    assert open_stack(files / "scan").count == SHAPE[2]
+    with pytest.raises(ImageError, match="0 series"):
+        open_stack(tmp_path)
 
 
 def test_maps_on_the_axes_of_a_network_become_slices(tmp_path):

@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from gradcam_cli.api.image import ImageExplanation, explain_image
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import ImageError, UsageError
 from gradcam_cli.files.storage import AnyPath, to_path
+from gradcam_cli.pictures.medical.windows import parse_window
 from gradcam_cli.pictures.stacks.opening import open_stack
 from gradcam_cli.pictures.stacks.stack import FrameChoice
+from gradcam_cli.pictures.stacks.volumes import VolumeOptions
+from gradcam_cli.pictures.stacks.voxels import PLANES
 
 
 def explain_frames(
@@ -19,6 +22,8 @@ def explain_frames(
     *,
     frames: slice | None = None,
     every: int = 1,
+    window: str | None = None,
+    plane: str | None = None,
     **options: Any,
 ) -> Iterator[ImageExplanation]:
     """Explains the pictures of a video, an animation, a TIFF file of pages or a volume, one by one.
@@ -28,10 +33,14 @@ def explain_frames(
     for one class and with one scale.
 
     Args:
-        path: The file or its URL.
+        path: The file or its URL, or a folder with the DICOM files of one scan.
         target: The class to explain, as for `explain_image`.
         frames: Which pictures to explain, as a slice of their numbers from 0; None for all.
         every: Of these, explain one in this many.
+        window: The values of a volume that are spread over all greys, as for ``--window``:
+            "40,80" or "brain"; None for the window of the file, else all values.
+        plane: The slices of a volume: "axial", "coronal" or "sagittal"; None for axial ones, of
+            DICOM for those that were taken.
         **options: Further options of `explain_image`.
 
     Yields:
@@ -46,7 +55,10 @@ def explain_frames(
         UserWarning: A map shows nothing; the message says why.
     """
     source = to_path(path)
-    stack = open_stack(source)
+    if plane is not None and plane not in PLANES:
+        raise UsageError(f"plane {plane!r}: choose one of {', '.join(PLANES)}")
+    parse_window(window)
+    stack = open_stack(source, volume=VolumeOptions(window, plane))
     if stack is None:
         raise ImageError(f"{source}: holds a single picture; explain it with explain_image")
     for frame in stack.frames(FrameChoice(frames, every)):

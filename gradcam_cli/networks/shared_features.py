@@ -10,6 +10,8 @@ from gradcam_cli.networks.detection import DetectedBoxes
 from gradcam_cli.networks.operations import operation_names
 
 _CONVOLUTIONS = operation_names("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput")
+# Deformable attention and the choice of the best candidates take values from several places.
+_SAMPLING = operation_names("GatherNd", "GatherV2", "ResourceGather")
 _PRODUCTS = operation_names("BatchMatMul", "BatchMatMulV2", "Einsum", "MatMul")
 
 
@@ -77,5 +79,7 @@ def _sees_several_cells(op: tf.Operation, from_picture: set[str]) -> bool:
     if op.type in _CONVOLUTIONS:
         rows, columns, *_ = op.inputs[1].shape
         return (rows, columns) != (1, 1)
+    if op.type in _SAMPLING:
+        return op.inputs[0].name in from_picture
     # Products of two tensors of the picture, such as attention, mix its positions.
     return op.type in _PRODUCTS and all(one.name in from_picture for one in list(op.inputs)[:2])

@@ -126,10 +126,14 @@ def read_picture(
         open_picture(path, content_of(path, downloads)) as image,
         messages_hidden(image),
     ):
-        if several is not IfSeveral.TAKE_FIRST:
-            _check_one(path, holds_several(image), several)
+        holds_more = several is not IfSeveral.TAKE_FIRST and holds_several(image)
+        if several is IfSeveral.REFUSE:
+            _check_one(path, holds_more, several)
         image.load()
-        return to_picture(image)
+        picture = to_picture(image)
+    # Warnings are hidden while the file is open, because Pillow has many.
+    _check_one(path, holds_more, several)
+    return picture
 
 
 def _check_one(path: AnyPath, holds_more: bool, several: IfSeveral) -> None:

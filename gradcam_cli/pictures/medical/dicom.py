@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.errors import GradcamError, ImageError, reason
+from gradcam_cli.errors import GradcamError, GradcamWarning, ImageError, reason
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.pictures.medical.opened_files import (
@@ -29,7 +29,13 @@ from gradcam_cli.pictures.medical.opened_files import (
     opened_file,
 )
 from gradcam_cli.pictures.medical.slice_pictures import draw_slice
-from gradcam_cli.pictures.medical.windows import Window, full_window, parse_window, window_of
+from gradcam_cli.pictures.medical.windows import (
+    Window,
+    doubts_about,
+    full_window,
+    parse_window,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -181,6 +187,9 @@ def read_dicom_picture(dataset: Dataset, path: AnyPath, window: str | None) -> I
             values, chosen = _looked_up(values, dataset)
     if values.ndim == 3 or chosen is None:
         chosen = full_window(values)
+    else:
+        for doubt in doubts_about(chosen, window, values, str(dataset.get("Modality") or "")):
+            warnings.warn(f"{path}: {doubt}", GradcamWarning, stacklevel=2)
     spacing = next(
         (
             found

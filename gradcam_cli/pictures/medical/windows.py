@@ -102,6 +102,31 @@ def full_window(values: np.ndarray) -> Window:
     return Window(low, high, f"from minimum {low:g} to maximum {high:g}")
 
 
+def doubts_about(
+    window: Window, asked: str | None, values: np.ndarray, modality: str = ""
+) -> list[str]:
+    """Says why a window may not suit a picture.
+
+    Args:
+        window: The window.
+        asked: The user's text if it is the user's window; else None.
+        values: The values of the picture, real numbers.
+        modality: The kind of machine in DICOM's words; "" if unknown.
+
+    Returns:
+        The ends of warnings, which begin with the name of the file.
+    """
+    doubts = []
+    if window.high < values.min() or window.low > values.max():
+        doubts.append(
+            f"all values are outside the {window.title}, from {window.low:g} to {window.high:g}; "
+            f"the pictures are empty"
+        )
+    if asked is not None and asked.strip().lower() in NAMED_WINDOWS and modality not in ("", "CT"):
+        doubts.append(f"--window {asked} is for CT in Hounsfield units, but this is {modality}")
+    return doubts
+
+
 def parse_window(text: str | None) -> Window | None:
     """Reads a window as a user writes it.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import VOLUME_SUFFIXES, ending_of
-from gradcam_cli.files.storage import AnyPath, to_path
+from gradcam_cli.files.storage import AnyPath, is_remote, to_path
 from gradcam_cli.files.video_containers import VIDEO_SUFFIXES
 from gradcam_cli.pictures.medical.dicom import frame_count, is_dicom, read_dataset
+from gradcam_cli.pictures.stacks.series import files_of_series
 from gradcam_cli.pictures.stacks.stack import Stack
 from gradcam_cli.pictures.stacks.volumes import Volume, VolumeOptions
 
@@ -56,7 +58,7 @@ def open_stack(
         path: The file, a URL, or a folder of DICOM files.
         downloads: Downloads it from a URL; None for the default limits.
         volume: How a volume becomes pictures.
-        files: If the path is that of a series of DICOM files, these.
+        files: If the path is that of a series of DICOM files, these; empty for all of a folder.
 
     Returns:
         The stack; None for a file with one picture. A JPEG of several (MPO) counts as one.
@@ -71,6 +73,8 @@ def open_stack(
         from gradcam_cli.pictures.stacks.video import open_video
 
         return open_video(path, downloads)
+    if not files and not is_remote(path) and os.path.isdir(path):
+        files = files_of_series(path)
     if files:
         from gradcam_cli.pictures.stacks.dicom_volumes import open_series
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from gradcam_cli.errors import GradcamError
-from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.storage import is_remote
+from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.files.finding import InputPicture, find_pictures
+from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.pictures.medical.dicom import frame_count, is_dicom, numbers_of, read_dataset
 
 # What distinguishes a series: its number, the size of its slices and their direction.
@@ -36,6 +36,23 @@ def group_series(pictures: Iterable[InputPicture]) -> Iterator[InputPicture]:
             yield from group
         else:
             yield from _in_folder(folder, list(group))
+
+
+def files_of_series(folder: Path) -> tuple[AnyPath, ...]:
+    """Returns the files of the series that a folder holds.
+
+    Args:
+        folder: A local folder.
+
+    Raises:
+        ImageError: It holds no series of DICOM files, or several.
+    """
+    found = [one for one in group_series(find_pictures([folder])) if one.files]
+    if len(found) != 1:
+        raise ImageError(
+            f"{folder}: is a folder with {len(found)} series of DICOM files, not with one"
+        )
+    return found[0].files
 
 
 def _folder_of(picture: InputPicture) -> Path | None:

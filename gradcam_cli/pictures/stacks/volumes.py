@@ -16,7 +16,7 @@ import numpy as np
 from gradcam_cli.errors import GradcamWarning, UsageError
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.medical.slice_pictures import back_on_slice, draw_slice
-from gradcam_cli.pictures.medical.windows import NAMED_WINDOWS, Window, full_window, parse_window
+from gradcam_cli.pictures.medical.windows import Window, doubts_about, full_window, parse_window
 from gradcam_cli.pictures.stacks.stack import SLICE, Frame, FrameChoice
 from gradcam_cli.pictures.stacks.voxels import (
     AXIAL,
@@ -183,16 +183,9 @@ class Volume:
                 self._warn(f"--window {self._asked} doesn't change colours")
         elif window is None:
             window = full_window(values)
-        elif window.high < values.min() or window.low > values.max():
-            self._warn(
-                f"all values are outside the {window.title}, from {window.low:g} to "
-                f"{window.high:g}; the pictures are empty"
-            )
-        if asked is not None and self._is_for_other_machine():
-            self._warn(
-                f"--window {self._asked} is for CT in Hounsfield units, but this is "
-                f"{self.voxels.modality}"
-            )
+        else:
+            for doubt in doubts_about(window, self._asked, values, self.voxels.modality):
+                self._warn(doubt)
         self.window = window
         return window
 
@@ -212,10 +205,6 @@ class Volume:
                 f"its voxels are {spacing[coarsest]:.1f} mm long across the {taken} plane, so that "
                 f"{self.plane} slices are coarse; --plane {taken} shows them as they were taken"
             )
-
-    def _is_for_other_machine(self) -> bool:
-        named = (self._asked or "").strip().lower() in NAMED_WINDOWS
-        return named and self.voxels.modality not in ("", "CT")
 
     def _warn(self, text: str) -> None:
         warnings.warn(f"{self.path}: {text}", GradcamWarning, stacklevel=3)

@@ -17,6 +17,7 @@ from gradcam_cli.pictures.reading import IfSeveral
 from gradcam_cli.pictures.stacks.stack import Frame
 from gradcam_cli.run.batching import inputs_of
 from gradcam_cli.run.loading import PictureLoader
+from gradcam_cli.run.options import WriteOptions
 from gradcam_cli.run.pipeline import explain_parts
 from gradcam_cli.run.records import LoadedPicture
 from gradcam_cli.run.stacks.frame import FrameExplanation
@@ -118,7 +119,9 @@ class FrameExplainer:
         keep: Callable[[FrameExplanation], None],
     ) -> None:
         # The classes of the run are those of the picture, which may have a class of its own.
-        task = replace(self._task, targets=Targets(wanted, joined=self._task.targets.joined))
+        targets = Targets(wanted, joined=self._task.targets.joined)
+        # Whether results exist has been asked for the whole file.
+        task = replace(self._task, targets=targets, write=WriteOptions())
         kept = _keeping(self._explainer, keep)
         for result in explain_parts(self._parts(frames), self._explainer, task, kept):
             if result.error is not None:

@@ -134,6 +134,11 @@ class StackRun:
             UsageError: There is one.
         """
         draw, task = self._task.draw, self._task
+        if task.detection is not None:
+            raise UsageError(
+                f"{picture.path}: this file holds several pictures, and each may show other "
+                f"objects; a detector explains single pictures, so add --first-frame"
+            )
         refused = {
             "--report": task.keeps_card,
             "a sheet of several methods": task.sheet,
@@ -152,7 +157,9 @@ class StackRun:
 
     def _choice(self, picture: InputPicture, stack: Stack) -> FrameChoice:
         options = self._task.stack
-        numbers = options.slices if stack.noun == SLICE else options.frames
+        # Slices are pictures of a file too, but films have no slices.
+        is_volume = stack.noun == SLICE and options.slices is not None
+        numbers = options.slices if is_volume else options.frames
         return FrameChoice(numbers, options.every)
 
     def _explain_all(
@@ -254,6 +261,7 @@ class StackRun:
             targets=targets,
             frames=frames,
             noun=stack.noun,
+            is_whole=takes_whole_stacks(self._explainer.classifier),
             scale=scale,
             shown=stack.title if isinstance(stack, Volume) else "",
             note=note,
