@@ -12,7 +12,7 @@ _THRESHOLD = 0.6
 
 
 def frames_of(count=FRAMES, bright=(BRIGHT,), size=SIZE, square=SQUARE):
-    """Makes dark frames of noise, of which some have the square: (count, height, width, 3) uint8."""
+    """Makes dark frames of noise, (count, height, width, 3) uint8; some have the square."""
     rng = np.random.default_rng(5)
     frames = rng.integers(0, 100, (count, size[1], size[0], 3), np.uint8)
     left, top, right, bottom = square
@@ -35,7 +35,7 @@ def _set_bright(model, of_last):
     kernel[..., 0] = 1 / kernel.shape[-2]
     first.set_weights([kernel, np.float32([-_THRESHOLD, 0])])
     last.set_weights([np.eye(2, dtype=np.float32).reshape(last.kernel.shape)])
-    model.get_layer("scores").set_weights([np.float32(of_last), np.float32([1.5, -1.5])])
+    model.get_layer("scores").set_weights([np.float32(of_last), np.float32([0.5, -0.5])])
 
 
 def inner_layer(layer):

@@ -149,6 +149,16 @@ def _detr(graph):
     return {"logits": ["batch", None, 2], "pred_boxes": ["batch", None, 4]}
 
 
+def _ssd(graph):
+    """Boxes and scores of an SSD, with a background as the first class."""
+    boxes, scores = _rows(graph, 1)
+    sure = graph.add("ReduceMax", scores, graph.constant([2], np.int64), keepdims=1)
+    every = graph.add("Concat", graph.add("Neg", sure), scores, axis=2)
+    graph.add("Softmax", every, axis=2, name="scores")
+    graph.add("Mul", _corners(graph, boxes), graph.constant(1 / SIDE), name="boxes")
+    return {"scores": ["batch", None, 3], "boxes": ["batch", None, 4]}
+
+
 def _yolox(graph):
     """Boxes that aren't decoded."""
     _, scores = _rows(graph, 1)
@@ -165,6 +175,7 @@ _FORMS = {
     "end-to-end": _end_to_end,
     "torchvision": _torchvision,
     "detr": _detr,
+    "ssd": _ssd,
     "yolox": _yolox,
 }
 _INTEGERS = ("labels",)

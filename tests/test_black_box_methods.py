@@ -14,7 +14,6 @@ from PIL import Image
 import gradcam_cli
 from gradcam_cli import RISE, Occlusion, Sobol, explain_image
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.methods.base import make_method
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.score_weights import ScoreWeights
 from gradcam_cli.errors import UsageError
@@ -81,8 +80,8 @@ def test_occlusion_of_a_sum_is_exact():
     found = maps_of(
         Occlusion(value_model(weights), patch_size=3, patch_stride=2), picture[None, ..., None]
     )
-    # Patches of 3 with a step of 2 start at 0, 2 and 3, and at 0 and 1. A pixel in the middle of one
-    # counts it twice as much as one at its edge.
+    # Patches of 3 with a step of 2 start at 0, 2 and 3, and at 0 and 1. A pixel in the middle of
+    # one counts it twice as much as one at its edge.
     tent = np.outer([1, 2, 1], [1, 2, 1])
     loss = weights * (picture - picture.mean())
     total, number = np.zeros_like(loss), np.zeros_like(loss)
@@ -147,7 +146,7 @@ def test_rise_of_single_pixels_has_the_expectation_of_its_formula():
     weights[3, 5] = 2
     picture = np.full((8, 8), 10.0)
     picture[3, 5] = 74
-    explainer = RISE(value_model(weights), nb_samples=10000, grid_size=8, agreement=None)
+    explainer = RISE(value_model(weights), nb_samples=6000, grid_size=8, agreement=None)
     found = maps_of(explainer, picture[None, ..., None])[0]
     assert np.unravel_index(found.argmax(), found.shape) == (3, 5)
     # The gain of seeing the pixel is 2 * (74 - 11). A mask there is (1 - s) a + s b along each
@@ -217,54 +216,46 @@ def test_a_planted_square_is_found(classifier, method):
 
 @pytest.mark.parametrize("method", BLACK_BOXES)
 def test_batches_and_neighbours_change_nothing(classifier, method):
+    few = {"rise": {"samples": 400}, "sobol": {"samples": 8}}.get(method, {})
     one = red_picture(8, 40)[None]
     both = np.concatenate([red_picture(30, 30)[None], one])
-    wanted = np.array([[1]])
-    first = Explainer(classifier, method=method, batch_size=32).explain(one, wanted).maps[0]
-    small = Explainer(classifier, method=method, batch_size=3).explain(one, wanted).maps[0]
-    beside = Explainer(classifier, method=method).explain(both, wanted.repeat(2, 0)).maps[1]
+
+    def explained(inputs, batch_size):
+        explainer = Explainer(classifier, method=method, batch_size=batch_size, **few)
+        return explainer.explain(inputs, np.ones((len(inputs), 1), int)).maps[-1]
+
+    first, small, beside = explained(one, 32), explained(one, 7), explained(both, 32)
     np.testing.assert_allclose(small, first, atol=1e-4)
     np.testing.assert_allclose(beside, first, atol=1e-4)
 
 
-def counted(classifier, method, inputs, **parameters):
+def counted(model, kind, picture, **options):
+    """Explains one picture, and counts the inputs that reach the network."""
     runs = [0]
-    explainer = Explainer(classifier, method=method, batch_size=25, **parameters)
 
-    class Counting:
-        """Counts the inputs that reach the network."""
+    def count(number):
+        runs[0] += int(number)
+        return np.int32(0)
 
-        def __init__(self, network):
-            self._network = network
+    def score(model, inputs, targets):
+        counting = tf.numpy_function(count, [tf.shape(inputs)[0]], tf.int32)
+        with tf.control_dependencies([counting]):
+            return tf.reduce_sum(tf.nn.softmax(model(inputs)) * targets, axis=-1)
 
-        def __getattr__(self, name):
-            return getattr(self._network, name)
-
-        def probabilities(self, copies, targets):
-            runs[0] += len(copies)
-            return self._network.probabilities(copies, targets)
-
-    made = make_method(method, **parameters)
-    from gradcam_cli.networks.scored import ScoredNetwork
-
-    network = ScoredNetwork(explainer._maps.score, explainer.classifier.input_shape, (2,), 25)
-    observed = made.explain(
-        Counting(network),
-        tf.constant(inputs, tf.float32),
-        tf.constant([[0.0, 1.0]]),
-        lambda *_: None,
-    )
-    return observed, runs[0]
+    explainer = kind(model, operator=score, **options)
+    heat = maps_of(explainer, picture[None].astype(np.float32), np.eye(2)[[1]])
+    return heat, runs[0]
 
 
-@pytest.mark.parametrize("method", ["rise", "sobol"])
-def test_a_settled_map_ends_the_runs_and_is_close_to_that_of_all(classifier, method):
-    picture = red_picture(8, 40)[None]
-    soon, few = counted(classifier, method, picture)
-    full, many = counted(classifier, method, picture, agreement=None)
-    assert few <= many / 2
-    assert not soon.notes
-    assert np.corrcoef(soon.maps.numpy().ravel(), full.maps.numpy().ravel())[0, 1] > 0.9
+@pytest.mark.parametrize(
+    ("kind", "all_of_them"), [(RISE, {"nb_samples": 2000}), (Sobol, {"nb_design": 64})]
+)
+def test_a_settled_map_ends_the_runs_and_is_close_to_that_of_all(red, kind, all_of_them):
+    model = keras.models.load_model(red)
+    soon, few = counted(model, kind, red_picture(8, 40))
+    full, many = counted(model, kind, red_picture(8, 40), agreement=None, **all_of_them)
+    assert 0 < few <= many / 2
+    assert np.corrcoef(soon.ravel(), full.ravel())[0, 1] > 0.9
 
 
 def test_a_map_that_does_not_settle_is_told(red, tmp_path):
@@ -307,7 +298,7 @@ def test_evidence_against_a_class_is_negative(classifier, method):
     np.testing.assert_allclose(against.explain(picture, [[1]]).maps[0, 0], other, atol=0.02)
 
 
-@pytest.mark.parametrize("channels", [1, 4, 6])
+@pytest.mark.parametrize("channels", [1, 6])
 @pytest.mark.parametrize("kind", [RISE, Sobol, Occlusion])
 def test_any_number_of_channels_and_axes(kind, channels):
     for size in [(40,), (12, 10), (6, 8, 7)]:
@@ -322,9 +313,9 @@ def test_any_number_of_channels_and_axes(kind, channels):
         values[(0, *place)] = 1
         options = {} if kind is Occlusion else {"agreement": None}
         if kind is Sobol:
-            options |= {"nb_design": 16, "grid_size": 4}
+            options |= {"nb_design": 8, "grid_size": 8}
         if kind is RISE:
-            options |= {"nb_samples": 600, "grid_size": 4}
+            options |= {"nb_samples": 400, "grid_size": 4}
         heat = kind(model, **options).explain(values, np.eye(2)[[1]]).numpy()[0, ..., 0]
         assert heat.shape == size
         found = np.unravel_index(heat.argmax(), size)
@@ -369,7 +360,7 @@ def test_a_perceptron_is_explained_without_layers(tmp_path):
         )
 
     refused = run()
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "--method rise" in refused.stderr
     assert "Traceback" not in refused.stderr
     done = run("--method", "rise", "--class", "1", "--json", "--heatmap", "npy", "--out", "out")

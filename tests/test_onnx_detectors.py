@@ -18,7 +18,7 @@ from gradcam_cli.models.detector_outputs import KnownFacts, find_outputs
 from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 
-FORMS = ("yolov8", "yolov5", "end-to-end", "torchvision", "detr")
+FORMS = ("yolov8", "yolov5", "end-to-end", "torchvision", "detr", "ssd")
 # In the input: the left and top edge, and the class.
 PLANTED = [(11, 13, 0), (50, 60, 1), (40, 13, 0)]
 

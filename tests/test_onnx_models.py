@@ -276,6 +276,22 @@ def test_unknown_operators_are_named(tmp_path, model):
     assert "Wobble" in refused(path)
 
 
+def test_a_constant_that_would_fill_the_memory_is_refused(tmp_path, model):
+    after = [
+        helper.make_node("ConstantOfShape", ["huge"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["scores", "sum"], ["output"]),
+    ]
+    huge = helper.make_node(
+        "Constant",
+        [],
+        ["huge"],
+        value=helper.make_tensor("shape", TensorProto.INT64, [2], [100_000, 100_000]),
+    )
+    message = refused(save_onnx(tmp_path / "net.onnx", model, after=[huge, *after]))
+    assert "10,000,000,000 values" in message
+
+
 @pytest.mark.parametrize("place", ["../weights.bin", "/etc/passwd", "link.bin", "gone.bin"])
 def test_weights_elsewhere_are_refused(tmp_path, model, place):
     folder = tmp_path / "model"

@@ -283,9 +283,12 @@ def test_grey_and_four_channels(saved, channels):
     check_against_hand(classifier, model, pictures, pictures / 255)
 
 
-def test_two_channels_are_refused(saved):
-    with pytest.raises(UnsupportedModelError, match="1, 3 or 4 channels"):
-        saved(functional(channels=2))
+@pytest.mark.parametrize("channels", [2, 13])
+def test_bands_are_taken_as_they_are(saved, channels):
+    model = functional(channels=channels)
+    classifier = saved(model)
+    bands = np.random.default_rng(1).normal(size=(2, SIZE, SIZE, channels)).astype(np.float32)
+    check_against_hand(classifier, model, bands, bands)
 
 
 @pytest.mark.parametrize("as_dict", [True, False])

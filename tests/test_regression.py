@@ -33,9 +33,9 @@ from gradcam_cli.run.records import PictureResult
 
 SIZE = 48
 GREY, RED, GREEN = (90, 90, 90), (240, 30, 30), (30, 230, 30)
-# (left, top, right, bottom) of the planted squares.
 # Two don't depend on the output, and FullGrad adds absolute values.
 WITHOUT_SIGN = {"eigencam", "fem", "fullgrad"}
+# (left, top, right, bottom) of the planted squares.
 RED_SQUARE, GREEN_SQUARE = (28, 4, 40, 16), (4, 28, 16, 40)
 
 

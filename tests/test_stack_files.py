@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import zlib
@@ -23,7 +24,7 @@ from moving_squares import (
 )
 from PIL import Image, TiffImagePlugin
 
-from gradcam_cli.errors import ImageError, UsageError
+from gradcam_cli.errors import GradcamWarning, ImageError, UsageError
 from gradcam_cli.files.finding import SUFFIXES, WITH_VIDEOS, find_pictures
 from gradcam_cli.files.marks import is_marked, is_own_result, is_result_of, mark
 from gradcam_cli.pictures.reading import read_picture
@@ -126,23 +127,28 @@ def test_frames_of_different_lengths(tmp_path):
         assert frames[-1].duration == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_a_video_is_turned_as_it_says(degrees, mirrored, tmp_path):
-    def turn(file, stream):
-        stream.set_display_rotation(degrees, mirrored, False)
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        *[(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1)],
+        *[(0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0), (0, -1, -1, 0)],
+    ],
+)
+def test_a_video_is_turned_as_it_says(numbers, tmp_path):
+    path = save_video(tmp_path / "a.mp4", [square(1)] * 2, [0, 0.1])
+    content = path.read_bytes()
 
-    path = save_video(tmp_path / "a.mp4", [square(1)] * 2, [0, 0.1], prepare=turn)
-    with av.open(str(path)) as file:
-        matrix = next(file.decode(video=0)).side_data.get("DISPLAYMATRIX")
-    # ISO/IEC 14496-12: (x, y) goes to (a x + c y, b x + d y), and then into the frame.
-    a, b, _, c, d = (
-        (np.frombuffer(matrix, np.int32)[:5] / 65536).tolist() if matrix else ((1, 0, 0, 0, 1))
-    )
+    def matrix(a, b, c, d):
+        return struct.pack(">9i", *(65536 * n for n in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
+
+    # ISO/IEC 14496-12, 8.3.2: the matrix of a track.
+    start = content.index(matrix(1, 0, 0, 1), content.index(b"tkhd"))
+    path.write_bytes(content[:start] + matrix(*numbers) + content[start + 36 :])
+    # (x, y) goes to (a x + c y, b x + d y), and then into the frame.
+    a, b, c, d = numbers
     x, y = place_of(1)
-    moved = a * x + c * y, b * x + d * y
     width, height = SIZE if a else SIZE[::-1]
-    expected = moved[0] % (width - 1), moved[1] % (height - 1)
+    expected = (a * x + c * y) % (width - 1), (b * x + d * y) % (height - 1)
     image = frames_of(path)[0].image
     assert image.size == (width, height)
     assert place(image) == pytest.approx(expected, abs=1)
@@ -201,6 +207,14 @@ def test_colors_of_a_video(encoder, pixels, matrix, reach, tmp_path):
         file.mux(stream.encode(None))
     image = frames_of(path)[1].image
     assert np.asarray(image)[20, 30] == pytest.approx(color, abs=5)
+
+
+def test_the_colors_of_hdr_videos_are_warned_of(tmp_path):
+    def describe(file, stream):
+        stream.codec_context.color_trc = 16
+
+    with pytest.warns(GradcamWarning, match=r"hdr\.mp4: is an HDR video"):
+        open_stack(save_squares(tmp_path / "hdr.mp4", prepare=describe))
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mov", ".gif", ".png", ".webp"])

@@ -86,7 +86,7 @@ def test_a_cnn_with_lstm_gets_a_map_a_time_step(folder, unroll):
     clip_network(unroll=unroll).save("lstm.keras")
     save_clip("clip.webp")
     done, (record,) = explained("clip.webp", "-m", "lstm.keras")
-    assert "layer last" in done.stderr, done.output
+    assert "layer last" in done.stdout, done.output
     number, middle, _ = hottest(record["targets"][0]["output"])
     assert SEEN[number] == BRIGHT
     assert is_in_square(middle)

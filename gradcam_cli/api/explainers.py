@@ -266,7 +266,7 @@ class Occlusion(GradCAM):
             model: As for `GradCAM`.
             batch_size: As for `GradCAM`.
             operator: As for `GradCAM`.
-            patch_size: The side of a patch in pixels; None for a fifth of the shortest axis.
+            patch_size: The length of a patch along each axis in pixels; None for a fifth of it.
             patch_stride: The distance between two patches in pixels; None for half a patch.
             **options: As for `GradCAM`.
         """

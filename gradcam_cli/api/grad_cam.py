@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.diagnosis import Diagnosis
 
 _ALL = 2**62
+# Sequences that are flattened rarely have as many values in each step.
+_FEWEST_COLUMNS = 8
 _RANK_OF_ONE_HOT = 2
 # An array, or those of a model with several inputs in any structure.
 Inputs = tf.Tensor | np.ndarray | Sequence[Any] | Mapping[str, Any]
@@ -505,7 +507,8 @@ class GradCAM:
         """
         kinds = [getattr(layer, "kernel_size", ()) for _, layer in walk_layers(self.model)]
         slides = any(isinstance(size, tuple) and len(size) == 2 for size in kinds)
-        return slides or flattens_first(self.network)
+        is_narrow = (self.network.input_shape[-1] or 0) < _FEWEST_COLUMNS
+        return slides or (flattens_first(self.network) and not is_narrow)
 
     def _score(
         self, rows: Arrangement, inputs: tf.Tensor, packed: tf.Tensor

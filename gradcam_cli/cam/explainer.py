@@ -36,7 +36,7 @@ from gradcam_cli.cam.segmentation import (
     spread,
 )
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
-from gradcam_cli.cam.usual_method import check_suits
+from gradcam_cli.cam.usual_method import check_suits, doubt_of
 from gradcam_cli.errors import UsageError
 from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
@@ -261,6 +261,7 @@ class Explainer:
             ends=self.ends,
             against=self._contrast(),
             detects=self.classifier.detects,
+            method_doubt=doubt_of(self.method, self.classifier),
         )
 
     @property

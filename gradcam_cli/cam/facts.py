@@ -37,6 +37,7 @@ class ExplainerFacts:
         segments: Whether the model gives scores at each position of a picture.
         class_names: The file of the class names, if the user should be told; else empty.
         input: The explained input; "" if the network has only one for pictures.
+        method_doubt: Why the maps of the method may mislead; empty if nothing speaks against it.
         detects: Whether the model gives boxes, each with the scores of all classes.
         ends: What negative and positive values of its maps mean in a word; None if the maps
             aren't signed.
@@ -60,6 +61,7 @@ class ExplainerFacts:
     ends: tuple[str, str] | None = None
     against: tuple[int, str] | None = None
     detects: bool = False
+    method_doubt: str = ""
 
     @property
     def contrast(self) -> str:

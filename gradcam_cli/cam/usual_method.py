@@ -17,6 +17,24 @@ _OF_DETECTORS = "layercam"
 _OF_DETECTORS_WITHOUT_GRADIENT = "drise"
 
 
+def doubt_of(method: str, classifier: Classifier) -> str:
+    """Says why the maps of a method may mislead for a model; "" if nothing speaks against it.
+
+    Args:
+        method: A key of `gradcam_cli.cam.methods.table.METHODS`.
+        classifier: The model.
+    """
+    info = METHODS[method]
+    averages = info.needs_layer and info.uses_gradients and not info.multiplies_cells
+    if not classifier.detects or not (averages or info.ignores_class):
+        return ""
+    how = "shows the same for every box" if info.ignores_class else "averages gradients"
+    return (
+        f"{info.title} {how}, so the map of one object may show others too; {_OF_DETECTORS} shows "
+        f"its own"
+    )
+
+
 def usual_method(classifier: Classifier) -> str:
     """Returns the name of the method that suits a model.
 

@@ -97,7 +97,7 @@ def evaluate(
     from gradcam_cli.evaluation.annotations import Annotations
     from gradcam_cli.evaluation.result_files import ResultFiles, write_evaluation, write_sanity
     from gradcam_cli.evaluation.result_records import evaluation_record, sanity_record
-    from gradcam_cli.evaluation.sanity import sanity_verdicts
+    from gradcam_cli.evaluation.sanity import changeable_network, sanity_verdicts
 
     files = None if out is None else ResultFiles(out, "evaluation", paths)
     sanity_files = None if out is None or not sanity else ResultFiles(out, "sanity", paths)
@@ -109,6 +109,9 @@ def evaluate(
     if not sanity and not options.changes_weights:
         # The sanity check too needs a network whose weights can be changed.
         measuring = replace(measuring, classifier=measuring.classifier.folded(layers))
+    if sanity:
+        # Before the measurements, which take long.
+        changeable_network(measuring.classifier)
     explainers = explainers_of(measuring.classifier, methods, layers)
     measured = evaluate_in_view(measuring, explainers, options, quiet)
     evaluation, verdict = measured.evaluation, measured.evaluation.judge()

@@ -210,6 +210,9 @@ def explain(
         for doubt in filter(None, (first.damage, first.task_doubt)):
             if not quiet:
                 say_warning(f"{first.model}: {doubt}")
+        for doubt in dict.fromkeys(one.method_doubt for one in run.explainers if one.method_doubt):
+            if not quiet:
+                say_warning(doubt)
         if run.ready is not None and model.size is not None and not quiet:
             warning = run.ready.describe_collapse(run.pictures)
             if warning is not None:

@@ -29,6 +29,9 @@ from gradcam_cli.evaluation.random_weights import (
 if TYPE_CHECKING:
     import keras
 
+    from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.networks.keras_network import KerasNetwork
+
 CASCADING = "cascading"
 INDEPENDENT = "independent"
 MODES = (CASCADING, INDEPENDENT)
@@ -79,6 +82,21 @@ class SanityCheck:
     curves: list[SanityCurve]
 
 
+def changeable_network(classifier: Classifier) -> KerasNetwork:
+    """Returns the network of a classifier, whose weights can be changed.
+
+    Raises:
+        UnsupportedModelError: They can't.
+    """
+    network = changeable(classifier.network)
+    if network is None:
+        raise UnsupportedModelError(
+            f"--sanity needs a .keras or .h5 model: the weights of {classifier.name} can't be "
+            f"changed"
+        )
+    return network
+
+
 def check_sanity(
     explainers: Sequence[Explainer],
     batches: Sequence[np.ndarray],
@@ -104,11 +122,7 @@ def check_sanity(
     Raises:
         UnsupportedModelError: The network isn't a Keras model, or has no weights.
     """
-    network = changeable(explainers[0].classifier.network)
-    if network is None:
-        raise UnsupportedModelError(
-            "--sanity needs a .keras or .h5 model: the weights of a SavedModel can't be changed"
-        )
+    network = changeable_network(explainers[0].classifier)
     groups = _steps_of(network.model, steps)
     sources = [ExplainerMaps(explainer) for explainer in explainers]
     top = np.array([[-1]])

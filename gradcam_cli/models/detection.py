@@ -28,6 +28,8 @@ CANDIDATES = Conditions((Condition(CANDIDATE),))
 OPTION = "--box-format"
 SIGMOID, SOFTMAX = "Sigmoid", "Softmax"
 _SIDES = 4
+# (N, candidates, sides or classes)
+_RANK = 3
 # Operations after the last activation that don't change which number belongs to which class.
 _MOVING = operation_names("Identity", "Cast", "Reshape", "Squeeze", "EnsureShape", "ExpandDims")
 _JOINING = operation_names("ConcatV2", "Pack")
@@ -219,6 +221,7 @@ class _Outputs:
         activations: The last activation of each output that has one.
         last: The last operation of each output, apart from those that move values.
         values: The values of each output for the pictures that were tried.
+        has_gradient: Whether the picture has a gradient of each output.
     """
 
     shapes: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
@@ -226,6 +229,7 @@ class _Outputs:
     activations: dict[str, str | None] = field(default_factory=dict)
     last: dict[str, str] = field(default_factory=dict)
     values: dict[str, np.ndarray] = field(default_factory=dict)
+    has_gradient: dict[str, bool] = field(default_factory=dict)
 
 
 def find_boxes(
@@ -288,6 +292,8 @@ def _probe(network: Network, shape: tuple[int, int, int]) -> _Outputs:
             outputs.shapes[name] = tuple(tensor.shape[1:]) if tensor.shape.rank else ()
             outputs.is_whole[name] = not tensor.dtype.is_floating
             outputs.activations[name] = activation_of(tensor)
+            if len(outputs.shapes[name]) == _RANK - 1 and tensor.dtype.is_floating:
+                outputs.has_gradient[name] = _has_gradient(tensor, inputs)
             last = tensor
             while last.op.type in (*_MOVING, *_JOINING):
                 last = last.op.inputs[0]
@@ -300,6 +306,14 @@ def _probe(network: Network, shape: tuple[int, int, int]) -> _Outputs:
     found = function(tf.constant(pictures))
     outputs.values.update({name: value.numpy() for name, value in found.items()})
     return outputs
+
+
+def _has_gradient(output: tf.Tensor, inputs: tf.Tensor) -> bool:
+    try:
+        return tf.gradients(output, inputs)[0] is not None
+    # An operation on the way may have no gradient.
+    except LookupError:
+        return False
 
 
 def _names_of(path: str, outputs: _Outputs, is_asked: bool) -> tuple[str, str] | None:
@@ -396,8 +410,14 @@ def _describe(
         f"class {background} is taken for the background, because most boxes have it, which is a "
         f'guess; call the class "background" in a file of --labels'
     )
-    decoder = NamedBoxes(boxes_name, scores_name, box_format, are_logits, is_softmax, reason)
+    no_gradient = ""
+    if not outputs.has_gradient[scores_name]:
+        no_gradient = "no gradient of its scores reaches the picture"
+    decoder = NamedBoxes(
+        boxes_name, scores_name, box_format, are_logits, is_softmax, reason, no_gradient
+    )
     why = f"as --task {DETECTION} says" if is_asked else "it returns boxes with scores"
+    why += f"; {no_gradient}" if no_gradient else ""
     return FoundBoxes(
         network,
         decoder,

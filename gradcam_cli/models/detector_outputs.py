@@ -22,6 +22,7 @@ XYXY, YXYX, XYWH = "xyxy", "yxyx", "xywh"
 CENTRE, TURNED_CENTRE = "center_xywh", "center_yxhw"
 RELATIVE = "rel_"
 _COORDINATES = 4
+_RANK = 3
 _SUPPORTED = "supported are the forms of YOLOv5 to YOLO26, DETR, and boxes with scores and classes"
 # The strides of the grids whose cells each give a box, and the boxes of each cell.
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32), (8, 16))
@@ -38,7 +39,8 @@ _WITH_BATCH_INDEX = 7
 # If the file gives neither the number of detections nor that of classes.
 _MOST_DETECTIONS, _MOST_CLASSES = 300, 100
 # The outputs of the API for object detection of TensorFlow, of which also TensorFlow Lite has some.
-_OF_TENSORFLOW = ("detection_boxes", "tflite_detection_postprocess", "statefulpartitionedcall")
+_OF_TENSORFLOW = ("detection_boxes", "tflite_detection_postprocess")
+_OF_TENSORFLOW_LITE = "statefulpartitionedcall"
 _FROM_ONE = "detection_classes"
 _OF_DETR = frozenset({"pred_boxes", "dets"})
 # Those of torchvision, RT-DETR, TensorRT's exports and the ONNX model zoo.
@@ -395,16 +397,23 @@ def _find_separate(
     place = names.index(boxes_name)
     for name, array in others.items():
         is_vector = array.shape[-1:] != (1,) or len(others) == 1
-        if boxes.ndim == array.ndim == 3 and array.shape[:2] == boxes.shape[:2] and is_vector:
+        if boxes.ndim == _RANK and _has_row_for_each(boxes, array) and is_vector:
             return _of_class_vectors(path, place, names.index(name), outputs, facts)
     return _of_single_classes(path, place, outputs, facts)
+
+
+def _has_row_for_each(boxes: np.ndarray, array: np.ndarray) -> bool:
+    """Returns whether an output has several numbers for each box, maybe as rows and columns."""
+    count = boxes.shape[1]
+    return array.ndim >= _RANK and count == np.prod(array.shape[1:-1]) and len(array) == 1
 
 
 def _of_class_vectors(
     path: str, place: int, scored: int, outputs: Mapping[str, np.ndarray], facts: KnownFacts
 ) -> DetectorOutputs:
     arrays, names = list(outputs.values()), list(outputs)
-    boxes, scores = arrays[place], arrays[scored]
+    boxes = arrays[place]
+    scores = arrays[scored].reshape(1, boxes.shape[1], -1)
     arrangement = facts.box_format or _named_arrangement(path, names[place], boxes)
     columns, known = scores.shape[-1], facts.classes
     is_softmax = False
@@ -433,7 +442,9 @@ def _of_class_vectors(
     without = dropped
 
     def read(outputs: Outputs) -> tuple[np.ndarray, np.ndarray]:
-        probabilities = activate(np.asarray(outputs[scored], np.float32))
+        values = np.asarray(outputs[scored], np.float32)
+        # TensorFlow Lite may leave out the step that makes one row of all places.
+        probabilities = activate(values.reshape(len(values), -1, columns))
         if without is not None:
             probabilities = np.delete(probabilities, without, axis=-1)
         boxes = np.asarray(outputs[place], np.float32)
@@ -473,14 +484,22 @@ def _background_of(path: str, scores: np.ndarray) -> int:
     )
 
 
-def _named_arrangement(path: str, name: str, boxes: np.ndarray) -> str:
+def _named_arrangement(path: str, name: str, boxes: np.ndarray, *, is_counted: bool = False) -> str:
     """Says how boxes in an output of a known name are arranged.
+
+    Args:
+        path: The model's file, for messages.
+        name: The name of the output.
+        boxes: Its values, (..., 4).
+        is_counted: Whether another output has the number of boxes.
 
     Raises:
         UnsupportedModelError: The name isn't known, or the values don't fit.
     """
     lowered = name.lower()
-    if lowered.startswith(_OF_TENSORFLOW):
+    # TensorFlow Lite gives this name to all outputs, but hardly any other network counts its boxes.
+    is_lite = is_counted and lowered.startswith(_OF_TENSORFLOW_LITE)
+    if lowered.startswith(_OF_TENSORFLOW) or is_lite:
         return RELATIVE + YXYX
     if name in _OF_DETR:
         return RELATIVE + CENTRE
@@ -521,7 +540,9 @@ def _of_single_classes(
         ),
         None,
     )
-    arrangement = facts.box_format or _named_arrangement(path, names[place], boxes)
+    arrangement = facts.box_format or _named_arrangement(
+        path, names[place], boxes, is_counted=counts_place is not None
+    )
     first = 1 if names[classes_place].lower().startswith(_FROM_ONE) else 0
     classes = facts.classes or _MOST_CLASSES
 

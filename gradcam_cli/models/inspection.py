@@ -33,6 +33,7 @@ from gradcam_cli.networks.forward import USUAL_LENGTH, ForwardPass, Network, tra
 from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.layers import flattens_first
+from gradcam_cli.networks.saved_model import GraphNetwork
 from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
@@ -315,6 +316,16 @@ def _input_shape(
             f"{path}: takes inputs of the shape {(None, *shape)}; only models of pictures, "
             f"(None, height, width, channels), and of clips and volumes, (None, time or depth, "
             f"height, width, channels), can be explained"
+        )
+    if len(shape) == max(_RANKS) and isinstance(network, GraphNetwork):
+        raise UnsupportedModelError(
+            f"{path}: a SavedModel of clips or volumes, whose layers can't be followed through "
+            f"time or depth; save the model as .keras"
+        )
+    if len(shape) == max(_RANKS) and getattr(network, "channels_first", False):
+        raise UnsupportedModelError(
+            f"{path}: takes clips or volumes with the channels first, {(None, *shape)}; save it "
+            f"with channels last, (None, time or depth, height, width, channels)"
         )
     *lengths, height, width, _ = shape
     return tuple(lengths), (height, width, channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +29,9 @@ _KIND = "an ONNX file"
 _EXTRA = "onnx"
 # Protobuf, in which ONNX files are written, can't hold more.
 _MOST_BYTES = 2 * 10**9
+# One gigabyte of float32. Networks of pictures have no larger tensors.
+_MOST_VALUES = 2**28
+_MOST_AXES = 16
 # The domains of the operators that ONNX Runtime brings along.
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 _NO_OPERATOR = re.compile(
@@ -68,6 +72,7 @@ def _read(path: Path, output: str | None, onnx: Any) -> tuple[BlackBoxNetwork, F
     model = _load(path, onnx)
     onnx.checker.check_model(model)
     graph = OnnxGraph(model)
+    _check_sizes(path, model, graph)
     activations = {}
     names = {}
     for one in [one.name for one in model.graph.output]:
@@ -138,6 +143,24 @@ def _check_operators(path: Path, model: Any) -> None:
                     f"{path}: uses the operator {node.op_type} of {node.domain}, which ONNX "
                     f"Runtime doesn't have; export the model with standard operators"
                 )
+
+
+def _check_sizes(path: Path, model: Any, graph: OnnxGraph) -> None:
+    """Refuses constants that take few bytes in the file and fill the memory."""
+    sizes = [
+        math.prod(sparse.dims)
+        for one in _graphs(model)
+        for sparse in getattr(one, "sparse_initializer", ())
+    ]
+    for node in model.graph.node:
+        shape = graph.constant(node.input[0]) if node.op_type == "ConstantOfShape" else None
+        if shape is not None:
+            sizes.append(math.prod(int(length) for length in shape.ravel()[:_MOST_AXES]))
+    largest = max(sizes, default=0)
+    if largest > _MOST_VALUES:
+        raise UnsafeModelError(
+            f"{path}: refused, a constant of it has {largest:,} values, which would fill the memory"
+        )
 
 
 def _load_beside(path: Path, model: Any, size: int, onnx: Any) -> None:

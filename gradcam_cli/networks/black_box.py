@@ -262,7 +262,7 @@ class BlackBoxNetwork:
         """
         activations = [self._activations.get(name) for name in names]
         return [
-            np.asarray(_ACTIVATIONS[kind](tf.constant(array))) if kind else array
+            _probabilities(array, kind) if kind else array
             for kind, array in zip(activations, outputs, strict=True)
         ]
 
@@ -494,3 +494,12 @@ def _are_probabilities(rows: np.ndarray) -> bool:
         and (flat >= 0).all()
         and np.abs(flat.sum(axis=1, dtype=np.float64) - 1).max() < _ROUNDING
     )
+
+
+def _probabilities(scores: np.ndarray, activation: str) -> np.ndarray:
+    """Applies softmax or sigmoid outside of a graph, along the last axis."""
+    if activation == "Sigmoid":
+        # exp of a large number would overflow.
+        return np.asarray((np.tanh(scores / 2) + 1) / 2)
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -82,9 +82,10 @@ def to_bands(path: AnyPath, array: np.ndarray, channels: int) -> np.ndarray:
             stacklevel=2,
         )
         return np.moveaxis(array, 0, -1)
+    found = f"{array.shape[-1]} channel{'s' * (array.shape[-1] != 1)}"
     raise ImageError(
-        f"{path}: has {array.shape[-1]} channels, but the model takes {channels} (the array has "
-        f"the shape {array.shape})"
+        f"{path}: has {found}, but the model takes {channels} (the array has the shape "
+        f"{array.shape})"
     )
 
 

@@ -20,6 +20,8 @@ from gradcam_cli.runtime.extras import import_extra
 TIFF_SUFFIXES = (".tif", ".tiff")
 _MOST_PAGES = 1024
 _NUMBERS = "biuf"
+# As tifffile names the axes of a page: samples, rows and columns.
+_BANDS_FIRST = "SYX"
 
 
 def read_bands(
@@ -35,8 +37,8 @@ def read_bands(
         downloads: Downloads it from a store; None for the default limits.
 
     Returns:
-        (height, width, bands) or, if the file has them first, (bands, height, width); a .npy file
-        may also have other shapes. The values are those of the file.
+        (height, width, bands), with the values of the file; a .npy file may also have other
+        shapes.
 
     Raises:
         ImageError: The file can't be read, or it is of another kind.
@@ -92,7 +94,10 @@ def _values_of(path: AnyPath, tiff: Any) -> np.ndarray:
     if first.dtype is None or first.dtype.kind not in _NUMBERS:
         raise ImageError(f"{path}: contains something other than numbers")
     found = [page.asarray(maxworkers=1) for page in pages]
-    return found[0] if len(found) == 1 else np.stack(found, axis=-1)
+    if len(found) > 1:
+        return np.stack(found, axis=-1)
+    (values,) = found
+    return np.moveaxis(values, 0, -1) if first.axes == _BANDS_FIRST else values
 
 
 def _bands_of(page: Any) -> int:

@@ -198,7 +198,7 @@ def make_ready(
             job.explain,
             job.draw,
             job.write,
-            explainers[0].facts.layer,
+            explainers[0].facts.layer or "none",
             explainers[0].facts.against,
             job.stack.window,
         ),

@@ -11,14 +11,17 @@ import tensorflow as tf
 from gradcam_cli.cam.methods.base import BlackBoxMethod, ObservedMaps, Progress
 from gradcam_cli.cam.methods.black_box import cut, differ, lengths_of
 from gradcam_cli.cam.methods.rise import RandomMasks
-from gradcam_cli.cam.methods.settling import CountedRuns, SettledMap, agreement_of, observed
+from gradcam_cli.cam.methods.settling import (
+    USUAL_AGREEMENT,
+    CountedRuns,
+    SettledMap,
+    agreement_of,
+    observed,
+)
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
 
-# The map of all runs correlates with the map of endlessly many by 0.94 if halves do by this, by the
-# formula of Spearman and Brown (1910). Masks with many small cells need many runs for more.
-_USUAL_AGREEMENT = 0.8
 # After each round the halves are compared. An even number gives both equally many masks.
 _ROUND = 200
 _LEAST_ROUNDS = 2
@@ -76,7 +79,7 @@ class DRise(BlackBoxMethod):
     samples: int = 5000
     grid: int = 16
     probability: float = 0.5
-    agreement: float | None = _USUAL_AGREEMENT
+    agreement: float | None = USUAL_AGREEMENT
 
     def explain(
         self, network: ScoredNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress

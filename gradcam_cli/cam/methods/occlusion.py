@@ -17,7 +17,7 @@ from gradcam_cli.cam.methods.black_box import NO_EFFECT, PartlySeen, differ, len
 if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
 
-# The side of a patch, as a part of the shortest axis.
+# How many patches fit side by side.
 _USUAL_PART = 5
 
 
@@ -33,15 +33,16 @@ class Occlusion(BlackBoxMethod):
             \big(f(x) - f(x \text{ without } P)\big)
 
     :math:`w_P` falls linearly, along each axis, from the middle of a patch to 0 beyond its edge.
-    So the map shows no edges of patches, which would look like edges of objects. It is negative where hiding something raises the score. The hidden part takes the mean colour
-    of the input, in place of the paper's grey, so that the patch itself is no object. f is the
-    probability of the class, or the value of a regression, or the summed score of a segmentation.
+    So the map shows no edges of patches, which would look like edges of objects. It is negative
+    where hiding something raises the score. The hidden part takes the mean colour of the input,
+    in place of the paper's grey, so that the patch itself is no object. f is the probability of
+    the class, or the value of a regression, or the summed score of a segmentation.
     Neighbouring patches overlap by half, and the last one of each row ends at the border. The
-    map is exact: there is no chance in it. It costs a run for each patch, 100 by default for a
-    square.
+    map is exact: there is no chance in it. It costs a run for each patch, by default 100 for a
+    picture.
 
     Attributes:
-        patch: The side of the patch in pixels; None for a fifth of the shortest axis.
+        patch: The length of the patch along each axis in pixels; None for a fifth of the axis.
         stride: The distance between two patches in pixels; None for half a patch.
     """
 
@@ -53,11 +54,9 @@ class Occlusion(BlackBoxMethod):
     ) -> ObservedMaps:
         """Hides each part of each input."""
         lengths = lengths_of(inputs)
-        usual = -(-min(lengths) // _USUAL_PART)
-        sides = [min(self.patch or usual, length) for length in lengths]
-        stride = self.stride or max(1, min(sides) // 2)
+        sides = [min(self.patch or -(-length // _USUAL_PART), length) for length in lengths]
         places = [
-            sorted({*range(0, length - side, stride), length - side})
+            sorted({*range(0, length - side, self.stride or max(1, side // 2)), length - side})
             for length, side in zip(lengths, sides, strict=True)
         ]
         corners = list(itertools.product(*places))

@@ -29,6 +29,7 @@ _LEAST_DESIGNS = 16
 # random masks.
 _AGREEMENT = 0.7
 _SEED = 0
+_AXES_OF_PICTURES = 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Sobol(BlackBoxMethod):
 
     Attributes:
         samples: The largest number of designs, n; a power of two.
-        grid: The number of cells along each axis; fewer if the input is shorter.
+        grid: The number of cells along each axis; half as many in volumes and clips, and fewer
+            if the input is shorter.
         agreement: Pearson's correlation of the two halves at which the map has settled; None
             to use all designs.
     """
@@ -75,7 +77,9 @@ class Sobol(BlackBoxMethod):
     ) -> ObservedMaps:
         """Shows the network more and less of each part of each input."""
         lengths = lengths_of(inputs)
-        grids = [min(self.grid, length) for length in lengths]
+        # Otherwise a volume would cost many times as much as a picture.
+        grid = self.grid if len(lengths) <= _AXES_OF_PICTURES else max(2, self.grid // 2)
+        grids = [min(grid, length) for length in lengths]
         cells_of = [
             np.arange(length) * cells // length
             for length, cells in zip(lengths, grids, strict=True)

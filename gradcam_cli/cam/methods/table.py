@@ -118,7 +118,7 @@ class MethodParameters(TypedDict, total=False):
         k: FEM: how many standard deviations a cell must be above its map's mean.
         noise: The standard deviation of the noise. Smooth Grad-CAM++: relative to each input's
             range of values. SS-CAM: relative to that of each feature map.
-        patch: Occlusion: the side of a patch, in pixels; None for a fifth of the shortest axis.
+        patch: Occlusion: the length of a patch along each axis, in pixels; None for a fifth of it.
         percentile: 0 to 100. Group-CAM: the percentile up to which each mask is set to zero.
             Winsor-CAM: the percentile to which larger importances of layers are reduced.
         probability: RISE and D-RISE: the probability that a cell of a mask is seen.

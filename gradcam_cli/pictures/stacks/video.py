@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.errors import ImageError, reason
+from gradcam_cli.errors import GradcamWarning, ImageError, reason
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer
@@ -48,14 +49,14 @@ _POINTER_BYTES = 1024
 _MOST_THREADS = 4
 _USUAL_RATE = Fraction(25)
 _HIGHEST_RATE = 1000
-# FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music.
-_COVER = 0x400
 _MOST_INTEGER = 2**31 - 1
 # The usual decoder ignores opacity.
 _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # ISO/IEC 23091-2: the colours aren't described. Players then go by the size.
 _UNSPECIFIED = 2
 _HIGH_DEFINITION = 720
+# Of the same standard: the curves PQ and HLG.
+_HIGH_DYNAMIC_RANGE = frozenset({16, 18})
 # Between frames in a row, as a multiple of a frame's length.
 _GAP = 1.5
 # Wider pixels are a mistake of the file.
@@ -86,7 +87,16 @@ def open_video(path: AnyPath, downloads: Downloads | None = None) -> VideoStack:
                     raise ImageError(f"{path}: {LFS_POINTER}")
                 raise ImageError(f"{path}: not a supported video (MP4, MOV, WebM, MKV, AVI)")
         with _demuxed(path, content, kind) as (_, stream):
-            return VideoStack(path, content, kind, stream)
+            stack = VideoStack(path, content, kind, stream)
+            is_hdr = stream.codec_context.color_trc in _HIGH_DYNAMIC_RANGE
+    if is_hdr:
+        warnings.warn(
+            f"{path}: is an HDR video; its frames are explained with paler colours than a player "
+            f"shows, so that predictions may differ",
+            GradcamWarning,
+            stacklevel=2,
+        )
+    return stack
 
 
 class VideoStack:
@@ -263,7 +273,12 @@ def _demuxed(
 
 def _moving_pictures(path: AnyPath, container: InputContainer) -> VideoStream:
     """Finds the stream to read; sets how to decode it."""
-    streams = [one for one in container.streams.video if not int(one.disposition) & _COVER]
+    from av.stream import Disposition
+
+    # Files of music may have a cover.
+    streams = [
+        one for one in container.streams.video if not one.disposition & Disposition.attached_pic
+    ]
     if not streams:
         raise ImageError(f"{path}: has no moving pictures, only sound or other data")
     stream = streams[0]

@@ -23,6 +23,7 @@ from gradcam_cli.pictures.stacks.animation import AnimationStack
 from gradcam_cli.pictures.stacks.stack import Frame
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.png import compress_pixels, write_chunk, write_start
+from gradcam_cli.rendering.stacks.writer import StackWriter
 
 _COLORS = 256
 # Bayer's matrix, scaled to about the distance between two of so many colours.
@@ -58,7 +59,7 @@ class _Clock:
         return round(self._seconds * self._units) - start
 
 
-class GifWriter:
+class GifWriter(StackWriter):
     """Writes a GIF (Graphics Interchange Format 89a), each frame with its own 256 colours."""
 
     def __init__(self, stack: AnimationStack, file: IO[bytes], mark: Mark) -> None:
@@ -129,7 +130,7 @@ def _shifted(overlay: Image.Image) -> Image.Image:
     return Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
 
 
-class PngWriter:
+class PngWriter(StackWriter):
     """Writes an animated PNG (W3C Portable Network Graphics, third edition)."""
 
     def __init__(self, stack: AnimationStack, file: IO[bytes], mark: Mark) -> None:
@@ -172,7 +173,7 @@ class PngWriter:
         return struct.pack(">I", self._sequence - 1)
 
 
-class WebPWriter:
+class WebPWriter(StackWriter):
     """Writes an animated WebP file (RFC 9649)."""
 
     def __init__(self, stack: AnimationStack, file: IO[bytes], mark: Mark) -> None:
@@ -219,7 +220,7 @@ def _in_24_bits(number: int) -> bytes:
     return struct.pack("<I", number)[:3]
 
 
-class TiffWriter:
+class TiffWriter(StackWriter):
     """Writes a TIFF file of pages (TIFF 6.0), which may differ in size."""
 
     def __init__(self, stack: AnimationStack, file: IO[bytes], mark: Mark) -> None:

@@ -13,6 +13,7 @@ from gradcam_cli.pictures.stacks.nifti import PLACE_FIELDS
 from gradcam_cli.pictures.stacks.stack import Frame
 from gradcam_cli.pictures.stacks.volumes import Volume
 from gradcam_cli.pictures.stacks.voxels import Voxels, spacing_of
+from gradcam_cli.rendering.stacks.writer import StackWriter
 
 # Coordinates in the scanner, and lengths in mm (nifti1.h).
 _SCANNER, _UNKNOWN, _MILLIMETRES = 1, 0, 2
@@ -25,7 +26,7 @@ _COMPRESSION = 4
 _STEPS = 4096.0
 
 
-class HeatVolumeWriter:
+class HeatVolumeWriter(StackWriter):
     """Writes a NIfTI file with a value in [0, 1] for each voxel (see `StackWriter`).
 
     It has the shape, the orientation and the units of the volume, and the same version of NIfTI;

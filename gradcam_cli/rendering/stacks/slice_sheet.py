@@ -18,15 +18,18 @@ from gradcam_cli.pictures.stacks.volumes import Volume
 from gradcam_cli.rendering.encoding import encode_picture
 from gradcam_cli.rendering.fonts import load_font, shorten
 from gradcam_cli.rendering.palette import MUTED_TEXT, PAPER, TEXT
+from gradcam_cli.rendering.stacks.writer import StackWriter
 
 MOST_CELLS = 20
-_COLUMNS = 5
+# There is room for the headline above few slices too.
+_COLUMNS, _LEAST_COLUMNS = 5, 3
 _CELL = 256
 _MARGIN, _GAP = 24, 14
 _TITLE, _TEXT, _SMALL = 26, 18, 15
 # The letters lie on the picture, which may be black or white there.
 _LETTER, _OUTLINE = (255, 255, 255), (0, 0, 0)
 _INSET = 5
+_SHIFT = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,7 @@ def written_sheet(volume: Volume, path: AnyPath, mark: Mark) -> Iterator[SliceSh
         writer.close()
 
 
-class SliceSheetWriter:
+class SliceSheetWriter(StackWriter):
     """Writes a PNG with up to `MOST_CELLS` slices (see `StackWriter`).
 
     They are spread evenly over the explained slices. The one with the most heat is always there.
@@ -134,7 +137,8 @@ def _draw(title: str, volume: Volume, cells: Sequence[_Cell], hottest: _Cell) ->
     below = round(1.5 * _TEXT) + round(1.4 * _SMALL) * has_captions
     step_x, step_y = max(width, _CELL) + _GAP, height + below + _GAP
     head = _MARGIN + round(2.4 * _TITLE)
-    size = (2 * _MARGIN + columns * step_x - _GAP, head + rows * step_y + _MARGIN - _GAP)
+    wide = max(columns, _LEAST_COLUMNS) * step_x - _GAP
+    size = (2 * _MARGIN + wide, head + rows * step_y + _MARGIN - _GAP)
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
 
@@ -146,18 +150,26 @@ def _draw(title: str, volume: Volume, cells: Sequence[_Cell], hottest: _Cell) ->
     whole = size[0] - 2 * _MARGIN
     write(_MARGIN, _MARGIN + _TITLE, title, _TITLE, whole, bold=True)
     shown = f"{len(cells)} slices" if len(cells) > 1 else "1 slice"
-    write(_MARGIN, head - _GAP, f"{shown} of {volume.count}: {volume.title}", _TEXT, whole)
+    write(
+        _MARGIN,
+        head - round(0.7 * _GAP),
+        f"{shown} of {volume.count}, counted from 0: {volume.title}",
+        _TEXT,
+        whole,
+    )
     for place, cell in enumerate(cells):
         x = _MARGIN + place % columns * step_x
         y = head + place // columns * step_y
-        left = x + (step_x - _GAP - width) // 2
+        # Text below a narrow picture needs more room than that has.
+        left = x + min((step_x - _GAP - width) // 2, _SHIFT)
         sheet.paste(cell.picture, (left, y))
         _write_letters(draw, volume, (left, y), (width, height))
         frame, is_hottest = cell.frame, cell is hottest and len(cells) > 1
         label = f"{frame.number}" + f"  {frame.position}" * bool(frame.position)
-        label += "  most heat" * is_hottest
-        write(x, y + height + _TEXT + 2, label, _TEXT, step_x - _GAP, bold=is_hottest)
-        write(x, y + height + below - 2, frame.caption, _SMALL, step_x - _GAP)
+        label += "  hottest" * is_hottest
+        room = x + step_x - _GAP - left
+        write(left, y + height + _TEXT + 2, label, _TEXT, room, bold=is_hottest)
+        write(left, y + height + below - 2, frame.caption, _SMALL, room)
     return sheet
 
 

@@ -16,6 +16,7 @@ from gradcam_cli.errors import OutputError, reason
 from gradcam_cli.files.marks import Mark
 from gradcam_cli.pictures.stacks.stack import Frame
 from gradcam_cli.pictures.stacks.video import VideoStack
+from gradcam_cli.rendering.stacks.writer import StackWriter
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -72,7 +73,7 @@ _HIGH_DEFINITION = 720
 _BT_709, _BT_601, _LIMITED_RANGE = 1, 6, 1
 
 
-class VideoWriter:
+class VideoWriter(StackWriter):
     """Writes a video of the same kind as the one that is explained, without its sound.
 
     A picture of odd width or height gets one more column or row, a copy of the last, because the
@@ -107,6 +108,11 @@ class VideoWriter:
         with self._errors():
             if self._stream is not None:
                 self._mux(self._stream.encode(None))
+            self._container.close()
+
+    def abandon(self) -> None:
+        """Gives the file up. FFmpeg would write to it later, when it is closed."""
+        with contextlib.suppress(Exception):
             self._container.close()
 
     def _start(self, frame: Frame, size: tuple[int, int]) -> None:

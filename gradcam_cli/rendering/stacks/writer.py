@@ -34,6 +34,10 @@ class StackWriter(Protocol):
     def close(self) -> None:
         """Completes the file. It has at least one picture."""
 
+    def abandon(self) -> None:
+        """Gives the file up while it is still open; most writers have nothing to do."""
+        return  # Without it, mypy takes the method as one that each writer must have.
+
 
 # The function that starts a writer, as "module:name", by the extension of the file. It takes the
 # stack, a file that is open for writing and can seek, and the mark of the result.
@@ -72,5 +76,9 @@ def written_stack(stack: Stack, path: AnyPath, mark: Mark) -> Iterator[StackWrit
     start = getattr(importlib.import_module(module), name)
     with written_whole(path) as file:
         writer: StackWriter = start(stack, file, mark)
-        yield writer
+        try:
+            yield writer
+        except BaseException:
+            writer.abandon()
+            raise
         writer.close()

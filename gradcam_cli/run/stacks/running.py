@@ -134,10 +134,10 @@ class StackRun:
             UsageError: There is one.
         """
         draw, task = self._task.draw, self._task
-        if task.targets.are_objects:
+        if task.detection is not None:
             raise UsageError(
-                f"{picture.path}: the model detects objects, which differ from picture to "
-                f"picture, and this file holds several; add --first-frame"
+                f"{picture.path}: this file holds several pictures, and each may show other "
+                f"objects; a detector explains single pictures, so add --first-frame"
             )
         refused = {
             "--report": task.keeps_card,
