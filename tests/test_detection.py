@@ -224,5 +224,3 @@ def test_other_methods_run_without_nonsense(squares, method):
         return
     explanation = explain_boxes(explainer, prepared.inputs, objects)
     assert np.isfinite(explanation.maps).all()
-
-

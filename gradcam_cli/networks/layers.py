@@ -159,8 +159,8 @@ def default_tap(
         lost = next((grid.lost for grid in found if isinstance(grid, NoGrid) and grid.lost), None)
         because = f" (the picture's rows and columns are lost in {lost})" if lost else ""
         raise UnusableLayerError(
-            f"{network.name} has no layer with a spatial output{because}; methods that observe only "
-            f"its scores explain it, such as rise (--method rise)"
+            f"{network.name} has no layer with a spatial output{because}; methods that observe "
+            f"only its scores explain it, such as rise (--method rise)"
         )
     return path
 
