@@ -383,7 +383,7 @@ METHODS = MethodTable(
             "Occlusion",
             "for any network: loss of score when a sliding patch hides a part",
             "Zeiler and Fergus 2014, arXiv 1311.2901",
-            "100",
+            "144",
             ".occlusion:Occlusion",
             needs_layer=False,
             is_black_box=True,
