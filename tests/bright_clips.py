@@ -12,7 +12,7 @@ _THRESHOLD = 0.6
 
 
 def frames_of(count=FRAMES, bright=(BRIGHT,), size=SIZE, square=SQUARE):
-    """Makes dark frames of noise, of which some have the square: (count, height, width, 3) uint8."""
+    """Makes dark frames of noise, some with the square: (count, height, width, 3) uint8."""
     rng = np.random.default_rng(5)
     frames = rng.integers(0, 100, (count, size[1], size[0], 3), np.uint8)
     left, top, right, bottom = square

@@ -319,8 +319,8 @@ def _input_shape(
         )
     if len(shape) == max(_RANKS) and isinstance(network, GraphNetwork):
         raise UnsupportedModelError(
-            f"{path}: a SavedModel of clips or volumes, whose layers can't be followed through time "
-            f"or depth; save the model as .keras"
+            f"{path}: a SavedModel of clips or volumes, whose layers can't be followed through "
+            f"time or depth; save the model as .keras"
         )
     if len(shape) == max(_RANKS) and getattr(network, "channels_first", False):
         raise UnsupportedModelError(

@@ -19,8 +19,8 @@ def check_whole_pictures(classifier: Classifier, analysis: str, question: str) -
         question: What it asks of a picture: "which class".
 
     Raises:
-        UsageError: The model takes stacks, segments or detects objects, or several of its inputs would be
-            explained.
+        UsageError: The model takes stacks, segments or detects objects, or several of its inputs
+            would be explained.
     """
     classifier.check_single_pictures(analysis)
     name = classifier.name
