@@ -47,7 +47,8 @@ def written():
 
 def names_of(**options):
     job = make_job(**options)
-    return result_names(job.model, job.explain, job.draw, job.write, "last")
+    explain = job.explain.with_methods("gradcam")
+    return result_names(job.model, explain, job.draw, job.write, "last")
 
 
 def test_the_plain_command_has_plain_names():
