@@ -26,7 +26,7 @@ from gradcam_cli.files.video_containers import VIDEO_SUFFIXES, texts_of
 from gradcam_cli.version import __version__
 
 # The names of methods in the file names of results.
-_NAMED_SO = re.compile(r"_\w*(cam|heatmap|fullgrad|fem|rollout|chefer|legrad)")
+_NAMED_SO = re.compile(r"_\w*(cam|heatmap|fullgrad|fem|rollout|chefer|legrad|rise|sobol|occlusion)")
 # A file with this name marks a folder that contains only results.
 RESULTS_FOLDER_MARK = ".gradcam-report"
 _KEY = "gradcam-source"
