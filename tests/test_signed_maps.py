@@ -25,6 +25,7 @@ from gradcam_cli.rendering.figure import Panel, draw_figure
 from gradcam_cli.rendering.overlay import draw_overlay, heatmap_to_image
 
 SIGNED = {"gradcam", "xgradcam", "hirescam", "ablationcam", "finercam", "shapleycam"}
+SIGNED |= {"rise", "sobol", "occlusion"}
 DARK = 2
 DARK_WEIGHTS = (0, 0, 1)
 

@@ -255,13 +255,15 @@ def find_boxes(
         UnsupportedModelError: It is a detector of a kind that can't be read.
         UsageError: The format of the boxes isn't known, or the options don't fit the model.
     """
-    is_asked = task == DETECTION or (task is None and box_format is not None)
+    asked = f"--task {DETECTION}" if task == DETECTION else ""
+    if task is None and box_format is not None:
+        asked = OPTION
     if task not in (None, DETECTION):
         if box_format is not None:
             raise UsageError(f"{OPTION} is for detectors; leave it out, or leave out --task {task}")
         return None
     if not isinstance(network, KerasNetwork) or len(network.inputs) != 1:
-        if is_asked:
+        if asked:
             raise UnsupportedModelError(
                 f"{path}: boxes can be read from Keras models with a single input, and from ONNX "
                 f"files; save the detector as one of these"
@@ -269,15 +271,15 @@ def find_boxes(
         return None
     if network.output is not None:
         return None
-    if not is_asked and len(getattr(network.model, "outputs", None) or ()) == 1:
+    if not asked and len(getattr(network.model, "outputs", None) or ()) == 1:
         # One output is read as scores unless the user says otherwise.
         return None
     whole = KerasNetwork(network.model, explained=network.explained, is_detector=True)
     outputs = _probe(whole, shape)
-    names = _names_of(path, outputs, is_asked)
+    names = _names_of(path, outputs, asked)
     if names is None:
         return None
-    return _describe(path, whole, outputs, names, box_format, is_asked)
+    return _describe(path, whole, outputs, names, box_format, asked)
 
 
 def _probe(network: Network, shape: tuple[int, int, int]) -> _Outputs:
@@ -316,7 +318,7 @@ def _has_gradient(output: tf.Tensor, inputs: tf.Tensor) -> bool:
         return False
 
 
-def _names_of(path: str, outputs: _Outputs, is_asked: bool) -> tuple[str, str] | None:
+def _names_of(path: str, outputs: _Outputs, asked: str) -> tuple[str, str] | None:
     """Returns the names of the outputs with the boxes and with the scores."""
     shapes = {
         name: shape
@@ -324,12 +326,14 @@ def _names_of(path: str, outputs: _Outputs, is_asked: bool) -> tuple[str, str] |
         if len(shape) == 2 and not outputs.is_whole[name]
     }
     listed = ", ".join(f"{name} {_shape(shape)}" for name, shape in outputs.shapes.items())
+    if len(outputs.shapes) == 1 and not asked:
+        return None
     if len(outputs.shapes) == 1:
         (name,) = outputs.shapes
         length = outputs.shapes[name][-1] if name in shapes else None
         if length is None or length <= _SIDES:
             raise UnsupportedModelError(
-                f"{path}: --task {DETECTION} needs boxes (candidates, 4) and scores (candidates, "
+                f"{path}: {asked} needs boxes (candidates, 4) and scores (candidates, "
                 f"classes), or both side by side in one output (candidates, 4 + classes); the "
                 f"model returns {listed}"
             )
@@ -352,7 +356,7 @@ def _names_of(path: str, outputs: _Outputs, is_asked: bool) -> tuple[str, str] |
         pairs = named or pairs
     if len(pairs) == 1:
         return pairs[0]
-    if not is_asked:
+    if not asked:
         return None
     many = "several outputs may be" if pairs else "no two outputs are"
     raise UnsupportedModelError(
@@ -368,7 +372,7 @@ def _describe(
     outputs: _Outputs,
     names: tuple[str, str],
     box_format: str | None,
-    is_asked: bool,
+    asked: str,
 ) -> FoundBoxes | None:
     boxes_name, scores_name = names
     boxes, scores = outputs.values[boxes_name], outputs.values[scores_name]
@@ -416,7 +420,7 @@ def _describe(
     decoder = NamedBoxes(
         boxes_name, scores_name, box_format, are_logits, is_softmax, reason, no_gradient
     )
-    why = f"as --task {DETECTION} says" if is_asked else "it returns boxes with scores"
+    why = f"as {asked} says" if asked else "it returns boxes with scores"
     why += f"; {no_gradient}" if no_gradient else ""
     return FoundBoxes(
         network,
