@@ -292,7 +292,7 @@ def test_folders_that_hold_no_image_classifier(tmp_path, tasks):
         num_classes=2,
     )  # fmt: skip
     preset = write_preset(tmp_path / "text", text)
-    with pytest.raises(UnsupportedModelError, match=r"BertTextClassifier .*classify pictures"):
+    with pytest.raises(UnsupportedModelError, match=r"BertTextClassifier .*what is in pictures"):
         load(preset)
     (preset / "task.json").unlink()
     (preset / "tokenizer.json").write_text("{}")
