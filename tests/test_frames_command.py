@@ -307,12 +307,16 @@ def test_options_for_single_pictures_are_refused(tmp_path, explain, options, nam
     assert "error" not in other
 
 
-def test_smoothed_maps_have_their_own_scale(tmp_path, explain):
+def test_smoothed_maps_have_their_own_scale(tmp_path, explain, model):
     clip = save_gif(tmp_path / "clip.gif", [picture(STRONG), picture(WEAK)])
     _, (record,) = explain(clip, "--class", "1", "--smooth")
     assert record["scale"] == "frame"
     assert "no common scale" in record["note"]
     assert [frame["heat"] for frame in record["frames"]] == [[1], [1]]
+    printed = CliRunner().invoke(main, [str(clip), "--smooth", *map(str, model)]).stdout
+    assert "2 frames explained" in printed
+    assert "%  → " in printed
+    assert "no common scale" in printed
 
 
 def test_a_file_can_be_named(tmp_path, explain):

@@ -150,7 +150,9 @@ def result_lines(result: PictureResult, show_classes: int, width: int) -> Text:
             all files are listed below the classes.
     """
     title = Text(visible(str(result.picture.path)), style="bold")
-    if result.note or any(target.detected is not None for target in result.targets):
+    has_objects = any(target.detected is not None for target in result.targets)
+    # The note of a detector says why there are none.
+    if has_objects or (result.note and not result.frames):
         return object_lines(result, title, _bar, width)
     are_values = bool(result.predictions) and result.predictions[0].is_value
     if are_values:

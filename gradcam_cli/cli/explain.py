@@ -57,6 +57,7 @@ from gradcam_cli.run.ready_job import ReadyJob, make_ready
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.run.truth import TruthNames
 from gradcam_cli.runtime.cores import divide_cores
+from gradcam_cli.runtime.extras import how_to_install
 from gradcam_cli.runtime.onednn import describe_onednn
 
 _FAILED = 1
@@ -284,7 +285,7 @@ def _without_unreadable_videos(
         videos = "video is" if len(left_out) == 1 else "videos are"
         say_warning(
             f"{len(left_out)} {videos} left out, such as {left_out[0].path}: videos need PyAV: "
-            f"pip install 'gradcam-cli[video]'"
+            f"{how_to_install('video')}"
         )
     return kept
 
