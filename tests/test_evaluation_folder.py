@@ -243,7 +243,7 @@ def test_the_builtin_model_notices_what_it_lost(explainer, samples):
 
 def test_sanity_needs_layers_that_can_be_changed(two_layer_network):
     class Explained:
-        classifier = type("SavedModel", (), {"network": object()})
+        classifier = type("SavedModel", (), {"network": object(), "name": "SavedModel"})
 
     with pytest.raises(UnsupportedModelError, match="SavedModel"):
         check_sanity([Explained()], [])

@@ -19,7 +19,7 @@ from bright_volumes import (
 )
 from PIL import Image
 
-from gradcam_cli.errors import GradcamWarning, ImageError, UsageError
+from gradcam_cli.errors import GradcamWarning, ImageError, MissingExtraError, UsageError
 from gradcam_cli.files.finding import STACK_SUFFIXES, find_pictures
 from gradcam_cli.pictures.medical.dicom import is_dicom
 from gradcam_cli.pictures.medical.windows import parse_window
@@ -447,7 +447,9 @@ def test_a_package_that_is_missing_is_named(tmp_path, steps, monkeypatch):
         (lambda: read_picture(path), "pydicom"),
         (lambda: greys_of(steps), "nibabel"),
     ):
-        with pytest.raises(ImageError, match=rf"{name}.*pip install 'gradcam-cli\[medical\]'"):
+        with pytest.raises(
+            MissingExtraError, match=rf"{name}.*pip install 'gradcam-cli\[medical\]'"
+        ):
             read()
 
 

@@ -101,6 +101,7 @@ def read_picture(
     Raises:
         ImageError: The file can't be read, isn't such a picture, is truncated, or has more
             pixels than Pillow considers safe (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
+        MissingExtraError: It is a DICOM file, and pydicom isn't installed.
         SeveralPicturesError: It holds several pictures, which is refused.
         StorageError: Its store can't be reached, or it exceeds a download limit.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from gradcam_cli.errors import MissingExtraError
+from gradcam_cli.errors import MissingExtraError, reason
 
 # Each extra, and the packages that it installs.
 EXTRAS = {
@@ -44,8 +44,12 @@ def import_extra(module: str, extra: str, what: str) -> Any:
     """
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    # A package that doesn't suit this Python can raise any error.
+    except Exception as error:
+        package = module.partition(".")[0]
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == package
+        why = "isn't installed" if is_missing else f"can't be imported ({reason(error)})"
         raise MissingExtraError(
-            f"{what}: needs the package {EXTRAS[extra][0]}, which isn't installed: "
+            f"{what}: needs the package {package.replace('_', '-')}, which {why}: "
             f"{how_to_install(extra)}"
         ) from error

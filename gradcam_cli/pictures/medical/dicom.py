@@ -25,7 +25,6 @@ from gradcam_cli.files.storage import AnyPath, is_remote
 from gradcam_cli.pictures.medical.opened_files import (
     MOST_BYTES,
     MOST_VOXELS,
-    need_package,
     opened_file,
 )
 from gradcam_cli.pictures.medical.slice_pictures import draw_slice
@@ -36,6 +35,7 @@ from gradcam_cli.pictures.medical.windows import (
     parse_window,
     window_of,
 )
+from gradcam_cli.runtime.extras import import_extra
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -96,7 +96,7 @@ def read_dataset(
         ImageError: It can't be read, isn't DICOM or holds no picture, or pydicom isn't installed.
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
-    need_package("pydicom", path)
+    import_extra("pydicom", "medical", str(path))
     import pydicom
     from pydicom.errors import InvalidDicomError
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -20,28 +19,6 @@ MOST_VOXELS = 2**28
 MOST_BYTES = 2**30
 # What Git LFS leaves is recognized by this many bytes.
 _START = 40
-
-
-def need_package(name: str, path: AnyPath) -> None:
-    """Finds out whether a package that reads medical files can be imported.
-
-    Args:
-        name: "nibabel" or "pydicom".
-        path: The file that it is needed for.
-
-    Raises:
-        ImageError: It isn't installed, or can't be imported.
-    """
-    try:
-        importlib.import_module(name)
-    # A package that doesn't suit this Python can raise any error.
-    except Exception as error:
-        why = "which is not installed"
-        if not (isinstance(error, ModuleNotFoundError) and error.name == name):
-            why = f"which can't be imported ({reason(error)})"
-        raise ImageError(
-            f"{path}: needs the package {name}, {why}: pip install 'gradcam-cli[medical]'"
-        ) from error
 
 
 @contextlib.contextmanager

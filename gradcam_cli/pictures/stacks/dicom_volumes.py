@@ -23,10 +23,11 @@ from gradcam_cli.pictures.medical.dicom import (
     read_dataset,
     window_in,
 )
-from gradcam_cli.pictures.medical.opened_files import MOST_VOXELS, need_package
+from gradcam_cli.pictures.medical.opened_files import MOST_VOXELS
 from gradcam_cli.pictures.stacks.slice_places import place_slices
 from gradcam_cli.pictures.stacks.stack import FRAME, SLICE
 from gradcam_cli.pictures.stacks.voxels import AXIAL, Voxels, is_usable, plane_across
+from gradcam_cli.runtime.extras import import_extra
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -102,7 +103,7 @@ def _volume_of(
         slices: For each slice its file, and its number in that.
         read: Reads the values, when it is told the place of each slice, and how many there are.
     """
-    need_package("nibabel", path)
+    import_extra("nibabel", "medical", str(path))
     dataset, number = slices[0]
     measures = item_of(dataset, number, "PixelMeasuresSequence")
     spacing = numbers_of(measures, "PixelSpacing", 2) or [1.0, 1.0]

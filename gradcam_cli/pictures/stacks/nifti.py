@@ -20,11 +20,11 @@ from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.medical.opened_files import (
     MOST_BYTES,
     MOST_VOXELS,
-    need_package,
     opened_file,
 )
 from gradcam_cli.pictures.medical.windows import Window
 from gradcam_cli.pictures.stacks.voxels import Voxels, is_usable
+from gradcam_cli.runtime.extras import import_extra
 
 # The fields that say where a volume lies; a heat map repeats them.
 PLACE_FIELDS = (
@@ -57,7 +57,7 @@ def open_nifti(path: AnyPath, downloads: Downloads | None = None) -> Voxels:
             doesn't say where its voxels are, or nibabel isn't installed.
         StorageError: Its store can't be reached, or it exceeds a download limit.
     """
-    need_package("nibabel", path)
+    import_extra("nibabel", "medical", str(path))
     with opened_file(path, downloads) as stream, _unpacked(stream) as unpacked:
         header = _read_header(path, unpacked)
         shape = _shape_of(path, header)
