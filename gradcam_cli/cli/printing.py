@@ -87,7 +87,8 @@ class ResultPrinter:
             "pictures", total=number_of_pictures, visible=number_of_pictures > 1
         )
         # A live bar and results on the same screen must go through one console.
-        if self._stdout.is_terminal and not self._progress.disable:
+        # FORCE_COLOR makes a file count as a terminal, but results belong into it.
+        if self._stdout.file.isatty() and not self._progress.disable:
             self._stdout = self._stderr
 
     @property
