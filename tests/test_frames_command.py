@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -428,14 +429,19 @@ def test_an_interrupted_video_leaves_no_part(long_videos, tmp_path, model, comma
         "--out",
         out,
     ]
-    running = subprocess.Popen(
-        [*map(str, command)], env=command_environment, stderr=subprocess.PIPE, text=True
-    )
-    # The folder is made when the drawing begins.
-    while not out.exists() and running.poll() is None:
-        time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=120)
+    for _ in range(3):
+        running = subprocess.Popen(
+            [*map(str, command)], env=command_environment, stderr=subprocess.PIPE, text=True
+        )
+        # The folder is made when the drawing begins.
+        while not out.exists() and running.poll() is None:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=120)
+        if running.returncode != 0:
+            break
+        # On a busy machine, the video may be complete before the signal comes.
+        shutil.rmtree(out)
     assert running.returncode == 130, errors
     assert "Interrupted" in errors
     assert not list(out.iterdir())
