@@ -9,7 +9,7 @@ from gradcam_cli.cam.detection import BoxFinder
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.base import make_method
 from gradcam_cli.cam.methods.d_rise import Objects, overlaps, similarities
-from gradcam_cli.cam.methods.rise import RandomMasks
+from gradcam_cli.cam.methods.random_masks import RandomMasks
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.blank_maps import BlankMap, BlankReason
+from gradcam_cli.cam.diagnosis import all_finite
 from gradcam_cli.networks.forward import Network, Scorer
 from gradcam_cli.networks.tasks import REGRESSION
 from gradcam_cli.networks.weights import broken_weights, describe_broken
@@ -143,9 +144,4 @@ class BlackBoxDiagnosis:
     def _trace(self, inputs: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
         forward, scores = self._scorer(inputs, targets)
         self._is_value = forward.task == REGRESSION
-        return [_all_finite(forward.inputs), _all_finite(scores)]
-
-
-def _all_finite(tensor: tf.Tensor) -> tf.Tensor:
-    are_finite: tf.Tensor = tf.reduce_all(tf.math.is_finite(tensor))
-    return are_finite
+        return [all_finite(forward.inputs), all_finite(scores)]

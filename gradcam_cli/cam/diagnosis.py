@@ -277,13 +277,13 @@ class Diagnosis:
         ]
         by_path = dict(zip(outputs, of_outputs, strict=True))
         return {
-            "input": _all_finite(forward.inputs),
-            "score": _all_finite(scores),
+            "input": all_finite(forward.inputs),
+            "score": all_finite(scores),
             "layers": tf.stack(
                 [
                     tf.stack(
                         [
-                            tf.cast(_all_finite(output), tf.float32),
+                            tf.cast(all_finite(output), tf.float32),
                             _largest(by_path[path]),
                             _spread(output),
                         ]
@@ -321,7 +321,7 @@ class Diagnosis:
         if self._maps is not None:
             raw = self._maps(inputs, targets, forward, scores, path)
             # A minimum or a maximum may overlook NaN.
-            are_whole = _all_finite(raw)
+            are_whole = all_finite(raw)
             lowest = tf.where(are_whole, tf.reduce_min(raw), np.float32(np.nan))
             highest = tf.where(are_whole, tf.reduce_max(raw), np.float32(np.nan))
         cells = tf.reduce_prod(tf.shape(maps)[1:-1])
@@ -520,7 +520,8 @@ def _is_constant(layer: _OfLayer) -> bool:
     return layer.spread <= _EQUAL * layer.largest
 
 
-def _all_finite(tensor: tf.Tensor) -> tf.Tensor:
+def all_finite(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns whether all values of a tensor are finite, as a scalar bool."""
     if not tensor.dtype.is_floating:
         return tf.constant(value=True)
     are_finite: tf.Tensor = tf.reduce_all(tf.math.is_finite(tensor))
@@ -534,7 +535,7 @@ def _largest(tensor: tf.Tensor | None) -> tf.Tensor:
     values = tf.cast(tf.convert_to_tensor(tensor), tf.float32)
     # A maximum may overlook NaN.
     largest = tf.reduce_max(tf.abs(values))
-    found: tf.Tensor = tf.where(_all_finite(values), largest, np.float32(np.nan))
+    found: tf.Tensor = tf.where(all_finite(values), largest, np.float32(np.nan))
     return found
 
 

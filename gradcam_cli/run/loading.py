@@ -70,15 +70,15 @@ class PictureLoader:
                 f"{picture.path}: the model takes {self._stacks} at once, and only "
                 f"'gradcam' itself explains such models"
             )
-        is_part = picture.part is not None or picture.files or is_stack_by_name(picture.path)
-        if inputs.takes_bands and is_part:
+        is_stack = bool(picture.files) or is_stack_by_name(picture.path)
+        if inputs.takes_bands and (is_stack or picture.part is not None):
             raise ImageError(
                 f"{picture.name}: its pictures have at most 3 channels, but the model takes "
                 f"{inputs.channels}"
             )
         if picture.part is not None:
             return inputs.prepare(picture.part.image)
-        if picture.files or is_stack_by_name(picture.path):
+        if is_stack:
             if self._several is IfSeveral.REFUSE:
                 raise SeveralPicturesError(f"{picture.path}: holds several pictures, not one")
             if self._several is IfSeveral.TAKE_FIRST:

@@ -32,6 +32,31 @@ class PartlySeen:
     scans and drawings with a dark ground it is dark.
     """
 
+    def __init__(self, one: tf.Tensor) -> None:
+        """Prepares the input.
+
+        Args:
+            one: The input, (..., channels) float32.
+        """
+        self._nothing = tf.reduce_mean(one, list(range(one.shape.rank - 1)), keepdims=True)
+        self._beyond = one - self._nothing
+
+    def copies(self, seen: np.ndarray) -> tf.Tensor:
+        """Makes copies of the input.
+
+        Args:
+            seen: How much of each cell is seen in each copy, (copies, ...) float32 in [0, 1].
+
+        Returns:
+            (copies, ..., channels) float32.
+        """
+        copies: tf.Tensor = self._nothing + self._beyond * seen[..., np.newaxis]
+        return copies
+
+
+class PartlyScored(PartlySeen):
+    """One input of which the network sees only parts, and its score."""
+
     def __init__(self, network: ScoredNetwork, one: tf.Tensor, target: tf.Tensor) -> None:
         """Prepares the input.
 
@@ -40,26 +65,24 @@ class PartlySeen:
             one: The input, (..., channels) float32.
             target: The weights of its scores, (classes,) float32.
         """
+        super().__init__(one)
         self._network = network
         self._target = target
-        self._nothing = tf.reduce_mean(one, list(range(one.shape.rank - 1)), keepdims=True)
-        self._beyond = one - self._nothing
 
     def scores(self, seen: np.ndarray) -> tf.Tensor:
         """Computes the scores of copies of the input.
 
         Args:
-            seen: How much of each cell is seen in each copy, (copies, ...) float32 in [0, 1].
+            seen: As for `copies`.
 
         Returns:
             (copies,) float32: probabilities, or the values of a regression; the scores themselves
             where they are no score of a class, as sums over a region.
         """
-        copies = self._nothing + self._beyond * seen[..., np.newaxis]
         targets = tf.repeat(self._target[None], len(seen), axis=0)
         if self._network.has_probabilities:
-            return self._network.probabilities(copies, targets)
-        return self._network.scores(copies, targets)
+            return self._network.probabilities(self.copies(seen), targets)
+        return self._network.scores(self.copies(seen), targets)
 
 
 def lengths_of(inputs: tf.Tensor) -> list[int]:

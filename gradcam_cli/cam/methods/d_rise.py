@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from gradcam_cli.cam.methods.base import BlackBoxMethod, ObservedMaps, Progress
-from gradcam_cli.cam.methods.black_box import cut, differ, lengths_of
-from gradcam_cli.cam.methods.rise import RandomMasks
-from gradcam_cli.cam.methods.settling import (
-    USUAL_AGREEMENT,
-    CountedRuns,
-    SettledMap,
-    agreement_of,
-    observed,
-)
+from gradcam_cli.cam.methods.base import ObservedMaps, Progress
+from gradcam_cli.cam.methods.black_box import PartlySeen, lengths_of
+from gradcam_cli.cam.methods.random_masks import RandomMaskMethod
+from gradcam_cli.cam.methods.settling import CountedRuns, SettledMap, observed
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
-
-# After each round the halves are compared. An even number gives both equally many masks.
-_ROUND = 200
-_LEAST_ROUNDS = 2
-_ADDED_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -42,7 +31,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class DRise(BlackBoxMethod):
+class DRise(RandomMaskMethod):
     r"""D-RISE (Petsiuk et al., 2021, arXiv 2006.03204).
 
     As in RISE, random parts of the picture are hidden. Instead of the score of a class, the weight
@@ -78,8 +67,6 @@ class DRise(BlackBoxMethod):
 
     samples: int = 5000
     grid: int = 16
-    probability: float = 0.5
-    agreement: float | None = USUAL_AGREEMENT
 
     def explain(
         self, network: ScoredNetwork, inputs: tf.Tensor, targets: tf.Tensor, progress: Progress
@@ -107,90 +94,16 @@ class DRise(BlackBoxMethod):
                 tf.repeat(probabilities, len(rows), axis=0),
                 tf.gather(targets, rows),
             )
-            found |= zip(rows, self._explain_one(network, one, objects, runs), strict=True)
+            seen = PartlySeen(one)
+
+            def find_again(
+                masks: np.ndarray, seen: PartlySeen = seen, objects: Objects = objects
+            ) -> tf.Tensor:
+                return similarities(objects, *network.detections(seen.copies(masks)))
+
+            maps = self.maps_of_scores(network, find_again, lengths_of(inputs), runs)
+            found |= zip(rows, maps, strict=True)
         return observed([found[row] for row in range(len(inputs))], self.agreement, self.samples)
-
-    def _explain_one(
-        self, network: ScoredNetwork, one: tf.Tensor, objects: Objects, runs: CountedRuns
-    ) -> list[SettledMap]:
-        """Explains all detections in one input."""
-        lengths = lengths_of(one[None])
-        nothing = tf.reduce_mean(one, list(range(one.shape.rank - 1)), keepdims=True)
-        halves = _Sums(self.probability), _Sums(self.probability)
-        every: list[np.ndarray] = []
-        agreements: list[float] = []
-        for number, some in enumerate(cut(self.samples, _ROUND), start=1):
-            masks = RandomMasks(
-                lengths, some.stop - some.start, self.grid, self.probability, seed=number
-            )
-
-            def find_again(part: slice, masks: RandomMasks = masks) -> tf.Tensor:
-                seen = nothing + (one - nothing) * masks[part][..., np.newaxis]
-                return similarities(objects, *network.detections(seen))
-
-            scores = network.run_all(find_again, len(masks), runs.add).numpy().astype(np.float64)
-            every.append(scores)
-            for half, sums in enumerate(halves):
-                sums.add(masks, scores, slice(half, None, 2))
-            first, second = (sums.maps() for sums in halves)
-            agreements = [agreement_of(*both) for both in zip(first, second, strict=True)]
-            has_settled = self.agreement is not None and min(agreements) >= self.agreement
-            if number >= _LEAST_ROUNDS and has_settled:
-                break
-        runs.finish_input()
-        maps = halves[0].joined(halves[1]).maps()
-        similar = np.concatenate(every)
-        return [
-            SettledMap(maps[row], agreement)
-            if differ(similar[:, row])
-            else SettledMap(np.zeros(lengths), 1.0)
-            for row, agreement in enumerate(agreements)
-        ]
-
-
-@dataclass
-class _Sums:
-    """What makes the maps of some masks and of how similar the detections in them are.
-
-    Attributes:
-        probability: The probability that a cell of a mask is seen.
-        masks: The sum of the masks, (...).
-        weighted: For each detection the sum of the masks, each times its similarity, (T, ...).
-        similar: The sum of the similarities, (T,).
-        number: The number of masks.
-    """
-
-    probability: float
-    masks: np.ndarray = field(default_factory=lambda: np.zeros(()))
-    weighted: np.ndarray = field(default_factory=lambda: np.zeros(()))
-    similar: np.ndarray = field(default_factory=lambda: np.zeros(()))
-    number: int = 0
-
-    def add(self, masks: RandomMasks, scores: np.ndarray, which: slice) -> None:
-        """Adds some of the masks with their similarities, (masks, T)."""
-        for some in cut(len(scores), _ADDED_AT_ONCE):
-            made, of_made = masks[some][which], scores[some][which]
-            weighted = np.tensordot(of_made.T.astype(np.float32), made, axes=1)
-            self.masks = self.masks + made.sum(axis=0, dtype=np.float64)
-            self.weighted = self.weighted + weighted
-        self.similar = self.similar + scores[which].sum(axis=0)
-        self.number += len(scores[which])
-
-    def joined(self, other: _Sums) -> _Sums:
-        """Returns the sums of both."""
-        return _Sums(
-            self.probability,
-            self.masks + other.masks,
-            self.weighted + other.weighted,
-            self.similar + other.similar,
-            self.number + other.number,
-        )
-
-    def maps(self) -> np.ndarray:
-        """Computes the map of each detection, (T, ...) float64."""
-        means = np.tensordot(self.similar / self.number, self.masks, axes=0)
-        found: np.ndarray = (self.weighted - means) / (self.probability * self.number)
-        return found
 
 
 def _same_inputs(inputs: tf.Tensor) -> list[list[int]]:

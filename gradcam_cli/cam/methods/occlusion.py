@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.methods.base import BlackBoxMethod, ObservedMaps, Progress
-from gradcam_cli.cam.methods.black_box import NO_EFFECT, PartlySeen, differ, lengths_of
+from gradcam_cli.cam.methods.black_box import NO_EFFECT, PartlyScored, differ, lengths_of
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
@@ -65,9 +65,9 @@ class Occlusion(BlackBoxMethod):
         tent = functools.reduce(np.multiply.outer, [_fall_from_middle(side) for side in sides])
         maps, notes = [], {}
         for row in range(len(inputs)):
-            seen = PartlySeen(network, inputs[row], targets[row])
+            seen = PartlyScored(network, inputs[row], targets[row])
 
-            def score(some: slice, seen: PartlySeen = seen) -> tf.Tensor:
+            def score(some: slice, seen: PartlyScored = seen) -> tf.Tensor:
                 return seen.scores(np.stack([_hidden(lengths, sides, at) for at in corners[some]]))
 
             whole = float(seen.scores(np.ones((1, *lengths), np.float32))[0])

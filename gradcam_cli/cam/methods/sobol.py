@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.cam.methods.base import BlackBoxMethod, ObservedMaps, Progress
-from gradcam_cli.cam.methods.black_box import PartlySeen, differ, lengths_of
+from gradcam_cli.cam.methods.black_box import PartlyScored, differ, lengths_of
 from gradcam_cli.cam.methods.settling import (
     CountedRuns,
     SettledMap,
@@ -89,9 +89,9 @@ class Sobol(BlackBoxMethod):
         runs = CountedRuns(progress, most, len(inputs))
         found = []
         for row in range(len(inputs)):
-            seen = PartlySeen(network, inputs[row], targets[row])
+            seen = PartlyScored(network, inputs[row], targets[row])
 
-            def score(numbers: range, seen: PartlySeen = seen) -> tf.Tensor:
+            def score(numbers: range, seen: PartlyScored = seen) -> tf.Tensor:
                 masks = points[numbers].astype(np.float32).reshape(-1, *grids)
                 for axis, cells in enumerate(cells_of, start=1):
                     masks = np.take(masks, cells, axis)
