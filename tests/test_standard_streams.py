@@ -162,6 +162,27 @@ def test_signals_while_the_command_waits(tmp_path, command_environment, number, 
         assert stderr == f"\n{told}\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_line_is_printed(tmp_path, command_environment, save_picture, number):
+    for seed in range(40):
+        save_picture(tmp_path / f"photos/{seed:03}.jpg", size=(64, 48), seed=seed)
+    # A line with every class is longer than a pipe takes, so the command waits for the reader.
+    results = ["-o", "maps", "--json", "--top-k", "1000", "--batch-size", "2"]
+    process = start(tmp_path, command_environment, "photos", *results)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("maps/*.png"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    records = [json.loads(line) for line in stdout.splitlines()]
+    written = sorted(os.listdir(tmp_path / "maps"))
+    assert 4 <= len(written) < 40
+    assert [record["targets"][0]["output"] for record in records] == [
+        f"maps/{name}" for name in written
+    ]
+
+
 def test_a_signal_while_results_are_written(tmp_path, command_environment, save_picture):
     for seed in range(300):
         save_picture(tmp_path / f"photos/{seed:03}.jpg", size=(320, 240), seed=seed)

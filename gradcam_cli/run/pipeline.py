@@ -26,6 +26,7 @@ from gradcam_cli.run.records import LoadedPicture, PictureResult
 from gradcam_cli.run.task import Task
 from gradcam_cli.run.writing import PictureWriter
 from gradcam_cli.runtime.memory import return_freed_memory
+from gradcam_cli.runtime.signals import hold_signals
 
 # Freed memory is returned to the system after this many pixels. That takes some milliseconds.
 _PIXELS_RETURNED = 10_000_000
@@ -69,7 +70,9 @@ def explain_pictures(
 
     Yields:
         A result for each picture, in order, once its files are complete. Results of skipped
-        pictures come earlier.
+        pictures come earlier. The signals of `gradcam_cli.runtime.signals` wait until the caller
+        asks for the next result. After one, or Ctrl-C, the results of all written files follow
+        before KeyboardInterrupt is raised.
     """
     return _Pipeline(explainers, task, namer, stacks=stacks).run(pictures)
 
@@ -155,7 +158,8 @@ class _Pipeline:
                 self._draw_in_order()
                 yield from self._take_finished()
                 if result := self._take_stack():
-                    yield result
+                    with hold_signals():
+                        yield result
                     continue
                 if self._is_last and not self._held:
                     break
@@ -185,7 +189,8 @@ class _Pipeline:
             if picture is None:
                 self._is_last = True
             elif self._is_done(picture):
-                yield PictureResult(picture, skipped=True)
+                with hold_signals():
+                    yield PictureResult(picture, skipped=True)
             else:
                 held = _Held(self._next_place, picture)
                 self._next_place += 1
@@ -222,7 +227,9 @@ class _Pipeline:
         while held := self._held.get(self._next_drawn):
             if held.outcome is None or self._is_stack(held):
                 break
-            held.drawing = self._draw(held.picture, held.loaded, held.outcome)
+            # Otherwise files could be written that no result tells of.
+            with hold_signals():
+                held.drawing = self._draw(held.picture, held.loaded, held.outcome)
             held.loaded = held.outcome = None
             self._when_done(held.drawing, self._release, held)
             self._next_drawn += 1
@@ -240,8 +247,9 @@ class _Pipeline:
             place, held = next(iter(self._held.items()))
             if held.drawing is None or not held.drawing.done():
                 break
-            del self._held[place]
-            yield held.drawing.result()
+            with hold_signals():
+                del self._held[place]
+                yield held.drawing.result()
 
     def _is_stack(self, held: _Held) -> bool:
         is_one = isinstance(held.outcome, SeveralPicturesError)
