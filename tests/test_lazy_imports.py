@@ -118,7 +118,7 @@ from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 import_tensorflow()
 if MEANWHILE: thread.join()
 print("matplotlib.backend_bases" in sys.modules)
-print({"IPython.core", "pandas.core", "sklearn.base"} & set(sys.modules) or "nothing")
+print({"pandas", "sklearn"} & set(sys.modules) or "nothing")
 import keras, numpy as np
 keras.visualization.plot_image_gallery(np.zeros((4, 8, 8, 3)), rows=2, cols=2, path="drawn.png")
 import matplotlib.pyplot as plt

@@ -20,9 +20,10 @@ _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _NO_MESSAGES = "3"
 
 # Keras uses these for drawing, for scikit-learn's interface and for training. They import
-# scikit-learn, pandas and IPython where these are installed, which take a third of its import time.
+# scikit-learn and pandas where these are installed, which take a quarter of its import time.
+# Nothing else may look for them in `sys.modules`, as Matplotlib does for IPython: before Python 3.12
+# two threads can't load the same module lazily.
 _HARDLY_USED = (
-    "IPython",
     "keras._tf_keras.keras.wrappers",
     "keras.src.trainers.data_adapters.array_slicing",
     "keras.wrappers",
