@@ -162,7 +162,7 @@ def test_the_size_of_blocks_follows_the_number_of_pictures():
         return [len(b.pictures) for b in cut([named(f"{n}.jpg") for n in range(number)], None)]
 
     assert sizes(160) == [64, 64, 32]
-    assert sizes(81_920) == [80] * 1024
+    assert sizes(66_560) == [65] * 1024
 
 
 def test_a_wrong_address_is_told_at_once():
