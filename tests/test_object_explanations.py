@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -86,7 +87,11 @@ def test_boxes_and_maps_lie_on_the_picture_whatever_its_size(squares, size, fit)
 
 
 def test_no_object_gives_an_empty_list(squares):
-    assert explain_objects(draw_squares([]), squares, **OPTIONS) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert explain_objects(draw_squares([]), squares, **OPTIONS) == []
+    with pytest.warns(UserWarning, match="0-1 is a guess, set it with preprocess="):
+        assert explain_objects(draw_squares([]), squares) == []
 
 
 def test_score_number_and_classes_choose_the_objects(squares):

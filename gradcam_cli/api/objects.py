@@ -117,7 +117,8 @@ def explain_objects(
             isn't a detector.
 
     Warns:
-        UserWarning: The results may be meaningless, or a map shows nothing; the message says why.
+        UserWarning: The results may be meaningless, such as no object with a preprocessing that is
+            a guess, or a map shows nothing; the message says why.
     """
     from gradcam_cli.api.loading import find_explainer, find_object_explainer
     from gradcam_cli.cam.score_weights import ScoreWeights
@@ -162,6 +163,12 @@ def explain_objects(
             f"{source or 'the picture'}: the prediction has NaN or infinity: {why}"
         )
     (explanation,) = explained
+    if not explanation.objects and classifier.preprocess.is_guess:
+        warnings.warn(
+            f"{classifier.name}: found no object, which a wrong preprocessing can cause; "
+            f"{classifier.preprocess.mode} is a guess, set it with preprocess=",
+            stacklevel=2,
+        )
     for blank in dict.fromkeys(explanation.blanks.values()):
         warnings.warn(blank.note, stacklevel=2)
     colors, opacity = choose_colors(colormap, alpha, signed=signed)
