@@ -8,9 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cli import main
 from gradcam_cli.models.classifier import Classifier
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.loading import load_classifier
@@ -169,6 +171,20 @@ def run_gradcam(tmp_path, command_environment):
             timeout=300,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """Runs the command in this process, in an empty folder: TensorFlow is there already.
+
+    For what a process of its own would not show better; each of those costs seconds.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args, **options):
+        return CliRunner().invoke(main, [str(arg) for arg in args], **options)
 
     return run
 

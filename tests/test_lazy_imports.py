@@ -123,6 +123,9 @@ import keras, numpy as np
 keras.visualization.plot_image_gallery(np.zeros((4, 8, 8, 3)), rows=2, cols=2, path="drawn.png")
 import matplotlib.pyplot as plt
 from matplotlib import patches
+# TensorFlow has an SSL library of its own, which must not be taken for Python's.
+import ssl
+assert ssl.create_default_context().get_ciphers()
 print(os.path.exists("drawn.png"), used in ([], [(plt.subplots, patches.Patch)]))
 inputs = keras.Input((2,))
 model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
