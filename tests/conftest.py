@@ -146,6 +146,8 @@ def command_environment(tmp_path_factory):
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("_GRADCAM")},
         **proxies,
+        # Compiling the package takes a tenth of the time of its start; once is enough.
+        "PYTHONDONTWRITEBYTECODE": "",
         "no_proxy": "",
         "NO_PROXY": "",
         "KERAS_HOME": str(tmp_path_factory.mktemp("keras")),
