@@ -1,7 +1,6 @@
 import contextlib
 import functools
 import http.server
-import shutil
 import subprocess
 import sys
 import threading
