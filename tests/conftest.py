@@ -157,6 +157,8 @@ def command_environment(tmp_path_factory):
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("_GRADCAM")},
         **proxies,
+        # Compiling the package takes a tenth of the time of its start; once is enough.
+        "PYTHONDONTWRITEBYTECODE": "",
         "no_proxy": "",
         "NO_PROXY": "",
         "KERAS_HOME": str(tmp_path_factory.mktemp("keras")),
@@ -183,10 +185,23 @@ def run_gradcam(tmp_path, command_environment):
 
 
 @pytest.fixture
-def run_here(tmp_path, monkeypatch):
-    """Runs the real command in this process, in an empty folder: another one takes seconds."""
+def invoke(tmp_path, monkeypatch):
+    """Runs the command in this process, in an empty folder: TensorFlow is there already.
+
+    For what a process of its own would not show better; each of those costs seconds.
+    """
     monkeypatch.chdir(tmp_path)
-    return lambda *args: CliRunner().invoke(main, [*map(str, args)])
+
+    def run(*args, **options):
+        return CliRunner().invoke(main, [str(arg) for arg in args], **options)
+
+    return run
+
+
+@pytest.fixture
+def run_here(invoke):
+    """Runs the command in this process."""
+    return invoke
 
 
 @pytest.fixture

@@ -214,6 +214,36 @@ def test_files_that_cannot_be_read_get_one_line_each_and_the_rest_goes_on(explai
         assert sum(line.startswith(f"Error: {name}: ") for line in errors) == 1
 
 
+def damaged(content, kind):
+    """Damages a NIfTI file whose values begin at byte 352."""
+    if kind == "packed":
+        packed = bytearray(gzip.compress(content, 0))
+        # Without compression, only the checksum tells that a value has changed.
+        packed[len(packed) // 2] ^= 0x40
+        return bytes(packed)
+    if kind == "short":
+        return content[:100]
+    place, value = {"early": (108, np.float32(0)), "unknown": (70, np.int16(999))}[kind]
+    return content[:place] + value.tobytes() + content[place + value.nbytes :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("packed", "damaged or truncated"),
+        ("short", "truncated, it ends within its header"),
+        ("early", "its values begin at byte 0, within its header"),
+        ("unknown", "neither real numbers nor colours .NIfTI datatype 999"),
+    ],
+)
+def test_damage_that_would_give_wrong_values_is_noticed(tmp_path, kind, why):
+    save_nifti(tmp_path / "good.nii", with_ball(SHAPE, UPRIGHT, PLACE), UPRIGHT)
+    path = tmp_path / "bad.nii.gz"
+    path.write_bytes(damaged((tmp_path / "good.nii").read_bytes(), kind))
+    with pytest.raises(ImageError, match=rf"bad\.nii\.gz: .*{why}"):
+        greys_of(path)
+
+
 def test_a_dicom_picture_gets_an_overlay_like_any_picture(explained):
     folder, records, _ = explained
     target = records["in/x-ray.dcm"]["targets"][0]
@@ -370,6 +400,15 @@ def test_a_window_outside_the_values_is_reported(steps):
         greys_of(steps, window="5000,10")
 
 
+def test_a_volume_without_differences_is_reported_or_refused(tmp_path):
+    for name, value in (("flat", 7.0), ("nothing", np.nan)):
+        save_nifti(tmp_path / f"{name}.nii", np.full(SHAPE, value), UPRIGHT, dtype="<f4")
+    with pytest.warns(GradcamWarning, match="all values are 7; the pictures are empty"):
+        greys_of(tmp_path / "flat.nii")
+    with pytest.raises(ImageError, match="none of its values is a finite number"):
+        greys_of(tmp_path / "nothing.nii")
+
+
 def test_a_volume_without_orientation_is_reported_and_has_no_places(tmp_path):
     image = nibabel.Nifti1Image(with_ball(SHAPE, UPRIGHT, PLACE), None)
     image.header.set_zooms((2, 2, 4))
@@ -419,6 +458,29 @@ def test_the_greys_of_a_dicom_picture(tmp_path, attributes, window, greys):
     picture = read_picture(path, window=window)
     assert picture.mode == "RGB"
     assert np.asarray(picture)[0, :, 0].tolist() == greys
+
+
+@pytest.mark.parametrize(
+    ("attributes", "greys"),
+    [
+        ({"PixelPaddingValue": -2000}, [0, 0, 51, 255]),
+        ({"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1000}, [0, 0, 0, 255]),
+        (
+            {"PixelPaddingValue": -2000, "PhotometricInterpretation": "MONOCHROME1"},
+            [0, 255, 204, 0],
+        ),
+        ({"PixelPaddingValue": 9}, [0, 102, 133, 255]),
+    ],
+)
+def test_what_is_no_part_of_a_dicom_picture_is_black(tmp_path, attributes, greys):
+    path = save_picture_file(tmp_path / "one.dcm", [[-2000, -1000, -700, 500]], **attributes)
+    assert np.asarray(read_picture(path))[0, :, 0].tolist() == greys
+    # The same number, written as if it had no sign.
+    dataset = pydicom.dcmread(path)
+    dataset.PixelPaddingValue = attributes["PixelPaddingValue"] % 2**16
+    dataset["PixelPaddingValue"].VR = "US"
+    dataset.save_as(path)
+    assert np.asarray(read_picture(path))[0, :, 0].tolist() == greys
 
 
 def test_the_table_of_greys_of_an_x_ray(tmp_path):

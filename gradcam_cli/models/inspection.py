@@ -306,6 +306,8 @@ def _input_shape(
 ) -> tuple[tuple[int | None, ...], tuple[int | None, int | None, int]]:
     """Returns what a model takes: its (length,) if it takes stacks, (height, width, channels)."""
     shape = network.input_shape
+    if isinstance(network, BlackBoxNetwork) and not network.has_known_axes:
+        _check_unknown_axes(path, network)
     if len(shape) == 2 and None not in shape:
         return (), (shape[0], shape[1], 1)
     channels = shape[-1] if len(shape) in _RANKS else None
@@ -329,6 +331,22 @@ def _input_shape(
         )
     *lengths, height, width, _ = shape
     return tuple(lengths), (height, width, channels)
+
+
+def _check_unknown_axes(path: str, network: BlackBoxNetwork) -> None:
+    """Refuses inputs of which nothing says that they are pictures.
+
+    Lists of numbers have a message of their own. Of rows, columns and bands, the bands are taken
+    for the last.
+    """
+    port = network.explained_input
+    if len(port.shape) in (1, min(_RANKS)):
+        return
+    raise UnsupportedModelError(
+        f"{path}: its input {port.name} has the shape {(None, *port.shape)}, which isn't that of "
+        f"pictures, (None, channels, height, width), (None, height, width, channels) or (None, "
+        f"height, width), nor that of clips and volumes; only networks of pictures can be explained"
+    )
 
 
 def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:

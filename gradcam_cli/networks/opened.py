@@ -117,5 +117,6 @@ class OpenedNetwork(ScoredNetwork):
             feeds = [self._inputs, self._changed]
             output = self._part("change", feeds, self._changed_output)(inputs, output)
         part = self._part(name, [self._inputs, self._targets, self._layer_output], wanted)
-        found: tf.Tensor = part(tf.repeat(inputs, count, axis=0), targets, output)
+        multiples = [count] + [1] * (inputs.shape.rank - 1)
+        found: tf.Tensor = part(tf.tile(inputs, multiples), targets, output)
         return found

@@ -428,5 +428,5 @@ def _channels_before_cells(feature_maps: tf.Tensor) -> list[int]:
 
 def _repeat(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Repeats one input's value for each row of ``like``."""
-    repeated: tf.Tensor = tf.repeat(value[None], len(like), axis=0)
+    repeated: tf.Tensor = tf.broadcast_to(value, (len(like), *value.shape))
     return repeated
