@@ -189,7 +189,8 @@ def test_frames_are_chosen_and_named(tmp_path, explain):
 
 
 @pytest.mark.parametrize(
-    ("choice", "what"), [("7", "write A:B"), ("5:3", "is empty"), (":", "write A:B")]
+    ("choice", "what"),
+    [("7", "write A:B, such as 7:8 for one"), ("5:3", "is empty"), (":", "write A:B")],
 )
 def test_ranges_that_mean_nothing_are_refused(tmp_path, explain, choice, what):
     done, _ = explain(save_gif(tmp_path / "clip.gif", [picture(GREY)] * 2), "--frames", choice)

@@ -553,6 +553,27 @@ def test_a_series_that_lacks_a_slice_keeps_the_places_of_the_others(tmp_path):
     assert [frame.position for frame in frames][2] == "S 12.0 mm"
 
 
+def test_copies_of_a_slice_are_left_out(tmp_path):
+    save_scan(tmp_path / "scan")
+    save_scan(tmp_path / "whole", order=[2, 4, 0, 5, 3, 1])
+    (tmp_path / "scan" / "A copy.dcm").write_bytes((tmp_path / "scan" / "IM0003.dcm").read_bytes())
+    copied, whole = grouped(tmp_path)
+    with pytest.warns(GradcamWarning, match="scan: 1 of its 7 files are copies of others"):
+        volume = open_stack(copied.path, files=copied.files)
+    assert np.array_equal(volume.values(), open_stack(whole.path, files=whole.files).values())
+
+
+def test_a_missing_distance_between_pixels_is_reported(tmp_path):
+    save_scan(tmp_path / "scan")
+    for path in (tmp_path / "scan").iterdir():
+        dataset = pydicom.dcmread(path)
+        del dataset.PixelSpacing
+        dataset.save_as(path)
+    (series,) = grouped(tmp_path)
+    with pytest.warns(GradcamWarning, match="how far its pixels are apart"):
+        open_stack(series.path, files=series.files)
+
+
 def test_slices_that_are_no_volume_are_refused(tmp_path):
     save_scan(tmp_path / "twice", order=[0, 1, 2, 2])
     save_scan(tmp_path / "uneven")
