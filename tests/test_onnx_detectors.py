@@ -341,3 +341,21 @@ def test_boxes_that_contradict_the_chosen_format_are_doubted(tmp_path, labels):
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
     options = ModelOptions(str(path), labels=labels, box_format="xyxy")
     assert "don't look like xyxy" in load_classifier(options).warning
+
+
+def test_seven_scores_are_not_a_box(tmp_path):
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["picture"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["output"]),
+    ]
+    taken = helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    given = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 7])
+    weights = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
+    stored = [numpy_helper.from_array(weights, "weights")]
+    graph = helper.make_graph(nodes, "main_graph", [taken], [given], stored)
+    path = tmp_path / "seven.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    with pytest.raises(UnsupportedModelError, match="no known form"):
+        load_classifier(ModelOptions(str(path), box_format="xyxy"))

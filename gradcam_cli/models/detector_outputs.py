@@ -361,6 +361,10 @@ def _of_queries(
 def _find_rows_of_batch(array: np.ndarray, facts: KnownFacts) -> DetectorOutputs | None:
     if array.shape[1] != _WITH_BATCH_INDEX:
         return None
+    pictures, classes_given, scores = array[:, 0], array[:, 5], array[:, 6]
+    # Seven scores of a classifier look like a single box.
+    if pictures.any() or np.any(classes_given != np.round(classes_given)) or not _in_unit(scores):
+        return None
     arrangement = facts.box_format or XYXY
     classes = facts.classes or _MOST_CLASSES
 
