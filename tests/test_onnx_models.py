@@ -415,3 +415,11 @@ def test_weights_in_nodes_are_counted(tmp_path, model):
     stored.graph.node.extend(nodes)
     onnx.save(stored, path)
     assert load(path).network.parameters == model.count_params()
+
+
+def test_vectors_that_compare_pictures_are_not_taken_for_scores(tmp_path):
+    model = small_model(classes=24)
+    after = [helper.make_node("LpNormalization", ["scores"], ["output"], axis=1, p=2)]
+    path = save_onnx(tmp_path / "net.onnx", model, after=after)
+    assert "--task regression" in refused(path)
+    assert load(path, task="regression").task == "regression"

@@ -34,7 +34,14 @@ from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.layers import flattens_first
 from gradcam_cli.networks.saved_model import GraphNetwork
-from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
+from gradcam_cli.networks.tasks import (
+    BINARY,
+    DETECTION,
+    PROBABILITY,
+    REGRESSION,
+    SEGMENTATION,
+    quantity_of,
+)
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
 
@@ -250,6 +257,13 @@ def _inspect(
     if names is None and len(stored_names) == classes:
         names = Labels([[name] for name in stored_names], quantity=quantity)
     has_names = names is not None or classes == IMAGENET_CLASSES
+    is_unnamed = choice.is_guess and not has_names
+    if is_unnamed and isinstance(network, BlackBoxNetwork) and network.gives_embedding:
+        raise UnsupportedModelError(
+            f"{path}: its {classes} outputs are a vector of length 1, as networks give it that "
+            f"compare pictures, not the scores of classes; to explain one of its numbers, add "
+            f"--task {REGRESSION}"
+        )
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()
     if names is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,13 +42,13 @@ class OnnxGraph:
             for name in node.output:
                 self._makers[name] = node
         self._constants = {one.name: one for one in self._graph.initializer}
-        # PaddlePaddle's exporter stores weights in nodes.
+        # PaddlePaddle's exporter stores weights in nodes. Single values are those of formulas.
         self._constants |= {
             node.output[0]: attribute.t
             for node in self._graph.node
             if node.op_type == "Constant" and node.output
             for attribute in node.attribute
-            if attribute.name == "value" and attribute.HasField("t")
+            if attribute.name == "value" and math.prod(attribute.t.dims) > 1
         }
 
     def constant(self, name: str) -> np.ndarray | None:

@@ -28,6 +28,8 @@ _TOLERANCE = 1e-2
 _ROUNDING = 1e-2
 # Detectors have so many candidates at least, each with a box of four sides or more.
 _LEAST_PLACES, _SIDES = 64, 4
+# Fewer numbers may have the length 1 by chance or for another reason.
+_LEAST_EMBEDDING = 16
 # An even picture.
 _GREY = 0.5
 _LEAST = np.finfo(np.float32).tiny
@@ -195,6 +197,7 @@ class BlackBoxNetwork:
         self.parameters = parameters
         self.metadata = dict(metadata or {})
         self._probabilities: set[str] = set()
+        self._embeddings: set[str] = set()
         self._output = output
         self._activations = dict(activations or {})
         self._weights = weights
@@ -296,6 +299,14 @@ class BlackBoxNetwork:
         """
         name = self._output or self._only_output()
         return name in self._probabilities and name not in self._activations
+
+    @property
+    def gives_embedding(self) -> bool:
+        """Whether its output is a direction, a vector of length 1, and not scores of classes.
+
+        It is known once the network was recorded.
+        """
+        return (self._output or self._only_output()) in self._embeddings
 
     @property
     def output(self) -> Port:
@@ -436,6 +447,8 @@ class BlackBoxNetwork:
                 self._shapes[name] = one.shape[1:]
                 if _are_probabilities(one) and _are_probabilities(other):
                     self._probabilities.add(name)
+                if _is_embedding(one) and _is_embedding(other):
+                    self._embeddings.add(name)
             return self._shapes
 
     def _takes_two(
@@ -532,6 +545,13 @@ def _are_probabilities(rows: np.ndarray) -> bool:
         and (flat >= 0).all()
         and np.abs(flat.sum(axis=1, dtype=np.float64) - 1).max() < _ROUNDING
     )
+
+
+def _is_embedding(rows: np.ndarray) -> bool:
+    """Returns whether an output must be a vector that was divided by its length."""
+    flat = rows.reshape(len(rows), -1).astype(np.float64)
+    length = np.sqrt((flat**2).sum(axis=1))
+    return flat.shape[1] >= _LEAST_EMBEDDING and bool(np.abs(length - 1).max() < _ROUNDING)
 
 
 def _probabilities(scores: np.ndarray, activation: str) -> np.ndarray:
