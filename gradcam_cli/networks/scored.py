@@ -131,7 +131,10 @@ class ScoredNetwork:
             if name not in self._parts:
                 # Without a signature, TensorFlow first writes all arguments as text into an error
                 # that it then catches, at every call. That can take longer than the network.
-                signature = [tf.TensorSpec(None, feed.dtype) for feed in tf.nest.flatten(feeds)]
+                signature = [
+                    tf.TensorSpec(tf.TensorShape(None), feed.dtype)
+                    for feed in tf.nest.flatten(feeds)
+                ]
                 self._parts[name] = self._whole.prune(
                     feeds, fetches, input_signature=(tuple(signature), {})
                 )
