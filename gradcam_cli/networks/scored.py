@@ -132,7 +132,7 @@ class ScoredNetwork:
                 # Without a signature, TensorFlow first writes all arguments as text into an error
                 # that it then catches, at every call. That can take longer than the network.
                 signature = [
-                    tf.TensorSpec(tf.TensorShape(None), feed.dtype)
+                    tf.TensorSpec(None, feed.dtype)  # type: ignore[arg-type]
                     for feed in tf.nest.flatten(feeds)
                 ]
                 self._parts[name] = self._whole.prune(
