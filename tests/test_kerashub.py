@@ -468,12 +468,11 @@ def test_missing_classes_name_their_package(tmp_path, entry, told):
 
 
 def test_info_tells_what_is_stored(folder):
-    for name in ("vit.keras", "vit"):
-        done = CliRunner().invoke(main, ["info", "--model", str(folder / name)])
-        assert done.exit_code == 0, done.output
-        told = " ".join(done.output.split())
-        assert "32×48 px (height×width), RGB" in told
-        assert "times 0.0171, 0.0175, 0.0174, plus -2.118, -2.036, -1.804 (stored with" in told
+    done = CliRunner().invoke(main, ["info", "--model", str(folder / "vit")])
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.output.split())
+    assert "32×48 px (height×width), RGB" in told
+    assert "times 0.0171, 0.0175, 0.0174, plus -2.118, -2.036, -1.804 (stored with" in told
 
 
 def test_a_preset_is_explained(run_gradcam, folder, tmp_path, save_picture):
@@ -517,7 +516,8 @@ def test_segmenters(tmp_path, build, kind, converter, layer):
     assert explainer.facts.cells.startswith("8×8 cells, 8 px")
     inputs = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
     explanation = explainer.explain(inputs, np.array([[-1]]))
-    predicted = task.predict(inputs, verbose=0).argmax(-1)
+    scores = task(task.preprocessor(inputs), training=False)
+    predicted = np.asarray(scores).argmax(-1)
     shares = np.bincount(predicted.ravel(), minlength=4) / predicted.size
     np.testing.assert_allclose(explanation.probabilities[0], shares, atol=0.01)
     assert explanation.regions[0, 0].shape == predicted.shape[1:]
