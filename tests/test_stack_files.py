@@ -388,6 +388,28 @@ def test_a_video_without_its_index_is_refused(tmp_path):
         open_stack(path)
 
 
+def test_a_video_that_ends_within_its_index_is_called_truncated(tmp_path):
+    path = save_squares(tmp_path / "a.mp4", container={"movflags": "faststart"})
+    content = path.read_bytes()
+    # Before the part that says what the stream holds.
+    path.write_bytes(content[: content.index(b"mdia")])
+    with pytest.raises(ImageError, match=r"a\.mp4: damaged or truncated"):
+        open_stack(path)
+
+
+def test_a_video_without_frames_is_no_mistake_of_the_user(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as file:
+        pictures, sound = file.add_stream("libx264", rate=10), file.add_stream("aac", rate=8000)
+        pictures.width, pictures.height = SIZE
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+        frame.sample_rate = 8000
+        file.mux(sound.encode(frame))
+        file.mux(sound.encode(None))
+    with pytest.raises(ImageError, match=r"a\.mkv: has no frames"):
+        frames_of(path)
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

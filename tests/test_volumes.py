@@ -17,8 +17,10 @@ from bright_volumes import (
     save_series,
     with_ball,
 )
+from click.testing import CliRunner
 from PIL import Image
 
+from gradcam_cli.cli import main
 from gradcam_cli.errors import GradcamWarning, ImageError, MissingExtraError, UsageError
 from gradcam_cli.files.finding import STACK_SUFFIXES, find_pictures
 from gradcam_cli.pictures.medical.dicom import is_dicom
@@ -111,29 +113,22 @@ def save_all(folder):
 
 
 @pytest.fixture(scope="module")
-def gradcam_in(command_environment):
-    def run(folder, *args):
-        return subprocess.run(
-            [sys.executable, "-m", "gradcam_cli", *map(str, args)],
-            cwd=folder,
-            env=command_environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def explained(tmp_path_factory, gradcam_in):
+def explained(tmp_path_factory, command_environment):
     """The folder after a run over everything in "in", the records of the run and its messages."""
     folder = tmp_path_factory.mktemp("volumes")
     (folder / "in").mkdir()
     save_all(folder / "in")
     options = save_bright(folder)
-    done = gradcam_in(folder, "in", *options, "--class", "1", "--out", "out", "--json", "r.jsonl")
+    arguments = ["in", *options, "--class", "1", "--out", "out", "--json", "r.jsonl"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gradcam_cli", *map(str, arguments)],
+        cwd=folder,
+        env=command_environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     text = (folder / "r.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
     return folder, {record["image"]: record for record in records}, done
@@ -147,14 +142,16 @@ def test_the_hottest_voxel_lies_where_the_ball_was_planted(explained, name):
 
 
 @pytest.fixture(scope="module")
-def explained_whole(explained, gradcam_in):
+def explained_whole(explained):
     """The targets of a network that takes volumes whole, by file."""
     folder, _, _ = explained
     options = save_bright_volumes(folder)
     names = [f"in/{name}" for name in [*VOLUMES, "scan"]]
     turned = ["--orientation", "RAS", "--out", "whole", "--json", "whole.jsonl"]
-    done = gradcam_in(folder, *names, *options, *turned)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done = CliRunner().invoke(main, [*map(str, [*names, *options, *turned])])
+    assert done.exit_code == 0, done.stderr
     text = (folder / "whole.jsonl").read_text()
     return {record["image"]: record["targets"] for record in map(json.loads, text.splitlines())}
 
@@ -556,6 +553,27 @@ def test_a_series_that_lacks_a_slice_keeps_the_places_of_the_others(tmp_path):
     assert [frame.position for frame in frames][2] == "S 12.0 mm"
 
 
+def test_copies_of_a_slice_are_left_out(tmp_path):
+    save_scan(tmp_path / "scan")
+    save_scan(tmp_path / "whole", order=[2, 4, 0, 5, 3, 1])
+    (tmp_path / "scan" / "A copy.dcm").write_bytes((tmp_path / "scan" / "IM0003.dcm").read_bytes())
+    copied, whole = grouped(tmp_path)
+    with pytest.warns(GradcamWarning, match="scan: 1 of its 7 files are copies of others"):
+        volume = open_stack(copied.path, files=copied.files)
+    assert np.array_equal(volume.values(), open_stack(whole.path, files=whole.files).values())
+
+
+def test_a_missing_distance_between_pixels_is_reported(tmp_path):
+    save_scan(tmp_path / "scan")
+    for path in (tmp_path / "scan").iterdir():
+        dataset = pydicom.dcmread(path)
+        del dataset.PixelSpacing
+        dataset.save_as(path)
+    (series,) = grouped(tmp_path)
+    with pytest.warns(GradcamWarning, match="how far its pixels are apart"):
+        open_stack(series.path, files=series.files)
+
+
 def test_slices_that_are_no_volume_are_refused(tmp_path):
     save_scan(tmp_path / "twice", order=[0, 1, 2, 2])
     save_scan(tmp_path / "uneven")
@@ -597,12 +615,11 @@ def test_a_wrong_orientation_is_refused(text):
         check_orientation(text)
 
 
-def test_wrong_options_are_refused_before_anything_is_read(gradcam_in, tmp_path):
+def test_wrong_options_are_refused_before_anything_is_read(run_here):
     for option, text in (("--window", "brian"), ("--orientation", "RAR"), ("--slice", "x")):
-        done = gradcam_in(tmp_path, "a.nii", option, text)
-        assert done.returncode == 2
+        done = run_here("a.nii", option, text)
+        assert done.exit_code == 2
         assert option in done.stderr
-        assert "Traceback" not in done.stderr
 
 
 def shipped_files():

@@ -21,8 +21,8 @@ _NO_MESSAGES = "3"
 
 # Keras uses these for drawing, for scikit-learn's interface and for training. They import
 # scikit-learn and pandas where these are installed, which take a quarter of its import time.
-# Nothing else may look for them in `sys.modules`, as Matplotlib does for IPython: before Python 3.12
-# two threads can't load the same module lazily.
+# Nothing else may look for them in `sys.modules`, as Matplotlib does for IPython: before Python
+# 3.12, two threads can't load the same module lazily.
 _HARDLY_USED = (
     "keras._tf_keras.keras.wrappers",
     "keras.src.trainers.data_adapters.array_slicing",

@@ -203,6 +203,8 @@ class GroupCam(PerturbationMethod):
         percentile: The percentile up to which each mask is set to zero, 0 to 100.
     """
 
+    needs_gradients = True
+
     groups: int = 32
     percentile: float = 70.0
 
@@ -349,6 +351,8 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
         samples: n.
         noise: The standard deviation of the noise, relative to each input's range of values.
     """
+
+    needs_gradients = True
 
     samples: int = 8
     noise: float = 0.15
