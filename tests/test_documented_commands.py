@@ -120,7 +120,8 @@ def folder(tmp_path_factory, samples):
     }
     for sample, paths in places.items():
         with Image.open(samples / f"{sample}.jpg") as picture:
-            picture.thumbnail((400, 400))
+            # The network takes no smaller ones than this, and larger ones as they are.
+            picture.thumbnail((224, 224))
             for path in paths:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 picture.save(folder / path)
