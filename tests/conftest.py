@@ -48,7 +48,7 @@ SLOWEST_FILES = [
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish():
     # TensorFlow and the tests themselves stay to the end: each full collection would go through
-    # all their objects again, which takes a tenth of the time of the tests.
+    # all their objects again, which takes a twentieth of the time of the tests.
     gc.collect()
     gc.freeze()
 
