@@ -618,6 +618,16 @@ def test_a_wrong_orientation_is_refused(text):
         check_orientation(text)
 
 
+def test_a_name_that_is_not_that_of_a_sheet_is_refused(gradcam_in, tmp_path):
+    save_nifti(tmp_path / "scan.nii", with_ball(SHAPE, UPRIGHT, PLACE), UPRIGHT)
+    options = save_bright(tmp_path)
+    done = gradcam_in(tmp_path, "scan.nii", *options, "--out", "heat.nii.gz")
+    assert done.returncode == 2
+    assert "the slices of scan.nii are drawn" in done.stderr
+    assert "choose heat.png or a folder" in done.stderr
+    assert not (tmp_path / "heat.nii.gz").exists()
+
+
 def test_wrong_options_are_refused_before_anything_is_read(gradcam_in, tmp_path):
     for option, text in (("--window", "brian"), ("--orientation", "RAR"), ("--slice", "x")):
         done = gradcam_in(tmp_path, "a.nii", option, text)
