@@ -198,6 +198,13 @@ def test_ranges_that_mean_nothing_are_refused(tmp_path, explain, choice, what):
     assert what in done.stderr
 
 
+def test_slices_of_frames_are_refused(tmp_path, explain):
+    done, (record,) = explain(save_squares(tmp_path / "clip.gif"), "--slice", "2:4")
+    assert done.exit_code == 1
+    assert "holds frames, not slices; choose them with --frames" in record["error"]
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.gif"]
+
+
 def test_frames_that_arent_there_are_an_error(tmp_path, explain):
     clip = save_squares(tmp_path / "clip.gif")
     done, (record,) = explain(clip, "--frames", "50:")

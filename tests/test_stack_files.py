@@ -312,6 +312,15 @@ def test_bytes_with_signs_are_refused(tmp_path):
         frames_of(tmp_path / "two.tif")
 
 
+def test_a_kind_of_tiff_that_cant_be_read_is_named(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 8, 8)), photometric="minisblack")
+    with pytest.raises(ImageError, match=r"a\.tif: a TIFF file of a kind .* 64-bit values"):
+        open_stack(tmp_path / "a.tif")
+    (tmp_path / "b.tif").write_bytes(b"no picture at all")
+    with pytest.raises(ImageError, match=r"b\.tif: not a supported picture"):
+        open_stack(tmp_path / "b.tif")
+
+
 def test_each_page_is_turned_as_it_says(tmp_path):
     path = tmp_path / "a.tif"
     with TiffImagePlugin.AppendingTiffWriter(str(path), True) as file:

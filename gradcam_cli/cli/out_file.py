@@ -10,7 +10,12 @@ from typing import Any
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
-from gradcam_cli.files.finding import SUFFIXES, WITH_VIDEOS, InputPicture
+from gradcam_cli.files.finding import (
+    STACK_SUFFIXES,
+    SUFFIXES,
+    InputPicture,
+    ending_of,
+)
 from gradcam_cli.files.marks import is_marked
 from gradcam_cli.files.name_pattern import literal_pattern
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote
@@ -19,7 +24,7 @@ from gradcam_cli.rendering.encoding import PICTURE_FORMATS, carries_mark, format
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.stacks.files import endings_of
 
-_FILE_SUFFIXES = WITH_VIDEOS
+_FILE_SUFFIXES = STACK_SUFFIXES
 _SHORT_ENDINGS = {"tiff": "tif", "m4v": "mp4"}
 
 
@@ -51,10 +56,14 @@ def take_out_file(
     of_stack = _ending_of_stack(job, pictures)
     if of_stack:
         if _ending(path) != of_stack:
-            raise UsageError(
-                f"{option}: the result of {pictures[0].path} is of the same kind; choose "
-                f"{path.stem}.{of_stack} or a folder"
+            has_slices = of_stack == "png" and _ending(pictures[0].path) != "png"
+            what = (
+                f"the slices of {pictures[0].path} are drawn, and their heat is written beside them"
+                if has_slices
+                else f"the result of {pictures[0].path} is of the same kind"
             )
+            stem = path.name.removesuffix(ending_of(path))
+            raise UsageError(f"{option}: {what}; choose {stem}.{of_stack} or a folder")
     elif path.suffix.lower() not in SUFFIXES or not carries_mark(path):
         raise UsageError(
             f"{option}: overlays can be written as {', '.join(PICTURE_FORMATS)}; choose one of "
@@ -107,7 +116,7 @@ def _ending(path: AnyPath) -> str:
 def _is_file(path: AnyPath, typed: str) -> bool:
     if typed.endswith(("/", os.sep)):
         return False
-    has_ending = path.suffix.lower() in _FILE_SUFFIXES
+    has_ending = ending_of(path) in _FILE_SUFFIXES
     if is_remote(path):
         return has_ending and not is_folder(path)
     return path.is_file() or (has_ending and not path.is_dir())

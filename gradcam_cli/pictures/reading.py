@@ -56,6 +56,8 @@ _WHITE = (255, 255, 255, 255)
 # TIFF 6.0, section 8: the tag that says what a page is, and two of its bits.
 _NEW_SUBFILE_TYPE = 254
 _SMALLER_COPY, _MASK = 1, 4
+# Of TIFF and of BigTIFF, in both orders of bytes.
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Section 19: the tag that says what kind of number a sample is, and the kind with signs.
 _SAMPLE_FORMAT, _SIGNED = 339, 2
 
@@ -305,6 +307,11 @@ def open_picture(path: AnyPath, content: Path | io.BytesIO) -> Image.Image:
     except UnidentifiedImageError:
         if _is_pointer(content):
             raise ImageError(f"{path}: {LFS_POINTER}") from None
+        if _starts_as_tiff(content):
+            raise ImageError(
+                f"{path}: a TIFF file of a kind that Pillow can't read, such as one of 64-bit "
+                f"values; save it with 8 or 16 bits, or with 32 bits and one channel"
+            ) from None
         raise ImageError(
             f"{path}: not a supported picture (JPEG, PNG, WebP, BMP, TIFF, GIF, DICOM)"
         ) from None
@@ -372,6 +379,13 @@ def _is_pointer(content: Path | io.BytesIO) -> bool:
     if isinstance(content, Path):
         return starts_as_lfs_pointer(content)
     return is_lfs_pointer(content.getvalue())
+
+
+def _starts_as_tiff(content: Path | io.BytesIO) -> bool:
+    with (
+        content.open("rb") if isinstance(content, Path) else io.BytesIO(content.getvalue()) as file
+    ):
+        return file.read(len(_TIFF_STARTS[0])) in _TIFF_STARTS
 
 
 def to_channels(picture: Image.Image, channels: int) -> Image.Image:

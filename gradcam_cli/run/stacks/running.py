@@ -157,9 +157,12 @@ class StackRun:
 
     def _choice(self, picture: InputPicture, stack: Stack) -> FrameChoice:
         options = self._task.stack
-        # Slices are pictures of a file too, but films have no slices.
-        is_volume = stack.noun == SLICE and options.slices is not None
-        numbers = options.slices if is_volume else options.frames
+        if options.slices is not None and stack.noun != SLICE:
+            raise UsageError(
+                f"{picture.path}: holds {stack.noun}s, not slices; choose them with --frames "
+                f"instead of --slice"
+            )
+        numbers = options.frames if options.slices is None else options.slices
         return FrameChoice(numbers, options.every)
 
     def _explain_all(
