@@ -1,14 +1,13 @@
 """RISE, Sobol attribution and occlusion on networks whose maps are known."""
 
 import json
-import subprocess
-import sys
 import warnings
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 from PIL import Image
 
 import gradcam_cli
@@ -16,6 +15,7 @@ from gradcam_cli import RISE, Occlusion, Sobol, explain_image
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cam.score_weights import ScoreWeights
+from gradcam_cli.cli import main
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
@@ -337,7 +337,7 @@ def test_the_operator_of_a_program_decides_what_is_explained():
     np.testing.assert_allclose(heat, expected, atol=1e-4)
 
 
-def test_a_perceptron_is_explained_without_layers(tmp_path):
+def test_a_perceptron_is_explained_without_layers(tmp_path, monkeypatch):
     inputs = keras.Input((28, 28))
     dense = keras.layers.Dense(2)
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -352,21 +352,16 @@ def test_a_perceptron_is_explained_without_layers(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "digit.png")
     (tmp_path / "out").mkdir()
 
+    monkeypatch.chdir(tmp_path)
+
     def run(*options):
-        return subprocess.run(
-            [sys.executable, "-m", "gradcam_cli", "digit.png", "--model", "mlp.keras", *options],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return CliRunner().invoke(main, ["digit.png", "--model", "mlp.keras", *options])
 
     refused = run()
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert "--method rise" in refused.stderr
-    assert "Traceback" not in refused.stderr
     done = run("--method", "rise", "--class", "1", "--json", "--heatmap", "npy", "--out", "out")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["layer"] is None
     assert result["method"] == "rise"
@@ -375,7 +370,7 @@ def test_a_perceptron_is_explained_without_layers(tmp_path):
     told = run("--method", "occlusion", "--class", "1", "--out", "out")
     assert told.stdout.startswith("Occlusion · mlp.keras\n")
     layer = run("--method", "rise", "--layer", "dense")
-    assert layer.returncode == 2
+    assert layer.exit_code == 2
     assert "rise needs no layer" in layer.stderr
     # In Python, (N, rows, columns) are pictures, too.
     maps = RISE(model).explain(pixels[None].astype(np.float32), np.eye(2)[[1]]).numpy()

@@ -230,13 +230,13 @@ def test_sanity_of_one_that_looks_and_one_that_does_not(two_layer_network):
 
 
 def test_the_builtin_model_notices_what_it_lost(explainer, samples):
-    names = ("dog.jpg", "cat.jpg", "koala.jpg", "bee.jpg")
-    pictures = [Image.open(samples / name).resize((224, 224)) for name in names]
+    names = ("dog.jpg", "koala.jpg")
+    pictures = [Image.open(samples / name).resize((192, 192)) for name in names]
     inputs = np.stack([np.asarray(picture) for picture in pictures])
     check = check_sanity([explainer], [inputs], steps=3)
     assert check.layers[0] == "predictions"
     cascading = check.curves[0]
-    assert cascading.rank_correlation.shape == (4, 4)
+    assert cascading.rank_correlation.shape == (4, 2)
     assert cascading.rank_correlation[-1].mean() < 0.5
     assert "they depend on what the network learned" in sanity_verdicts(check)[0]
 

@@ -350,8 +350,8 @@ def test_the_classifier_gets_pixels_and_gives_probabilities(builtin, samples):
     # First all pixels are there, at last none: half a step of the whole score.
     curve = evaluation.deletion(*arguments, heat, steps=1)
     assert curve == pytest.approx(probability / 2, abs=0.01)
-    blank = np.broadcast_to(np.float32([124, 116, 104]), inputs.shape)
-    assert evaluation.mu_fidelity(builtin, blank, target, heat)[0] == 0
+    blank = np.broadcast_to(np.float32([124, 116, 104]), (1, 64, 64, 3))
+    assert evaluation.mu_fidelity(builtin, blank, target, heat[:, 64:128, 64:128])[0] == 0
     noise = evaluation.random_maps(1, (192, 256), np.random.default_rng(0))
     assert evaluation.road(*arguments, heat) > evaluation.road(*arguments, noise) + 0.1
     assert evaluation.insertion(*arguments, heat) > evaluation.insertion(*arguments, noise)

@@ -239,18 +239,19 @@ def test_series_and_volumes_are_explained_with_the_same_code(explainer, rank):
     model = network_of(rank)
     shape = (2, *model.input_shape[1:])
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    maps = explainer(model)(x, np.eye(3)[:2]).numpy()
+    explain = explainer(model)
+    maps = explain(x, np.eye(3)[:2]).numpy()
     assert maps.shape == (*shape[:-1], 1)
     assert np.isfinite(maps).all()
     # Each for itself gives the same: inputs of a batch don't mix.
-    alone = explainer(model)(x[1:], np.eye(3)[1:2]).numpy()
+    alone = explain(x[1:], np.eye(3)[1:2]).numpy()
     np.testing.assert_allclose(alone[0], maps[1], rtol=1e-3, atol=1e-6)
     if explainer is GradCAM:
         feature_maps = model.layers[1](model.layers[0](x)).numpy()
         weights = model.layers[-1].get_weights()[0][:, :2].T
         cells = np.prod(feature_maps.shape[1:-1])
         cam = np.einsum("n...k,nk->n...", feature_maps, weights) / cells
-        np.testing.assert_allclose(explainer(model).raw_maps(x, tf.eye(3)[:2]), cam, atol=1e-5)
+        np.testing.assert_allclose(explain.raw_maps(x, tf.eye(3)[:2]), cam, atol=1e-5)
 
 
 def test_upsampling_a_volume_is_separable_and_keeps_a_ramp():

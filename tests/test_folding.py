@@ -36,10 +36,12 @@ def depthwise(classify):
     return classify(model, preprocessing="0-1")
 
 
-def difference(classifier, folded, layer, pictures, method=DEFAULT_METHOD, **parameters):
-    targets = np.full((len(pictures), 2), [-1, 3])
-    one = Explainer(classifier, layer, method, **parameters).explain(pictures, targets)
-    other = Explainer(folded, layer, method, **parameters).explain(pictures, targets)
+def explained(classifier, layer, pictures, method=DEFAULT_METHOD, **parameters):
+    targets = np.full((len(pictures), 1), -1)
+    return Explainer(classifier, layer, method, **parameters).explain(pictures, targets)
+
+
+def difference(one, other):
     np.testing.assert_array_equal(one.targets, other.targets)
     return max(
         np.abs(one.maps - other.maps).max(), np.abs(one.probabilities - other.probabilities).max()
@@ -50,22 +52,28 @@ def difference(classifier, folded, layer, pictures, method=DEFAULT_METHOD, **par
 def test_every_method_sees_the_same_in_a_folded_network(depthwise, method):
     pictures = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
     parameters = FEW_RUNS.get(method, {})
-    folded = depthwise.folded([])
-    assert difference(depthwise, folded, None, pictures, method, **parameters) < 1e-5
+    one, other = (
+        explained(classifier, None, pictures, method, **parameters)
+        for classifier in (depthwise, depthwise.folded([]))
+    )
+    assert difference(one, other) < 1e-5
 
 
 @pytest.mark.parametrize("layer", [None, "conv", "depthwise", "depthwise_bn", "strided"])
 def test_folded_networks_compute_the_same(depthwise, layer):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), np.uint8)
+    expected = explained(depthwise, layer, pictures)
     for taps in (None, [layer] if layer else []):
-        assert difference(depthwise, depthwise.folded(taps), layer, pictures) < 1e-5
+        assert difference(expected, explained(depthwise.folded(taps), layer, pictures)) < 1e-5
 
 
 def test_the_built_in_network_computes_the_same_when_folded(builtin, samples):
     picture = keras.utils.img_to_array(
         keras.utils.load_img(samples / "dog.jpg", target_size=(224, 288))
     )
-    assert difference(builtin, builtin.folded(()), None, np.stack([picture, picture[::-1]])) < 1e-4
+    pictures = np.stack([picture, picture[::-1]])
+    one, other = (explained(found, None, pictures) for found in (builtin, builtin.folded(())))
+    assert difference(one, other) < 1e-4
 
 
 def test_folding_merges_what_is_not_explained(depthwise):

@@ -22,7 +22,12 @@ from gradcam_cli.pictures.reading import read_picture
 CLASSLESS = {"eigencam", "fem"}
 # It says so too: it hardly notices these.
 NEARLY_CLASSLESS = {"scorecam", "sscam", "iscam"}
-FEW_RUNS = {"RISE": {"nb_samples": 600}, "Sobol": {"nb_design": 16}}
+FEW_RUNS = {
+    "RISE": {"nb_samples": 400},
+    "Sobol": {"nb_design": 8},
+    "SSCAM": {"samples": 4},
+    "ISCAM": {"samples": 4},
+}
 SIDE, PATCH = 24, 8
 
 

@@ -103,6 +103,7 @@ class MapFunction:
                     self._input_shape,
                     self._target_shape,
                     self._batch_size,
+                    with_gradients=self._method.needs_gradients,
                 )
         return ObservedMaps(self._method.explain(self._opened, inputs, targets, progress))
 

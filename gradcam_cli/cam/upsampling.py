@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from gradcam_cli.networks.grids import Pitch
@@ -57,12 +59,12 @@ def upsample_at_pitch(maps: tf.Tensor, size: tf.Tensor, pitch: Pitch) -> tf.Tens
 
 
 def _resize_axis(maps: tf.Tensor, axis: int, length: tf.Tensor, method: str) -> tf.Tensor:
-    shape = tf.shape(maps)
-    before, after = shape[:axis], shape[axis + 1 :]
-    columns = tf.reduce_prod(after)
-    images = tf.reshape(maps, (-1, shape[axis], columns, 1))
+    static, shape = maps.shape.as_list(), tf.shape(maps)
+    # What is known needs no operations.
+    lengths = [shape[i] if known is None else known for i, known in enumerate(static)]
+    columns = math.prod(lengths[axis + 1 :])
+    images = tf.reshape(maps, (-1, lengths[axis], columns, 1))
     images = tf.image.resize(images, (length, columns), method=method)
-    resized = tf.reshape(images, tf.concat((before, [length], after), axis=0))
-    static = maps.shape.as_list()
+    resized = tf.reshape(images, (*lengths[:axis], length, *lengths[axis + 1 :]))
     resized.set_shape([*static[:axis], None, *static[axis + 1 :]])
     return resized

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from gradcam_cli.errors import UnusableLayerError
 from gradcam_cli.networks.arranging import Arrangement
 from gradcam_cli.networks.forward import ForwardPass, Scorer, differentiate
 from gradcam_cli.networks.layers import feature_grid
@@ -23,6 +22,8 @@ class OpenedNetwork(ScoredNetwork):
         input_shape: Sequence[int | None],
         classes: Sequence[int | None],
         batch_size: int,
+        *,
+        with_gradients: bool,
     ) -> None:
         """Traces the network.
 
@@ -32,21 +33,23 @@ class OpenedNetwork(ScoredNetwork):
             input_shape: The shape of one input.
             classes: The shape of one input's targets.
             batch_size: The number of inputs that go through the network at once.
+            with_gradients: Whether to trace what `evidence` needs.
+
+        Raises:
+            UnusableLayerError: Gradients are wanted, and an operation between the layer and the
+                scores has none.
         """
         self._layer = layer
-        self._cut: UnusableLayerError | None = None
+        self._with_gradients = with_gradients
         super().__init__(scorer, input_shape, classes, batch_size)
 
     def _trace_layer(self, forward: ForwardPass) -> None:
         self._layer_output = forward.layer_outputs[self._layer]
         self._arrangement = Arrangement(feature_grid(forward, self._layer), self._inputs.graph)
         self._feature_maps = self._arrangement.to_maps(self._layer_output)
-        try:
+        if self._with_gradients:
             gradients = differentiate(self._scores, self._layer_output, self._layer)
             self._gradients = self._arrangement.to_maps(gradients)
-        # Most methods that run the network many times need no gradients.
-        except UnusableLayerError as error:
-            self._cut = error
         dtype, shape = self._layer_output.dtype, self._feature_maps.shape
         self._changed = tf.compat.v1.placeholder(dtype, shape)
         self._changed_output = self._arrangement.to_output(self._changed, self._layer_output)
@@ -58,13 +61,7 @@ class OpenedNetwork(ScoredNetwork):
         return feature_maps
 
     def evidence(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Computes A and the gradient of y^c with respect to A, each (N, ..., K) float32.
-
-        Raises:
-            UnusableLayerError: An operation between the layer and the scores has no gradient.
-        """
-        if self._cut is not None:
-            raise self._cut
+        """Computes A and the gradient of y^c with respect to A, each (N, ..., K) float32."""
         part = self._part(
             "evidence", [self._inputs, self._targets], [self._feature_maps, self._gradients]
         )
@@ -117,5 +114,6 @@ class OpenedNetwork(ScoredNetwork):
             feeds = [self._inputs, self._changed]
             output = self._part("change", feeds, self._changed_output)(inputs, output)
         part = self._part(name, [self._inputs, self._targets, self._layer_output], wanted)
-        found: tf.Tensor = part(tf.repeat(inputs, count, axis=0), targets, output)
+        multiples = [count] + [1] * (inputs.shape.rank - 1)
+        found: tf.Tensor = part(tf.tile(inputs, multiples), targets, output)
         return found

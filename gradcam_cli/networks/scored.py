@@ -129,5 +129,11 @@ class ScoredNetwork:
     def _part(self, name: str, feeds: Any, fetches: Any) -> Any:
         with self._lock:
             if name not in self._parts:
-                self._parts[name] = self._whole.prune(feeds, fetches)
+                # Without a signature, TensorFlow first writes all arguments as text into an error
+                # that it then catches, at every call. That can take longer than the network.
+                any_shape: Any = None
+                signature = [tf.TensorSpec(any_shape, one.dtype) for one in tf.nest.flatten(feeds)]
+                self._parts[name] = self._whole.prune(
+                    feeds, fetches, input_signature=(tuple(signature), {})
+                )
             return self._parts[name]

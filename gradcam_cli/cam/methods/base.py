@@ -8,7 +8,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import tensorflow as tf
 
@@ -166,7 +166,13 @@ class FormulaMethod(InGraphMethod):
 
 
 class PerturbationMethod(ABC):
-    """A method that runs the network many times, with changed inputs or feature maps."""
+    """A method that runs the network many times, with changed inputs or feature maps.
+
+    Attributes:
+        needs_gradients: Whether it asks for the network's `evidence`.
+    """
+
+    needs_gradients: ClassVar[bool] = False
 
     @abstractmethod
     def explain(

@@ -79,7 +79,7 @@ class PartlyScored(PartlySeen):
             (copies,) float32: probabilities, or the values of a regression; the scores themselves
             where they are no score of a class, as sums over a region.
         """
-        targets = tf.repeat(self._target[None], len(seen), axis=0)
+        targets = tf.broadcast_to(self._target, (len(seen), *self._target.shape))
         if self._network.has_probabilities:
             return self._network.probabilities(self.copies(seen), targets)
         return self._network.scores(self.copies(seen), targets)

@@ -203,6 +203,8 @@ class GroupCam(PerturbationMethod):
         percentile: The percentile up to which each mask is set to zero, 0 to 100.
     """
 
+    needs_gradients = True
+
     groups: int = 32
     percentile: float = 70.0
 
@@ -350,6 +352,8 @@ class SmoothGradCamPlusPlus(PerturbationMethod):
         noise: The standard deviation of the noise, relative to each input's range of values.
     """
 
+    needs_gradients = True
+
     samples: int = 8
     noise: float = 0.15
 
@@ -428,5 +432,5 @@ def _channels_before_cells(feature_maps: tf.Tensor) -> list[int]:
 
 def _repeat(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Repeats one input's value for each row of ``like``."""
-    repeated: tf.Tensor = tf.repeat(value[None], len(like), axis=0)
+    repeated: tf.Tensor = tf.broadcast_to(value, (len(like), *value.shape))
     return repeated
