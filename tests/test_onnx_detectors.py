@@ -340,7 +340,9 @@ def test_boxes_that_contradict_the_chosen_format_are_doubted(tmp_path, labels):
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
     options = ModelOptions(str(path), labels=labels, box_format="xyxy")
-    assert "don't look like xyxy" in load_classifier(options).warning
+    warning = load_classifier(options).warning
+    assert "don't look like xyxy" in warning
+    assert "anchors" in warning
 
 
 def test_seven_scores_are_not_a_box(tmp_path):

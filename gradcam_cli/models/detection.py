@@ -47,6 +47,7 @@ _SOFTMAX_ERROR = 1e-3
 # Relative boxes of objects at the edge may reach beyond the picture.
 _LARGEST_RELATIVE = 2.0
 _MOST = 0.98
+_UNKNOWN = ["none of the known formats"]
 
 
 @dataclass(frozen=True)
@@ -384,7 +385,7 @@ def _describe(
     if box_format is None:
         chosen = _format_in(boxes_name, boxes)
         if chosen is None:
-            fitting = " or ".join(looks)
+            fitting = " or ".join(looks) + _advice_about(looks)
             raise UsageError(
                 f"{path}: returns boxes ({boxes_name}) in a format that it doesn't name; add "
                 f"{OPTION} with the format that it was trained with (its values look like "
@@ -450,9 +451,13 @@ def doubt_about(box_format: str, looks: Sequence[str]) -> str:
         looks: What they look like, as `look_of` lists it.
     """
     return (
-        f"its boxes don't look like {box_format} but like {' or '.join(looks)}; if they are "
-        f"wrong, choose another {OPTION}"
+        f"its boxes don't look like {box_format} but like {' or '.join(looks)}"
+        f"{_advice_about(looks)}; if they are wrong, choose another {OPTION}"
     )
+
+
+def _advice_about(looks: Sequence[str]) -> str:
+    return ": decode them in the model if they are offsets from anchors" * (looks == _UNKNOWN)
 
 
 def _are_relative(boxes: np.ndarray) -> bool:
@@ -477,7 +482,7 @@ def look_of(boxes: np.ndarray) -> list[str]:
         fits = are_corners if name.endswith(("xyxy", "yxyx")) else are_sizes
         if fits.mean() >= _MOST:
             fitting.append(name)
-    return fitting or ["none of the known formats"]
+    return fitting or _UNKNOWN
 
 
 def _background_in(scores: np.ndarray) -> int | None:
