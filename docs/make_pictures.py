@@ -48,7 +48,7 @@ def make_pictures(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        run(".", "--out", made)
+        run(".", "--out", made, "--report", made / "report.html")
         join([made / f"{name}_gradcam.png" for name in STRIP], out / "overlays.jpg")
         run("dog.jpg", "--out", made, "--figure", "--contour", "--box", "--threshold", 0.3)
         run("bridge.jpg", "--out", made, "--each", "--top-k", 2, "--figure")
@@ -56,7 +56,6 @@ def make_pictures(out: Path) -> None:
         others = (SAMPLES / "bee.jpg", *layers, "--out", made / "layers")
         run("dog.jpg", *others, command="compare")
         terminal = run("macaw.jpg", "--as", "blocks", command="show")
-        run(".", "--report", made / "report.html")
         shrink(made / "dog_gradcam_contour_box_threshold0.3_figure.png", out / "figure.jpg")
         shrink(made / "bridge_gradcam_top2_figure.png", out / "classes.jpg")
         shrink(made / "bridge_gradcam_top2_composite.png", out / "composite.jpg", WIDTH // 2)

@@ -30,6 +30,8 @@ from .api.grad_cam import GradCAM as GradCAM
 from .api.image import ImageExplanation as ImageExplanation
 from .api.image import explain_image as explain_image
 from .api.loading import load_model as load_model
+from .api.objects import ObjectExplanation as ObjectExplanation
+from .api.objects import explain_objects as explain_objects
 from .cluster.audit import audit as audit
 from .cluster.comparison import compare as compare
 

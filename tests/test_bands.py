@@ -138,6 +138,17 @@ def test_what_the_numbers_of_an_array_mean_is_never_guessed_in_silence(folder, s
     assert done.exit_code == 0, done.output
 
 
+def test_values_that_are_no_numbers_are_reported(folder):
+    band_network().save(folder / "bands.keras")
+    values = bands_of(dtype=np.float32)
+    np.save("whole.npy", values)
+    values[:2, :3, 0] = np.nan
+    np.save("gaps.npy", values)
+    done = invoke("gaps.npy", "whole.npy", "--model", "bands.keras")
+    assert "gaps.npy: 6 of its 13,312 values are NaN or infinite" in done.stderr
+    assert "whole.npy: " not in done.stderr
+
+
 def test_metrics_that_change_pixels_refuse_bands(folder):
     band_network().save("bands.keras")
     np.save("right.npy", bands_of())

@@ -71,7 +71,7 @@ def folder(tmp_path_factory, samples):
     folder = tmp_path_factory.mktemp("pictures")
     for number, path in enumerate(sorted(samples.glob("*.jpg"))):
         with Image.open(path) as picture:
-            picture.thumbnail((400, 400))
+            picture.thumbnail((280, 280))
             picture.save(folder / f"{number}.jpg")
             picture.transpose(Image.Transpose.ROTATE_90).save(folder / f"{number}-turned.png")
     (folder / "3-broken.jpg").write_bytes(b"\xff\xd8\xff")

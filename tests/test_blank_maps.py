@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 from dataclasses import replace
+from functools import cache
 
 import keras
 import numpy as np
@@ -109,6 +110,7 @@ def saved(tmp_path_factory):
     return save
 
 
+@cache
 def load(path):
     return load_classifier(ModelOptions(str(path), preprocess="none"))
 
@@ -148,6 +150,8 @@ def is_told(blank, reason, *words):
 def test_the_reason_is_found(saved, name, reason, words):
     (blank,) = find_blanks(Explainer(load(saved(name)).folded(["last"]), "last"))
     is_told(blank, reason, *words)
+    # It travels between processes.
+    assert pickle.loads(pickle.dumps(blank)) == blank
 
 
 def test_a_map_that_shows_something_has_no_note():
@@ -252,8 +256,8 @@ def test_a_layer_that_is_cut_off_is_refused_with_the_operation(saved, name, oper
     with pytest.raises(UnusableLayerError, match=f"layer last: the operation {operation} "):
         Explainer(classifier, "last")
     # What the message advises works.
-    for method in ("eigencam", "scorecam"):
-        assert find_blanks(Explainer(classifier, "last", method)) == [None]
+    method = "scorecam" if name == "ranked" else "eigencam"
+    assert find_blanks(Explainer(classifier, "last", method)) == [None]
 
 
 def test_a_layer_off_the_path_is_refused():
@@ -355,11 +359,6 @@ def test_a_kept_graph_without_its_network_is_explained(saved, tmp_path):
             is_told(blanks[0, 0], "dead-relu", "layer hidden")
 
 
-def test_results_with_a_reason_travel_between_processes(saved):
-    (blank,) = find_blanks(Explainer(load(saved("dead")), "last"))
-    assert pickle.loads(pickle.dumps(blank)) == blank
-
-
 def test_an_explained_image_warns_and_says_it_below(saved, picture):
     with pytest.warns(UserWarning, match="dead ReLU"):
         blank = explain_image(picture, model=str(saved("dead")), layer="last", preprocess="none")
@@ -396,9 +395,8 @@ def test_a_training_that_fails_is_still_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (300, 200)])
-def test_a_plain_white_picture_is_never_answered_in_silence(builtin, size):
+def test_a_plain_white_picture_is_never_answered_in_silence(builtin, explainer, size):
     white = Image.new("RGB", size, (255, 255, 255))
-    explainer = Explainer(builtin)
     inputs = builtin.input_for().prepare(white).inputs[None]
     explanation = explainer.explain(inputs, np.array([[-1]]))
     (heat,) = explanation.maps[0]

@@ -27,7 +27,6 @@ KERAS_MODELS = {name: model for name, model in CATALOGUE.items() if model.packag
 # One model of each builder's code, and those whose code looks at the size of its input.
 NATIVE = (
     "nasnetmobile",
-    "nasnetlarge",
     "mobilenet",
     "mobilenetv2",
     "mobilenetv3small",
@@ -48,6 +47,9 @@ class Facts:
     input_shape: tuple
     output_shape: tuple
     layers: frozenset
+    # Of a model in NATIVE.
+    weights: list | None
+    last_map: tuple | None
 
 
 def build(name):
@@ -56,21 +58,50 @@ def build(name):
         return load_architecture(ModelOptions(name)).network.model
 
 
-@pytest.fixture(scope="session")
+def shown_shape(entry):
+    width, height = choose_input_size((entry.input_size,) * 2, entry.any_size, "squash")
+    return (height, width, 3)
+
+
+def weight_shapes(model):
+    return [tuple(weight.shape) for weight in model.weights]
+
+
+def last_map(model):
+    """Finds the last layer with feature maps: its place among the layers, and its output."""
+    maps = [
+        (place, layer.output)
+        for place, layer in enumerate(model.layers)
+        if len(layer.output.shape) == 4 and layer.output.shape[1] != 1
+    ]
+    return maps[-1]
+
+
+@pytest.fixture(scope="module")
 def facts():
     """What is to be known of every model; each is freed before the next is built."""
     found = {}
-    for name in CATALOGUE:
+    # Keras collects garbage whenever a session is cleared, and would go through all of TensorFlow.
+    gc.freeze()
+    for name, entry in CATALOGUE.items():
         model = build(name)
+        weights = shown = None
+        if name in NATIVE:
+            weights = weight_shapes(model)
+            place, output = last_map(model)
+            part = keras.Model(model.inputs, output)
+            shown = (place, part.compute_output_shape((None, *shown_shape(entry))))
         found[name] = Facts(
             model.count_params(),
             model.input_shape,
             model.output_shape,
             frozenset(layer.name for layer in model.layers),
+            weights,
+            shown,
         )
-        del model
+        model = part = None
         keras.backend.clear_session()
-        gc.collect()
+    gc.unfreeze()
     return found
 
 
@@ -145,26 +176,15 @@ def test_builds_a_classifier_as_the_catalogue_says(facts, name):
 
 
 @pytest.mark.parametrize("name", NATIVE)
-def test_is_the_network_that_the_pretrained_weights_belong_to(name):
+def test_is_the_network_that_the_pretrained_weights_belong_to(facts, name):
     entry = CATALOGUE[name]
-    keras.backend.clear_session()
+    inputs = keras.Input(shown_shape(entry))
     with keras.StatelessScope(initialize_variables=False):
-        native = keras_builder(entry)(weights=None)
-        keras.backend.clear_session()  # Layers without a name of their own are numbered.
-        ours = load_architecture(ModelOptions(name)).network.model
-    assert [w.shape for w in ours.weights] == [w.shape for w in native.weights]
+        native = keras_builder(entry)(weights=None, input_tensor=inputs)
+    assert facts[name].weights == weight_shapes(native)
     # At the size that it is shown it must also pad as one that was built for that size.
-    size, _ = choose_input_size((entry.input_size,) * 2, entry.any_size, "squash")
-    with keras.StatelessScope(initialize_variables=False):
-        fixed = keras_builder(entry)(weights=None, input_tensor=keras.Input((size, size, 3)))
-    last = [layer for layer in fixed.layers if len(layer.output.shape) == 4][-1].name
-    keras.backend.clear_session()
-    part = keras.Model(ours.inputs, ours.layers[fixed.layers.index(fixed.get_layer(last))].output)
-    expected = fixed.get_layer(last).output.shape
-    assert part.compute_output_shape((None, size, size, 3)) == tuple(expected)
-    del native, ours, part, fixed
-    keras.backend.clear_session()
-    gc.collect()
+    place, output = last_map(native)
+    assert facts[name].last_map == (place, tuple(output.shape))
 
 
 @pytest.mark.parametrize("layer", MODELS_BY_LAYER)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import ray
+from detectors import BLUE, RED, draw_squares, square_detector
 from known_network import NAMES, save_known
 from PIL import Image
 from same_results import assert_same_overlays, assert_same_predictions
@@ -162,7 +163,7 @@ def test_the_size_of_blocks_follows_the_number_of_pictures():
         return [len(b.pictures) for b in cut([named(f"{n}.jpg") for n in range(number)], None)]
 
     assert sizes(160) == [64, 64, 32]
-    assert sizes(81_920) == [80] * 1024
+    assert sizes(66_560) == [65] * 1024
 
 
 def test_a_wrong_address_is_told_at_once():
@@ -378,6 +379,38 @@ def test_a_comparison_comes_back(two_workers, tmp_path, save_picture):
     assert list(there.errors) == list(here.errors)
     assert there.correlation.mean == pytest.approx(here.correlation.mean, abs=1e-3)
     assert (tmp_path / "there" / "most_different_1.png").exists()
+
+
+def test_objects_are_explained_and_told_in_the_table(two_workers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    square_detector(names=("boxes_xyxy", "scores")).save("squares.keras")
+    Path("photos").mkdir()
+    draw_squares([(8, 8, 20, RED), (36, 8, 20, RED)]).resize((192, 96), 0).save("photos/a.png")
+    draw_squares([(8, 60, 20, BLUE)]).save("photos/b.png")
+    draw_squares([]).save("photos/empty.png")
+    job = make_job(model="squares.keras", preprocess="none", out=Path("maps"), workers=1)
+    with explain_on_cluster(list(find_pictures(["photos"])), job) as run:
+        results = {result.picture.path.name: result for result in run.results}
+    table = {Path(row["image"]).name: row for row in rows("maps")}
+    objects = {
+        name: sorted((one["index"], *one["object"]) for one in row["targets"])
+        for name, row in table.items()
+    }
+    assert objects == {
+        "a.png": [(0, 16, 8, 56, 28), (0, 72, 8, 112, 28)],
+        "b.png": [(1, 8, 60, 28, 80)],
+        "empty.png": [],
+    }
+    assert "no object with a score of at least 0.5" in table["empty.png"]["note"]
+    assert table["a.png"]["note"] is None
+    for name, row in table.items():
+        assert all(Path(one["output"]).is_file() for one in row["targets"])
+        assert [target.detected.index for target in results[name].targets] == [
+            one["index"] for one in row["predictions"]
+        ]
+    here = make_job(model="squares.keras", preprocess="none", out=Path("here"))
+    assert len(list(make_ready(here, []).explain(find_pictures(["photos"])))) == 3
+    assert_same_overlays("maps", "here")
 
 
 def test_what_is_wrong_with_a_job_is_said_once(photos, two_workers):

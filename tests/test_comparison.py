@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from red_squares import red_model
 
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.cli import main
@@ -66,11 +67,13 @@ def test_several_methods_make_a_sheet(invoke, tmp_path):
 
 
 def test_an_earlier_sheet_is_replaced_and_not_explained(invoke, tmp_path):
-    arguments = [".", "--method", "gradcam", "--method", "fem", "--quiet"]
+    (tmp_path / "net").mkdir()
+    red_model().save(tmp_path / "net/red.keras")
+    arguments = [".", "-m", "net/red.keras", "--method", "gradcam", "--method", "fem", "--quiet"]
     assert invoke(*arguments).exit_code == 0
     assert invoke(*arguments).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "cat.jpg", "cat_gradcam+fem.png", "dog.jpg", "dog_gradcam+fem.png"
+        *("cat.jpg", "cat_gradcam+fem_red.png", "dog.jpg", "dog_gradcam+fem_red.png", "net"),
     ]  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_a_candidate_that_is_next_to_nothing_is_not_similar():
 
 def test_maps_are_those_of_the_definition(detector, picture, candidates, conditions, targets):
     """Compares with D-RISE in NumPy, detection by detection."""
-    samples = 200
+    samples = 100
     explainer = Explainer(detector, None, "drise", samples=samples, signed=True)
     object_maps = explainer.explain(np.repeat(picture[None], 3, 0), targets, conditions).maps
     finder = BoxFinder(detector)

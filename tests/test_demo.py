@@ -6,10 +6,13 @@ from importlib.resources import files
 from gradcam_cli import cli
 
 
-def test_the_demo_explains_its_pictures_again_and_again(run_gradcam, tmp_path):
-    for _ in range(2):
-        ran = run_gradcam("demo", HOME=str(tmp_path / "home"))
-        assert ran.returncode == 0, ran.stderr
+def test_the_demo_explains_its_pictures_again_and_again(run_gradcam, invoke, tmp_path):
+    # A newcomer's, who has no cache folder yet.
+    first = run_gradcam("demo", HOME=str(tmp_path / "home"))
+    assert first.returncode == 0, first.stderr
+    second = invoke("demo")
+    assert second.exit_code == 0, second.output
+    for ran in (first, second):
         assert "German shepherd" in ran.stdout
         assert "orange" in ran.stdout
         assert "→ gradcam-demo/dog_gradcam.png" in ran.stdout.replace("\\", "/")

@@ -190,6 +190,7 @@ def test_the_python_pages_run_one_after_the_other(folder, monkeypatch):
     assert 0 <= low <= names["measured"].mean <= high <= 1
     assert np.shape(names["maps"])[0] == 2
     assert list((folder / "overlays").glob("*.png"))
+    assert {"cat_20.png", "dog_64.png"} <= {path.name for path in folder.glob("*.png")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

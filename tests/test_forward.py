@@ -54,7 +54,7 @@ def test_every_head_gives_the_same_maps(small_model, classify, pictures, head):
     model = small_model(activation, head=make and make())
     scores = small_model(None)
     scores.set_weights(model.get_weights())
-    targets = [[0, 1, 2]] * len(pictures)
+    targets = [[0], [1], [2], [0]]
     found = Explainer(classify(model), "last").explain(pictures, targets)
     expected = Explainer(classify(scores), "last").explain(pictures, targets)
     np.testing.assert_allclose(found.maps, expected.maps, atol=1e-4)

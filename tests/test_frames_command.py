@@ -76,7 +76,7 @@ def numbers(record):
     return [frame["frame"] for frame in record["frames"]]
 
 
-def test_the_heat_follows_the_square_in_every_format(tmp_path, run_gradcam, model):
+def test_the_heat_follows_the_square_in_every_format(tmp_path, run_here, model):
     folder = tmp_path / "in"
     folder.mkdir()
     names = [f"a{place}{kind}" for place, kind in enumerate(KINDS)]
@@ -84,8 +84,8 @@ def test_the_heat_follows_the_square_in_every_format(tmp_path, run_gradcam, mode
         save_squares(folder / name)
     picture(STRONG).save(folder / "a2-still.jpg")
     options = ("--class", "1", "--alpha", "1", "--out", "out", "--json")
-    done = run_gradcam("in", *model, *options)
-    assert done.returncode == 0, done.stderr
+    done = run_here("in", *model, *options)
+    assert done.exit_code == 0, done.output
     records = [json.loads(line) for line in done.stdout.splitlines()]
     paths = [os.path.basename(record["image"]) for record in records]
     assert paths == sorted([*names, "a2-still.jpg"])
@@ -189,7 +189,8 @@ def test_frames_are_chosen_and_named(tmp_path, explain):
 
 
 @pytest.mark.parametrize(
-    ("choice", "what"), [("7", "write A:B"), ("5:3", "is empty"), (":", "write A:B")]
+    ("choice", "what"),
+    [("7", "write A:B, such as 7:8 for one"), ("5:3", "is empty"), (":", "write A:B")],
 )
 def test_ranges_that_mean_nothing_are_refused(tmp_path, explain, choice, what):
     done, _ = explain(save_gif(tmp_path / "clip.gif", [picture(GREY)] * 2), "--frames", choice)
@@ -397,8 +398,9 @@ def peak_of(command, folder, environment):
 @pytest.fixture(scope="module")
 def long_videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
+    changing = [noisy(place) for place in range(50)]
     for number in LENGTHS:
-        pictures = [noisy(place % 50) for place in range(number)]
+        pictures = (changing * number)[:number]
         seconds = [place / 10 for place in range(number)]
         save_video(folder / f"{number}.mp4", pictures, seconds, encoder="mpeg4")
     return folder

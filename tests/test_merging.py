@@ -157,23 +157,25 @@ def test_each_training_step_is_seen(model):
         assert_close(maps, plain_maps(copy, "last"))
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 64, None])
 @pytest.mark.parametrize("explainer", [GradCAM, ScoreCAM])
-def test_batches_side_by_side_keep_their_order(model, batch_size, explainer):
+def test_batches_side_by_side_keep_their_order(model, explainer):
     inputs = np.tile(INPUTS, (8, 1, 1, 1)) * np.linspace(0.2, 2, 40)[:, None, None, None]
     inputs = inputs[:: 1 if explainer is GradCAM else 8]
     targets = np.tile(TARGETS, (8, 1))[:: 1 if explainer is GradCAM else 8]
-    together = explainer(model, conv_layer="last", batch_size=batch_size)(inputs, targets)
     one = explainer(model, conv_layer="last", batch_size=1)
     alone = [one(inputs[row : row + 1], targets[row : row + 1]) for row in range(len(inputs))]
-    assert_close(together, np.concatenate(alone))
+    assert_close(one(inputs, targets), np.concatenate(alone))
+    for batch_size in (2, 3, None):
+        together = explainer(model, conv_layer="last", batch_size=batch_size)(inputs, targets)
+        assert_close(together, np.concatenate(alone))
 
 
 def test_memory_stays_while_weights_change():
     resource = pytest.importorskip("resource")
     model = keras.Sequential(
         [
-            keras.Input((32, 32, 3)),
+            # Small maps: the weights are what takes memory.
+            keras.Input((6, 6, 3)),
             keras.layers.Conv2D(512, 3, name="conv"),
             keras.layers.BatchNormalization(),
             keras.layers.Conv2D(512, 3, name="wide"),
@@ -183,7 +185,7 @@ def test_memory_stays_while_weights_change():
             keras.layers.Dense(4),
         ]
     )
-    inputs = np.zeros((2, 32, 32, 3), np.float32)
+    inputs = np.zeros((2, 6, 6, 3), np.float32)
     explainer = GradCAM(model, conv_layer="last")
     kernel, bias = model.get_layer("wide").get_weights()
 

@@ -1,6 +1,7 @@
 """ONNX files of detectors in the forms that people have, whose objects are known."""
 
 import json
+import zipfile
 
 import numpy as np
 import onnx
@@ -9,6 +10,7 @@ from detectors import BLUE, GREY, RED
 from onnx import TensorProto, helper, numpy_helper
 from onnx_detectors import NAMES, OBJECT, SIDE, save_detector
 from PIL import Image
+from tflite_detectors import save_tflite_detector
 
 from gradcam_cli.cam.detection import BoxFinder
 from gradcam_cli.cam.explainer import Explainer
@@ -95,18 +97,18 @@ def test_batches_are_read_row_by_row(load):
         assert probabilities.max(axis=(1, 2)) == pytest.approx([0.997, 0.98, 0], abs=0.02)
 
 
-def test_the_command_finds_and_explains_the_objects(run_gradcam, tmp_path):
+def test_the_command_finds_and_explains_the_objects(run_here, tmp_path):
     """On a picture that is wider than high, which fits with borders above and below."""
     save_detector(tmp_path / "squares.onnx", "yolov8")
     # The input shows it at half its size, 16 pixels below the upper edge.
     planted = [(24, 20, 0), (82, 20, 0), (120, 80, 1)]
     picture = draw(planted, (192, 128), 2 * OBJECT)
     Image.fromarray(picture).save(tmp_path / "wide.png")
-    run = run_gradcam(
+    run = run_here(
         *("wide.png", "--model", "squares.onnx", "--out", "maps", "--json"),
         *("--heatmap", "npy", "--min-score", "0.8"),
     )
-    assert run.returncode == 0, run.stderr
+    assert run.exit_code == 0, run.stderr
     record = json.loads(run.stdout)
     assert record["method"] == "drise"
     detections = record["detections"]
@@ -282,3 +284,78 @@ def test_the_background_of_a_softmax_is_dropped():
     found = find_outputs("model", outputs, KnownFacts((240, 320)))
     assert (found.box_format, found.classes) == ("rel_xyxy", 1)
     np.testing.assert_allclose(found.read(list(outputs.values()))[1], noise, rtol=1e-6)
+
+
+@pytest.fixture
+def tflite_detector(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    path = save_tflite_detector(tmp_path / "squares.tflite")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labelmap.txt", "red\nblue\n")
+    return path
+
+
+def test_the_choice_of_boxes_of_tensorflow_lite(tflite_detector, tmp_path, run_gradcam):
+    pixels = np.full((120, 160, 3), 128, np.uint8)
+    # Two cells wide and high, in a picture that is squashed to 64 × 64 pixels.
+    pixels[15:45, 100:140] = (220, 40, 40)
+    Image.fromarray(pixels).save(tmp_path / "square.png")
+    arguments = ["square.png", "--model", "squares.tflite", "--mask", "--out", "maps"]
+    run = run_gradcam(*arguments, "--top-k", "1", "--json", "-")
+    assert run.returncode == 0, run.stderr
+    (found,) = json.loads(run.stdout)["detections"]
+    assert found["name"] == "red"
+    assert found["box"] == pytest.approx([100, 15, 140, 45], abs=11)
+    classifier = load_classifier(ModelOptions(str(tflite_detector)))
+    assert classifier.preprocess.mode == "-1-1"
+    assert classifier.default_fit == "squash"
+
+
+def test_a_choice_of_boxes_that_would_fill_the_memory_is_refused(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    path = save_tflite_detector(tmp_path / "squares.tflite", detections=10**8)
+    with pytest.raises(GradcamError, match="100,000,000"):
+        load_classifier(ModelOptions(str(path)))
+
+
+def test_boxes_that_contradict_the_chosen_format_are_doubted(tmp_path, labels):
+    # Offsets from anchors, as networks give them that decode boxes elsewhere.
+    offsets = np.random.default_rng(0).normal(0, 1, (1, 400, 4)).astype(np.float32)
+    scores = np.full((1, 400, len(NAMES)), 0.1, np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["picture"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "offsets"], ["regression"]),
+        helper.make_node("Add", ["nothing", "values"], ["scores"]),
+    ]
+    weights = {"zero": np.float32(0), "offsets": offsets, "values": scores}
+    taken = helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    given = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape)
+        for name, value in (("regression", offsets), ("scores", scores))
+    ]
+    stored = [numpy_helper.from_array(np.asarray(one), name) for name, one in weights.items()]
+    graph = helper.make_graph(nodes, "main_graph", [taken], given, stored)
+    path = tmp_path / "anchors.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    options = ModelOptions(str(path), labels=labels, box_format="xyxy")
+    assert "don't look like xyxy" in load_classifier(options).warning
+
+
+def test_seven_scores_are_not_a_box(tmp_path):
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["picture"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["output"]),
+    ]
+    taken = helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    given = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 7])
+    weights = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
+    stored = [numpy_helper.from_array(weights, "weights")]
+    graph = helper.make_graph(nodes, "main_graph", [taken], [given], stored)
+    path = tmp_path / "seven.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    with pytest.raises(UnsupportedModelError, match="no known form"):
+        load_classifier(ModelOptions(str(path), box_format="xyxy"))

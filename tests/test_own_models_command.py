@@ -48,7 +48,7 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_truth_by_folders_and_only_wrong(run_gradcam, color_model, photos, tmp_path):
+def test_truth_by_folders_and_only_wrong(run_gradcam, invoke, color_model, photos, tmp_path):
     done = run_gradcam(
         "photos", "-m", color_model, "--truth", "folders", "--only", "wrong", "--json", "-o", "out"
     )
@@ -63,20 +63,18 @@ def test_truth_by_folders_and_only_wrong(run_gradcam, color_model, photos, tmp_p
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
     assert "1 of 4 predictions are wrong" in done.stderr
 
-    done = run_gradcam("photos", "-m", color_model, "--truth", "folders", "-o", "all")
+    done = invoke("photos", "-m", color_model, "--truth", "folders", "-o", "all")
     assert done.stdout.count("✓") == 3
     assert done.stdout.count("✗ true class: red") == 1
     assert len(list((tmp_path / "all").rglob("*_gradcam_*.png"))) == 4
 
 
-def test_truth_by_a_table(run_gradcam, color_model, photos, tmp_path):
+def test_truth_by_a_table(invoke, color_model, photos, tmp_path):
     (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
     table = tmp_path / "truth.csv"
     table.write_text("file,class\nphotos/blue/0.png,blue\n1.png,red\nred/3.png,gre\n")
-    done = run_gradcam(
-        "photos", "-m", color_model, "--labels", "labels.txt", "--truth", table, "--json"
-    )
-    assert done.returncode == 1
+    done = invoke("photos", "-m", color_model, "--labels", "labels.txt", "--truth", table, "--json")
+    assert done.exit_code == 1
     records = {record["image"][-5:]: record for record in map(json.loads, done.stdout.splitlines())}
     assert records["0.png"]["correct"] is True
     assert records["1.png"]["correct"] is False
@@ -85,34 +83,34 @@ def test_truth_by_a_table(run_gradcam, color_model, photos, tmp_path):
 
 
 def test_unknown_true_classes_end_the_run_before_it_begins(
-    run_gradcam, color_model, photos, samples, tmp_path
+    invoke, color_model, photos, samples, tmp_path
 ):
     table = tmp_path / "truth.csv"
     table.write_text("0.png,blue\n1.png,purple\n")
     (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
-    done = run_gradcam("photos", "-m", color_model, "--labels", "labels.txt", "--truth", table)
-    assert done.returncode == 2
+    done = invoke("photos", "-m", color_model, "--labels", "labels.txt", "--truth", table)
+    assert done.exit_code == 2
     assert done.stderr == f"Error: --truth {table}: line 2: no class is called 'purple'\n"
     assert done.stdout == ""
     # The classes of the built-in model are known before TensorFlow is.
-    done = run_gradcam(samples, "--truth", "folders", "--out", "maps")
-    assert done.returncode == 2
+    done = invoke(samples, "--truth", "folders", "--out", "maps")
+    assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert "no class is called 'sample_images'" in line
     assert not (tmp_path / "maps").exists()
 
 
-def test_only_wrong_needs_a_truth(run_gradcam, photos):
-    done = run_gradcam("photos", "--only", "wrong")
-    assert done.returncode == 2
+def test_only_wrong_needs_a_truth(invoke, photos):
+    done = invoke("photos", "--only", "wrong")
+    assert done.exit_code == 2
     assert done.stderr.splitlines() == [
         "Error: --only wrong needs --truth to know the true classes"
     ]
 
 
-def test_a_small_network_gives_a_sharp_overlay(run_gradcam, color_model, samples, tmp_path):
-    done = run_gradcam(samples / "macaw.jpg", "-m", color_model, "-o", ".", "--heatmap", "npy")
-    assert done.returncode == 0, done.stderr
+def test_a_small_network_gives_a_sharp_overlay(invoke, color_model, samples, tmp_path):
+    done = invoke(samples / "macaw.jpg", "-m", color_model, "-o", ".", "--heatmap", "npy")
+    assert done.exit_code == 0, done.output
     assert "preprocessing 0-1 (a guess: the model gives no hint" in done.stdout
     original = Image.open(samples / "macaw.jpg").convert("RGB")
     overlay = Image.open(tmp_path / f"macaw_gradcam_{color_model.stem}.png")
@@ -124,7 +122,7 @@ def test_a_small_network_gives_a_sharp_overlay(run_gradcam, color_model, samples
     assert np.abs(np.asarray(overlay, float) - expected).max() <= 1
 
 
-def test_layers_and_info_tell_what_a_file_is(run_gradcam, tmp_path):
+def test_layers_and_info_tell_what_a_file_is(invoke, tmp_path):
     inner = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(inner)
     backbone = keras.Model(inner, x, name="backbone")
@@ -132,13 +130,13 @@ def test_layers_and_info_tell_what_a_file_is(run_gradcam, tmp_path):
     x = keras.layers.Rescaling(1 / 255.0, name="scale")(inputs)
     x = keras.layers.GlobalAveragePooling2D()(backbone(x))
     keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x)).save(tmp_path / "my.keras")
-    done = run_gradcam("layers", "--model", "my.keras")
-    assert done.returncode == 0, done.stderr
+    done = invoke("layers", "--model", "my.keras")
+    assert done.exit_code == 0, done.output
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["backbone/conv", "Conv2D", "30×30×4", "112", "◀", "default"] in lines
     assert ["1", "scale", "Rescaling", "32×32×3"] in lines
-    done = run_gradcam("info", "--model", "my.keras")
-    assert done.returncode == 0, done.stderr
+    done = invoke("info", "--model", "my.keras")
+    assert done.exit_code == 0, done.output
     for told in (
         "32×32 px (height×width), RGB",
         "none (the model rescales its input itself)",
@@ -150,15 +148,15 @@ def test_layers_and_info_tell_what_a_file_is(run_gradcam, tmp_path):
         assert told in done.stdout
 
 
-def test_an_error_of_tensorflow_is_one_short_line(run_gradcam, samples, tmp_path):
+def test_an_error_of_tensorflow_is_one_short_line(invoke, samples, tmp_path):
     inputs = keras.Input((32, 32, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(inputs))
     # Pixel values are no indices of ten vectors.
     looked_up = keras.layers.Embedding(10, 2)(keras.layers.Flatten()(inputs))
     x = keras.layers.Concatenate()([x, keras.layers.GlobalAveragePooling1D()(looked_up)])
     keras.Model(inputs, keras.layers.Dense(3, "softmax")(x)).save(tmp_path / "lookup.keras")
-    done = run_gradcam(samples / "bee.jpg", "-m", tmp_path / "lookup.keras", "--preprocess", "none")
-    assert done.returncode == 1
+    done = invoke(samples / "bee.jpg", "-m", tmp_path / "lookup.keras", "--preprocess", "none")
+    assert done.exit_code == 1
     (line,) = (one for one in done.stderr.splitlines() if one.startswith("Error: "))
     assert "is not in [0, 10) (at the node " in line
     assert len(line) < 200

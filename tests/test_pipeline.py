@@ -40,7 +40,7 @@ def plant(objects, index, size, side, left, top, seed=None):
     if seed is None:
         picture = Image.new("RGB", size, (124, 116, 104))
     else:
-        noise = np.random.default_rng(seed).integers(80, 160, (size[1] // 8, size[0] // 8, 3))
+        noise = np.random.default_rng(seed).integers(80, 160, (size[1] // 4, size[0] // 4, 3))
         picture = Image.fromarray(noise.astype(np.uint8)).resize(size)
     picture.paste(objects[index].resize((side, side), Image.Resampling.LANCZOS), (left, top))
     return picture
@@ -58,11 +58,11 @@ def assert_on_object(heat, box, centroid):
 
 
 PLACES = {
-    "keep": [((900, 600), 300, 0, 0), ((900, 600), 300, 560, 200), ((500, 1000), 300, 160, 700)],
-    "squash": [((900, 600), 300, 0, 200), ((600, 900), 300, 200, 0)],
-    "crop": [((1200, 600), 280, 370, 60), ((600, 1200), 280, 250, 600)],
-    "cover": [((1200, 600), 280, 300, 60), ((600, 1200), 280, 160, 460)],
-    "pad": [((900, 600), 360, 0, 160), ((600, 900), 360, 160, 0)],
+    "keep": [((450, 300), 150, 0, 0), ((450, 300), 150, 280, 100), ((250, 500), 150, 80, 350)],
+    "squash": [((450, 300), 150, 0, 100), ((300, 450), 150, 100, 0)],
+    "crop": [((600, 300), 140, 185, 30), ((300, 600), 140, 125, 300)],
+    "cover": [((600, 300), 140, 150, 30), ((300, 600), 140, 80, 230)],
+    "pad": [((450, 300), 180, 0, 80), ((300, 450), 180, 80, 0)],
 }
 # At the borders of a picture, or far enough from them: between, the nearest cell of the map
 # reaches over the object.
@@ -100,7 +100,7 @@ STORED = {
 
 @pytest.mark.parametrize("fit", ["keep", "pad"])
 def test_the_heat_falls_on_the_object_of_a_turned_file(tmp_path, explain, objects, centroid, fit):
-    upright = plant(objects, DOG, (900, 600), 360, 40, 30)
+    upright = plant(objects, DOG, (450, 300), 180, 20, 15)
     for orientation, transposition in STORED.items():
         exif = Image.Exif()
         exif[274] = orientation
@@ -112,20 +112,20 @@ def test_the_heat_falls_on_the_object_of_a_turned_file(tmp_path, explain, object
         (target,) = result.targets
         overlay = Image.open(target.output)
         # Upright in its pixels, so that no reader turns it once more.
-        assert overlay.size == (900, 600)
+        assert overlay.size == (450, 300)
         assert not overlay.getexif().get(274)
         difference = np.asarray(overlay, float) - np.asarray(upright, float)
         assert np.abs(difference).mean() < 3
         heat = np.asarray(Image.open(target.heatmap), float) / 65535
-        assert_on_object(heat, (40, 30, 400, 390), centroid)
+        assert_on_object(heat, (20, 15, 200, 195), centroid)
 
 
 def test_two_objects_are_told_apart(tmp_path, explain, objects, centroid):
-    picture = plant(objects, DOG, (1000, 500), 400, 40, 50)
-    picture.paste(objects[PANDA].resize((400, 400)), (560, 50))
+    picture = plant(objects, DOG, (500, 250), 200, 20, 25)
+    picture.paste(objects[PANDA].resize((200, 200)), (280, 25))
     picture.save(tmp_path / "both.png")
     (result,) = explain([tmp_path], classes=[DOG, PANDA], heatmap="npy")
-    boxes = {DOG: (40, 50, 440, 450), PANDA: (560, 50, 960, 450)}
+    boxes = {DOG: (20, 25, 220, 225), PANDA: (280, 25, 480, 225)}
     for target in result.targets:
         assert_on_object(np.load(target.heatmap), boxes[target.prediction.index], centroid)
     assert [target.output.name for target in result.targets] == [
@@ -135,16 +135,16 @@ def test_two_objects_are_told_apart(tmp_path, explain, objects, centroid):
 
 
 def test_crop_leaves_what_the_network_did_not_see(tmp_path, explain, objects):
-    plant(objects, DOG, (1200, 600), 280, 460, 160, seed=1).save(tmp_path / "wide.png")
+    plant(objects, DOG, (600, 300), 140, 230, 80, seed=1).save(tmp_path / "wide.png")
     (result,) = explain([tmp_path], fit="crop", heatmap="npy", alpha=1)
     overlay = np.asarray(Image.open(result.targets[0].output))
     original = np.asarray(Image.open(tmp_path / "wide.png"))
     heat = np.load(result.targets[0].heatmap)
-    left, right = 600 - 262, 600 + 262
+    left, right = 300 - 131, 300 + 131
     np.testing.assert_array_equal(overlay[:, : left - 1], original[:, : left - 1])
     np.testing.assert_array_equal(overlay[:, right + 1 :], original[:, right + 1 :])
     assert not heat[:, : left - 1].any()
-    assert (overlay[200:400, left + 5 : right - 5] != original[200:400, left + 5 : right - 5]).any()
+    assert (overlay[100:200, left + 5 : right - 5] != original[100:200, left + 5 : right - 5]).any()
 
 
 def test_bad_files_do_not_stop_the_rest(tmp_path, explain, save_picture):

@@ -83,6 +83,18 @@ def classifier_of(path, **options):
     return load_classifier(ModelOptions(str(path), preprocess="0-1", **options))
 
 
+@pytest.fixture(scope="module")
+def two(files):
+    """The classifier of the file with two values."""
+    return classifier_of(files / "two.keras")
+
+
+@pytest.fixture(scope="module")
+def expected(inputs):
+    """The two values of the picture."""
+    return network()(inputs / 255).numpy()
+
+
 def share_in(heat, square):
     left, top, right, bottom = square
     return heat[top:bottom, left:right].sum() / heat.sum()
@@ -93,11 +105,9 @@ def heat_of(maps, side=SIZE):
 
 
 @pytest.mark.parametrize("method", sorted({*OTHER_METHODS} - {"finercam"}))
-def test_each_method_explains_the_value_itself(files, inputs, method):
-    classifier = classifier_of(files / "two.keras")
-    explainer = Explainer(classifier, "areas" if METHODS[method].needs_layer else None, method)
+def test_each_method_explains_the_value_itself(two, inputs, expected, method):
+    explainer = Explainer(two, "areas" if METHODS[method].needs_layer else None, method)
     explanation = explainer.explain(inputs, np.array([[0, 1]]))
-    expected = network()(inputs / 255).numpy()
     np.testing.assert_allclose(explanation.probabilities, expected, rtol=1e-4)
     raising, other = (heat_of(maps) for maps in explanation.maps[0])
     if method in WITHOUT_SIGN:
@@ -109,21 +119,20 @@ def test_each_method_explains_the_value_itself(files, inputs, method):
     assert share_in(other, GREEN_SQUARE) > least
 
 
-def test_outputs_keep_their_order(files, inputs):
+def test_outputs_keep_their_order(two, inputs):
     """The first is explained, even where another value is larger."""
-    classifier = classifier_of(files / "two.keras")
     green = np.full((1, SIZE, SIZE, 3), GREEN, np.float32)
-    explanation = Explainer(classifier).explain(np.vstack([inputs, green]), [[-1, -2], [-1, -2]])
+    explanation = Explainer(two).explain(np.vstack([inputs, green]), [[-1, -2], [-1, -2]])
     assert explanation.probabilities[1, 0] < explanation.probabilities[1, 1]
     assert explanation.targets.tolist() == [[0, 1], [0, 1]]
-    ranked = classifier.labels.most_probable(explanation.probabilities[1], 5)
+    ranked = two.labels.most_probable(explanation.probabilities[1], 5)
     assert [entry.index for entry in ranked] == [0, 1]
     assert [entry.name for entry in ranked] == ["output 0", "output 1"]
 
 
-def test_finercam_has_no_class_to_compare_with(files):
+def test_finercam_has_no_class_to_compare_with(two):
     with pytest.raises(UsageError, match=r"finercam .* a regression has none; choose"):
-        Explainer(classifier_of(files / "two.keras"), "areas", "finercam")
+        Explainer(two, "areas", "finercam")
 
 
 def test_the_classes_of_python(inputs):
@@ -131,8 +140,9 @@ def test_the_classes_of_python(inputs):
     scaled = inputs / 255
     for options in {}, {"operator": "regression"}:
         model = network(1)
-        raising = GradCAM(model, conv_layer="areas", **options).explain(scaled, [[1]])[0, ..., 0]
-        lowering = GradCAM(model, conv_layer="areas", **options).explain(scaled, [[-1]])[0, ..., 0]
+        explainer = GradCAM(model, conv_layer="areas", **options)
+        raising = explainer.explain(scaled, [[1]])[0, ..., 0]
+        lowering = explainer.explain(scaled, [[-1]])[0, ..., 0]
         assert share_in(raising.numpy(), RED_SQUARE) > 0.6
         assert share_in(lowering.numpy(), GREEN_SQUARE) > 0.6
     # The value is far beyond the range in which a sigmoid changes.
@@ -187,25 +197,25 @@ def test_values_are_written_with_four_digits():
     assert {value: format_value(value) for value in values} == values
 
 
-def test_the_command_tells_values(run_gradcam, files, picture, tmp_path):
+def test_the_command_tells_values(run_here, files, picture, expected, tmp_path):
     picture.save(tmp_path / "a.png")
     (tmp_path / "names.txt").write_text("age\ndose\n")
     model = ["-m", files / "two.keras", "--preprocess", "0-1", "--labels", "names.txt"]
-    done = run_gradcam("a.png", *model)
-    assert done.returncode == 0, done.stderr
+    done = run_here("a.png", *model)
+    assert done.exit_code == 0, done.stderr
     assert done.stderr == ""
-    value, other = network()(np.asarray(picture, np.float32)[None] / 255).numpy()[0]
+    value, other = expected[0]
     assert "task regression (compiled with mean_squared_error)" in done.stdout
     age, dose = done.stdout.splitlines()[-2:]
     assert age.split()[:3] == ["age", "0", format_value(value)]
     assert "→" in age
     assert dose.split() == ["dose", "1", format_value(other)]
     assert "%" not in age + dose
-    done = run_gradcam(
+    done = run_here(
         *("a.png", *model, "--class", "dose", "--class", "age", "--figure", "--heatmap", "npy"),
         *("--json", "-o", "out", "--report", "out/report.html"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     record = json.loads(done.stdout)
     assert [entry["name"] for entry in record["predictions"]] == ["age", "dose"]
     assert record["predictions"][0]["value"] == pytest.approx(value, rel=1e-4)
@@ -231,7 +241,7 @@ def test_a_composite_shows_each_output_at_full_strength(files, picture, tmp_path
     assert green[2] > green[0] + 60
 
 
-def test_what_needs_classes_is_refused(run_gradcam, files, picture, tmp_path):
+def test_what_needs_classes_is_refused(run_here, files, picture, tmp_path):
     picture.save(tmp_path / "a.png")
     pictures = [InputPicture(tmp_path / "a.png", tmp_path)]
     for options, message in [
@@ -242,24 +252,23 @@ def test_what_needs_classes_is_refused(run_gradcam, files, picture, tmp_path):
         job = make_job(model=f"{files}/one.h5", preprocess="0-1", **options)
         with pytest.raises(GradcamError, match=message):
             make_ready(job, pictures)
-    done = run_gradcam("a.png", "-m", files / "one.h5", "--truth", "folders")
-    assert done.returncode == 2
+    done = run_here("a.png", "-m", files / "one.h5", "--truth", "folders")
+    assert done.exit_code == 2
     assert "returns values: task regression (compiled with mean_squared_error)" in done.stderr
     assert "--task binary" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_evaluation_measures_what_suits_values(run_gradcam, files, picture, tmp_path):
+def test_evaluation_measures_what_suits_values(run_here, two, files, picture, tmp_path):
     picture.save(tmp_path / "a.png")
-    classifier = classifier_of(files / "two.keras")
-    options = EvaluationOptions(("deletion", "insertion"), 0, classifier.input_for())
+    options = EvaluationOptions(("deletion", "insertion"), 0, two.input_for())
     pictures = [InputPicture(tmp_path / "a.png", tmp_path)]
-    evaluation = evaluate_pictures(pictures, [Explainer(classifier, "areas")], options)
+    evaluation = evaluate_pictures(pictures, [Explainer(two, "areas")], options)
     (own,), (random, _) = evaluation.explained, evaluation.baselines
     assert own.measurements["deletion"].mean < random.measurements["deletion"].mean
     assert own.measurements["insertion"].mean > random.measurements["insertion"].mean
-    done = run_gradcam("evaluate", "a.png", "-m", files / "two.keras", "--metric", "average_drop")
-    assert done.returncode == 2
+    done = run_here("evaluate", "a.png", "-m", files / "two.keras", "--metric", "average_drop")
+    assert done.exit_code == 2
     assert "needs probabilities" in done.stderr
     assert "deletion" in done.stderr
 

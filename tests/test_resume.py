@@ -57,7 +57,7 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def test_a_killed_run_leaves_whole_files_and_goes_on(tmp_path, photos, start):
+def test_a_killed_run_leaves_whole_files_and_goes_on(tmp_path, photos, start, invoke):
     out, told = tmp_path / "out", tmp_path / "told.jsonl"
     command = ["photos", "--out", out, "--json", told, "--batch-size", "2", "-q"]
     running = start(*command)
@@ -78,22 +78,22 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(tmp_path, photos, start):
     assert all(os.path.exists(line["targets"][0]["output"]) for line in lines_of(told))
 
     again = start(*command, "--skip-existing", "-v")
-    _, errors = again.communicate(timeout=90)
+    printed, errors = again.communicate(timeout=90)
     assert again.returncode == 0, errors
+    assert printed == ""
     complete = files_below(out)
     assert len(complete) == 60
     images = [line["image"] for line in lines_of(told)]
     assert sorted(images) == sorted(str(p.relative_to(tmp_path)) for p in photos.rglob("*.jpg"))
 
     whole = tmp_path / "whole"
-    once = start("photos", "--out", whole, "-q", "--workers", "1")
-    assert once.wait(timeout=90) == 0
+    assert invoke("photos", "--out", whole, "-q", "--workers", "1").exit_code == 0
     assert_same_overlays(whole, out)
 
 
-def test_what_exists_is_left_out_and_told(run_gradcam, samples, tmp_path):
+def test_what_exists_is_left_out_and_told(run_gradcam, invoke, samples, tmp_path):
     arguments = [samples / "cat.jpg", samples / "dog.jpg", "--out", "out"]
-    assert run_gradcam(*arguments).returncode == 0
+    assert invoke(*arguments).exit_code == 0
     before = (tmp_path / "out" / "dog_gradcam.png").stat()
     (tmp_path / "out" / "cat_gradcam.png").unlink()
     again = run_gradcam(*arguments, "--skip-existing")

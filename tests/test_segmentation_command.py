@@ -41,9 +41,9 @@ def here(tmp_path):
 OPTIONS = ("-m", "known.keras", "--labels", "names.txt", "--preprocess", "none")
 
 
-def test_share_outline_and_region(run_gradcam, invoke, here):
-    done = run_gradcam("photos/a.png", *OPTIONS, "--json", "-o", "out")
-    assert done.returncode == 0, done.stderr
+def test_share_outline_and_region(invoke, here):
+    done = invoke("photos/a.png", *OPTIONS, "--json", "-o", "out")
+    assert done.exit_code == 0, done.output
     record = json.loads(done.stdout)
     (target,) = record["targets"]
     assert target["name"] == "red"

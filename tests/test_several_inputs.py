@@ -100,14 +100,13 @@ def test_numbers_beside_the_picture_change_the_score_as_they_should(folder, file
     library = importlib.import_module("tf_keras") if file.endswith(".h5") else keras
     save_ages(library, file)
     (young,) = records("a.png", "-m", file, "--input", "age=3", "--input", "sex=0,1")
-    (old,) = records("a.png", "-m", file, "--input", "age=63", "--input", "sex=0,1")
-    (other,) = records("a.png", "-m", file, "--input", "age=3", "--input", "sex=1,0")
-    for record, age, first in ((young, 3, 0), (old, 63, 0), (other, 3, 1)):
+    (other,) = records("a.png", "-m", file, "--input", "age=63", "--input", "sex=1,0")
+    for record, age, first in ((young, 3, 0), (other, 63, 1)):
         np.testing.assert_allclose(probabilities(record), ages_by_hand("a", age, first), atol=1e-4)
     assert young["inputs"] == {"age": "3", "sex": "0,1"}
     # None has replaced another.
-    outputs = {record["targets"][0]["output"] for record in (young, old, other)}
-    assert len(outputs) == 3
+    outputs = {record["targets"][0]["output"] for record in (young, other)}
+    assert len(outputs) == 2
     assert all(map(Path.is_file, map(Path, outputs)))
 
 
@@ -345,8 +344,9 @@ def test_the_classes_take_lists_dictionaries_and_datasets(folder, pair, kind):
         targets = targets[[0, 0]]
     named = {"right": right, "left": left}
     data = tf.data.Dataset.from_tensor_slices(((left, right), targets))
+    explainer = kind(model)
     for inputs in ([left, right], (left, right), named):
-        maps = kind(model).explain(inputs, targets)
+        maps = explainer.explain(inputs, targets)
         assert all(is_at(PLACES[n], h) for n, h in zip("ac", maps[..., 0], strict=True))
     maps = kind(model, explained_input="right").explain(data)
     assert all(is_at(PLACES[n], h) for n, h in zip("ba", maps[..., 0], strict=True))
@@ -354,11 +354,11 @@ def test_the_classes_take_lists_dictionaries_and_datasets(folder, pair, kind):
 
 def test_single_pictures_in_python(folder, pair):
     model, left, right, targets = pair
-    heat = GradCAM(model).compute_heatmap([left[0], right[0]], 1)
-    assert is_at(PLACES["a"], heat)
-    assert GradCAM(model).raw_maps([left, right], targets).shape[0] == 2
+    explainer = GradCAM(model)
+    assert is_at(PLACES["a"], explainer.compute_heatmap([left[0], right[0]], 1))
+    assert explainer.raw_maps([left, right], targets).shape[0] == 2
     with pytest.raises(UsageError, match="in this order, or a dictionary with these names: left"):
-        GradCAM(model).explain(left, targets)
+        explainer.explain(left, targets)
     with pytest.raises(UsageError, match="no input 'middle', only left, right"):
         GradCAM(model, explained_input="middle")
     found = explain_image("a.png", 0, model=model, inputs={"right": "b.png"})

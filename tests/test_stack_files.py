@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import tifffile
 from moving_squares import (
     ANIMATIONS,
     ENCODERS,
@@ -285,6 +286,32 @@ def test_pages_of_numbers_have_one_scale(tmp_path):
     assert brightest == pytest.approx([64, 255, 128], abs=1)
 
 
+def test_values_that_are_no_numbers_dont_change_the_scale(tmp_path):
+    ramp = np.linspace(100, 200, 600, dtype=np.float32).reshape(20, 30)
+    holed = 2 * ramp
+    holed[0, 0], holed[0, 1], holed[0, 2] = np.nan, np.inf, -np.inf
+    path = tmp_path / "a.tif"
+    Image.fromarray(ramp).save(path, save_all=True, append_images=[Image.fromarray(holed)])
+    first, second = (np.asarray(frame.image)[..., 0] for frame in frames_of(path))
+    assert (first.min(), first.max()) == pytest.approx((0, 85), abs=1)
+    assert second[0, :3].tolist() == [0, 255, 0]
+    assert int(second[0, 3]) == pytest.approx(86, abs=1)
+    Image.fromarray(holed).save(path)
+    alone = np.asarray(read_picture(path))[..., 0]
+    assert alone[0, :3].tolist() == [0, 255, 0]
+    assert alone[0, 3] < 5
+
+
+def test_bytes_with_signs_are_refused(tmp_path):
+    signed = np.array([[-100, 0, 100]], np.int8).repeat(3, axis=0)
+    tifffile.imwrite(tmp_path / "one.tif", signed, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "two.tif", np.stack([signed] * 2), photometric="minisblack")
+    with pytest.raises(ImageError, match=r"one\.tif: has values of 8 bits with signs"):
+        read_picture(tmp_path / "one.tif")
+    with pytest.raises(ImageError, match=r"two\.tif: has values of 8 bits with signs"):
+        frames_of(tmp_path / "two.tif")
+
+
 def test_each_page_is_turned_as_it_says(tmp_path):
     path = tmp_path / "a.tif"
     with TiffImagePlugin.AppendingTiffWriter(str(path), True) as file:
@@ -359,6 +386,28 @@ def test_a_video_without_its_index_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(ImageError, match=r"a\.mp4: damaged or truncated"):
         open_stack(path)
+
+
+def test_a_video_that_ends_within_its_index_is_called_truncated(tmp_path):
+    path = save_squares(tmp_path / "a.mp4", container={"movflags": "faststart"})
+    content = path.read_bytes()
+    # Before the part that says what the stream holds.
+    path.write_bytes(content[: content.index(b"mdia")])
+    with pytest.raises(ImageError, match=r"a\.mp4: damaged or truncated"):
+        open_stack(path)
+
+
+def test_a_video_without_frames_is_no_mistake_of_the_user(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as file:
+        pictures, sound = file.add_stream("libx264", rate=10), file.add_stream("aac", rate=8000)
+        pictures.width, pictures.height = SIZE
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+        frame.sample_rate = 8000
+        file.mux(sound.encode(frame))
+        file.mux(sound.encode(None))
+    with pytest.raises(ImageError, match=r"a\.mkv: has no frames"):
+        frames_of(path)
 
 
 @pytest.mark.parametrize(

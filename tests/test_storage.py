@@ -1,7 +1,6 @@
 import contextlib
 import functools
 import http.server
-import shutil
 import subprocess
 import sys
 import threading
@@ -46,7 +45,9 @@ def photos(tmp_path, samples, memory):
     for sample, name in (("bee", "bee"), ("cat", "pets/cat"), ("dog", "pets/old/cat")):
         path = tmp_path / "photos" / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(samples / f"{sample}.jpg", path)
+        with Image.open(samples / f"{sample}.jpg") as picture:
+            picture.thumbnail((240, 240))
+            picture.save(path)
     memory.put("photos", "/photos", recursive=True)
     return tmp_path / "photos"
 

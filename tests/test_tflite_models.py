@@ -4,6 +4,7 @@ import json
 import random
 import sys
 import threading
+import zipfile
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 from red_squares import red_model, save_squares
 
-from gradcam_cli.errors import GradcamError, ModelFileError
+from gradcam_cli.errors import GradcamError, ModelFileError, UsageError
 from gradcam_cli.models.loading import load_classifier
 from gradcam_cli.models.options import ModelOptions
 
@@ -184,3 +185,94 @@ def test_the_missing_extra_is_named(tmp_path, model, monkeypatch):
     # As if it weren't installed.
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     assert "pip install 'gradcam-cli[tflite]'" in refused(path)
+
+
+def test_an_input_of_any_size_is_prepared_for_a_usual_one(tmp_path):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2)(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    classifier = load(save_tflite(tmp_path / "net.tflite", model), preprocess="0-1")
+    assert classifier.input_shape == (None, None, 3)
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 40, 56, 3)).astype(np.float32)
+    expected = model.predict(picture / 255, verbose=0)
+    assert np.abs(predicted(classifier, picture) - expected).max() < 1e-4
+
+
+def test_a_division_that_the_converter_merged_into_the_weights_is_noticed(tmp_path):
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(8, 3, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    found = load(save_tflite(tmp_path / "pixels.tflite", model)).preprocess
+    assert (found.mode, found.is_guess) == ("none", True)
+    without = keras.Sequential([keras.Input((SIDE, SIDE, 3)), *model.layers[2:]])
+    for kinds in ([], [tf.float16]):
+        converter = tf.lite.TFLiteConverter.from_keras_model(without)
+        if kinds:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = kinds
+        (tmp_path / "fractions.tflite").write_bytes(converter.convert())
+        assert load(tmp_path / "fractions.tflite").preprocess.mode == "0-1"
+
+
+def test_a_quantization_at_the_beginning_tells_the_range(tmp_path, model, pictures):
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([one[None] / 127.5 - 1] for one in pictures)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    path = tmp_path / "net.tflite"
+    path.write_bytes(converter.convert())
+    # Inputs and outputs are real numbers, and the first operation quantizes them.
+    assert load(path).preprocess.mode == "-1-1"
+    assert not load(path).preprocess.is_guess
+
+
+def test_the_family_is_known_though_normalizations_were_merged(tmp_path):
+    model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=3)
+    assert load(save_tflite(tmp_path / "net.tflite", model)).preprocess.mode == "-1-1"
+
+
+def append_labels(path, names):
+    """Appends names as the library of TensorFlow Lite's metadata does."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels-fr.txt", "un\ndeux\ntrois\nquatre\n")
+        archive.writestr("labels.txt", "\n".join(names))
+
+
+def test_names_inside_the_file_are_used(tmp_path, model):
+    path = save_tflite(tmp_path / "net.tflite", model)
+    append_labels(path, ["cat", "dog", "fox", "owl"])
+    labels = load(path).labels
+    assert [labels.name(index) for index in range(4)] == ["cat", "dog", "fox", "owl"]
+
+
+def test_names_inside_the_file_that_do_not_fit_or_are_damaged_are_left_out(tmp_path, model):
+    path = save_tflite(tmp_path / "net.tflite", model)
+    intact = path.read_bytes()
+    append_labels(path, ["cat", "dog"])
+    assert load(path).labels.name(0) == "class 0"
+    content = bytearray(path.read_bytes())
+    content[len(intact) + 40 :] = bytes(len(content) - len(intact) - 40)
+    path.write_bytes(content)
+    assert load(path).labels.name(0) == "class 0"
+
+
+def faces_model():
+    """Makes a network like MediaPipe's: for each place a score, and offsets that need anchors."""
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(4, 4, strides=4)(inputs)
+    boxes = keras.layers.Reshape((64, 16), name="regressors")(keras.layers.Conv2D(16, 1)(x))
+    scores = keras.layers.Reshape((64, 1), name="classificators")(keras.layers.Conv2D(1, 1)(x))
+    return keras.Model(inputs, [boxes, scores])
+
+
+def test_scores_of_places_are_not_taken_for_classes(tmp_path):
+    path = save_tflite(tmp_path / "faces.tflite", faces_model())
+    with pytest.raises(UsageError, match=r"--head: .*64×16") as caught:
+        load(path)
+    names = caught.value.message.rpartition("--head: ")[2].split(", ")
+    (head,) = (name.partition(" ")[0] for name in names if "64×1)" in name)
+    with pytest.raises(GradcamError, match="64 places"):
+        load(path, output=head)

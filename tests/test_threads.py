@@ -15,13 +15,13 @@ from gradcam_cli.networks.keras_network import KerasNetwork, walk_layers
 
 CLASSES = 4
 THREADS = 4
-ROUNDS = 3
+ROUNDS = 2
 INPUTS = np.random.default_rng(0).random((2, 16, 16, 3), np.float32)
 ONE_HOT = np.eye(CLASSES, dtype=np.float32)[[1, 3]]
 LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras])
 
 
-def many_layers(library, middle=None, depth=12):
+def many_layers(library, middle=None, depth=8):
     """Nested, with a layer in two places, and deep enough that threads meet in it."""
     library.utils.set_random_seed(1)
     make = library.layers
@@ -61,7 +61,7 @@ def state(model):
 def test_threads_explain_one_model(library):
     model = many_layers(library)
     kinds = [GradCAM, LayerCAM] * (THREADS // 2)
-    alone = [kind(model)(INPUTS, ONE_HOT).numpy() for kind in kinds]
+    alone = [kind(model)(INPUTS, ONE_HOT).numpy() for kind in kinds[:2]] * (THREADS // 2)
     before = state(model)
     barrier = Barrier(THREADS)
 

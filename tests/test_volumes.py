@@ -17,8 +17,10 @@ from bright_volumes import (
     save_series,
     with_ball,
 )
+from click.testing import CliRunner
 from PIL import Image
 
+from gradcam_cli.cli import main
 from gradcam_cli.errors import GradcamWarning, ImageError, MissingExtraError, UsageError
 from gradcam_cli.files.finding import STACK_SUFFIXES, find_pictures
 from gradcam_cli.pictures.medical.dicom import is_dicom
@@ -111,29 +113,22 @@ def save_all(folder):
 
 
 @pytest.fixture(scope="module")
-def gradcam_in(command_environment):
-    def run(folder, *args):
-        return subprocess.run(
-            [sys.executable, "-m", "gradcam_cli", *map(str, args)],
-            cwd=folder,
-            env=command_environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def explained(tmp_path_factory, gradcam_in):
+def explained(tmp_path_factory, command_environment):
     """The folder after a run over everything in "in", the records of the run and its messages."""
     folder = tmp_path_factory.mktemp("volumes")
     (folder / "in").mkdir()
     save_all(folder / "in")
     options = save_bright(folder)
-    done = gradcam_in(folder, "in", *options, "--class", "1", "--out", "out", "--json", "r.jsonl")
+    arguments = ["in", *options, "--class", "1", "--out", "out", "--json", "r.jsonl"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gradcam_cli", *map(str, arguments)],
+        cwd=folder,
+        env=command_environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     text = (folder / "r.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
     return folder, {record["image"]: record for record in records}, done
@@ -147,14 +142,16 @@ def test_the_hottest_voxel_lies_where_the_ball_was_planted(explained, name):
 
 
 @pytest.fixture(scope="module")
-def explained_whole(explained, gradcam_in):
+def explained_whole(explained):
     """The targets of a network that takes volumes whole, by file."""
     folder, _, _ = explained
     options = save_bright_volumes(folder)
     names = [f"in/{name}" for name in [*VOLUMES, "scan"]]
     turned = ["--orientation", "RAS", "--out", "whole", "--json", "whole.jsonl"]
-    done = gradcam_in(folder, *names, *options, *turned)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done = CliRunner().invoke(main, [*map(str, [*names, *options, *turned])])
+    assert done.exit_code == 0, done.stderr
     text = (folder / "whole.jsonl").read_text()
     return {record["image"]: record["targets"] for record in map(json.loads, text.splitlines())}
 
@@ -215,6 +212,36 @@ def test_files_that_cannot_be_read_get_one_line_each_and_the_rest_goes_on(explai
     for name, words in expected.items():
         assert words in records[name]["error"]
         assert sum(line.startswith(f"Error: {name}: ") for line in errors) == 1
+
+
+def damaged(content, kind):
+    """Damages a NIfTI file whose values begin at byte 352."""
+    if kind == "packed":
+        packed = bytearray(gzip.compress(content, 0))
+        # Without compression, only the checksum tells that a value has changed.
+        packed[len(packed) // 2] ^= 0x40
+        return bytes(packed)
+    if kind == "short":
+        return content[:100]
+    place, value = {"early": (108, np.float32(0)), "unknown": (70, np.int16(999))}[kind]
+    return content[:place] + value.tobytes() + content[place + value.nbytes :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("packed", "damaged or truncated"),
+        ("short", "truncated, it ends within its header"),
+        ("early", "its values begin at byte 0, within its header"),
+        ("unknown", "neither real numbers nor colours .NIfTI datatype 999"),
+    ],
+)
+def test_damage_that_would_give_wrong_values_is_noticed(tmp_path, kind, why):
+    save_nifti(tmp_path / "good.nii", with_ball(SHAPE, UPRIGHT, PLACE), UPRIGHT)
+    path = tmp_path / "bad.nii.gz"
+    path.write_bytes(damaged((tmp_path / "good.nii").read_bytes(), kind))
+    with pytest.raises(ImageError, match=rf"bad\.nii\.gz: .*{why}"):
+        greys_of(path)
 
 
 def test_a_dicom_picture_gets_an_overlay_like_any_picture(explained):
@@ -373,6 +400,15 @@ def test_a_window_outside_the_values_is_reported(steps):
         greys_of(steps, window="5000,10")
 
 
+def test_a_volume_without_differences_is_reported_or_refused(tmp_path):
+    for name, value in (("flat", 7.0), ("nothing", np.nan)):
+        save_nifti(tmp_path / f"{name}.nii", np.full(SHAPE, value), UPRIGHT, dtype="<f4")
+    with pytest.warns(GradcamWarning, match="all values are 7; the pictures are empty"):
+        greys_of(tmp_path / "flat.nii")
+    with pytest.raises(ImageError, match="none of its values is a finite number"):
+        greys_of(tmp_path / "nothing.nii")
+
+
 def test_a_volume_without_orientation_is_reported_and_has_no_places(tmp_path):
     image = nibabel.Nifti1Image(with_ball(SHAPE, UPRIGHT, PLACE), None)
     image.header.set_zooms((2, 2, 4))
@@ -422,6 +458,29 @@ def test_the_greys_of_a_dicom_picture(tmp_path, attributes, window, greys):
     picture = read_picture(path, window=window)
     assert picture.mode == "RGB"
     assert np.asarray(picture)[0, :, 0].tolist() == greys
+
+
+@pytest.mark.parametrize(
+    ("attributes", "greys"),
+    [
+        ({"PixelPaddingValue": -2000}, [0, 0, 51, 255]),
+        ({"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1000}, [0, 0, 0, 255]),
+        (
+            {"PixelPaddingValue": -2000, "PhotometricInterpretation": "MONOCHROME1"},
+            [0, 255, 204, 0],
+        ),
+        ({"PixelPaddingValue": 9}, [0, 102, 133, 255]),
+    ],
+)
+def test_what_is_no_part_of_a_dicom_picture_is_black(tmp_path, attributes, greys):
+    path = save_picture_file(tmp_path / "one.dcm", [[-2000, -1000, -700, 500]], **attributes)
+    assert np.asarray(read_picture(path))[0, :, 0].tolist() == greys
+    # The same number, written as if it had no sign.
+    dataset = pydicom.dcmread(path)
+    dataset.PixelPaddingValue = attributes["PixelPaddingValue"] % 2**16
+    dataset["PixelPaddingValue"].VR = "US"
+    dataset.save_as(path)
+    assert np.asarray(read_picture(path))[0, :, 0].tolist() == greys
 
 
 def test_the_table_of_greys_of_an_x_ray(tmp_path):
@@ -494,6 +553,27 @@ def test_a_series_that_lacks_a_slice_keeps_the_places_of_the_others(tmp_path):
     assert [frame.position for frame in frames][2] == "S 12.0 mm"
 
 
+def test_copies_of_a_slice_are_left_out(tmp_path):
+    save_scan(tmp_path / "scan")
+    save_scan(tmp_path / "whole", order=[2, 4, 0, 5, 3, 1])
+    (tmp_path / "scan" / "A copy.dcm").write_bytes((tmp_path / "scan" / "IM0003.dcm").read_bytes())
+    copied, whole = grouped(tmp_path)
+    with pytest.warns(GradcamWarning, match="scan: 1 of its 7 files are copies of others"):
+        volume = open_stack(copied.path, files=copied.files)
+    assert np.array_equal(volume.values(), open_stack(whole.path, files=whole.files).values())
+
+
+def test_a_missing_distance_between_pixels_is_reported(tmp_path):
+    save_scan(tmp_path / "scan")
+    for path in (tmp_path / "scan").iterdir():
+        dataset = pydicom.dcmread(path)
+        del dataset.PixelSpacing
+        dataset.save_as(path)
+    (series,) = grouped(tmp_path)
+    with pytest.warns(GradcamWarning, match="how far its pixels are apart"):
+        open_stack(series.path, files=series.files)
+
+
 def test_slices_that_are_no_volume_are_refused(tmp_path):
     save_scan(tmp_path / "twice", order=[0, 1, 2, 2])
     save_scan(tmp_path / "uneven")
@@ -535,12 +615,11 @@ def test_a_wrong_orientation_is_refused(text):
         check_orientation(text)
 
 
-def test_wrong_options_are_refused_before_anything_is_read(gradcam_in, tmp_path):
+def test_wrong_options_are_refused_before_anything_is_read(run_here):
     for option, text in (("--window", "brian"), ("--orientation", "RAR"), ("--slice", "x")):
-        done = gradcam_in(tmp_path, "a.nii", option, text)
-        assert done.returncode == 2
+        done = run_here("a.nii", option, text)
+        assert done.exit_code == 2
         assert option in done.stderr
-        assert "Traceback" not in done.stderr
 
 
 def shipped_files():

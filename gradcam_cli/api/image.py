@@ -11,30 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.cam.blank_maps import BlankMap
+from gradcam_cli.api.explained_map import ExplainedMap, choose_colors
+from gradcam_cli.api.given_picture import take_picture
 from gradcam_cli.cam.facts import TOP_CLASS, describe
 from gradcam_cli.errors import PredictionError, UsageError
 from gradcam_cli.files.finding import InputPicture
-from gradcam_cli.files.marks import mark
 from gradcam_cli.files.storage import AnyPath, to_path
-from gradcam_cli.files.writing import written_whole
 from gradcam_cli.models.input_values import ValueReader
 from gradcam_cli.models.labels import Labels, Prediction
 from gradcam_cli.networks.tasks import VALUE
 from gradcam_cli.pictures.preparing import PreparedPicture
-from gradcam_cli.pictures.reading import read_picture
 from gradcam_cli.pictures.regions import find_region
 from gradcam_cli.pictures.score_regions import COVERED, ScoreRegion, weights_of
-from gradcam_cli.rendering.caption import add_caption
-from gradcam_cli.rendering.color_scale import (
-    DEFAULT_ALPHA,
-    DEFAULT_COLORMAP,
-    DEFAULT_SIGNED_ALPHA,
-    DEFAULT_SIGNED_COLORMAP,
-    bar_colors,
-)
-from gradcam_cli.rendering.encoding import encode_picture, format_for
-from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
+from gradcam_cli.rendering.overlay import draw_heatmap
 from gradcam_cli.rendering.regions import draw_lines
 
 if TYPE_CHECKING:
@@ -44,109 +33,31 @@ if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
 
 
-@dataclass(frozen=True)
-class ImageExplanation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ImageExplanation(ExplainedMap):
     """The predictions of a network for a picture, and the map for one class.
 
-    A notebook displays it as the overlay, with the class and its probability below.
+    It has all attributes of `gradcam_cli.api.explained_map.ExplainedMap`, and these:
 
     Attributes:
-        picture: The picture, mode "RGB", upright.
-        heat: The map, (height, width) float32 in [0, 1], or in [-1, 1] if it is signed, over
-            the region of the picture that the network saw.
-        position: The left and top edge of that region, in pixels.
-        target: The explained class.
         predictions: The most probable classes, most probable first, or the first outputs of a
             regression.
-        title: A title with class, method, model and layer.
-        source: The file of the picture; None if it was in memory.
-        colormap: The name of a Matplotlib colormap.
-        alpha: The opacity of the map, 0 to 1.
-        made_by: Method, model and layer, as a notebook shows them.
-        ends: What negative and positive values of the map mean in a word; None if it isn't signed.
         score_lines: For a network that segments, the outlines of the region whose scores are
             explained: each (points, 2), x and y in pixels of the picture.
-        blank: Why the map shows nothing; None if it shows something.
         number: The place of the picture in a file of several, from 0; None for a file of one.
         seconds: When it is shown, in a file of several; None where pictures have no time.
     """
 
-    picture: Image.Image
-    heat: np.ndarray
-    position: tuple[int, int]
-    target: Prediction
     predictions: list[Prediction]
-    title: str
-    source: AnyPath | None = None
-    colormap: str = DEFAULT_COLORMAP
-    alpha: float = DEFAULT_ALPHA
-    made_by: str = ""
-    ends: tuple[str, str] | None = None
     score_lines: Sequence[np.ndarray] = ()
-    blank: BlankMap | None = None
     number: int | None = None
     seconds: float | None = None
 
     @property
     def overlay(self) -> Image.Image:
         """The coloured map over the picture, mode "RGB", of the picture's size."""
-        drawn = draw_overlay(
-            self.picture,
-            self.heat,
-            self.position,
-            self.colormap,
-            self.alpha,
-            signed=self.ends is not None,
-        )
+        drawn = super().overlay
         return draw_lines(drawn, self.score_lines, dashed=True) if self.score_lines else drawn
-
-    @property
-    def heatmap(self) -> np.ndarray:
-        """The map at the size of the picture, (height, width) float32, in the range of `heat`.
-
-        It is 0 outside the region that the network saw, and all zeros if nothing in the
-        picture speaks for the class.
-        """
-        return draw_heatmap(self.heat, self.picture.size, self.position)
-
-    @property
-    def has_evidence(self) -> bool:
-        """Whether anything in the picture speaks for the class."""
-        return bool(self.heat.any())
-
-    def save(self, path: str | AnyPath) -> AnyPath:
-        """Writes the overlay and replaces an existing file of that name.
-
-        Args:
-            path: The file to write, or its URL. The extension chooses JPEG, WebP or PNG.
-
-        Returns:
-            The same path.
-
-        Raises:
-            OutputError: The file can't be written.
-        """
-        path = to_path(path)
-        encoded = encode_picture(
-            self.overlay,
-            format_for(path),
-            None if self.source is None else mark(self.source, path.parent, self.title),
-            self.picture.info.get("icc_profile"),
-        )
-        with written_whole(path) as file:
-            file.write(encoded)
-        return path
-
-    def _repr_png_(self) -> bytes:
-        target, detail = self.target, self.made_by
-        note = "" if self.blank is None else self.blank.sentence
-        bar = None if self.ends is None else (bar_colors(self.colormap, True), self.ends)
-        return encode_picture(
-            add_caption(self.overlay, target.name, target.text, detail, note, bar)
-        )
-
-    def __repr__(self) -> str:
-        return f"<{self.title}, {self.target.text}>"
 
 
 def explain_image(
@@ -157,7 +68,7 @@ def explain_image(
     signed: bool = False,
     inputs: Mapping[str, Any] | None = None,
     explained_input: str | None = None,
-    model: str | keras.Model | Classifier | None = None,
+    model: str | Path | keras.Model | Classifier | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
     task: str | None = None,
@@ -223,14 +134,7 @@ def explain_image(
     from gradcam_cli.cam.score_weights import ScoreWeights
     from gradcam_cli.cam.segmentation import check_one_region
 
-    source = None
-    if isinstance(image, Image.Image):
-        picture = image.convert("RGB")
-    elif isinstance(image, np.ndarray):
-        picture = Image.fromarray(np.asarray(image, np.uint8)).convert("RGB")
-    else:
-        source = to_path(image)
-        picture = read_picture(source)
+    picture, source = take_picture(image)
     if isinstance(target, Sequence) and not isinstance(target, str):
         named = list(target)
     else:
@@ -243,7 +147,7 @@ def explain_image(
             raise UsageError(f"target and against are both {labels.name(compared)}")
         return ScoreWeights(classes if len(classes) > 1 else (), compared)
 
-    def explainer_for(model: str | keras.Model | Classifier | None) -> Explainer:
+    def explainer_for(model: str | Path | keras.Model | Classifier | None) -> Explainer:
         return find_explainer(
             model,
             labels,
@@ -264,7 +168,7 @@ def explain_image(
     if classifier.detects:
         raise UsageError(
             f"{classifier.name} detects objects, and explain_image explains whole pictures; "
-            f"explain it with 'gradcam PATH --model {classifier.name}'"
+            f"call explain_objects, which explains each object"
         )
     if classifier.warning:
         warnings.warn(classifier.warning, stacklevel=2)
@@ -319,17 +223,18 @@ def explain_image(
         laid = prepared.fit.upsample(scored, explainer.region_pitch)
         covered = draw_heatmap(laid, picture.size, prepared.fit.seen[:2])
         score_lines = find_region(covered, COVERED).outlines
+    colors, opacity = choose_colors(colormap, alpha, signed=signed)
     return ImageExplanation(
-        picture,
-        prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
-        prepared.fit.seen[:2],
-        explained,
-        predictions[:top_k],
-        explainer.facts.title_of(explained),
-        source,
-        colormap or (DEFAULT_SIGNED_COLORMAP if signed else DEFAULT_COLORMAP),
-        (DEFAULT_SIGNED_ALPHA if signed else DEFAULT_ALPHA) if alpha is None else alpha,
-        describe([explainer.facts]),
+        picture=picture,
+        heat=prepared.fit.upsample(explanation.maps[0, 0], explainer.pitch),
+        position=prepared.fit.seen[:2],
+        target=explained,
+        predictions=predictions[:top_k],
+        title=explainer.facts.title_of(explained),
+        source=source,
+        colormap=colors,
+        alpha=opacity,
+        made_by=describe([explainer.facts]),
         ends=explainer.ends,
         score_lines=score_lines,
         blank=blank,

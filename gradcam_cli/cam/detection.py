@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.networks.traced_function import TracedFunction
-from gradcam_cli.pictures.boxes import Detection
+from gradcam_cli.pictures.boxes import Detection, DetectionChoice, find_detections
 
 if TYPE_CHECKING:
     from gradcam_cli.models.classifier import Classifier
+    from gradcam_cli.pictures.preparing import PreparedPicture
 
 # Each object of a picture takes a pass of its own, so that all pictures share one graph.
 _MOST_TOGETHER = 8
@@ -60,6 +61,54 @@ class BoxFinder:
 
         signature = [tf.TensorSpec((None, *classifier.input_shape), tf.float32)]
         return TracedFunction(trace, signature, is_constant=classifier.network.is_constant)
+
+
+class ObjectExplainer:
+    """Finds and explains the objects in pictures."""
+
+    def __init__(self, explainers: Sequence[Explainer]) -> None:
+        """Takes the explainers of one detector.
+
+        Args:
+            explainers: The explainers.
+        """
+        self._explainers = explainers
+        self._finder = BoxFinder(explainers[0].classifier)
+
+    def explain(
+        self, prepared: PreparedPicture, choice: DetectionChoice
+    ) -> list[Explanation] | None:
+        """Explains the objects in a picture.
+
+        Args:
+            prepared: The picture.
+            choice: The objects to explain.
+
+        Returns:
+            The explanation of a batch of one, by each explainer, with a target and a map for each
+            object; None if a score is NaN or infinite.
+        """
+        boxes, probabilities = (one[0] for one in self._finder.find(prepared.inputs[None]))
+        if not np.isfinite(probabilities).all():
+            return None
+
+        def find(min_score: float, most: int) -> list[Detection]:
+            return find_detections(
+                boxes,
+                probabilities,
+                prepared.fit,
+                min_score=min_score,
+                most=most,
+                classes=choice.classes,
+                without=() if choice.classes else choice.without,
+            )
+
+        objects = find(choice.min_score, choice.most)
+        missed = None if objects else next(iter(find(0.0, 1)), None)
+        return [
+            replace(explain_boxes(explainer, prepared.inputs, objects), missed=missed)
+            for explainer in self._explainers
+        ]
 
 
 def explain_boxes(

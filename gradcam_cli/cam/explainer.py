@@ -201,6 +201,14 @@ class Explainer:
         return self._facts.paths if self.needs_layer or is_chosen else []
 
     @property
+    def adds_levels(self) -> bool:
+        """Whether it adds up the maps of all levels of a detector.
+
+        It does so unless layers are chosen, whose maps are fused instead.
+        """
+        return self._facts.are_levels
+
+    @property
     def pitch(self) -> tuple[float, float]:
         """The vertical and horizontal distance between two cells of a map, in input pixels."""
         vertical, horizontal = self._whole_pitch[-2:]

@@ -30,7 +30,9 @@ class NumberRange(click.ParamType):  # type: ignore[type-arg]  # Generic from Cl
             return slice(int(value), int(value) + 1)
         found = _RANGE.fullmatch(value.strip())
         if found is None or value.strip() == ":":
-            self.fail(f"{value!r} is no range; write A:B, such as 10:20, 10: or :20", param, ctx)
+            one = _NUMBER.fullmatch(value.strip())
+            such = f"{value.strip()}:{int(value) + 1} for one" if one else "10:20, 10: or :20"
+            self.fail(f"{value!r} is no range; write A:B, such as {such}", param, ctx)
         start, stop = (None if end is None else int(end) for end in found.groups())
         if start is not None and stop is not None and (start < 0) == (stop < 0) and start >= stop:
             self.fail(f"{value!r} is empty: {stop} isn't after {start}", param, ctx)

@@ -46,6 +46,8 @@ _TARGET = [
     ("blank", pa.string()),
     ("box", pa.list_(pa.int32())),
     ("input", pa.string()),
+    # The edges of a detector's object; "box" is that of the heat.
+    ("object", pa.list_(pa.float64())),
 ]
 _SCHEMA = pa.schema(
     [
@@ -62,6 +64,7 @@ _SCHEMA = pa.schema(
         ("correct", pa.bool_()),
         ("composite", pa.string()),
         ("figure", pa.string()),
+        ("note", pa.string()),
         ("error", pa.string()),
     ],
     metadata={_KEY: __version__.encode()},
@@ -240,6 +243,7 @@ def _row(result: PictureResult, explainers: Sequence[ExplainerFacts]) -> dict[st
         "correct": None if result.truth is None else not result.is_wrong,
         "composite": _text(result.composite),
         "figure": _text(result.figure),
+        "note": printable(result.note) if result.note else None,
         "error": None if result.error is None else printable(str(result.error)),
     }
 
@@ -264,6 +268,7 @@ def _target(target: ExplainedTarget) -> dict[str, Any]:
         "blank": None if target.blank is None else str(target.blank.reason),
         "box": None if target.region is None else target.region.box,
         "input": target.input or None,
+        "object": None if target.detected is None else target.detected.rounded,
     }
 
 

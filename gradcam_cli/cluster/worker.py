@@ -22,6 +22,7 @@ from gradcam_cli.run.ready_job import ReadyJob, make_ready
 from gradcam_cli.run.records import PictureResult
 from gradcam_cli.runtime import onednn
 from gradcam_cli.runtime.cores import Parallelism
+from gradcam_cli.runtime.tensorflow_import import import_tensorflow
 
 BLOCK, ANSWER = "block", "answer"
 
@@ -71,10 +72,7 @@ class Worker:
             os.chdir(folder)
         if onednn_setting is not None:
             os.environ[onednn.VARIABLE] = onednn_setting
-        onednn.choose_onednn()
-        import tensorflow as tf
-
-        parallelism.limit(tf.config.threading)
+        import_tensorflow(parallelism=parallelism)
         self._ready: ReadyJob | None = None
         self._error: GradcamError | None = None
         # Ray would restart an actor whose constructor fails again and again.

@@ -16,7 +16,8 @@ from gradcam_cli.errors import ModelFileError
 from gradcam_cli.models.containers import read_json
 from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.input_start import Arithmetic
-from gradcam_cli.models.preprocessing import Preprocessing, family_preprocessing
+from gradcam_cli.models.preprocessing import OF_BANDS, Preprocessing, family_preprocessing
+from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 
 _SET_IT = "set it with --preprocess"
 # As ``Preprocessing`` names what a network takes, with the lowest and the highest value. Those of
@@ -29,6 +30,9 @@ _CAFFE = np.array([103.939, 116.779, 123.68])
 _SMALL = 0.1
 _HALF = 0.5
 _PIXEL = 2.0
+# Values from 0 to 1 move the outputs of a trained first layer by 1 and more. If the network gets
+# pixels and divides by 255, converters merge this into the weights.
+_LEAST_REACH = 0.2
 _PROCESSOR, _CONFIG = "preprocessor_config.json", "config.json"
 _PIXELS = 255.0
 # What Ultralytics makes networks for that take the whole picture with borders.
@@ -67,6 +71,7 @@ def find_preparation(
     takes_pixels: bool = False,
     metadata: Mapping[str, str] | None = None,
     names: Iterable[str] = (),
+    reach: float | None = None,
 ) -> FoundPreparation:
     """Finds the preprocessing of a model; if nothing says it, a guess.
 
@@ -79,6 +84,7 @@ def find_preparation(
         takes_pixels: Whether its input holds whole numbers that aren't quantized.
         metadata: What the program that exported it wrote into it.
         names: Parts of the names of its operations.
+        reach: How far values from 0 to 1 can move the outputs of its first layer; None if unknown.
     """
     metadata = metadata or {}
     of_classes = _class_names(metadata.get("names", ""))
@@ -93,6 +99,7 @@ def find_preparation(
             or _by_arithmetic(arithmetic)
             or (("none", "its input takes whole numbers") if takes_pixels else None)
             or _by_range(quantized)
+            or _by_reach(reach)
             or _by_names(names, channels)
             or _guess(channels, channels_first)
         )
@@ -171,6 +178,12 @@ def _by_range(quantized: tuple[float, float] | None) -> tuple[str, str] | None:
     return None
 
 
+def _by_reach(reach: float | None) -> tuple[str, str] | None:
+    if reach is None or reach >= _LEAST_REACH:
+        return None
+    return "none", f"a guess: the weights of its first layer suit values up to 255; {_SET_IT}"
+
+
 def _by_names(names: Iterable[str], channels: int | None) -> tuple[str, str] | None:
     found = family_preprocessing(set(names)) if channels == 3 else None
     return None if found is None else (found.mode, found.reason)
@@ -179,6 +192,8 @@ def _by_names(names: Iterable[str], channels: int | None) -> tuple[str, str] | N
 def _guess(channels: int | None, channels_first: bool) -> tuple[str, str]:
     if channels_first and channels == 3:
         return "torch", f"a guess: it has the channels first, as in PyTorch; {_SET_IT}"
+    if channels is not None and channels not in PICTURE_CHANNELS:
+        return "none", OF_BANDS
     return "0-1", f"a guess: the model gives no hint; {_SET_IT}"
 
 

@@ -378,7 +378,7 @@ def _describe(
     boxes, scores = outputs.values[boxes_name], outputs.values[scores_name]
     if boxes_name == scores_name:
         boxes, scores = boxes[..., :_SIDES], scores[..., _SIDES:]
-    looks = _look_of(boxes)
+    looks = look_of(boxes)
     doubts = []
     reason = f"as {OPTION} says"
     if box_format is None:
@@ -393,10 +393,7 @@ def _describe(
         box_format = chosen
         reason = f"named by the output {boxes_name}"
     if box_format not in looks:
-        doubts.append(
-            f"its boxes don't look like {box_format} but like {' or '.join(looks)}; if they are "
-            f"wrong, choose another {OPTION}"
-        )
+        doubts.append(doubt_about(box_format, looks))
     activation = outputs.activations[scores_name]
     inside = bool((scores >= 0).all() and (scores <= 1).all())
     sums_to_one = inside and bool(np.abs(scores.sum(axis=-1) - 1).max() < _SOFTMAX_ERROR)
@@ -445,12 +442,32 @@ def _format_in(name: str, boxes: np.ndarray) -> str | None:
     return None
 
 
+def doubt_about(box_format: str, looks: Sequence[str]) -> str:
+    """Says that boxes contradict the format that the user chose.
+
+    Args:
+        box_format: The format.
+        looks: What they look like, as `look_of` lists it.
+    """
+    return (
+        f"its boxes don't look like {box_format} but like {' or '.join(looks)}; if they are "
+        f"wrong, choose another {OPTION}"
+    )
+
+
 def _are_relative(boxes: np.ndarray) -> bool:
     return bool(np.quantile(np.abs(boxes), _MOST) <= _LARGEST_RELATIVE)
 
 
-def _look_of(boxes: np.ndarray) -> list[str]:
-    """Lists the formats that values of boxes may have."""
+def look_of(boxes: np.ndarray) -> list[str]:
+    """Lists the formats that values of boxes may have.
+
+    Args:
+        boxes: (..., 4), as a network gives them.
+
+    Returns:
+        Some of `gradcam_cli.pictures.boxes.BOX_FORMATS`, or a phrase that says that none fits.
+    """
     are_corners = (boxes[..., 2] >= boxes[..., 0]) & (boxes[..., 3] >= boxes[..., 1])
     are_sizes = (boxes[..., 2:] >= 0).all(axis=-1)
     fitting = []

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import UnsupportedModelError, UsageError
-from gradcam_cli.models.detection import OPTION, FoundBoxes
+from gradcam_cli.models.detection import OPTION, FoundBoxes, doubt_about, look_of
 from gradcam_cli.models.detector_outputs import DetectorOutputs, KnownFacts, find_outputs
 from gradcam_cli.models.hub import StoredPreparation
 from gradcam_cli.models.preprocessing import Preprocessing
@@ -156,15 +156,23 @@ def find_detector(
         return None
     size = shape[:2]
     facts = KnownFacts(size, classes, box_format, is_asked or made_for in _WITH_BOXES)
-    found = find_outputs(path, network.try_out(size), facts)
+    outputs = network.try_out(size)
+    found = find_outputs(path, outputs, facts)
     if found is None:
         return None
     detecting = network.detecting(DetectorRuntime(network, found), size)
     decoder = BlackBoxDecoder(found, network.kind)
     doubt = ""
+    if box_format is not None:
+        boxes, _ = found.read([*outputs.values()])
+        # Rows of zeros fill up what a network found.
+        boxes = boxes[boxes.any(axis=-1)]
+        looks = look_of(boxes) if len(boxes) else [box_format]
+        doubt = "" if box_format in looks else doubt_about(box_format, looks)
     if found.has_one_class_a_box and classes is None:
-        doubt = (
+        unknown = (
             f"its outputs don't say how many classes there are, so {found.classes} are assumed; "
             f"name them with --labels FILE"
         )
+        doubt = "; ".join(filter(None, (doubt, unknown)))
     return FoundBoxes(detecting, decoder, decoder.description, doubt)

@@ -361,6 +361,10 @@ def _of_queries(
 def _find_rows_of_batch(array: np.ndarray, facts: KnownFacts) -> DetectorOutputs | None:
     if array.shape[1] != _WITH_BATCH_INDEX:
         return None
+    pictures, classes_given, scores = array[:, 0], array[:, 5], array[:, 6]
+    # Seven scores of a classifier look like a single box.
+    if pictures.any() or np.any(classes_given != np.round(classes_given)) or not _in_unit(scores):
+        return None
     arrangement = facts.box_format or XYXY
     classes = facts.classes or _MOST_CLASSES
 
@@ -496,10 +500,7 @@ def _named_arrangement(path: str, name: str, boxes: np.ndarray, *, is_counted: b
     Raises:
         UnsupportedModelError: The name isn't known, or the values don't fit.
     """
-    lowered = name.lower()
-    # TensorFlow Lite gives this name to all outputs, but hardly any other network counts its boxes.
-    is_lite = is_counted and lowered.startswith(_OF_TENSORFLOW_LITE)
-    if lowered.startswith(_OF_TENSORFLOW) or is_lite:
+    if _is_of_tensorflow(name, is_counted=is_counted):
         return RELATIVE + YXYX
     if name in _OF_DETR:
         return RELATIVE + CENTRE
@@ -512,6 +513,13 @@ def _named_arrangement(path: str, name: str, boxes: np.ndarray, *, is_counted: b
         )
     is_relative = boxes.size > 0 and np.abs(boxes).max() <= _LARGEST_FRACTION
     return (RELATIVE if is_relative else "") + XYXY
+
+
+def _is_of_tensorflow(name: str, *, is_counted: bool) -> bool:
+    lowered = name.lower()
+    # TensorFlow Lite gives this name to all outputs, but hardly any other network counts its boxes.
+    is_lite = is_counted and lowered.startswith(_OF_TENSORFLOW_LITE)
+    return is_lite or lowered.startswith(_OF_TENSORFLOW)
 
 
 def _of_single_classes(
@@ -562,11 +570,13 @@ def _of_single_classes(
     )
     if first:
         form += ", counted from 1"
-    return DetectorOutputs(
+    found = DetectorOutputs(
         form,
         *(candidates, classes, read, arrangement),
         has_one_class_a_box=True,
     )
+    is_tensorflow = _is_of_tensorflow(names[place], is_counted=counts_place is not None)
+    return replace(found, mode="-1-1", fit="squash") if is_tensorflow else found
 
 
 def _counts(name: str) -> bool:
@@ -577,7 +587,8 @@ def _classes_place(path: str, places: Sequence[int], names: Sequence[str], array
     """Finds which of two outputs holds the classes and not the scores."""
     for number in places:
         name = names[number].lower()
-        if "class" in name or "label" in name:
+        # The operation of TensorFlow Lite returns boxes, classes, scores and their number.
+        if "class" in name or "label" in name or name == f"{_OF_TENSORFLOW[1]}:1":
             return number
     integers = [number for number in places if arrays[number].dtype.kind in "iu"]
     if len(integers) == 1:

@@ -107,7 +107,7 @@ def read_model(
                 f"KerasHub preset (no {CONFIG_FILE})"
             )
         # A preset stores no loss; KerasHub compiles it with one of its own.
-        return _of_keras(load_preset(path, objects, unsafe), {}, output)
+        return describe_keras_model(load_preset(path, objects, unsafe), {}, output)
     if path.suffix.lower() in BLACK_BOX_FORMATS:
         return _read_black_box(path, output)
     if path.suffix.lower() in OTHER_FORMATS:
@@ -117,7 +117,28 @@ def read_model(
             remedy = "export it with torch.onnx.export(model, pictures, 'model.onnx')"
         raise ModelFileError(f"{path}: {OTHER_FORMATS[suffix]}; {remedy}")
     model, training = _load_keras_model(path, objects, unsafe)
-    return _of_keras(model, training, output)
+    return describe_keras_model(model, training, output)
+
+
+def describe_keras_model(
+    model: keras.Model, training: Any = None, output: str | None = None
+) -> ModelFile:
+    """Describes a model of Keras as if it had been read from a file.
+
+    Args:
+        model: The model, of Keras 3 or 2, which isn't changed.
+        training: As for `gradcam_cli.models.task_detection.task_evidence`.
+        output: The name of the output with the class scores, if there are several.
+
+    Raises:
+        UnsupportedModelError: It is a detector of an unknown kind.
+    """
+    evidence = task_evidence(model, training, output)
+    stored, decoder = find_preparation(model), find_decoder(model)
+    if stored is not None or decoder is not None:
+        model = without_preprocessor(model)
+    network = KerasNetwork(model, output, is_detector=decoder is not None)
+    return ModelFile(network, stored, evidence, decoder=decoder)
 
 
 def _read_black_box(path: Path, output: str | None) -> ModelFile:
@@ -136,15 +157,6 @@ def _check_downloaded(folder: Path) -> None:
         for file in sorted(folder.glob(pattern)):
             if starts_as_lfs_pointer(file):
                 raise ModelFileError(f"{file}: {LFS_POINTER}")
-
-
-def _of_keras(model: keras.Model, training: Any, output: str | None) -> ModelFile:
-    evidence = task_evidence(model, training, output)
-    stored, decoder = find_preparation(model), find_decoder(model)
-    if stored is not None or decoder is not None:
-        model = without_preprocessor(model)
-    network = KerasNetwork(model, output, is_detector=decoder is not None)
-    return ModelFile(network, stored, evidence, decoder=decoder)
 
 
 def _load_keras_model(path: Path, objects: dict[str, Any], unsafe: bool) -> tuple[keras.Model, Any]:

@@ -11,6 +11,8 @@ from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 
 _RANK = 4
 _LEAST_SIDE = 8
+# Stacks of pictures: the frames of a clip, or the slices of a volume.
+_OF_STACKS = ("NCTHW", "NTCHW", "NTHWC")
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,18 @@ def axes_of(
         return beginning.axes
     if len(shape) == _RANK:
         fitting = [axes for axes in ("NCHW", "NHWC") if shape[axes.index("C")] in PICTURE_CHANNELS]
-        return first if first in fitting else "".join(fitting)
+        if not fitting:
+            return _axes_of_bands(shape)
+        return first if first in fitting else fitting[0]
+    if len(shape) == len(_OF_STACKS[0]):
+        order = _OF_STACKS if first == "NCHW" else _OF_STACKS[::-1]
+        # There may be as many pictures as some have channels, but colours are likeliest.
+        for channels in (3, 1, 4):
+            for axes in order:
+                sides = (shape[axes.index(side)] for side in "HW")
+                if shape[axes.index("C")] == channels and all(map(_is_side, sides)):
+                    return axes
+        return "" if first == "NCHW" else order[0]
     if len(shape) == _RANK - 1:
         if shape[2] in PICTURE_CHANNELS and _is_side(shape[0]) and _is_side(shape[1]):
             return "HWC"
@@ -108,6 +121,14 @@ def axes_of(
         if all(length is not None and _is_side(length) for length in shape[1:]):
             return "NHW"
     return ""
+
+
+def _axes_of_bands(shape: Sequence[int | None]) -> str:
+    """Finds the channels of square pictures of bands; "" if nothing tells."""
+    _, second, third, fourth = shape
+    if third == fourth and second not in (None, third):
+        return "NCHW"
+    return "NHWC" if second == third and fourth not in (None, third) else ""
 
 
 def _is_side(length: int | None) -> bool:

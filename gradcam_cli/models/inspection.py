@@ -34,7 +34,14 @@ from gradcam_cli.networks.grids import Grid
 from gradcam_cli.networks.inputs import PICTURE_CHANNELS
 from gradcam_cli.networks.layers import flattens_first
 from gradcam_cli.networks.saved_model import GraphNetwork
-from gradcam_cli.networks.tasks import BINARY, DETECTION, PROBABILITY, SEGMENTATION, quantity_of
+from gradcam_cli.networks.tasks import (
+    BINARY,
+    DETECTION,
+    PROBABILITY,
+    REGRESSION,
+    SEGMENTATION,
+    quantity_of,
+)
 from gradcam_cli.networks.weights import broken_weights, describe_broken
 from gradcam_cli.pictures.fitting import LARGEST_STRIDE
 
@@ -250,6 +257,13 @@ def _inspect(
     if names is None and len(stored_names) == classes:
         names = Labels([[name] for name in stored_names], quantity=quantity)
     has_names = names is not None or classes == IMAGENET_CLASSES
+    is_unnamed = choice.is_guess and not has_names
+    if is_unnamed and isinstance(network, BlackBoxNetwork) and network.gives_embedding:
+        raise UnsupportedModelError(
+            f"{path}: its {classes} outputs are a vector of length 1, as networks give it that "
+            f"compare pictures, not the scores of classes; to explain one of its numbers, add "
+            f"--task {REGRESSION}"
+        )
     if names is None and classes == IMAGENET_CLASSES and quantity == PROBABILITY:
         names = imagenet_labels()
     if names is None:
@@ -306,6 +320,8 @@ def _input_shape(
 ) -> tuple[tuple[int | None, ...], tuple[int | None, int | None, int]]:
     """Returns what a model takes: its (length,) if it takes stacks, (height, width, channels)."""
     shape = network.input_shape
+    if isinstance(network, BlackBoxNetwork) and not network.has_known_axes:
+        _check_unknown_axes(path, network)
     if len(shape) == 2 and None not in shape:
         return (), (shape[0], shape[1], 1)
     channels = shape[-1] if len(shape) in _RANKS else None
@@ -329,6 +345,22 @@ def _input_shape(
         )
     *lengths, height, width, _ = shape
     return tuple(lengths), (height, width, channels)
+
+
+def _check_unknown_axes(path: str, network: BlackBoxNetwork) -> None:
+    """Refuses inputs of which nothing says that they are pictures.
+
+    Lists of numbers have a message of their own. Of rows, columns and bands, the bands are taken
+    for the last.
+    """
+    port = network.explained_input
+    if len(port.shape) in (1, min(_RANKS)):
+        return
+    raise UnsupportedModelError(
+        f"{path}: its input {port.name} has the shape {(None, *port.shape)}, which isn't that of "
+        f"pictures, (None, channels, height, width), (None, height, width, channels) or (None, "
+        f"height, width), nor that of clips and volumes; only networks of pictures can be explained"
+    )
 
 
 def _check_rows(path: str, network: Network, forward: ForwardPass) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from gradcam_cli.errors import UsageError, WeightsError
@@ -23,13 +24,17 @@ from gradcam_cli.networks.keras_network import KerasNetwork
 from gradcam_cli.networks.tasks import CLASSIFICATION
 
 
-def load_classifier(options: ModelOptions | None = None, *, deferred: bool = False) -> Classifier:
+def load_classifier(
+    options: ModelOptions | None = None, *, deferred: bool = False, names: Sequence[str] = ()
+) -> Classifier:
     """Loads a pretrained model by its name, or a user's own model from a file.
 
     Args:
         options: The model and how to load it; None for the built-in model.
         deferred: Whether to delay building a network with a known name and weights until it is
             needed. It isn't needed if its graph is cached. Errors are then raised later.
+        names: The names of the classes of a model from a file, which say how many there are where
+            the file doesn't; empty for those that are stored in it.
 
     Returns:
         The classifier.
@@ -65,7 +70,7 @@ def load_classifier(options: ModelOptions | None = None, *, deferred: bool = Fal
             decoder=file.decoder,
             file=Path(model),
             explained=parse_inputs(options.inputs).explained,
-            names=file.names,
+            names=names or file.names,
         )
     if options.box_format is not None:
         raise UsageError("--box-format needs the file of a detector; the named models classify")

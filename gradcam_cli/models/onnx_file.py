@@ -91,7 +91,7 @@ def _read(path: Path, output: str | None, onnx: Any) -> tuple[BlackBoxNetwork, F
     found = find_preparation(
         path,
         channels=inputs[chosen].described().shape[-1] if inputs[chosen].axes else None,
-        channels_first=inputs[chosen].axes in ("NCHW", "CHW"),
+        channels_first=inputs[chosen].has_channels_first,
         arithmetic=beginnings[chosen].arithmetic,
         quantized=beginnings[chosen].quantized,
         takes_pixels=inputs[chosen].port.is_integer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,6 +42,14 @@ class OnnxGraph:
             for name in node.output:
                 self._makers[name] = node
         self._constants = {one.name: one for one in self._graph.initializer}
+        # PaddlePaddle's exporter stores weights in nodes. Single values are those of formulas.
+        self._constants |= {
+            node.output[0]: attribute.t
+            for node in self._graph.node
+            if node.op_type == "Constant" and node.output
+            for attribute in node.attribute
+            if attribute.name == "value" and math.prod(attribute.t.dims) > 1
+        }
 
     def constant(self, name: str) -> np.ndarray | None:
         """Returns the value of an initializer or a constant; None for anything else."""
@@ -128,8 +137,8 @@ class OnnxGraph:
         groups = next((one.i for one in node.attribute if one.name == "group"), 1)
         channels = None if weights is None or weights.ndim < 2 else weights.shape[1] * groups
         # What is at each place before the convolution was at `order` of the input.
-        letters = "NCHW" if len(order) == _RANK else ""
-        if not letters:
+        letters = {_RANK: "NCHW", _RANK + 1: "NCTHW"}.get(len(order), "")
+        if not letters or (weights is not None and weights.ndim != len(letters)):
             return "", channels
         placed = dict(zip(order, letters, strict=True))
         return "".join(placed[axis] for axis in range(len(order))), channels

@@ -21,7 +21,7 @@ OF_RGB = ("caffe", "torch")
 _GUESS = "a guess"
 _AS_ASKED = "as you said"
 # Networks of bands have no usual preprocessing, and no usual range of values.
-_OF_BANDS = "the values of the file as they are; change that with --preprocess"
+OF_BANDS = "the values of the file as they are; change that with --preprocess"
 _MAXIMUM = 255.0
 
 # Layers that identify the family of keras.applications to which a network belongs, even if it
@@ -33,6 +33,8 @@ _FAMILIES: list[tuple[str, frozenset[str], str]] = [
     ("ResNet", frozenset({"conv1_conv", "conv2_block1_1_conv", "conv2_block1_add"}), "caffe"),
     ("DenseNet", frozenset({"conv2_block1_concat"}), "torch"),
     ("MobileNetV2", frozenset({"Conv1", "bn_Conv1", "expanded_conv_depthwise"}), "-1-1"),
+    # Converters merge the normalization into the convolution, and its name is lost.
+    ("MobileNetV2", frozenset({"Conv1", "Conv1_relu", "expanded_conv_depthwise"}), "-1-1"),
     ("MobileNet", frozenset({"conv1", "conv_dw_1"}), "-1-1"),
     ("InceptionResNetV2", frozenset({"mixed_5b"}), "-1-1"),
     ("InceptionV3", frozenset({"mixed0"}), "-1-1"),
@@ -148,7 +150,7 @@ def detect_preprocessing(
     if rescales_input(inputs):
         return Preprocessing("none", "the model rescales its input itself")
     if channels not in PICTURE_CHANNELS:
-        return Preprocessing("none", _OF_BANDS)
+        return Preprocessing("none", OF_BANDS)
     found = family_preprocessing(set(layer_names)) if channels == 3 else None
     guess = Preprocessing("0-1", "a guess: the model gives no hint; set it with --preprocess")
     return found or guess

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import math
 import struct
+import zlib
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -26,12 +29,18 @@ _IDENTIFIER = b"TFL3"
 _MOST_BYTES = 2**31 - 1
 # One gigabyte of float32. Networks of pictures have no larger tensors.
 _MOST_VALUES = 2**28
+_LONGEST_LABELS = 10_000_000
 _FLEX = "Flex"
+# The end of the detectors that TensorFlow's API for object detection exports. LiteRT has it.
+_DETECTIONS = "TFLite_Detection_PostProcess"
+_NUMBERS_OF_DETECTIONS = ("max_detections", "max_classes_per_detection", "detections_per_class")
+_MOST_DETECTIONS = 10_000
 _ACTIVATIONS = {"SOFTMAX": "Softmax", "LOG_SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}
 # Operations after the last activation that leave the numbers as they are.
 _TRANSPARENT = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE"})
 _ARITHMETIC = frozenset({"ADD", "DIV", "MUL", "SUB"})
 _BEFORE = frozenset({"CAST", "DEQUANTIZE", "PAD", "QUANTIZE", "RESIZE_BILINEAR"}) | _ARITHMETIC
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 # Types of tensors in the schema: float32; int32 and int64.
 _FLOAT = 0
 _WHOLE = (2, 4)
@@ -62,12 +71,20 @@ class _Structure:
         activations: The operations, "Softmax" or "Sigmoid", that were left out before outputs, by
             the number of the output.
         arithmetic: What it computes first with its first input; None for nothing.
+        quantized: The (lowest, highest) value that its first quantization of the first input can
+            hold; None if there is none.
+        names: The names of the layers in the names of its tensors, as Keras writes them.
+        reach: How far values from 0 to 1 can move the outputs of its first convolution; None if
+            it doesn't begin with one.
     """
 
     operations: list[_Operation]
     parameters: int
     activations: dict[int, str]
     arithmetic: Arithmetic | None
+    quantized: tuple[float, float] | None
+    names: set[str]
+    reach: float | None
 
 
 def read_tflite(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork, FoundPreparation]:
@@ -103,10 +120,12 @@ def read_tflite(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork,
     found = find_preparation(
         path,
         channels=inputs[chosen].described().shape[-1] if inputs[chosen].axes else None,
-        channels_first=inputs[chosen].axes in ("NCHW", "CHW"),
+        channels_first=inputs[chosen].has_channels_first,
         arithmetic=structure.arithmetic,
-        quantized=interpreters.ranges()[chosen],
+        quantized=interpreters.ranges()[chosen] or (None if chosen else structure.quantized),
         takes_pixels=inputs[chosen].port.is_integer and interpreters.ranges()[chosen] is None,
+        names=structure.names,
+        reach=None if chosen else structure.reach,
     )
     inputs[chosen] = replace(inputs[chosen], is_reversed=found.is_reversed)
     network = BlackBoxNetwork(
@@ -121,7 +140,34 @@ def read_tflite(path: Path, output: str | None = None) -> tuple[BlackBoxNetwork,
         },
         parameters=structure.parameters,
     )
-    return network, found
+    return network, found if found.names else replace(found, names=_labels_inside(content))
+
+
+def _labels_inside(content: bytearray) -> tuple[str, ...]:
+    """Reads the names of the classes that TensorFlow Lite's tools append to a file, as a ZIP.
+
+    Returns:
+        The names; empty if there are none, or if they can't be read.
+    """
+    try:
+        with ZipFile(BytesIO(content)) as archive:
+            lists = [
+                one
+                for one in archive.infolist()
+                if "label" in one.filename.lower() and one.filename.lower().endswith(".txt")
+            ]
+            if not lists:
+                return ()
+            # Names in other languages have longer file names, such as "labels-en.txt".
+            chosen = min(lists, key=lambda one: (len(one.filename), one.filename))
+            with archive.open(chosen) as file:
+                text = file.read(_LONGEST_LABELS + 1)
+        if len(text) > _LONGEST_LABELS:
+            return ()
+        return tuple(line.strip() for line in text.decode("utf-8-sig").strip().splitlines())
+    # Any part of it may be damaged, locked or compressed in an unknown way.
+    except (BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error):
+        return ()
 
 
 def _read(path: Path) -> bytearray:
@@ -160,14 +206,20 @@ def _look(path: Path, content: bytearray) -> _Structure:
         code = model.OperatorCodes(number)
         value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         if value == schema.BuiltinOperator.CUSTOM:
-            _refuse_custom(path, (code.CustomCode() or b"").decode(errors="replace"))
-        kinds.append(names.get(value, str(value)))
+            kind = (code.CustomCode() or b"").decode(errors="replace")
+            if kind != _DETECTIONS:
+                _refuse_custom(path, kind)
+            kinds.append(kind)
+        else:
+            kinds.append(names.get(value, str(value)))
     graph = model.Subgraphs(0)
     if graph is None:
         raise ValueError("it has no graph")
     operations = []
     for number in range(graph.OperatorsLength()):
         one = graph.Operators(number)
+        if kinds[one.OpcodeIndex()] == _DETECTIONS:
+            _check_detections(one.CustomOptionsAsNumpy())
         operations.append(
             _Operation(
                 kinds[one.OpcodeIndex()],
@@ -176,8 +228,10 @@ def _look(path: Path, content: bytearray) -> _Structure:
             )
         )
     parameters = 0
+    layers: set[str] = set()
     for number in range(graph.TensorsLength()):
         tensor = graph.Tensors(number)
+        layers.update(_layers_in((tensor.Name() or b"").decode(errors="replace")))
         values = math.prod(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
         if not 0 <= values <= _MOST_VALUES:
             # LiteRT would reserve the memory and compute for hours.
@@ -204,7 +258,54 @@ def _look(path: Path, content: bytearray) -> _Structure:
                 break
     start = graph.Inputs(0) if graph.InputsLength() else -1
     arithmetic = _arithmetic(model, graph, operations, start)
-    return _Structure(operations, parameters, activations, arithmetic)
+    quantized = _first_range(schema, graph, operations, start)
+    reach = _reach(schema, model, graph, operations, start)
+    return _Structure(operations, parameters, activations, arithmetic, quantized, layers, reach)
+
+
+def _layers_in(name: str) -> set[str]:
+    """Returns the names of layers in that of a tensor, also without the number of a copy.
+
+    Keras appends "_1" where it exports a model.
+    """
+    parts = {part for one in name.split(";") for part in one.split("/")}
+    return parts | {part.removesuffix("_1") for part in parts}
+
+
+def _check_detections(options: Any) -> None:
+    """Refuses a choice of boxes that would need much memory.
+
+    Raises:
+        ValueError: Its options are damaged, or ask for too many boxes.
+    """
+    flexbuffers = importlib.import_module("flatbuffers.flexbuffers")
+    values = flexbuffers.Loads(bytes(options)) if isinstance(options, np.ndarray) else None
+    if not isinstance(values, dict):
+        raise ValueError(f"{_DETECTIONS} has no options")
+    numbers = [int(values.get(name, 1)) for name in _NUMBERS_OF_DETECTIONS]
+    if not all(0 < one <= _MOST_DETECTIONS for one in numbers) or (
+        math.prod(numbers[:2]) > _MOST_DETECTIONS
+    ):
+        raise ValueError(f"{_DETECTIONS} asks for {max(numbers):,} boxes")
+
+
+def _first_range(
+    schema: Any, graph: Any, operations: list[_Operation], start: int
+) -> tuple[float, float] | None:
+    """Returns the range of values to which an input of real numbers is quantized at once."""
+    first = next((one for one in operations if start in one.inputs), None)
+    if first is None or first.kind != "QUANTIZE":
+        return None
+    tensor = graph.Tensors(first.outputs[0])
+    kinds = schema.TensorType
+    names = {kinds.INT8: "int8", kinds.UINT8: "uint8", kinds.INT16: "int16"}
+    dtype = names.get(tensor.Type())
+    quantization = tensor.Quantization()
+    if dtype is None or not _is_quantized(tensor) or not quantization.ZeroPointLength():
+        return None
+    scale, zero = float(quantization.Scale(0)), int(quantization.ZeroPoint(0))
+    limits = np.iinfo(np.dtype(dtype))
+    return (limits.min - zero) * scale, (limits.max - zero) * scale
 
 
 def _is_quantized(tensor: Any) -> bool:
@@ -252,6 +353,43 @@ def _arithmetic(
             found = joined
         tensor = one.outputs[0]
     return found
+
+
+def _reach(
+    schema: Any, model: Any, graph: Any, operations: list[_Operation], start: int
+) -> float | None:
+    """Returns how far values from 0 to 1 can move an output of the first convolution.
+
+    Returns:
+        The sum of the absolute weights of a filter, the median of all filters; None if the graph
+        doesn't begin with a convolution.
+    """
+    first = next((one for one in operations if start in one.inputs), None)
+    if first is None or first.kind not in _CONVOLUTIONS or len(first.inputs) < 2:
+        return None
+    index = first.inputs[1]
+    for one in operations:
+        # Weights of float16 are converted by an operation of their own.
+        if one.kind == "DEQUANTIZE" and index in one.outputs:
+            index = one.inputs[0]
+            break
+    tensor = graph.Tensors(index)
+    kinds = schema.TensorType
+    dtype = {kinds.FLOAT32: np.float32, kinds.FLOAT16: np.float16, kinds.INT8: np.int8}.get(
+        tensor.Type()
+    )
+    data = model.Buffers(tensor.Buffer()).DataAsNumpy()
+    if dtype is None or not isinstance(data, np.ndarray):
+        return None
+    axis = 0 if first.kind == _CONVOLUTIONS[0] else 3
+    shape = [tensor.Shape(number) for number in range(tensor.ShapeLength())]
+    weights = np.moveaxis(data.view(dtype).reshape(shape), axis, 0).astype(np.float64)
+    sums = np.abs(weights).reshape(len(weights), -1).sum(axis=1)
+    if dtype is np.int8:
+        if not _is_quantized(tensor):
+            return None
+        sums = sums * np.resize(tensor.Quantization().ScaleAsNumpy(), len(sums))
+    return float(np.median(sums))
 
 
 def _constant(model: Any, tensor: Any) -> np.ndarray | None:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradcam_cli.errors import GradcamError, UnsupportedModelError, UsageError, reason
-from gradcam_cli.networks.forward import USUAL_LENGTH, LayerNode, Recording
+from gradcam_cli.networks.forward import USUAL_LENGTH, LayerNode, Recording, length_of
 from gradcam_cli.networks.inputs import NetworkInput, find_explained
 
 BATCH, CHANNELS = "N", "C"
@@ -26,6 +26,10 @@ _ACTIVATIONS: dict[str | None, Callable[[tf.Tensor], tf.Tensor]] = {
 _TOLERANCE = 1e-2
 # The sum of probabilities, also of those that are stored as whole numbers of 256ths.
 _ROUNDING = 1e-2
+# Detectors have so many candidates at least, each with a box of four sides or more.
+_LEAST_PLACES, _SIDES = 64, 4
+# Fewer numbers may have the length 1 by chance or for another reason.
+_LEAST_EMBEDDING = 16
 # An even picture.
 _GREY = 0.5
 _LEAST = np.finfo(np.float32).tiny
@@ -85,7 +89,8 @@ class BoxInput:
     Attributes:
         port: The input.
         axes: A letter for each axis: "NCHW", "NHWC", "CHW" (one picture at a time, without a
-            batch axis), "NHW" (grey); "" for values that aren't pictures.
+            batch axis), "NHW" (grey), "NCTHW" (stacks of pictures); "" for values that aren't
+            pictures, or if the meaning isn't known.
         channels: The number of channels, where the shape of the input doesn't say it.
         is_reversed: Whether the channels are blue, green, red.
     """
@@ -94,6 +99,11 @@ class BoxInput:
     axes: str = ""
     channels: int | None = None
     is_reversed: bool = False
+
+    @property
+    def has_channels_first(self) -> bool:
+        """Whether the channels come before the rows and columns, as in PyTorch."""
+        return -1 < self.axes.find(CHANNELS) < self.axes.find("H")
 
     @property
     def batch(self) -> int | None:
@@ -187,6 +197,7 @@ class BlackBoxNetwork:
         self.parameters = parameters
         self.metadata = dict(metadata or {})
         self._probabilities: set[str] = set()
+        self._embeddings: set[str] = set()
         self._output = output
         self._activations = dict(activations or {})
         self._weights = weights
@@ -211,6 +222,11 @@ class BlackBoxNetwork:
         other = copy(self)
         other._choose(name)
         return other
+
+    @property
+    def has_known_axes(self) -> bool:
+        """Whether the meaning of the axes of its explained input is known."""
+        return bool(self._boxes[self.inputs.index(self.explained_input)].axes)
 
     @property
     def has_chosen_output(self) -> bool:
@@ -244,9 +260,13 @@ class BlackBoxNetwork:
             UnsupportedModelError: The library can't run the model.
         """
         names = [one.name for one in self.runtime.outputs]
-        values = [
-            np.full((1, *(size if one.takes_picture else ()), *one.shape[2:]), _GREY, np.float32)
+        shapes = [
+            (*size, one.shape[-1]) if one == self.explained_input else one.shape
             for one in self.inputs
+        ]
+        values = [
+            np.full((1, *(length or USUAL_LENGTH for length in shape)), _GREY, np.float32)
+            for shape in shapes
         ]
         rows = [_filled(value, self._batch or 1) for value in values]
         arranged = [box.arranged(row) for box, row in zip(self._boxes, rows, strict=True)]
@@ -281,6 +301,14 @@ class BlackBoxNetwork:
         return name in self._probabilities and name not in self._activations
 
     @property
+    def gives_embedding(self) -> bool:
+        """Whether its output is a direction, a vector of length 1, and not scores of classes.
+
+        It is known once the network was recorded.
+        """
+        return (self._output or self._only_output()) in self._embeddings
+
+    @property
     def output(self) -> Port:
         """The output with the class scores.
 
@@ -291,12 +319,12 @@ class BlackBoxNetwork:
         name = self._output or self._only_output()
         if name is None:
             raise UsageError(
-                f"the model has {len(outputs)} outputs; choose one with --head: "
-                f"{', '.join(outputs)}"
+                f"{self.name}: has {len(outputs)} outputs; choose the one with the scores of the "
+                f"classes with --head: {', '.join(map(_described, outputs.values()))}"
             )
         if name not in outputs:
             raise UsageError(
-                f"--head {name}: the model has no such output, only {', '.join(outputs)}"
+                f"--head {name}: {self.name} has no such output, only {', '.join(outputs)}"
             )
         return outputs[name]
 
@@ -326,6 +354,7 @@ class BlackBoxNetwork:
                 f"scores of classes"
             )
         (values,) = self.record_outputs(inputs, [port.name], others)
+        self._refuse_candidates(port, values)
         lengths = [length for length in values.shape[1:] if length != 1]
         if values.shape.rank != 2 and len(lengths) > 1:
             raise UnsupportedModelError(
@@ -339,6 +368,20 @@ class BlackBoxNetwork:
             # Its softmax consists of several operations, or a library hides it.
             scores, activation = tf.math.log(tf.maximum(scores, _LEAST)), "Softmax"
         return Recording(_ACTIVATIONS[activation](scores), {})
+
+    def _refuse_candidates(self, port: Port, values: tf.Tensor) -> None:
+        """Refuses one score for each of many boxes or places, as of a detector of one class."""
+        count = length_of(values, 1) if values.shape.rank == 3 and values.shape[2] == 1 else 1
+        if count < _LEAST_PLACES:
+            return
+        for other in self.runtime.outputs:
+            is_beside = len(other.shape) == 3 and other.shape[1] == count
+            if is_beside and (other.shape[2] or 1) >= _SIDES:
+                raise UnsupportedModelError(
+                    f"{self.name}: its output {port.name} has one score for each of {count} "
+                    f"places, whose boxes are probably in {_described(other)}, not a score for "
+                    f"each class; only detectors that return decoded boxes can be explained"
+                )
 
     def record_outputs(
         self,
@@ -404,6 +447,8 @@ class BlackBoxNetwork:
                 self._shapes[name] = one.shape[1:]
                 if _are_probabilities(one) and _are_probabilities(other):
                     self._probabilities.add(name)
+                if _is_embedding(one) and _is_embedding(other):
+                    self._embeddings.add(name)
             return self._shapes
 
     def _takes_two(
@@ -468,6 +513,12 @@ class BlackBoxNetwork:
         return [np.concatenate(column)[:total] for column in zip(*parts, strict=True)]
 
 
+def _described(port: Port) -> str:
+    """Returns the name and the shape of an output, without the batch."""
+    lengths = "×".join("?" if length is None else str(length) for length in port.shape[1:])
+    return f"{port.name} ({lengths or 1})"
+
+
 def _filled(rows: np.ndarray, size: int) -> np.ndarray:
     """Repeats the last row until there are enough for a batch of a fixed size."""
     missing = size - len(rows)
@@ -496,10 +547,18 @@ def _are_probabilities(rows: np.ndarray) -> bool:
     )
 
 
+def _is_embedding(rows: np.ndarray) -> bool:
+    """Returns whether an output must be a vector that was divided by its length."""
+    flat = rows.reshape(len(rows), -1).astype(np.float64)
+    length = np.sqrt((flat**2).sum(axis=1))
+    return flat.shape[1] >= _LEAST_EMBEDDING and bool(np.abs(length - 1).max() < _ROUNDING)
+
+
 def _probabilities(scores: np.ndarray, activation: str) -> np.ndarray:
     """Applies softmax or sigmoid outside of a graph, along the last axis."""
     if activation == "Sigmoid":
         # exp of a large number would overflow.
         return np.asarray((np.tanh(scores / 2) + 1) / 2)
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

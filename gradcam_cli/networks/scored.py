@@ -131,10 +131,8 @@ class ScoredNetwork:
             if name not in self._parts:
                 # Without a signature, TensorFlow first writes all arguments as text into an error
                 # that it then catches, at every call. That can take longer than the network.
-                signature = [
-                    tf.TensorSpec(None, feed.dtype)  # type: ignore[arg-type]
-                    for feed in tf.nest.flatten(feeds)
-                ]
+                any_shape: Any = None
+                signature = [tf.TensorSpec(any_shape, one.dtype) for one in tf.nest.flatten(feeds)]
                 self._parts[name] = self._whole.prune(
                     feeds, fetches, input_signature=(tuple(signature), {})
                 )

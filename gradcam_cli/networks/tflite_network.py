@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradcam_cli.networks.black_box import Port
+from gradcam_cli.networks.forward import USUAL_LENGTH
 from gradcam_cli.runtime.stderr import without_library_messages
 
 
@@ -102,8 +103,23 @@ class TfliteInterpreters:
         with without_library_messages():
             # Several batches run in parallel, each in its own thread.
             interpreter = Interpreter(model_content=self._content, num_threads=1)
+            for details in interpreter.get_input_details():
+                shape = _usual_shape(details)
+                if shape is not None:
+                    interpreter.resize_tensor_input(details["index"], shape)
             interpreter.allocate_tensors()
         return interpreter
+
+
+def _usual_shape(details: Any) -> list[int] | None:
+    """Returns a shape for an input of any size, which the file stores with sides of 1.
+
+    Few networks can be prepared for a picture of one pixel.
+    """
+    signature = details.get("shape_signature", ())
+    if not any(length < 0 for length in signature[1:]):
+        return None
+    return [1, *(int(length) if length > 0 else USUAL_LENGTH for length in signature[1:])]
 
 
 def _port(details: Any) -> Port:

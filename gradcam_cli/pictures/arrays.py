@@ -112,6 +112,25 @@ def check_values(path: AnyPath, values: np.ndarray) -> None:
         )
 
 
+def warn_of_gaps(path: AnyPath, values: np.ndarray) -> None:
+    """Warns of values that aren't finite: many networks answer to them as if they were evidence.
+
+    Args:
+        path: The file, for messages.
+        values: An array of any numeric dtype.
+    """
+    if values.dtype.kind != "f":
+        return
+    gaps = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if gaps:
+        warnings.warn(
+            f"{path}: {gaps:,} of its {values.size:,} values are NaN or infinite, and the model "
+            f"gets them as they are, so that its answer may mean nothing; replace them first",
+            GradcamWarning,
+            stacklevel=2,
+        )
+
+
 def show_bands(values: np.ndarray) -> Image.Image:
     """Makes a picture for people of an array with any number of channels.
 

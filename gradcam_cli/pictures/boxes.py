@@ -44,6 +44,24 @@ class Detection:
         return [round(edge, 1) for edge in self.box]
 
 
+@dataclass(frozen=True)
+class DetectionChoice:
+    """Which detected objects are explained.
+
+    Attributes:
+        min_score: The lowest probability of an object, in [0, 1].
+        most: The largest number of objects in a picture.
+        classes: The classes to look for; empty for all.
+        without: The classes that aren't objects, such as the background, unless `classes` names
+            others.
+    """
+
+    min_score: float
+    most: int
+    classes: tuple[int, ...] = ()
+    without: tuple[int, ...] = ()
+
+
 def find_detections(
     boxes: np.ndarray,
     probabilities: np.ndarray,

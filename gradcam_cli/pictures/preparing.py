@@ -11,7 +11,7 @@ from gradcam_cli.errors import ImageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import ARRAY_SUFFIX
 from gradcam_cli.files.storage import AnyPath, to_path
-from gradcam_cli.pictures.arrays import check_values, show_bands, to_bands
+from gradcam_cli.pictures.arrays import check_values, show_bands, to_bands, warn_of_gaps
 from gradcam_cli.pictures.bands import read_bands
 from gradcam_cli.pictures.fitting import Fit, fit_picture
 from gradcam_cli.pictures.reading import (
@@ -95,7 +95,9 @@ class InputShape:
 
     def _prepare_bands(self, path: AnyPath, array: np.ndarray) -> PreparedPicture:
         values = to_bands(path, array, self.channels)
-        if not self.takes_any_values:
+        if self.takes_any_values:
+            warn_of_gaps(path, values)
+        else:
             check_values(path, values)
         height, width, _ = values.shape
         if height * width > most_pixels():

@@ -56,6 +56,8 @@ _WHITE = (255, 255, 255, 255)
 # TIFF 6.0, section 8: the tag that says what a page is, and two of its bits.
 _NEW_SUBFILE_TYPE = 254
 _SMALLER_COPY, _MASK = 1, 4
+# Section 19: the tag that says what kind of number a sample is, and the kind with signs.
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 
 # Without a handler, Python would print Pillow's log messages about files that it refuses.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -85,7 +87,7 @@ def read_picture(
     Of an animation or a multi-page TIFF, the first picture is read. Transparent pixels are
     composited onto white; the original pixels are kept in ``info["rgba"]``, for networks that
     also take opacity. 16-bit grey is scaled to 8 bits. Integer and floating-point pictures are
-    scaled from their minimum to their maximum.
+    scaled from their minimum to their maximum, of which NaN and infinity are no part.
 
     Args:
         path: A JPEG, PNG, WebP, BMP, TIFF, GIF or DICOM file, or its URL.
@@ -131,6 +133,7 @@ def read_picture(
         if several is IfSeveral.REFUSE:
             _check_one(path, holds_more, several)
         image.load()
+        check_page(path, image)
         picture = to_picture(image)
     # Warnings are hidden while the file is open, because Pillow has many.
     _check_one(path, holds_more, several)
@@ -192,6 +195,25 @@ def pages_of(image: Image.Image) -> Iterator[int]:
         kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)  # type: ignore[attr-defined]
         if number == 0 or not kind & (_SMALLER_COPY | _MASK):
             yield number
+
+
+def check_page(path: AnyPath, image: Image.Image) -> None:
+    """Refuses values that Pillow takes for others.
+
+    Args:
+        path: The file, for messages.
+        image: A loaded picture, or the loaded page of a TIFF file.
+
+    Raises:
+        ImageError: They are bytes with signs, which would be read as those without.
+    """
+    if image.format == "TIFF" and image.mode == "L":
+        kinds = image.tag_v2.get(_SAMPLE_FORMAT, ())  # type: ignore[attr-defined]
+        if _SIGNED in kinds:
+            raise ImageError(
+                f"{path}: has values of 8 bits with signs, which can't be read; save it with "
+                f"16 bits, or without signs"
+            )
 
 
 def to_picture(image: Image.Image, limits: tuple[float, float] | None = None) -> Image.Image:
@@ -368,24 +390,32 @@ def to_channels(picture: Image.Image, channels: int) -> Image.Image:
 
 
 def value_limits(image: Image.Image) -> tuple[float, float] | None:
-    """Returns the minimum and maximum of an integer or floating-point picture; None for others.
+    """Returns the limits of the values of an integer or floating-point picture; None for others.
+
+    They are the minimum and the maximum of what is finite; without any, infinity and its negative.
 
     Args:
         image: The loaded picture.
     """
     if image.mode not in ("I", "F"):
         return None
-    values = np.nan_to_num(np.asarray(image, np.float32))
-    return float(values.min()), float(values.max())
+    values = np.asarray(image, np.float32)
+    is_known = np.isfinite(values)
+    low = values.min(where=is_known, initial=np.inf)
+    return float(low), float(values.max(where=is_known, initial=-np.inf))
 
 
 def _to_rgb(image: Image.Image, limits: tuple[float, float] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _grey_to_rgb(np.asarray(image, np.float32) / _MAXIMUM_16_BIT)
     if image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, np.float32))
-        low, high = limits or (float(values.min()), float(values.max()))
-        return _grey_to_rgb((values - low) / (high - low) if high > low else values * 0)
+        values = np.asarray(image, np.float32)
+        low, high = limits or value_limits(image) or (0.0, 0.0)
+        if not low < high:
+            return _grey_to_rgb(np.zeros(values.shape, np.float32))
+        # What isn't known is black.
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+        return _grey_to_rgb(((values - low) / (high - low)).clip(0, 1))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")

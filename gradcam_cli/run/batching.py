@@ -6,20 +6,21 @@ import contextlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
+from gradcam_cli.cam.detection import ObjectExplainer
 from gradcam_cli.cam.explainer import Explainer, Explanation
 from gradcam_cli.cam.region_values import region_values
 from gradcam_cli.errors import GradcamError, OutOfMemoryError, PredictionError, reason
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.run.detections import ObjectExplainer
+from gradcam_cli.pictures.boxes import DetectionChoice
 from gradcam_cli.run.records import LoadedPicture
-from gradcam_cli.run.task import DetectionChoice
 from gradcam_cli.runtime.cores import Parallelism
 
 # The explanations of a whole batch, one by each explainer, and the picture's row in the batch.
@@ -114,7 +115,8 @@ class NetworkRunner:
         self._places: SimpleQueue[str | None] = SimpleQueue()
         for place in places:
             self._places.put(place)
-        self._objects = None if detection is None else ObjectExplainer(explainers, detection)
+        self._detection = detection
+        self._objects = None if detection is None else ObjectExplainer(explainers)
         self._own = threading.local()
         if gpus or self.streams < parallelism.workers:
             pool = ThreadPoolExecutor(self.streams, initializer=self._take_place)
@@ -155,8 +157,8 @@ class NetworkRunner:
             parts = [batch[first : first + most] for first in range(0, len(batch), most)]
             return [outcome for part in parts for outcome in self._explain_parts(part)]
         try:
-            if self._objects is not None:
-                return [self._explain_objects(self._objects, *one) for one in batch]
+            if self._detection is not None:
+                return [self._explain_objects(self._detection, *one) for one in batch]
             explanations = self._explain_together([loaded for _, loaded in batch])
         except tf.errors.ResourceExhaustedError:
             # The sum asks every explainer; any() would stop at the first that can.
@@ -180,9 +182,12 @@ class NetworkRunner:
         ]
 
     def _explain_objects(
-        self, objects: ObjectExplainer, picture: InputPicture, loaded: LoadedPicture
+        self, choice: DetectionChoice, picture: InputPicture, loaded: LoadedPicture
     ) -> Outcome:
-        explanations = objects.explain(loaded)
+        assert self._objects is not None
+        # Negative targets stand for any class.
+        classes = tuple(index for index in loaded.targets if index >= 0)
+        explanations = self._objects.explain(loaded.prepared, replace(choice, classes=classes))
         return self._refuse(picture, loaded) if explanations is None else (explanations, 0)
 
     def _refuse(self, picture: InputPicture, loaded: LoadedPicture) -> PredictionError:

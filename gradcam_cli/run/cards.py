@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcam_cli.cam.methods.table import METHODS
 from gradcam_cli.files.finding import InputPicture
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.rendering.report import ReportMap, ReportPicture, make_preview
 from gradcam_cli.run.records import PictureResult
@@ -44,6 +45,9 @@ def make_card(
     view = explainers[0].classifier.explained if len(task.views) > 1 else ""
     own = dict(result.picture.values).get(view)
     inputs = _inputs(result.picture, task)
+    detected = [one.detected for one in result.targets if one.detected is not None]
+    across, down = np.divide(preview.size, prepared.image.size)
+    objects = _finding(result.picture, task, explainers[0].classifier.labels) if detected else ()
     return ReportPicture(
         path=str(result.picture.path),
         shown=own,
@@ -55,23 +59,30 @@ def make_card(
                 METHODS[explainer.method].title
                 + f" · {explainer.layer}" * (with_layers and bool(explainer.layer))
                 + f" · {view}" * bool(view),
-                (*inputs, *_reproducing(explainer)),
+                (*inputs, *_reproducing(explainer), *objects),
                 heatmap,
                 fit.place(heatmap.shape, explainer.pitch),
                 note,
                 # What lowers a value is asked for with --against alone.
-                has_class=target.prediction.index != explainer.weights.against,
+                has_class=not detected and target.prediction.index != explainer.weights.against,
+                number=number if detected else None,
             )
             for explainer, of_targets, of_notes in zip(explainers, maps, notes, strict=True)
-            for target, heatmap, note in zip(result.targets, of_targets, of_notes, strict=True)
+            for number, (target, heatmap, note) in enumerate(
+                zip(result.targets, of_targets, of_notes, strict=True)
+            )
         ],
         truth=None if result.truth is None else result.truth.name,
         correct=None if result.truth is None else not result.is_wrong,
+        boxes=[
+            (left * across, top * down, right * across, bottom * down)
+            for left, top, right, bottom in (one.box for one in detected)
+        ],
     )
 
 
 def cards_of(result: PictureResult) -> Sequence[ReportPicture]:
-    """Returns what the report shows for a picture: its maps, or its error.
+    """Returns what the report shows for a picture: its maps, its error, or why it has no objects.
 
     Args:
         result: The result of the picture.
@@ -81,6 +92,8 @@ def cards_of(result: PictureResult) -> Sequence[ReportPicture]:
     """
     if result.error is not None:
         return [ReportPicture(str(result.picture.path), error=str(result.error))]
+    if not result.cards and result.note:
+        return [ReportPicture(str(result.picture.path), note=result.note)]
     return result.cards
 
 
@@ -90,7 +103,15 @@ def _inputs(picture: InputPicture, task: Task) -> list[str]:
     return [f"--input {shlex.quote(text)}" for text in (*task.chosen_views, *values)]
 
 
+def _finding(picture: InputPicture, task: Task, labels: Labels) -> list[str]:
+    """Returns the options that find the same objects again, beside the score."""
+    assert task.detection is not None
+    classes = [index for index in task.targets.of(picture, labels) if index >= 0]
+    return [*(f"--class {index}" for index in classes), f"--top-k {task.detection.most}"]
+
+
 def _reproducing(explainer: Explainer) -> tuple[str, ...]:
     """Returns the options that reproduce a map of this method and these layers."""
-    layers = [f"--layer {shlex.quote(layer)}" for layer in explainer.layers]
+    named = () if explainer.adds_levels else explainer.layers
+    layers = [f"--layer {shlex.quote(layer)}" for layer in named]
     return (f"--method {explainer.method}", *layers)

@@ -36,8 +36,6 @@ def check_detection(job: Job, classifier: Classifier) -> None:
         ("--against", explain.against is not None, "each object is explained by itself"),
         ("--each", explain.each, "each object is explained anyway, at most --top-k of them"),
         ("--smooth", explain.smooth, "a mirrored picture has other candidates"),
-        ("--report", write.report is not None, "a report shows no boxes yet"),
-        ("--ray", job.machine.address is not None, "detectors run on this machine"),
     ):
         if is_given:
             raise UsageError(

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.models.labels import Prediction
-from gradcam_cli.pictures.boxes import Detection
 from gradcam_cli.pictures.fitting import LaidMap
 from gradcam_cli.pictures.preparing import PreparedPicture
 from gradcam_cli.pictures.regions import Region, find_region, hot_pixels
 from gradcam_cli.pictures.score_regions import COVERED
 from gradcam_cli.rendering.overlay import draw_heatmap, draw_overlay
-from gradcam_cli.rendering.regions import box_line, draw_lines, draw_tag
+from gradcam_cli.rendering.regions import box_line, draw_lines
 from gradcam_cli.run.options import DrawOptions
 
 
@@ -81,18 +79,6 @@ def frame_heat(prepared: PreparedPicture, heat: np.ndarray) -> np.ndarray:
             (height, width) float32.
     """
     return draw_heatmap(heat, prepared.image.size, prepared.fit.seen[:2])
-
-
-def draw_object(overlay: Image.Image, detected: Detection, prediction: Prediction) -> Image.Image:
-    """Draws the box of a detected object, with its class and score.
-
-    Args:
-        overlay: The picture with the map in colours.
-        detected: The object.
-        prediction: Its class and score.
-    """
-    boxed = draw_lines(overlay, [box_line(detected.box)])
-    return draw_tag(boxed, detected.box, f"{prediction.name} {prediction.text}")
 
 
 def draw_map(prepared: PreparedPicture, drawn: DrawnMap, options: DrawOptions) -> Image.Image:

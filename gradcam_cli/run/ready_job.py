@@ -16,7 +16,7 @@ from gradcam_cli.files.naming import OutputNamer
 from gradcam_cli.models.input_choice import parse_inputs
 from gradcam_cli.models.input_values import ValueReader, with_values
 from gradcam_cli.networks.tasks import BINARY, CLASSIFICATION, VALUE
-from gradcam_cli.pictures.boxes import DEFAULT_SCORE
+from gradcam_cli.pictures.boxes import DEFAULT_SCORE, DetectionChoice
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
 from gradcam_cli.run.chosen_classes import choose_targets
@@ -28,7 +28,7 @@ from gradcam_cli.run.result_names import result_names
 from gradcam_cli.run.segmentation import check_segmentation
 from gradcam_cli.run.stacks.progress import FrameProgress
 from gradcam_cli.run.targets import Targets
-from gradcam_cli.run.task import DetectionChoice, Task
+from gradcam_cli.run.task import Task
 from gradcam_cli.run.truth import FOLDERS, Truth, TruthNames, labels_from_folders
 from gradcam_cli.runtime.cores import Parallelism
 
@@ -223,7 +223,7 @@ def _detection_of(job: Job, classifier: Classifier) -> DetectionChoice | None:
     return DetectionChoice(
         DEFAULT_SCORE if min_score is None else min_score,
         most or DEFAULT_TOP_K,
-        tuple(classifier.background),
+        without=tuple(classifier.background),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradcam_cli.files.downloads import DownloadLimits
-from gradcam_cli.pictures.boxes import DEFAULT_SCORE
+from gradcam_cli.pictures.boxes import DetectionChoice
 from gradcam_cli.pictures.preparing import InputShape
 from gradcam_cli.pictures.score_regions import ScoreRegion
 from gradcam_cli.rendering.report import PREVIEW_SIDE
@@ -14,21 +14,6 @@ from gradcam_cli.run.options import DEFAULT_TOP_K, DrawOptions, StackOptions, Wr
 from gradcam_cli.run.result_names import ResultNames
 from gradcam_cli.run.targets import Targets
 from gradcam_cli.runtime.cores import Parallelism, usable_cores
-
-
-@dataclass(frozen=True)
-class DetectionChoice:
-    """Which detected objects are explained.
-
-    Attributes:
-        min_score: The lowest probability of an object, in [0, 1].
-        most: The largest number of objects in a picture.
-        without: The classes that aren't objects, such as the background.
-    """
-
-    min_score: float = DEFAULT_SCORE
-    most: int = DEFAULT_TOP_K
-    without: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

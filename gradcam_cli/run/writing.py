@@ -29,8 +29,9 @@ from gradcam_cli.rendering.encoding import (
     save_mask,
 )
 from gradcam_cli.rendering.figure import Panel
+from gradcam_cli.rendering.objects import draw_object
 from gradcam_cli.run.cards import make_card
-from gradcam_cli.run.drawing import DrawnMap, draw_map, draw_object, frame_heat, lay_map
+from gradcam_cli.run.drawing import DrawnMap, draw_map, frame_heat, lay_map
 from gradcam_cli.run.figures import figure_of, for_sheet, label_overlays, sheet_of
 from gradcam_cli.run.observing import observe
 from gradcam_cli.run.planning import PlannedFile

@@ -19,8 +19,17 @@ from gradcam_cli.runtime.stderr import held_back_stderr, without_log_lines
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _NO_MESSAGES = "3"
 
-# Keras imports these for two drawing functions, and they take a tenth of its import time.
-_HARDLY_USED = ("matplotlib.patches", "matplotlib.pyplot")
+# Keras uses these for drawing, for scikit-learn's interface and for training. They import
+# scikit-learn and pandas where these are installed, which take a quarter of its import time.
+# Nothing else may look for them in `sys.modules`, as Matplotlib does for IPython: before Python
+# 3.12, two threads can't load the same module lazily.
+_HARDLY_USED = (
+    "keras._tf_keras.keras.wrappers",
+    "keras.src.trainers.data_adapters.array_slicing",
+    "keras.wrappers",
+    "matplotlib.patches",
+    "matplotlib.pyplot",
+)
 
 
 def import_tensorflow(show_messages: bool = False, parallelism: Parallelism | None = None) -> None:

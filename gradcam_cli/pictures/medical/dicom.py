@@ -353,7 +353,29 @@ def _to_values(stored: np.ndarray, dataset: Dataset, number: int) -> np.ndarray:
     if stored.ndim == 3:
         return _to_8_bits(stored, int(dataset.BitsStored))
     item = item_of(dataset, number, "PixelValueTransformationSequence")
-    return np.asarray(apply_modality_lut(stored, item), np.float32)
+    values = np.array(apply_modality_lut(stored, item), np.float32)
+    return _without_padding(values, stored, dataset)
+
+
+def _without_padding(values: np.ndarray, stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Makes pixels that are no part of the picture as dark as its darkest.
+
+    Their value is often far below all others (PS3.3, C.7.5.1.1.2), so that a window from the lowest
+    value on would show nearly no differences between these.
+    """
+    first = numbers_of(dataset, "PixelPaddingValue", 1)
+    if first is None:
+        return values
+    last = numbers_of(dataset, "PixelPaddingRangeLimit", 1) or first
+    ends = np.array([*first, *last])
+    if stored.dtype.kind == "i":
+        # Some files write a negative number as if it had no sign.
+        ends[ends > np.iinfo(stored.dtype).max] -= 2.0 ** (_BITS * stored.dtype.itemsize)
+    is_padding = (stored >= ends.min()) & (stored <= ends.max())
+    picture = values[~is_padding]
+    if picture.size:
+        values[is_padding] = picture.max() if is_inverted(dataset) else picture.min()
+    return values
 
 
 def _to_8_bits(colors: np.ndarray, bits: int) -> np.ndarray:

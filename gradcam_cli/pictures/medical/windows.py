@@ -95,11 +95,17 @@ def full_window(values: np.ndarray) -> Window:
     Args:
         values: Any shape, real numbers; those that aren't finite don't count.
     """
-    low, high = float(values.min()), float(values.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    low, high = _extremes(values)
     return Window(low, high, f"from minimum {low:g} to maximum {high:g}")
+
+
+def _extremes(values: np.ndarray) -> tuple[float, float]:
+    """Returns the lowest and the highest value that is finite; 0 and 0 if none is."""
+    low, high = float(values.min()), float(values.max())
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def doubts_about(
@@ -117,9 +123,12 @@ def doubts_about(
         The ends of warnings, which begin with the name of the file.
     """
     doubts = []
-    if window.high < values.min() or window.low > values.max():
+    low, high = _extremes(values)
+    if low == high:
+        doubts.append(f"all values are {low:g}; the pictures are empty")
+    elif window.high < low or window.low > high:
         doubts.append(
-            f"all values are outside the {window.title}, from {window.low:g} to {window.high:g}; "
+            f"all values are outside the window, from {window.low:g} to {window.high:g}; "
             f"the pictures are empty"
         )
     if asked is not None and asked.strip().lower() in NAMED_WINDOWS and modality not in ("", "CT"):

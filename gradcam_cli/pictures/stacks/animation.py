@@ -14,6 +14,7 @@ from gradcam_cli.errors import GradcamError, ImageError, reason
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.reading import (
+    check_page,
     content_of,
     holds_several,
     messages_hidden,
@@ -170,6 +171,7 @@ class AnimationStack:
                 if image.width * image.height > most_pixels():
                     raise too_many_pixels(self.path)
                 image.load()
+                check_page(self.path, image)
             except (GradcamError, Image.DecompressionBombError):
                 raise
             # Pillow's decoders raise many kinds of errors for broken files.

@@ -74,7 +74,9 @@ def open_series(
         ImageError: A file can't be read, or the files don't form a volume.
         StorageError: A store can't be reached, or a file exceeds a download limit.
     """
-    slices = [(read_dataset(file, downloads, with_pixels=False), 0) for file in files]
+    files, slices = _without_copies(
+        path, files, [(read_dataset(file, downloads, with_pixels=False), 0) for file in files]
+    )
     for file, (dataset, _) in zip(files, slices, strict=True):
         if frame_count(dataset) > 1 or _size(dataset) != _size(slices[0][0]):
             raise ImageError(f"{path}: is not one series, {file.name} has another shape")
@@ -84,6 +86,24 @@ def open_series(
         return _filled(decoded, numbers, total)
 
     return _volume_of(path, slices, read)
+
+
+def _without_copies(
+    path: AnyPath, files: Sequence[AnyPath], slices: Sequence[tuple[Dataset, int]]
+) -> tuple[list[AnyPath], list[tuple[Dataset, int]]]:
+    """Leaves out files with the number and the place of one before them."""
+    kept: dict[tuple[object, ...], tuple[AnyPath, tuple[Dataset, int]]] = {}
+    for index, (file, one) in enumerate(zip(files, slices, strict=True)):
+        number = str(one[0].get("SOPInstanceUID") or f"without a number {index}")
+        kept.setdefault((number, *(_position(*one) or [index])), (file, one))
+    copies = len(files) - len(kept)
+    if copies:
+        warnings.warn(
+            f"{path}: {copies} of its {len(files)} files are copies of others, and left out",
+            GradcamWarning,
+            stacklevel=3,
+        )
+    return [file for file, _ in kept.values()], [one for _, one in kept.values()]
 
 
 def has_place(dataset: Dataset) -> bool:
@@ -106,7 +126,9 @@ def _volume_of(
     import_extra("nibabel", "medical", str(path))
     dataset, number = slices[0]
     measures = item_of(dataset, number, "PixelMeasuresSequence")
-    spacing = numbers_of(measures, "PixelSpacing", 2) or [1.0, 1.0]
+    spacing = numbers_of(measures, "PixelSpacing", 2)
+    is_spaced = spacing is not None
+    spacing = spacing or [1.0, 1.0]
     thickness = (numbers_of(measures, "SliceThickness", 1) or [1.0])[0] or 1.0
     positions = [found for one in slices if (found := _position(*one))]
     orientations = [found for one in slices if (found := _orientation(*one))]
@@ -129,6 +151,13 @@ def _volume_of(
         raise ImageError(f"{path}: refused, it has {text} voxels; make it smaller first")
     if not is_usable(affine):
         raise ImageError(f"{path}: damaged, its pixels have no valid spacing")
+    if is_oriented and not is_spaced:
+        warnings.warn(
+            f"{path}: doesn't say how far its pixels are apart (PixelSpacing), and 1 mm is taken; "
+            f"if that is wrong, its slices are distorted and its heat lies in another place",
+            GradcamWarning,
+            stacklevel=3,
+        )
     if missing:
         warnings.warn(
             f"{path}: lacks {len(missing)} of {count} slices ({_first(missing)})",

@@ -37,6 +37,10 @@ _MAGIC_1, _MAGIC_2 = b"n+1\0", b"n+2\0"
 _PAIR_1, _PAIR_2 = b"ni1\0", b"ni2\0"
 # Text in the header's extensions comes before the values.
 _MOST_BEFORE = 2**24
+# The header of a single file ends with four bytes that say whether there are extensions.
+_FLAGS = 4
+# What may follow the values is read in such parts, up to the limit, to find the checksum.
+_CHUNK, _MOST_AFTER = 2**16, 2**24
 _UNITS_OF_SPACE = 7
 _MILLIMETRES = {1: 1000.0, 3: 0.001}
 _COLORS = ("R", "G", "B")
@@ -69,7 +73,11 @@ def open_nifti(path: AnyPath, downloads: Downloads | None = None) -> Voxels:
                 f"{path}: refused, it declares {'×'.join(map(str, shape))} voxels of "
                 f"{kind.itemsize} bytes; make it smaller first"
             )
-        if not 0 <= offset <= _MOST_BEFORE:
+        if offset < int(header["sizeof_hdr"]) + _FLAGS:
+            raise ImageError(
+                f"{path}: damaged, its values begin at byte {offset:,}, within its header"
+            )
+        if offset > _MOST_BEFORE:
             raise ImageError(f"{path}: refused, its values begin only after {offset:,} bytes")
         scaling = header.get_slope_inter()
         affine, is_oriented = _affine_of(path, header)
@@ -105,6 +113,8 @@ def _read_header(path: AnyPath, stream: IO[bytes]) -> Any:
             f"{path}: is only the header of a pair of files (.hdr and .img); save them as one "
             f".nii file"
         )
+    elif (_SIZE_1 in sizes and len(start) < _SIZE_1) or (_SIZE_2 in sizes and len(start) < _SIZE_2):
+        raise ImageError(f"{path}: truncated, it ends within its header")
     elif _SIZE_1 in sizes:
         raise ImageError(
             f"{path}: is an Analyze file, which doesn't say where its voxels are; save it as NIfTI"
@@ -138,7 +148,8 @@ def _kind_of(path: AnyPath, header: Any) -> np.dtype[Any]:
 
     try:
         kind: np.dtype[Any] = header.get_data_dtype()
-    except HeaderDataError:
+    # The second is that of numbers that nobody defined.
+    except (HeaderDataError, KeyError):
         kind = np.dtype("V0")
     names = kind.names
     if names is not None and names[:3] == _COLORS and all(kind[one] == np.uint8 for one in names):
@@ -193,6 +204,10 @@ def _read_values(
     with opened_file(path, downloads) as stream, _unpacked(stream) as unpacked:
         unpacked.seek(offset)
         content = unpacked.read(size)
+        # A packed file has its checksum at its end, where damage is noticed.
+        after = 0
+        while after < _MOST_AFTER and (rest := unpacked.read(_CHUNK)):
+            after += len(rest)
     if len(content) < size:
         raise ImageError(
             f"{path}: truncated, it has {len(content):,} of {size:,} bytes of its values"

@@ -97,14 +97,16 @@ class Stack(Protocol):
         """
 
 
-def none_chosen(path: AnyPath, noun: str, count: int) -> UsageError:
-    """Makes the error for a choice that leaves nothing of a file.
+def none_chosen(path: AnyPath, noun: str, count: int) -> UsageError | ImageError:
+    """Makes the error for a choice that leaves nothing of a file, or for a file without pictures.
 
     Args:
         path: The file.
         noun: What one picture is called.
         count: The number of pictures that it has.
     """
+    if count == 0:
+        return ImageError(f"{path}: has no {noun}s")
     have = f"{count:,} {noun}s" if count != 1 else f"one {noun}"
     return UsageError(f"{path}: has {have} (numbered from 0), and none of them was chosen")
 

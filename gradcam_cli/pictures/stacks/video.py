@@ -267,11 +267,11 @@ def _demuxed(
             except av.FFmpegError as error:
                 raise ImageError(f"{path}: damaged or truncated ({_why(error)})") from error
             stack.enter_context(container)
-            stream = _moving_pictures(path, container)
+            stream = _moving_pictures(path, container, file)
         yield container, stream
 
 
-def _moving_pictures(path: AnyPath, container: InputContainer) -> VideoStream:
+def _moving_pictures(path: AnyPath, container: InputContainer, file: IO[bytes]) -> VideoStream:
     """Finds the stream to read; sets how to decode it."""
     from av.stream import Disposition
 
@@ -279,6 +279,9 @@ def _moving_pictures(path: AnyPath, container: InputContainer) -> VideoStream:
     streams = [
         one for one in container.streams.video if not one.disposition & Disposition.attached_pic
     ]
+    if not streams and is_cut_off(file):
+        # What would describe the pictures may be in the part that is missing.
+        raise ImageError(f"{path}: damaged or truncated (the rest is missing)")
     if not streams:
         raise ImageError(f"{path}: has no moving pictures, only sound or other data")
     stream = streams[0]

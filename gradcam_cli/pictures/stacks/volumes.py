@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcam_cli.errors import GradcamWarning, UsageError
+from gradcam_cli.errors import GradcamWarning, ImageError, UsageError
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.medical.slice_pictures import back_on_slice, draw_slice
 from gradcam_cli.pictures.medical.windows import Window, doubts_about, full_window, parse_window
@@ -138,7 +138,7 @@ class Volume:
             channels.
 
         Raises:
-            ImageError: The file can't be read.
+            ImageError: The file can't be read, or has no finite value.
         """
         values = self.voxels.read()
         window = self._choose_window(values)
@@ -181,9 +181,10 @@ class Volume:
             window = Window(0, 255, "colours")
             if asked is not None:
                 self._warn(f"--window {self._asked} doesn't change colours")
-        elif window is None:
-            window = full_window(values)
         else:
+            if values.dtype.kind == "f" and not np.isfinite(values).any():
+                raise ImageError(f"{self.path}: none of its values is a finite number")
+            window = window or full_window(values)
             for doubt in doubts_about(window, self._asked, values, self.voxels.modality):
                 self._warn(doubt)
         self.window = window

@@ -1,10 +1,11 @@
 "use strict";
 /* The grid: the pictures that fit the filters, in the chosen order. */
 const grid = (() => {
-  const { data, byId, create, scale, textOf, fileName, source } = page;
+  const { data, byId, create, scale, textOf, fileName, source, drawBoxes } = page;
   const { levelsOf, paint, lay } = heat;
-  const pictures = data.pictures.filter((picture) => !picture.error);
+  const pictures = data.pictures.filter((picture) => picture.maps);
   const failures = data.pictures.filter((picture) => picture.error);
+  const empty = data.pictures.filter((picture) => picture.note);
   const BINS = 20;
   const CHIPS = 18;
   const THUMBNAIL_SIDE = 96;
@@ -14,6 +15,23 @@ const grid = (() => {
   // Where a number lies between the two ends of the histogram.
   const partOf = (p) => (p - scale.lowest) / (scale.highest - scale.lowest || 1);
   const filter = { query: "", classes: new Set(), outcome: "all", bin: null };
+
+  /* The classes by which a picture is found: the most probable one, or those of its objects. */
+  function classesOf(picture) {
+    if (!scale.areObjects) return [picture.predictions[0]];
+    const first = new Map();
+    for (const one of picture.predictions) if (!first.has(one.index)) first.set(one.index, one);
+    return [...first.values()];
+  }
+
+  function describe(picture) {
+    if (!scale.areObjects) return picture.predictions[0].name;
+    const named = classesOf(picture).map(({ name, index }) => {
+      const count = picture.predictions.filter((one) => one.index === index).length;
+      return count > 1 ? `${name} ×${count}` : name;
+    });
+    return named.join(", ");
+  }
 
   // The cards. Beyond the first ones, what is far from the screen holds no pixels.
 
@@ -42,7 +60,8 @@ const grid = (() => {
     const map = picture.maps[0];
     const name = fileName(picture.path);
     item.querySelector("img").alt = `${name}, heat map of ${map.method} for ${map.target.name}`;
-    item.querySelector(".class").textContent = top.name;
+    const described = describe(picture);
+    item.querySelector(".class").textContent = described;
     item.querySelector(".part").textContent = textOf(top);
     // The map of a chosen class, or of a region, needn't be that of the first prediction.
     const of = map.target.name === top.name ? "" : ` · map of ${map.target.name}`;
@@ -59,7 +78,7 @@ const grid = (() => {
       picture,
       item,
       near: false,
-      text: `${picture.path} ${top.name} ${top.wnid ?? ""} ${picture.truth ?? ""}`.toLowerCase(),
+      text: `${picture.path} ${described} ${top.wnid ?? ""} ${picture.truth ?? ""}`.toLowerCase(),
       bin: Math.min(BINS - 1, Math.floor(partOf(top.p) * BINS)),
     };
     cardOf.set(item, card);
@@ -90,6 +109,7 @@ const grid = (() => {
     const canvas = card.item.querySelector("canvas");
     if (!image.hasAttribute("src")) image.src = source(card.picture);
     lay(canvas, map, card.picture.size);
+    drawBoxes(card.item.querySelector(".stage"), card.picture, map.target.object);
     const scale = Math.min(1, THUMBNAIL_SIDE / Math.max(...map.size));
     const width = Math.max(1, Math.round(map.size[0] * scale));
     const height = Math.max(1, Math.round(map.size[1] * scale));
@@ -122,7 +142,8 @@ const grid = (() => {
     const { picture } = card;
     return (
       filter.query.split(/\s+/).every((word) => card.text.includes(word)) &&
-      (filter.classes.size === 0 || filter.classes.has(picture.predictions[0].index)) &&
+      (filter.classes.size === 0 ||
+        classesOf(picture).some(({ index }) => filter.classes.has(index))) &&
       (filter.outcome === "all" || picture.correct === (filter.outcome === "right"))
     );
   }
@@ -183,6 +204,13 @@ const grid = (() => {
     byId("sort").querySelector("[value=least]").textContent = "smallest share first";
   }
 
+  if (scale.areObjects) {
+    document.querySelector(".histogram figcaption").textContent = "Score of the best object";
+    byId("histogram").setAttribute("aria-label", "Pictures by score");
+    byId("sort").querySelector("[value=most]").textContent = "highest score first";
+    byId("sort").querySelector("[value=least]").textContent = "lowest score first";
+  }
+
   const histogram = byId("histogram");
   const bins = Array.from({ length: BINS }, (_, bin) => {
     const button = create("button");
@@ -226,10 +254,11 @@ const grid = (() => {
   function drawChips(all) {
     const counts = new Map();
     for (const { picture } of cards) {
-      const top = picture.predictions[0];
-      const entry = counts.get(top.index) ?? { name: top.name, count: 0 };
-      entry.count += 1;
-      counts.set(top.index, entry);
+      for (const { index, name } of classesOf(picture)) {
+        const entry = counts.get(index) ?? { name, count: 0 };
+        entry.count += 1;
+        counts.set(index, entry);
+      }
     }
     const entries = [...counts].sort(
       ([, a], [, b]) => b.count - a.count || a.name.localeCompare(b.name),
@@ -309,13 +338,16 @@ const grid = (() => {
     event.preventDefault();
   });
 
-  if (failures.length) {
-    const section = byId("failures");
+  function listBelow(id, what, lines) {
+    if (!lines.length) return;
+    const section = byId(id);
     section.hidden = false;
     section.querySelector("summary").textContent =
-      `${failures.length} ${failures.length === 1 ? "picture" : "pictures"} could not be explained`;
-    section.querySelector("ul").append(...failures.map(({ error }) => create("li", error)));
+      `${lines.length} ${lines.length === 1 ? "picture" : "pictures"} ${what}`;
+    section.querySelector("ul").append(...lines.map((line) => create("li", line)));
   }
+  listBelow("without", "without objects", empty.map(({ path, note }) => `${path}: ${note}`));
+  listBelow("failures", "could not be explained", failures.map(({ error }) => error));
   drawOutcomes();
   drawChips(false);
   sort("file");

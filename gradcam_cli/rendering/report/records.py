@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.models.labels import Prediction
-from gradcam_cli.pictures.fitting import Placement
+from gradcam_cli.pictures.fitting import Box, Placement
 
 # Enough for the large view on common screens.
 PREVIEW_SIDE = 960
@@ -39,6 +39,8 @@ class ReportMap:
         placement: Its position on the preview.
         note: Why it shows nothing, a sentence; "" if it shows something.
         has_class: Whether the command that reproduces it needs the class.
+        number: For an object of a detector, its number among the predictions of the picture; None
+            for a class.
     """
 
     target: Prediction
@@ -48,6 +50,7 @@ class ReportMap:
     placement: Placement
     note: str = ""
     has_class: bool = True
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,16 @@ class ReportPicture:
     Attributes:
         path: The file, as the user would write it.
         preview: The result of `make_preview`; None if the picture couldn't be explained.
-        predictions: The most probable classes. The page groups pictures by the first.
+        predictions: The most probable classes, or the objects of a detector. The page groups
+            pictures by the first, or by all objects.
         maps: One for each class and method; the first is shown first.
         truth: The name of the true class; None if unknown.
         correct: Whether the first prediction is right; None if unknown.
         error: Why the picture couldn't be explained; None if it could.
         shown: The file of another input's picture, if that is shown; None for the same file.
+        boxes: For a detector, the box of each prediction: left, top, right and bottom in pixels of
+            the preview; empty for other networks.
+        note: Why there is nothing to explain in it; empty if there is something.
     """
 
     path: str
@@ -73,6 +80,8 @@ class ReportPicture:
     correct: bool | None = None
     error: str | None = None
     shown: str | None = None
+    boxes: Sequence[Box] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,9 +123,16 @@ def picture_record(picture: ReportPicture) -> dict[str, Any]:
     }
     if picture.error is not None:
         return record | {"error": picture.error}
+    if picture.note:
+        return record | {"note": picture.note}
     assert picture.preview is not None
     record["size"] = picture.preview.size
     record["predictions"] = [class_record(prediction) for prediction in picture.predictions]
+    for number, box in enumerate(picture.boxes):
+        record["predictions"][number] |= {
+            "object": number,
+            "box": [round(edge, 1) for edge in box],
+        }
     record["maps"] = [_map_record(entry) for entry in picture.maps]
     if picture.truth is not None:
         record["truth"] = picture.truth
@@ -165,8 +181,11 @@ def class_record(entry: Prediction) -> dict[str, Any]:
 
 
 def _map_record(entry: ReportMap) -> dict[str, Any]:
+    target = class_record(entry.target)
+    if entry.number is not None:
+        target["object"] = entry.number
     return cells_record(entry.cells, entry.placement) | {
-        "target": class_record(entry.target),
+        "target": target,
         "classes": (entry.target.joined or [entry.target.index]) if entry.has_class else [],
         "note": entry.note,
         "method": entry.method,

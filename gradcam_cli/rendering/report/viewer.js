@@ -1,7 +1,7 @@
 "use strict";
 /* The viewer: one picture, large, with the maps of its classes and methods. */
 (() => {
-  const { data, byId, create, scale, textOf, fileName, source } = page;
+  const { data, byId, create, scale, textOf, fileName, source, keyOf, drawBoxes } = page;
   const { look, colormaps, levelsOf, paint, lay, setColormap, setAlpha } = heat;
   const folderOf = (path) => path.slice(0, path.length - fileName(path).length);
   const viewer = byId("viewer");
@@ -42,6 +42,7 @@
     byId("original").alt =
       `${fileName(picture.path)}, heat map of ${map.method} for ${map.target.name}`;
     lay(byId("heat"), map, picture.size);
+    drawBoxes(byId("stage"), picture, map.target.object);
     current.levels = levelsOf(map, ...map.size);
     drawHeat();
   }
@@ -61,10 +62,10 @@
     const focused = list.contains(document.activeElement);
     list.replaceChildren();
     const maps = mapsOfMethod();
-    const known = new Set(picture.predictions.map((prediction) => prediction.index));
-    const others = maps.map((map) => map.target).filter((target) => !known.has(target.index));
+    const known = new Set(picture.predictions.map(keyOf));
+    const others = maps.map((map) => map.target).filter((target) => !known.has(keyOf(target)));
     for (const prediction of [...picture.predictions, ...others]) {
-      const map = maps.find((entry) => entry.target.index === prediction.index);
+      const map = maps.find((entry) => keyOf(entry.target) === keyOf(prediction));
       const row = create(map ? "button" : "div", "", "prediction");
       row.append(create("span", prediction.name), create("span", textOf(prediction)));
       if (!scale.areValues) {
@@ -98,8 +99,8 @@
       button.addEventListener("click", () => {
         const { maps } = current.card.picture;
         const same = maps.filter((map) => map.method === method);
-        const { index } = current.map.target;
-        choose(same.find((map) => map.target.index === index) ?? same[0]);
+        const key = keyOf(current.map.target);
+        choose(same.find((map) => keyOf(map.target) === key) ?? same[0]);
       });
       group.append(button);
       if (focused && method === current.map.method) button.focus();
@@ -130,6 +131,7 @@
     if (card) open(card);
   }
 
+  if (scale.areObjects) byId("classes-title").textContent = "Why this object?";
   if (scale.areValues) byId("classes-title").textContent = "Why this value?";
   grid.list.addEventListener("click", (event) => {
     const item = event.target.closest(".card button")?.parentElement;

@@ -19,7 +19,7 @@ from gradcam_cli.errors import (
 )
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.models.classifier import Classifier
-from gradcam_cli.pictures.arrays import check_values
+from gradcam_cli.pictures.arrays import check_values, warn_of_gaps
 from gradcam_cli.pictures.fitting import Fit, fit_picture
 from gradcam_cli.pictures.resampling import resample, weights_of_cells
 from gradcam_cli.pictures.stacks.stack import Frame, FrameChoice, Stack, VolumeStack
@@ -268,7 +268,9 @@ def _with_channels(
         raise ImageError(
             f"{picture.path}: has {values.shape[-1]} channels, but the model takes {wanted}"
         )
-    if not task.inputs.takes_any_values:
+    if task.inputs.takes_any_values:
+        warn_of_gaps(picture.path, values)
+    else:
         check_values(picture.path, values)
     return values
 
