@@ -254,6 +254,25 @@ def test_series_and_volumes_are_explained_with_the_same_code(explainer, rank):
         np.testing.assert_allclose(explain.raw_maps(x, tf.eye(3)[:2]), cam, atol=1e-5)
 
 
+class NoGradient(keras.layers.Layer):
+    """Passes values on, but no gradients back."""
+
+    def call(self, values):
+        return tf.stop_gradient(values)
+
+
+def test_only_methods_that_use_gradients_need_them():
+    inputs = keras.Input((8, 8, 3))
+    x = NoGradient()(keras.layers.Conv2D(4, 3, name="maps")(inputs))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    x, targets = np.ones((1, 8, 8, 3), np.float32), np.eye(3)[:1]
+    assert ScoreCAM(model, conv_layer="maps").raw_maps(x, targets).shape == (1, 6, 6)
+    for explainer in (gradcam_cli.GroupCAM, SmoothGradCAMPP):
+        with pytest.raises(UnusableLayerError, match="StopGradient after it passes none back"):
+            explainer(model, conv_layer="maps").raw_maps(x, targets)
+
+
 def test_upsampling_a_volume_is_separable_and_keeps_a_ramp():
     from gradcam_cli.cam.upsampling import upsample
 

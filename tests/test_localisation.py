@@ -35,7 +35,7 @@ def small_network(tmp_path_factory):
     model.compile(
         keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    model.fit(*make_set(world, np.random.default_rng(1), 1500), epochs=4, verbose=0)
+    model.fit(*make_set(world, np.random.default_rng(1), 1500), epochs=2, verbose=0)
     _, accuracy = model.evaluate(*make_set(world, np.random.default_rng(2), 100), verbose=0)
     assert accuracy > 0.9
     path = tmp_path_factory.mktemp("model") / "shapes.keras"
