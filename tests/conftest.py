@@ -199,12 +199,6 @@ def invoke(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run_here(invoke):
-    """Runs the command in this process."""
-    return invoke
-
-
-@pytest.fixture
 def save_picture():
     """Writes a picture of noise and gives its path."""
 

@@ -19,7 +19,7 @@ def models(tmp_path_factory):
     return folder
 
 
-def test_each_object_gets_an_overlay_with_its_box(run_gradcam, run_here, models, tmp_path):
+def test_each_object_gets_an_overlay_with_its_box(run_gradcam, invoke, models, tmp_path):
     # Twice as wide: the network sees it squashed.
     draw_squares(PLANTED).resize((384, 192), Image.Resampling.NEAREST).save(tmp_path / "wide.png")
     draw_squares([]).save(tmp_path / "empty.png")
@@ -54,15 +54,15 @@ def test_each_object_gets_an_overlay_with_its_box(run_gradcam, run_here, models,
     assert empty["detections"] == []
     assert "--min-score" in empty["note"]
     assert not list((tmp_path / "maps").glob("empty*"))
-    again = run_here("wide.png", "empty.png", *options, "--skip-existing")
+    again = invoke("wide.png", "empty.png", *options, "--skip-existing")
     assert "1 skipped" in again.stderr
     assert "no object with a score of at least 0.5" in again.stdout
 
 
-def test_score_number_and_class_choose_the_objects(run_here, models, tmp_path):
+def test_score_number_and_class_choose_the_objects(invoke, models, tmp_path):
     draw_squares(PLANTED).save(tmp_path / "photo.png")
     options = ("photo.png", "--model", models / "squares.keras", "--preprocess", "none")
-    run = run_here(*options, "--top-k", 1, "--class", "red", "--json", "--method", "gradcam++")
+    run = invoke(*options, "--top-k", 1, "--class", "red", "--json", "--method", "gradcam++")
     (record,) = map(json.loads, run.stdout.splitlines())
     assert [one["name"] for one in record["detections"]] == ["red"]
     assert "gradients, so the map of one object may show others too" in run.stderr

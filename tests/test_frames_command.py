@@ -76,7 +76,7 @@ def numbers(record):
     return [frame["frame"] for frame in record["frames"]]
 
 
-def test_the_heat_follows_the_square_in_every_format(tmp_path, run_here, model):
+def test_the_heat_follows_the_square_in_every_format(tmp_path, invoke, model):
     folder = tmp_path / "in"
     folder.mkdir()
     names = [f"a{place}{kind}" for place, kind in enumerate(KINDS)]
@@ -84,7 +84,7 @@ def test_the_heat_follows_the_square_in_every_format(tmp_path, run_here, model):
         save_squares(folder / name)
     picture(STRONG).save(folder / "a2-still.jpg")
     options = ("--class", "1", "--alpha", "1", "--out", "out", "--json")
-    done = run_here("in", *model, *options)
+    done = invoke("in", *model, *options)
     assert done.exit_code == 0, done.output
     records = [json.loads(line) for line in done.stdout.splitlines()]
     paths = [os.path.basename(record["image"]) for record in records]

@@ -673,11 +673,11 @@ def test_a_saved_model_has_one_graph_and_is_of_tensorflow_2(tmp_path):
     refused(folder, "damaged", ModelFileError)
 
 
-def test_looking_into_a_hostile_file_gets_one_line(run_here, tmp_path):
+def test_looking_into_a_hostile_file_gets_one_line(invoke, tmp_path):
     path = with_layer(
         tmp_path / "hostile.h5", call("io.write_file", str(tmp_path / "spied"), contents="x")
     )
-    done = run_here("info", "--model", path)
+    done = invoke("info", "--model", path)
     assert done.exit_code == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "tf.io.write_file" in done.stderr

@@ -13,7 +13,7 @@ from gradcam_cli.errors import ImageError, UnknownClassError, UnsupportedModelEr
 from gradcam_cli.files.marks import is_own_result
 
 
-def test_a_picture_is_explained_as_the_command_does(samples, run_here, tmp_path):
+def test_a_picture_is_explained_as_the_command_does(samples, invoke, tmp_path):
     explanation = explain_image(str(samples / "dog.jpg"))
     assert explanation.target == explanation.predictions[0]
     assert explanation.target.index == 235
@@ -26,7 +26,7 @@ def test_a_picture_is_explained_as_the_command_does(samples, run_here, tmp_path)
     assert explanation.heatmap.shape == (height, width)
     assert explanation.heatmap.dtype == np.float32
     assert explanation.heatmap.max() > 0.95
-    assert run_here(samples / "dog.jpg", "-o", "by_command", "-q").exit_code == 0
+    assert invoke(samples / "dog.jpg", "-o", "by_command", "-q").exit_code == 0
     saved = explanation.save(tmp_path / "dog_gradcam.png")
     assert is_own_result(saved)
     with Image.open(saved) as own, Image.open(tmp_path / "by_command/dog_gradcam.png") as other:

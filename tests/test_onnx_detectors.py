@@ -97,14 +97,14 @@ def test_batches_are_read_row_by_row(load):
         assert probabilities.max(axis=(1, 2)) == pytest.approx([0.997, 0.98, 0], abs=0.02)
 
 
-def test_the_command_finds_and_explains_the_objects(run_here, tmp_path):
+def test_the_command_finds_and_explains_the_objects(invoke, tmp_path):
     """On a picture that is wider than high, which fits with borders above and below."""
     save_detector(tmp_path / "squares.onnx", "yolov8")
     # The input shows it at half its size, 16 pixels below the upper edge.
     planted = [(24, 20, 0), (82, 20, 0), (120, 80, 1)]
     picture = draw(planted, (192, 128), 2 * OBJECT)
     Image.fromarray(picture).save(tmp_path / "wide.png")
-    run = run_here(
+    run = invoke(
         *("wide.png", "--model", "squares.onnx", "--out", "maps", "--json"),
         *("--heatmap", "npy", "--min-score", "0.8"),
     )

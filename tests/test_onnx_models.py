@@ -240,7 +240,7 @@ def test_maps_are_those_of_the_same_network_in_keras(tmp_path):
     assert mask[np.unravel_index(maps[1].argmax(), mask.shape)]
 
 
-def test_the_command_explains_onnx_files(tmp_path, run_gradcam, run_here):
+def test_the_command_explains_onnx_files(tmp_path, run_gradcam, invoke):
     save_squares(tmp_path, 2)
     path = save_onnx(tmp_path / "red.onnx", red_model())
     arguments = [tmp_path / "photos", "--model", path, "--preprocess", "none", "--class", "1"]
@@ -250,7 +250,7 @@ def test_the_command_explains_onnx_files(tmp_path, run_gradcam, run_here):
     assert [record["method"] for record in records] == ["rise", "rise"]
     assert all(os.path.isfile(record["targets"][0]["output"]) for record in records)
     for wrong in ("--method", "gradcam"), ("--layer", "3"):
-        run = run_here(*arguments, *wrong, "--out", tmp_path / "maps")
+        run = invoke(*arguments, *wrong, "--out", tmp_path / "maps")
         assert run.exit_code == 2
         assert len(run.stderr.splitlines()) == 1
         assert "rise" in run.stderr

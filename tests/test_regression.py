@@ -197,11 +197,11 @@ def test_values_are_written_with_four_digits():
     assert {value: format_value(value) for value in values} == values
 
 
-def test_the_command_tells_values(run_here, files, picture, expected, tmp_path):
+def test_the_command_tells_values(invoke, files, picture, expected, tmp_path):
     picture.save(tmp_path / "a.png")
     (tmp_path / "names.txt").write_text("age\ndose\n")
     model = ["-m", files / "two.keras", "--preprocess", "0-1", "--labels", "names.txt"]
-    done = run_here("a.png", *model)
+    done = invoke("a.png", *model)
     assert done.exit_code == 0, done.stderr
     assert done.stderr == ""
     value, other = expected[0]
@@ -211,7 +211,7 @@ def test_the_command_tells_values(run_here, files, picture, expected, tmp_path):
     assert "→" in age
     assert dose.split() == ["dose", "1", format_value(other)]
     assert "%" not in age + dose
-    done = run_here(
+    done = invoke(
         *("a.png", *model, "--class", "dose", "--class", "age", "--figure", "--heatmap", "npy"),
         *("--json", "-o", "out", "--report", "out/report.html"),
     )
@@ -241,7 +241,7 @@ def test_a_composite_shows_each_output_at_full_strength(files, picture, tmp_path
     assert green[2] > green[0] + 60
 
 
-def test_what_needs_classes_is_refused(run_here, files, picture, tmp_path):
+def test_what_needs_classes_is_refused(invoke, files, picture, tmp_path):
     picture.save(tmp_path / "a.png")
     pictures = [InputPicture(tmp_path / "a.png", tmp_path)]
     for options, message in [
@@ -252,14 +252,14 @@ def test_what_needs_classes_is_refused(run_here, files, picture, tmp_path):
         job = make_job(model=f"{files}/one.h5", preprocess="0-1", **options)
         with pytest.raises(GradcamError, match=message):
             make_ready(job, pictures)
-    done = run_here("a.png", "-m", files / "one.h5", "--truth", "folders")
+    done = invoke("a.png", "-m", files / "one.h5", "--truth", "folders")
     assert done.exit_code == 2
     assert "returns values: task regression (compiled with mean_squared_error)" in done.stderr
     assert "--task binary" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_evaluation_measures_what_suits_values(run_here, two, files, picture, tmp_path):
+def test_evaluation_measures_what_suits_values(invoke, two, files, picture, tmp_path):
     picture.save(tmp_path / "a.png")
     options = EvaluationOptions(("deletion", "insertion"), 0, two.input_for())
     pictures = [InputPicture(tmp_path / "a.png", tmp_path)]
@@ -267,7 +267,7 @@ def test_evaluation_measures_what_suits_values(run_here, two, files, picture, tm
     (own,), (random, _) = evaluation.explained, evaluation.baselines
     assert own.measurements["deletion"].mean < random.measurements["deletion"].mean
     assert own.measurements["insertion"].mean > random.measurements["insertion"].mean
-    done = run_here("evaluate", "a.png", "-m", files / "two.keras", "--metric", "average_drop")
+    done = invoke("evaluate", "a.png", "-m", files / "two.keras", "--metric", "average_drop")
     assert done.exit_code == 2
     assert "needs probabilities" in done.stderr
     assert "deletion" in done.stderr

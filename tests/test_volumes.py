@@ -615,18 +615,18 @@ def test_a_wrong_orientation_is_refused(text):
         check_orientation(text)
 
 
-def test_a_name_that_is_not_that_of_a_sheet_is_refused(run_here, tmp_path):
+def test_a_name_that_is_not_that_of_a_sheet_is_refused(invoke, tmp_path):
     save_nifti(tmp_path / "scan.nii", with_ball(SHAPE, UPRIGHT, PLACE), UPRIGHT)
-    done = run_here("scan.nii", "--out", "heat.nii.gz")
+    done = invoke("scan.nii", "--out", "heat.nii.gz")
     assert done.exit_code == 2
     assert "the slices of scan.nii are drawn" in done.stderr
     assert "choose heat.png or a folder" in done.stderr
     assert not (tmp_path / "heat.nii.gz").exists()
 
 
-def test_wrong_options_are_refused_before_anything_is_read(run_here):
+def test_wrong_options_are_refused_before_anything_is_read(invoke):
     for option, text in (("--window", "brian"), ("--orientation", "RAR"), ("--slice", "x")):
-        done = run_here("a.nii", option, text)
+        done = invoke("a.nii", option, text)
         assert done.exit_code == 2
         assert option in done.stderr
 

@@ -58,12 +58,12 @@ def is_in_square(middle, square=SQUARE, size=SIZE):
     return across and top - cell[1] / 2 <= y <= bottom + cell[1] / 2
 
 
-def test_the_command_finds_the_bright_square_in_time_and_place(tmp_path, run_here):
+def test_the_command_finds_the_bright_square_in_time_and_place(tmp_path, invoke):
     volume_network().save(tmp_path / "clips.keras")
     save_clip(tmp_path / "clip.gif")
     Image.fromarray(frames_of()[0]).save(tmp_path / "one.png")
     np.save(tmp_path / "flat.npy", np.zeros((12, 40, 50), np.uint8))
-    done = run_here(
+    done = invoke(
         *("clip.gif", "one.png", "flat.npy", "-m", "clips.keras", "-o", "out"),
         *(*AS_MAP, "--json", "r.jsonl"),
     )
