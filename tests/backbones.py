@@ -29,7 +29,7 @@ class Architecture:
     Attributes:
         build: Makes the classifier for inputs of (height, width), in pixels.
         sizes: Each (height, width) that it is tested at: two for one network of each way in which
-            the size matters (patches, resized positions, padded windows, each kind of padding).
+            the size matters (patches, resized positions, padded windows).
         any_size: Whether ``(None, None)`` makes one for inputs of every size.
         coarsest: How many pixels two cells of the coarsest map are apart that flows, resized, into
             finer ones; 0 if none does.
@@ -315,8 +315,20 @@ def convnext(size):
     network = keras.applications.ConvNeXtTiny(
         include_top=False, weights=None, input_shape=_image(size)
     )
-    x = network.get_layer("convnext_tiny_downsampling_block_1").output
-    x = layers.GlobalAveragePooling2D()(x)
+    return pooled_at(network, "convnext_tiny_downsampling_block_1")
+
+
+def inception_resnet_v2(size):
+    """Builds InceptionResNetV2 up to the second block after the first reduction, as above."""
+    network = keras.applications.InceptionResNetV2(
+        include_top=False, weights=None, input_shape=_image(size)
+    )
+    return pooled_at(network, "block17_2_ac")
+
+
+def pooled_at(network, name):
+    """Puts average pooling and a dense layer on a layer of a network."""
+    x = layers.GlobalAveragePooling2D()(network.get_layer(name).output)
     return keras.Model(network.input, layers.Dense(CLASSES)(x))
 
 
@@ -370,10 +382,10 @@ ARCHITECTURES = {
     ),
     "densenet": Architecture(densenet, OBLONG),
     "efficientnet": Architecture(efficientnet, OBLONG),
-    "hgnetv2": Architecture(hg_net, (*OBLONG, (128, 96))),
+    "hgnetv2": Architecture(hg_net, OBLONG),
     "kerashub-mobilenet": Architecture(mobilenet, OBLONG),
-    "mobilenetv5": Architecture(mobilenet_v5, (*OBLONG, (128, 96)), coarsest=16, probes=8),
-    "resnet": Architecture(resnet, (*OBLONG, (128, 96))),
+    "mobilenetv5": Architecture(mobilenet_v5, OBLONG, coarsest=16, probes=8),
+    "resnet": Architecture(resnet, OBLONG),
     "resnetv2": Architecture(
         lambda size: resnet(size, "bottleneck_block", use_pre_activation=True), OBLONG
     ),
@@ -389,25 +401,27 @@ ARCHITECTURES = {
         )
         for name, sizes, probes in [
             ("VGG16", ((128, 160),), 2),
-            ("ResNet50", (*LARGE, (192, 160)), 2),
+            ("ResNet50", LARGE, 2),
             ("ResNet50V2", LARGE, 2),
-            ("InceptionV3", (*LARGER, (256, 224)), 3),
-            ("InceptionResNetV2", LARGER, 6),
+            ("InceptionV3", LARGER, 3),
             ("Xception", LARGER, 3),
             ("MobileNet", LARGEST, 4),
-            ("MobileNetV2", (*LARGER, (256, 224)), 5),
+            ("MobileNetV2", LARGER, 5),
             ("MobileNetV3Small", LARGER, 8),
             ("DenseNet121", LARGE, 2),
             ("EfficientNetB0", LARGEST, 2),
             ("EfficientNetV2B0", LARGER, 3),
         ]
     },
+    "inceptionresnetv2": Architecture(
+        inception_resnet_v2, LARGE, any_size=True, others=0, amplitude=1, probes=4
+    ),
     "convnexttiny": Architecture(convnext, OBLONG, any_size=True, amplitude=1),
     # It pads differently for each size, so that each is a network of its own.
     "nasnetmobile": Architecture(
         keras_application("NASNetMobile"), LARGER, others=0, amplitude=1, probes=5
     ),
     "efficientnet-lite0": Architecture(
-        efficientnet_lite, (*LARGEST, (320, 288)), any_size=True, others=0, amplitude=1
+        efficientnet_lite, LARGEST, any_size=True, others=0, amplitude=1
     ),
 }

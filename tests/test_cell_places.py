@@ -158,7 +158,6 @@ def build():
         size = (None, None) if known.any_size else size
         if (name, size) not in built:
             built.clear()
-            keras.backend.clear_session()
             keras.utils.set_random_seed(1)
             built[name, size] = known.build(size)
         return built[name, size]
