@@ -114,8 +114,19 @@ class GradcamWarning(UserWarning):
     """
 
 
-class FirstPictureWarning(GradcamWarning):
+class SharedWarning(GradcamWarning):
+    """Something that is usually the same for all files of a folder.
+
+    The command prints only the first warning of each subclass.
+    """
+
+
+class FirstPictureWarning(SharedWarning):
     """A file holds several pictures, of which only the first is used."""
+
+
+class DarkPictureWarning(SharedWarning):
+    """A picture uses so little of its range of values that a network gets it nearly black."""
 
 
 class UsageError(GradcamError):

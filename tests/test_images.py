@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import DarkPictureWarning, ImageError
 from gradcam_cli.files.finding import find_pictures
 from gradcam_cli.pictures.reading import read_picture
+from gradcam_cli.pictures.stacks.animation import open_animation
+from gradcam_cli.pictures.stacks.stack import FrameChoice
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -128,6 +130,24 @@ def test_sixteen_bit_grey_keeps_its_scale(tmp_path, ending):
     path = tmp_path / f"deep.{ending}"
     Image.fromarray(values).save(path)
     assert_looks_like(read_picture(path), [(255,) * 3, (128,) * 3, (1,) * 3, (0,) * 3], tolerance=0)
+
+
+@pytest.mark.parametrize("highest", [4095, 4096])
+def test_sixteen_bits_of_which_twelve_are_used_get_a_warning(tmp_path, recwarn, highest):
+    page = Image.fromarray(np.linspace(0, highest, 384).astype(np.uint16).reshape(16, 24))
+    page.save(tmp_path / "one.tiff")
+    empty = Image.fromarray(np.zeros((16, 24), np.uint16))
+    page.save(tmp_path / "two.tiff", save_all=True, append_images=[empty])
+    read_picture(tmp_path / "one.tiff")
+    list(open_animation(tmp_path / "two.tiff").frames(FrameChoice()))
+    told = [str(one.message) for one in recwarn if one.category is DarkPictureWarning]
+    if highest > 4095:
+        assert told == []
+    else:
+        assert ["4,095 of 65,535, so the network gets it nearly black" in one for one in told] == [
+            True,
+            True,
+        ]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])

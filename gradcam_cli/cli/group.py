@@ -18,10 +18,10 @@ from click_default_group import DefaultGroup
 
 from gradcam_cli.cli.console import describe_error, say, say_warning, visible
 from gradcam_cli.errors import (
-    FirstPictureWarning,
     GradcamError,
     GradcamWarning,
     ReaderGoneError,
+    SharedWarning,
     describe_interruption,
     reason,
     suggestion,
@@ -109,9 +109,8 @@ def _printed_warnings() -> Iterator[None]:
                 return
             context = click.get_current_context(silent=True)
             is_quiet = context is not None and context.params.get("quiet")
-            # A file may be read again once more is known about the model, and one file stands for
-            # all animations of a folder.
-            told = category.__name__ if category is FirstPictureWarning else str(message)
+            # A file may be read again once more is known about the model.
+            told = category.__name__ if issubclass(category, SharedWarning) else str(message)
             if not is_quiet and told not in shown:
                 shown.add(told)
                 say_warning(str(message))

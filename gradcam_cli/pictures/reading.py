@@ -26,7 +26,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from gradcam_cli.errors import FirstPictureWarning, GradcamError, ImageError
+from gradcam_cli.errors import DarkPictureWarning, FirstPictureWarning, GradcamError, ImageError
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.finding import VOLUME_SUFFIXES, ending_of
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable, to_path
@@ -51,6 +51,8 @@ _PLUGINS = (
 )
 _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
 _MAXIMUM_16_BIT = 65535
+# Cameras and scanners of 12 bits often store their values as they are.
+_MAXIMUM_12_BIT = 4095
 _HALF = 127
 _WHITE = (255, 255, 255, 255)
 # TIFF 6.0, section 8: the tag that says what a page is, and two of its bits.
@@ -111,6 +113,7 @@ def read_picture(
 
     Warns:
         FirstPictureWarning: It holds several pictures, of which the first is read.
+        DarkPictureWarning: It has 16 bits and uses only the lowest 12 of them.
     """
     path = to_path(path)
     if is_dicom(path):
@@ -136,9 +139,11 @@ def read_picture(
             _check_one(path, holds_more, several)
         image.load()
         check_page(path, image)
+        brightest = brightest_of(image)
         picture = to_picture(image)
     # Warnings are hidden while the file is open, because Pillow has many.
     _check_one(path, holds_more, several)
+    warn_of_darkness(path, brightest)
     return picture
 
 
@@ -216,6 +221,31 @@ def check_page(path: AnyPath, image: Image.Image) -> None:
                 f"{path}: has values of 8 bits with signs, which can't be read; save it with "
                 f"16 bits, or without signs"
             )
+
+
+def brightest_of(image: Image.Image) -> int:
+    """Returns the highest value of a picture of 16 bits; 0 for other pictures.
+
+    Args:
+        image: The loaded picture.
+    """
+    return int(np.asarray(image).max()) if image.mode.startswith("I;16") else 0
+
+
+def warn_of_darkness(path: AnyPath, brightest: int) -> None:
+    """Warns of a file of 16 bits that uses only the lowest 12 of them.
+
+    Args:
+        path: The file.
+        brightest: The highest value in it; 0 if it is black or has other values.
+    """
+    if 0 < brightest <= _MAXIMUM_12_BIT:
+        warnings.warn(
+            f"{path}: its highest value is {brightest:,} of {_MAXIMUM_16_BIT:,}, so the network "
+            f"gets it nearly black; multiply its values first, those of 12 bits by 16",
+            DarkPictureWarning,
+            stacklevel=3,
+        )
 
 
 def to_picture(image: Image.Image, limits: tuple[float, float] | None = None) -> Image.Image:

@@ -14,6 +14,7 @@ from gradcam_cli.errors import GradcamError, ImageError, reason
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.reading import (
+    brightest_of,
     check_page,
     content_of,
     holds_several,
@@ -25,6 +26,7 @@ from gradcam_cli.pictures.reading import (
     to_picture,
     too_many_pixels,
     value_limits,
+    warn_of_darkness,
 )
 from gradcam_cli.pictures.stacks.stack import (
     FRAME,
@@ -116,8 +118,12 @@ class AnimationStack:
     def _pages(self, image: Image.Image, chosen: range) -> Iterator[Frame]:
         if self._limits is None:
             self._limits = self._find_limits(image)
+        brightest = 0
         for number in chosen:
-            yield Frame(number, self._picture(image, number))
+            picture = self._picture(image, number)
+            brightest = max(brightest, brightest_of(image))
+            yield Frame(number, picture)
+        warn_of_darkness(self.path, brightest)
 
     def _find_limits(self, image: Image.Image) -> tuple[float, float] | None:
         """Finds the limits of the values of all pages; pages on one scale can be compared."""
