@@ -440,7 +440,12 @@ def test_an_interrupted_video_leaves_no_part(long_videos, tmp_path, model, comma
     ]
     for _ in range(3):
         running = subprocess.Popen(
-            [*map(str, command)], env=command_environment, stderr=subprocess.PIPE, text=True
+            [*map(str, command)],
+            env=command_environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Tests that run in the background inherit that it is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         # The folder is made when the drawing begins.
         while not out.exists() and running.poll() is None:

@@ -127,7 +127,7 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(run_in_shell, tmp_pa
 
 def start(folder, environment, *args, ignored=()):
     def before():
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
     return subprocess.Popen(
