@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import re
-import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from gradcam_cli.files.storage import (
     relative_place,
 )
 from gradcam_cli.files.video_containers import VIDEO_SUFFIXES, texts_of
+from gradcam_cli.runtime.library_warnings import library_warnings_hidden
 from gradcam_cli.version import __version__
 
 # The names of methods in the file names of results.
@@ -205,7 +205,7 @@ def _read_mark(path: AnyPath) -> list[str]:
             return _read_mark_of_video(path)
         formats = _possible_formats(path)
         with (
-            warnings.catch_warnings(action="ignore"),
+            library_warnings_hidden(),
             Image.open(readable(path), formats=formats) as image,
         ):
             if image.format == "PNG":

@@ -38,6 +38,7 @@ from gradcam_cli.pictures.medical.dicom import (
     read_dataset,
     read_dicom_picture,
 )
+from gradcam_cli.runtime.library_warnings import library_warnings_hidden
 from gradcam_cli.runtime.stderr import without_library_messages
 
 # Importing a plugin makes Pillow support its format. A file of several JPEGs is a JPEG.
@@ -359,10 +360,9 @@ def reading_errors(path: AnyPath) -> Iterator[None]:
         GradcamError: Errors of this package are passed on.
     """
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of unusual metadata, and of large pictures well below the limit at
-            # which it refuses them.
-            warnings.simplefilter("ignore")
+        # Pillow warns of unusual metadata, and of large pictures well below the limit at which it
+        # refuses them.
+        with library_warnings_hidden():
             yield
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None

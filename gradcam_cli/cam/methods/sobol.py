@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from gradcam_cli.cam.methods.settling import (
     observed,
 )
 from gradcam_cli.cam.upsampling import upsample
+from gradcam_cli.runtime.library_warnings import library_warnings_hidden
 
 if TYPE_CHECKING:
     from gradcam_cli.networks.scored import ScoredNetwork
@@ -154,9 +154,8 @@ class _Points:
 
         self.cells = cells
         self.runs_of_design = cells + 2
-        with warnings.catch_warnings():
-            # It warns of numbers that aren't powers of two.
-            warnings.simplefilter("ignore", UserWarning)
+        # It warns of numbers that aren't powers of two.
+        with library_warnings_hidden():
             points = Sequence(2 * cells, scramble=True, seed=_SEED).random(designs)
         self._first, self._second = np.split(points, 2, axis=1)
 

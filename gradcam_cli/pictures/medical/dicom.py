@@ -36,6 +36,7 @@ from gradcam_cli.pictures.medical.windows import (
     window_of,
 )
 from gradcam_cli.runtime.extras import import_extra
+from gradcam_cli.runtime.library_warnings import library_warnings_hidden
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -304,7 +305,7 @@ def decoded_frames(dataset: Dataset, path: AnyPath) -> Iterator[np.ndarray]:
 def _decoding(dataset: Dataset, path: AnyPath) -> Iterator[None]:
     """Turns every error of decoders into one line."""
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with library_warnings_hidden():
             yield
     except GradcamError:
         raise

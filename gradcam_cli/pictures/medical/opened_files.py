@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -13,6 +12,7 @@ from gradcam_cli.errors import GradcamError, ImageError, reason
 from gradcam_cli.files.downloads import Downloads
 from gradcam_cli.files.storage import AnyPath, is_pipe_or_device, readable
 from gradcam_cli.files.text import LFS_POINTER, is_lfs_pointer
+from gradcam_cli.runtime.library_warnings import library_warnings_hidden
 
 # A file can declare any shape. This is a scan of 1,000 slices of 512×512.
 MOST_VOXELS = 2**28
@@ -40,7 +40,7 @@ def opened_file(path: AnyPath, downloads: Downloads | None = None) -> Iterator[I
         # Nibabel and pydicom warn of much that doesn't matter for pictures.
         with (
             _stream_of(content) as stream,
-            warnings.catch_warnings(action="ignore"),
+            library_warnings_hidden(),
         ):
             if is_lfs_pointer(stream.read(_START)):
                 raise ImageError(f"{path}: {LFS_POINTER}")
