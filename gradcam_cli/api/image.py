@@ -14,7 +14,7 @@ from PIL import Image
 from gradcam_cli.api.explained_map import ExplainedMap, choose_colors
 from gradcam_cli.api.given_picture import take_picture
 from gradcam_cli.cam.facts import TOP_CLASS, describe
-from gradcam_cli.errors import PredictionError, UsageError
+from gradcam_cli.errors import UsageError
 from gradcam_cli.files.finding import InputPicture
 from gradcam_cli.files.storage import AnyPath, to_path
 from gradcam_cli.models.input_values import ValueReader
@@ -198,10 +198,7 @@ def explain_image(
     explanation = explainer.explain(batch, targets, conditions)
     probabilities = explanation.probabilities[0]
     if not np.isfinite(probabilities).all():
-        raise PredictionError(
-            f"{source or 'the picture'}: the prediction has NaN or infinity: "
-            f"{explainer.explain_prediction(batch, 0, conditions)}"
-        )
+        raise explainer.refuse_prediction(source or "the picture", batch, conditions)
     predictions = classifier.labels.most_probable(probabilities, max(top_k, 1))
     is_top = index == TOP_CLASS and not classifier.segments
     if is_top and predictions[0].index == weights.against:

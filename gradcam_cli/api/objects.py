@@ -14,7 +14,7 @@ from PIL import Image
 from gradcam_cli.api.explained_map import ExplainedMap, choose_colors
 from gradcam_cli.api.given_picture import take_picture
 from gradcam_cli.cam.facts import describe
-from gradcam_cli.errors import PredictionError, UsageError
+from gradcam_cli.errors import UsageError
 from gradcam_cli.files.storage import AnyPath
 from gradcam_cli.pictures.boxes import DEFAULT_SCORE, Detection, DetectionChoice
 from gradcam_cli.pictures.fitting import Box
@@ -158,10 +158,7 @@ def explain_objects(
     prepared = classifier.input_for(fit).prepare(picture)
     explained = find_object_explainer(explainer).explain(prepared, choice)
     if explained is None:
-        why = explainer.explain_prediction(prepared.inputs[None], 0)
-        raise PredictionError(
-            f"{source or 'the picture'}: the prediction has NaN or infinity: {why}"
-        )
+        raise explainer.refuse_prediction(source or "the picture", prepared.inputs[None])
     (explanation,) = explained
     if not explanation.objects and classifier.preprocess.is_guess:
         warnings.warn(

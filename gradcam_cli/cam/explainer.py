@@ -37,7 +37,7 @@ from gradcam_cli.cam.segmentation import (
 )
 from gradcam_cli.cam.traced_maps import LayerChoice, TracedFacts, TracedMaps, with_conditions
 from gradcam_cli.cam.usual_method import check_suits, doubt_of
-from gradcam_cli.errors import UsageError
+from gradcam_cli.errors import PredictionError, UsageError
 from gradcam_cli.networks.conditions import BEST_CANDIDATE, CANDIDATE, NO_REGION, REGION
 from gradcam_cli.networks.folding import unmerged
 from gradcam_cli.networks.grids import Pitch
@@ -396,21 +396,22 @@ class Explainer:
                 )
         return replace(explanation, blanks=found) if found else explanation
 
-    def explain_prediction(
-        self, inputs: np.ndarray, row: int, conditions: np.ndarray | None = None
-    ) -> str:
-        """Finds out why the prediction for an input is NaN or infinite.
+    def refuse_prediction(
+        self, name: object, inputs: np.ndarray, conditions: np.ndarray | None = None
+    ) -> PredictionError:
+        """Finds out why the prediction for a picture is NaN or infinite, and makes the error.
 
         Args:
-            inputs: The inputs, as for `explain`.
-            row: The input.
+            name: What the picture is called in the message, such as its path.
+            inputs: Its input, (1, ...), as for `explain`.
             conditions: As for `explain`.
 
         Returns:
-            A clause with the reason, and what to do.
+            The error, with the reason and what to do.
         """
-        target = self._one_target(0, row, self._complete(inputs, conditions))
-        return self._make_diagnosis().explain_prediction(inputs[row : row + 1], target)
+        target = self._one_target(0, 0, self._complete(inputs, conditions))
+        why = self._make_diagnosis().explain_prediction(inputs[:1], target)
+        return PredictionError(f"{name}: the prediction has NaN or infinity: {why}")
 
     def _one_target(self, target: int, row: int, conditions: np.ndarray | None) -> tf.Tensor:
         weights = self.weights.weigh(tf.one_hot([target], self._facts.classes))

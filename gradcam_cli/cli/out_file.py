@@ -10,12 +10,7 @@ from typing import Any
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files.downloads import DownloadLimits, Downloads
-from gradcam_cli.files.finding import (
-    STACK_SUFFIXES,
-    SUFFIXES,
-    InputPicture,
-    ending_of,
-)
+from gradcam_cli.files.finding import STACK_SUFFIXES, SUFFIXES, InputPicture, ending_of
 from gradcam_cli.files.marks import is_marked
 from gradcam_cli.files.name_pattern import literal_pattern
 from gradcam_cli.files.storage import AnyPath, is_folder, is_remote
@@ -24,7 +19,6 @@ from gradcam_cli.rendering.encoding import PICTURE_FORMATS, carries_mark, format
 from gradcam_cli.run.job import Job
 from gradcam_cli.run.stacks.files import endings_of
 
-_FILE_SUFFIXES = STACK_SUFFIXES
 _SHORT_ENDINGS = {"tiff": "tif", "m4v": "mp4"}
 
 
@@ -116,7 +110,7 @@ def _ending(path: AnyPath) -> str:
 def _is_file(path: AnyPath, typed: str) -> bool:
     if typed.endswith(("/", os.sep)):
         return False
-    has_ending = ending_of(path) in _FILE_SUFFIXES
+    has_ending = ending_of(path) in STACK_SUFFIXES
     if is_remote(path):
         return has_ending and not is_folder(path)
     return path.is_file() or (has_ending and not path.is_dir())

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcam_cli.cam.blank_maps import BlankMap
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.errors import GradcamError, ImageError, PredictionError
+from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.evaluation.batches import MapBatch, PictureBatch
 from gradcam_cli.evaluation.evaluated_maps import EvaluatedMaps
 from gradcam_cli.evaluation.loading import LoadedPicture, by_shape, load_picture
@@ -140,10 +140,7 @@ class _Evaluator:
     def _check_prediction(self, picture: InputPicture, loaded: LoadedPicture) -> None:
         inputs = loaded.prepared.inputs[None]
         if not np.isfinite(self._explainer.classify(inputs)).all():
-            raise PredictionError(
-                f"{picture.path}: the prediction has NaN or infinity: "
-                f"{self._explainer.explain_prediction(inputs, 0)}"
-            )
+            raise self._explainer.refuse_prediction(picture.path, inputs)
 
     def _measure(self, group: Mapping[int, LoadedPicture]) -> None:
         inputs = np.stack([loaded.prepared.inputs for loaded in group.values()])

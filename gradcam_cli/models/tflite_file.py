@@ -258,8 +258,9 @@ def _look(path: Path, content: bytearray) -> _Structure:
                 break
     start = graph.Inputs(0) if graph.InputsLength() else -1
     arithmetic = _arithmetic(model, graph, operations, start)
-    quantized = _first_range(schema, graph, operations, start)
-    reach = _reach(schema, model, graph, operations, start)
+    first = next((one for one in operations if start in one.inputs), None)
+    quantized = None if first is None else _first_range(schema, graph, first)
+    reach = None if first is None else _reach(schema, model, graph, operations, first)
     return _Structure(operations, parameters, activations, arithmetic, quantized, layers, reach)
 
 
@@ -289,12 +290,15 @@ def _check_detections(options: Any) -> None:
         raise ValueError(f"{_DETECTIONS} asks for {max(numbers):,} boxes")
 
 
-def _first_range(
-    schema: Any, graph: Any, operations: list[_Operation], start: int
-) -> tuple[float, float] | None:
-    """Returns the range of values to which an input of real numbers is quantized at once."""
-    first = next((one for one in operations if start in one.inputs), None)
-    if first is None or first.kind != "QUANTIZE":
+def _first_range(schema: Any, graph: Any, first: _Operation) -> tuple[float, float] | None:
+    """Returns the range of values to which an input of real numbers is quantized at once.
+
+    Args:
+        schema: LiteRT's module of that name.
+        graph: The main graph.
+        first: The first operation with the input.
+    """
+    if first.kind != "QUANTIZE":
         return None
     tensor = graph.Tensors(first.outputs[0])
     kinds = schema.TensorType
@@ -356,16 +360,22 @@ def _arithmetic(
 
 
 def _reach(
-    schema: Any, model: Any, graph: Any, operations: list[_Operation], start: int
+    schema: Any, model: Any, graph: Any, operations: list[_Operation], first: _Operation
 ) -> float | None:
     """Returns how far values from 0 to 1 can move an output of the first convolution.
+
+    Args:
+        schema: LiteRT's module of that name.
+        model: The file.
+        graph: The main graph.
+        operations: Its operations.
+        first: The first of them with the input.
 
     Returns:
         The sum of the absolute weights of a filter, the median of all filters; None if the graph
         doesn't begin with a convolution.
     """
-    first = next((one for one in operations if start in one.inputs), None)
-    if first is None or first.kind not in _CONVOLUTIONS or len(first.inputs) < 2:
+    if first.kind not in _CONVOLUTIONS or len(first.inputs) < 2:
         return None
     index = first.inputs[1]
     for one in operations:

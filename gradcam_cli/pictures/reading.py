@@ -412,9 +412,9 @@ def _is_pointer(content: Path | io.BytesIO) -> bool:
 
 
 def _starts_as_tiff(content: Path | io.BytesIO) -> bool:
-    with (
-        content.open("rb") if isinstance(content, Path) else io.BytesIO(content.getvalue()) as file
-    ):
+    if not isinstance(content, Path):
+        return content.getvalue().startswith(_TIFF_STARTS)
+    with content.open("rb") as file:
         return file.read(len(_TIFF_STARTS[0])) in _TIFF_STARTS
 
 

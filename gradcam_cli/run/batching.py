@@ -192,8 +192,7 @@ class NetworkRunner:
 
     def _refuse(self, picture: InputPicture, loaded: LoadedPicture) -> PredictionError:
         inputs, conditions = inputs_of([loaded], self._explainers[0].classifier)
-        why = self._explainers[0].explain_prediction(inputs, 0, conditions)
-        return PredictionError(f"{picture.name}: the prediction has NaN or infinity: {why}")
+        return self._explainers[0].refuse_prediction(picture.name, inputs, conditions)
 
     def _explain_together(self, batch: Sequence[LoadedPicture]) -> list[Explanation]:
         targets = np.array([loaded.targets for loaded in batch], np.int32)

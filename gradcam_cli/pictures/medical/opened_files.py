@@ -38,10 +38,7 @@ def opened_file(path: AnyPath, downloads: Downloads | None = None) -> Iterator[I
     try:
         content = readable(path, downloads)
         # Nibabel and pydicom warn of much that doesn't matter for pictures.
-        with (
-            _stream_of(content) as stream,
-            library_warnings_hidden(),
-        ):
+        with _stream_of(content) as stream, library_warnings_hidden():
             if is_lfs_pointer(stream.read(_START)):
                 raise ImageError(f"{path}: {LFS_POINTER}")
             stream.seek(0)

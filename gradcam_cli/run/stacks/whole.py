@@ -14,7 +14,6 @@ from gradcam_cli.errors import (
     GradcamWarning,
     ImageError,
     OutOfMemoryError,
-    PredictionError,
     UsageError,
 )
 from gradcam_cli.files.finding import InputPicture
@@ -133,8 +132,7 @@ def _explain(
     try:
         found = explainer.explain(inputs, np.array([targets], np.int32))
         if not np.isfinite(found.probabilities).all():
-            why = explainer.explain_prediction(inputs, 0)
-            raise PredictionError(f"{picture.path}: the prediction has NaN or infinity: {why}")
+            raise explainer.refuse_prediction(picture.path, inputs)
         return explainer.find_blanks(inputs, found)
     except tf.errors.ResourceExhaustedError:
         raise OutOfMemoryError(
